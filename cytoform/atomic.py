@@ -1,0 +1,173 @@
+"""Files that appear whole or not at all: a temporary name in the same folder, flushed, then renamed.
+
+Whatever goes wrong on the way (no right to write, a full disk, a folder that is not there) becomes an
+:class:`~cytoform.errors.OutputError`, the temporary file is removed, and what was there before stays untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import OutputError
+
+__all__ = ["atomic_path", "ensure_folder", "write_bytes", "write_text"]
+
+PathLike = str | os.PathLike[str]
+
+_LONGEST_NAME = 200  # file systems allow 255 bytes; the temporary name adds a prefix
+
+_OTHER = "Choose another folder, or another name."
+_REASONS: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("the disk is full", "Free some space, or write to another disk."),
+    errno.EACCES: ("permission denied", "Choose a folder that you may write to, or change its permissions."),
+    errno.EPERM: ("permission denied", "Choose a folder that you may write to, or change its permissions."),
+    errno.EROFS: ("the file system is read-only", "Choose a folder that you may write to."),
+    errno.ENOTDIR: ("a part of its path is a file, not a folder", _OTHER),
+    errno.EEXIST: ("a file of that name is in the way", _OTHER),
+    errno.EISDIR: ("it is a folder; expected a file", _OTHER),
+    errno.ENOENT: ("its folder does not exist", "Make the folder first, or choose another one."),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
+    errno.EFBIG: ("the file would be too large for this file system", "Write to another disk."),
+}
+if hasattr(errno, "EDQUOT"):
+    _REASONS[errno.EDQUOT] = ("your disk quota is used up", "Free some space, or write to another disk.")
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    fallback = (error.strerror or str(error) or type(error).__name__, "Choose another folder, or check the disk.")
+    reason, remedy = _REASONS.get(error.errno or 0, fallback)
+    return OutputError(f"cannot write {path}: {reason}.", remedy=remedy)
+
+
+def _concerns(error: OSError, target: Path, temporary: Path) -> bool:
+    # An error about another file (an input that is missing, say) is not ours to explain.
+    if error.filename is None:
+        return True
+    name = os.fspath(error.filename)
+    name = name if isinstance(name, str) else os.fsdecode(name)
+    return Path(name) in (target, temporary, target.parent)
+
+
+def _temporary(target: Path, suffix: str | None) -> Path:
+    name = target.name if suffix is None else target.stem + suffix
+    return target.with_name(f".tmp-{secrets.token_hex(4)}-{name[-_LONGEST_NAME:]}")
+
+
+def _flush(path: Path) -> None:
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    # So that the new name survives a power cut; not every system can do this to a folder.
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
+    """A temporary path to write to, which takes the place of ``path`` when the block ends well.
+
+    Parameters
+    ----------
+    path : path
+        Where the file shall be. A symbolic link is followed.
+    suffix : str, optional
+        Extension of the temporary name, such as ``".h5"``; by default the name ends as ``path`` does, so that a writer
+        which chooses the format by extension chooses the right one.
+
+    Yields
+    ------
+    Path
+        A name in the same folder that does not exist yet.
+
+    Raises
+    ------
+    OutputError
+        When the folder is missing or cannot be written, the disk is full, or ``path`` is a folder. Nothing is left
+        behind and an earlier file stays as it was, also after any other exception in the block.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target, suffix)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        if not target.parent.is_dir():
+            code = errno.ENOTDIR if target.parent.exists() else errno.ENOENT
+            raise OSError(code, os.strerror(code), str(target.parent))
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+    except OutputError:
+        raise
+    except OSError as error:
+        if not _concerns(error, target, temporary):
+            raise
+        raise _output_error(Path(path), error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    _flush_folder(target.parent)
+
+
+def write_bytes(path: PathLike, data: bytes) -> None:
+    """Write ``data`` to ``path``, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        When the place cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write ``text`` to ``path`` as UTF-8 with ``\\n`` line ends, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        When the place cannot be written.
+    """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def ensure_folder(path: PathLike) -> Path:
+    """Make a folder (and those above it) and check, by writing, that files can be made in it.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be made or written, for example because a file of that name is in the way.
+    """
+    folder = Path(path)
+    probe = folder / f".tmp-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(probe, "xb") as file:
+            file.write(b"\0")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _output_error(folder, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return folder

@@ -1,0 +1,79 @@
+"""The one place that asks about devices and optional libraries, and that loads kernels on first use."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+from types import ModuleType
+from typing import Literal
+
+from .errors import BackendError, ConfigError
+
+__all__ = ["Device", "has_cuda", "has_finufft", "kernels", "resolve_device", "threads"]
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@functools.lru_cache(maxsize=1)
+def has_cuda() -> bool:
+    """Whether numba sees a CUDA device (its simulator counts)."""
+    if importlib.util.find_spec("numba") is None:
+        return False
+    try:
+        from numba import cuda
+
+        return bool(cuda.is_available())
+    except Exception:  # a broken driver must not keep the CPU from working
+        return False
+
+
+@functools.lru_cache(maxsize=1)
+def has_finufft() -> bool:
+    """Whether finufft is installed and loads."""
+    try:
+        importlib.import_module("finufft")
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def resolve_device(device: str) -> Literal["cpu", "cuda"]:
+    """``auto`` to ``cuda`` where there is one, else ``cpu``.
+
+    Raises
+    ------
+    ConfigError
+        For a name that is none of auto, cpu, cuda.
+    BackendError
+        When CUDA was asked for and is not there.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu' or 'cuda'.")
+    if device == "cpu":
+        return "cpu"
+    if has_cuda():
+        return "cuda"
+    if device == "cuda":
+        raise BackendError(
+            "device='cuda' was asked for and no CUDA device was found.",
+            remedy="Install cytoform[cuda13] (or cuda12) and a driver, or use device='cpu'.",
+        )
+    return "cpu"
+
+
+def kernels(device: Literal["cpu", "cuda"]) -> ModuleType:
+    """The compiled loops of a device, loaded on first use."""
+    return importlib.import_module(f"cytoform.kernels.mesh_ft_{device}")
+
+
+def threads() -> int:
+    """Threads to use: NUMBA_NUM_THREADS or OMP_NUM_THREADS where set, else the cores this process may use."""
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        if value.isdigit() and int(value) > 0:
+            return int(value)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,76 @@
+"""What a user can meet, each with a remedy.
+
+Every error that cytoform raises on purpose derives from :class:`CytoformError`. Its text names what came, what was
+expected and what to do about it; the command line prints that text and exits with code 2.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendError",
+    "ConfigError",
+    "CytoformError",
+    "FileFormatError",
+    "FitError",
+    "GridError",
+    "MeshError",
+    "OutputError",
+    "VolumeError",
+]
+
+
+class CytoformError(Exception):
+    """Base of all errors raised on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What came and what was expected.
+    remedy : str, optional
+        What the user can do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return self.message if self.remedy is None else f"{self.message} {self.remedy}"
+
+
+class MeshError(CytoformError, ValueError):
+    """A mesh that cannot be used: no faces, indices out of range, not finite, not closed."""
+
+
+class VolumeError(CytoformError, ValueError):
+    """An image that cannot be used: wrong number of axes, not finite, constant, no voxel size."""
+
+
+class GridError(CytoformError, ValueError):
+    """A sampling grid that makes no sense: shape, spacing or origin."""
+
+
+class FileFormatError(CytoformError, ValueError):
+    """A file that cannot be read as what it claims to be."""
+
+
+class OutputError(CytoformError, OSError):
+    """A place that cannot be written."""
+
+    def __str__(self) -> str:
+        return CytoformError.__str__(self)
+
+
+class BackendError(CytoformError, RuntimeError):
+    """A device or a library that was asked for and is not there."""
+
+
+class ConfigError(CytoformError, ValueError):
+    """An option outside its range, or options that contradict each other."""
+
+
+class FitError(CytoformError, RuntimeError):
+    """A fit that cannot start or go on."""

@@ -1,0 +1,247 @@
+"""The Fourier transform of a triangle mesh and its vector-Jacobian product, by either back end.
+
+û(ξ) = Σ over faces of density · ∫ exp(-i x·ξ) dS, the integral of a face being 2 A G of its corners' phases
+(:mod:`cytoform.kernels.triangle`). The derivative for a corner is 2 A ∂G/∂phase ξ + 2 G ∂A/∂corner.
+Ref: Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import backend as _backend
+from ..errors import BackendError, ConfigError, GridError
+from ..image.band import Band
+from ..image.volume import Grid
+from ..mesh import geometry
+from . import exact, nufft
+
+__all__ = ["BackendName", "Mesh", "MeshGradient", "MeshTransform", "choose_backend", "mesh_ft", "mesh_ft_vjp"]
+
+BackendName = Literal["auto", "exact", "nufft"]
+# Below this many pairs of a face and a mode the closed formula is done before a plan is made.
+FEW_PAIRS = 2_000_000
+# Tighter than this only the closed formula can be.
+TIGHTEST_NUFFT = 1e-12
+
+
+class Mesh(Protocol):
+    """What the transform needs to know of a mesh: a surface or a cluster with labels."""
+
+    vertices: npt.NDArray
+    faces: npt.NDArray[np.int64]
+    density: npt.NDArray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MeshGradient:
+    """Gradient for a mesh: `vertices` (n_vertices, 3) per µm, `density` (n_faces,); dtype of the mesh."""
+
+    vertices: npt.NDArray
+    density: npt.NDArray
+
+
+def choose_backend(name: str, *, n_faces: int, n_modes: int, tolerance: float, device: str) -> Literal["exact", "nufft"]:
+    """Resolve ``auto``: the fast transform where it is installed, pays and can keep the tolerance.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name.
+    BackendError
+        When nufft was asked for and finufft is missing, or on a CUDA device.
+    """
+    if name not in ("auto", "exact", "nufft"):
+        raise ConfigError(f"backend is {name!r}; expected 'auto', 'exact' or 'nufft'.")
+    if name == "exact":
+        return "exact"
+    if name == "nufft":
+        if not _backend.has_finufft():
+            raise BackendError(
+                "backend='nufft' was asked for and finufft is not installed.",
+                remedy="Install it (pip install finufft), or use backend='exact'.",
+            )
+        if device == "cuda":
+            raise BackendError("backend='nufft' runs on the CPU only.", remedy="Use backend='exact' with device='cuda'.")
+        return "nufft"
+    fast = device == "cpu" and tolerance >= TIGHTEST_NUFFT and n_faces * n_modes > FEW_PAIRS
+    return "nufft" if fast and _backend.has_finufft() else "exact"
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshTransform:
+    """How a mesh is transformed on a band; the same for value and adjoint.
+
+    Parameters
+    ----------
+    band : Band
+        Which modes; the mesh is taken relative to ``band.grid.origin``.
+    backend, device : str
+    tolerance : float, optional
+        Relative error allowed; 1e-5 for float32 and 1e-8 for float64 by default.
+    normalize : bool
+        Divide by the weighted area (Eq. 5).
+    deterministic : bool
+        Bit-identical results from run to run.
+    """
+
+    band: Band
+    backend: str = "auto"
+    device: str = "auto"
+    tolerance: float | None = None
+    normalize: bool = False
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
+        choose_backend(self.backend, n_faces=1, n_modes=1, tolerance=1e-5, device="cpu")
+        _backend.resolve_device(self.device)
+
+    def forward(self, mesh: Mesh) -> npt.NDArray:
+        """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
+        corners, areas, density = self._geometry(mesh)
+        module, options = self._plan(mesh)
+        box = module.forward(corners, 2.0 * areas * density, self.band, **options)
+        if self.normalize:
+            box = (box / _mass(areas, density)).astype(box.dtype)
+        return box
+
+    def vjp(self, mesh: Mesh, cotangent: npt.NDArray) -> MeshGradient:
+        """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
+        corners, areas, density = self._geometry(mesh)
+        module, options = self._plan(mesh)
+        cotangent = np.asarray(cotangent)
+        scale = 1.0 / _mass(areas, density) if self.normalize else 1.0
+        values, moves = module.adjoint(corners, 2.0 * areas * density, self.band, cotangent, **options)
+        values, moves = values * scale, moves * scale
+        if self.normalize:  # the derivative of 1 / Σ density · area
+            values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
+        area_gradient = geometry.area_gradient(mesh.vertices, mesh.faces)
+        corner = 2.0 * (areas * density)[:, None, None] * moves
+        corner += (2.0 * density * values)[:, None, None] * area_gradient
+        dtype = mesh.vertices.dtype
+        return MeshGradient(
+            _gather(corner, mesh.faces, len(mesh.vertices)).astype(dtype), (2.0 * areas * values).astype(dtype)
+        )
+
+    def _geometry(self, mesh: Mesh) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+        corners = geometry.corner_points(mesh.vertices, mesh.faces) - np.asarray(self.band.grid.origin)
+        return corners, geometry.face_areas(mesh.vertices, mesh.faces), mesh.density.astype(np.float64)
+
+    def _plan(self, mesh: Mesh) -> tuple[types.ModuleType, dict]:
+        device = _backend.resolve_device(self.device)
+        dtype = mesh.vertices.dtype
+        tolerance = (1e-5 if dtype == np.float32 else 1e-8) if self.tolerance is None else self.tolerance
+        name = choose_backend(
+            self.backend, n_faces=len(mesh.faces), n_modes=self.band.size, tolerance=tolerance, device=device
+        )
+        options = {"dtype": dtype, "tolerance": tolerance, "device": device, "deterministic": self.deterministic}
+        return (exact if name == "exact" else nufft), options
+
+
+def _mass(areas: npt.NDArray, density: npt.NDArray) -> float:
+    mass = float((areas * density).sum())
+    if mass == 0.0:
+        raise ConfigError(
+            "normalize=True divides by the weighted area, which is 0 here.", remedy="Use normalize=False."
+        )
+    return mass
+
+
+def _gather(corner: npt.NDArray, faces: npt.NDArray, n_vertices: int) -> npt.NDArray:
+    """Sum corner values (n_faces, 3, 3) at the vertices, in a fixed order."""
+    index = faces.ravel()
+    flat = corner.reshape(-1, 3)
+    return np.stack([np.bincount(index, weights=flat[:, d], minlength=n_vertices) for d in range(3)], axis=1)
+
+
+def mesh_ft(
+    mesh: Mesh,
+    grid: Grid,
+    *,
+    backend: BackendName = "auto",
+    device: _backend.Device = "auto",
+    tolerance: float | None = None,
+    normalize: bool = False,
+    band: Band | None = None,
+    deterministic: bool = False,
+) -> npt.NDArray:
+    """Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or MultiMaterialMesh
+        µm, (z, y, x).
+    grid : Grid
+        Frequencies are 2π k / (n · spacing), rad/µm.
+    backend : "auto", "exact" or "nufft"
+        The closed formula, or Gauss points with a non-uniform FFT.
+    device : "auto", "cpu" or "cuda"
+    tolerance : float, optional
+        Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
+    normalize : bool
+        Divide by the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5).
+    band : Band, optional
+        Compute these modes only; the others are zero.
+    deterministic : bool
+        One thread in finufft, so that results are bit-identical from run to run.
+
+    Returns
+    -------
+    (nz, ny, nx // 2 + 1) complex64 or complex128
+        ``rfftn`` layout, in µm² · density (without unit when normalised).
+
+    Raises
+    ------
+    ConfigError, BackendError, GridError
+    """
+    band = _check_band(band, grid)
+    transform = MeshTransform(band, backend, device, tolerance, normalize, deterministic)
+    box = transform.forward(mesh)
+    return band.expand((box * band.phase(grid.origin, sign=-1.0)).astype(box.dtype))
+
+
+def mesh_ft_vjp(
+    mesh: Mesh,
+    grid: Grid,
+    cotangent: npt.NDArray,
+    *,
+    backend: BackendName = "auto",
+    device: _backend.Device = "auto",
+    tolerance: float | None = None,
+    normalize: bool = False,
+    band: Band | None = None,
+    deterministic: bool = False,
+) -> MeshGradient:
+    """Vector-Jacobian product of :func:`mesh_ft`.
+
+    Parameters
+    ----------
+    cotangent : (nz, ny, nx // 2 + 1) complex
+        Half-space array c; others as in :func:`mesh_ft`.
+
+    Returns
+    -------
+    MeshGradient
+        d/d(vertices) and d/d(density) of Re Σ_k conj(c_k) û_k over the full spectrum that the half space stands for.
+    """
+    band = _check_band(band, grid)
+    cotangent = np.asarray(cotangent)
+    if cotangent.shape != grid.spectrum_shape:
+        raise GridError(f"cotangent has shape {cotangent.shape}; expected {grid.spectrum_shape}, as rfftn lays it out.")
+    transform = MeshTransform(band, backend, device, tolerance, normalize, deterministic)
+    return transform.vjp(mesh, band.restrict(cotangent) * band.phase(grid.origin, sign=1.0))
+
+
+def _check_band(band: Band | None, grid: Grid) -> Band:
+    if band is None:
+        return Band.full(grid)
+    if band.grid != grid:
+        raise GridError(f"the band belongs to {band.grid}; expected a band of {grid}.")
+    return band

@@ -1,0 +1,150 @@
+"""The part of a grid's spectrum that is worth computing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import GridError
+from .volume import Grid
+
+__all__ = ["Band"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Band:
+    """A box of low modes of a grid's half-space spectrum, and which of its modes are kept.
+
+    Along z and y the box holds `shape` modes in FFT order, along x the modes 0 .. shape[2] - 1.
+
+    Parameters
+    ----------
+    grid : Grid
+    shape : (3,) int
+        Modes of the box; at most the grid's ``spectrum_shape``.
+    mask : (shape) bool, optional
+        Modes that are kept; all by default.
+    """
+
+    grid: Grid
+    shape: tuple[int, int, int]
+    mask: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if any(m < 1 or m > n for m, n in zip(self.shape, self.grid.spectrum_shape)):
+            raise GridError(
+                f"the band's shape is {self.shape}; expected 1 to {self.grid.spectrum_shape} modes on the axes."
+            )
+        if self.mask is not None and self.mask.shape != tuple(self.shape):
+            raise GridError(f"the band's mask has shape {self.mask.shape}; expected {self.shape}.")
+
+    @classmethod
+    def full(cls, grid: Grid) -> Band:
+        """The whole half-space spectrum as ``rfftn`` lays it out, Nyquist planes included."""
+        return cls(grid, grid.spectrum_shape)
+
+    @classmethod
+    def box(cls, grid: Grid, half_widths: tuple[int, int, int]) -> Band:
+        """All modes up to `half_widths` on each axis, never a Nyquist plane (it has no partner)."""
+        bz, by, bx = (max(0, min(int(b), m)) for b, m in zip(half_widths, grid.max_modes))
+        return cls(grid, (2 * bz + 1, 2 * by + 1, bx + 1))
+
+    @classmethod
+    def symmetric(cls, grid: Grid) -> Band:
+        """All modes that have a partner: the spectrum without its Nyquist planes."""
+        return cls.box(grid, grid.max_modes)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Band:
+        """The same box with only the modes of `mask` kept."""
+        return Band(self.grid, self.shape, np.ascontiguousarray(mask))
+
+    @cached_property
+    def modes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Mode numbers on the three axes."""
+        mz, my, mx = self.shape
+        return _fft_order(mz), _fft_order(my), np.arange(mx)
+
+    @cached_property
+    def axes(self) -> tuple[Floats, Floats, Floats]:
+        """Angular frequencies in rad/µm, shaped to broadcast to the box."""
+        z, y, x = (2.0 * math.pi / length * k for length, k in zip(self.grid.extent, self.modes))
+        return z[:, None, None], y[None, :, None], x[None, None, :]
+
+    @cached_property
+    def index(self) -> npt.NDArray[np.int64]:
+        """Flat indices of the kept modes in the box."""
+        if self.mask is None:
+            return np.arange(math.prod(self.shape))
+        return np.flatnonzero(self.mask)
+
+    @property
+    def size(self) -> int:
+        """Number of kept modes of the half space."""
+        return len(self.index)
+
+    @cached_property
+    def frequencies(self) -> Floats:
+        """The kept modes' angular frequencies in rad/µm, (size, 3)."""
+        return np.stack([np.broadcast_to(a, self.shape).ravel()[self.index] for a in self.axes], axis=1)
+
+    @cached_property
+    def weights(self) -> Floats:
+        """How many modes of the full spectrum each x-plane of the box stands for, (1, 1, mx): 1 or 2."""
+        weights = np.full(self.shape[2], 2.0)
+        weights[0] = 1.0
+        if self.grid.shape[2] % 2 == 0 and self.shape[2] == self.grid.spectrum_shape[2]:
+            weights[-1] = 1.0
+        return weights[None, None, :]
+
+    @cached_property
+    def limits(self) -> Floats:
+        """Largest angular frequency of the box on each axis, rad/µm, (3,)."""
+        return np.array([np.abs(a).max() for a in self.axes])
+
+    @cached_property
+    def _ellipsoid(self) -> Floats:
+        """Semi-axes of an ellipsoid along the axes around all kept modes, rad/µm."""
+        scale = np.where(self.limits > 0, self.limits, 1.0)
+        squares = sum((a / s) ** 2 for a, s in zip(self.axes, scale))
+        return self.limits * math.sqrt(float(np.asarray(squares).ravel()[self.index].max()))
+
+    def support(self, vectors: npt.NDArray) -> Floats:
+        """Upper bound of max |vector · frequency| over the kept modes, (..., 3) µm -> (...) radians."""
+        size = np.abs(np.asarray(vectors, dtype=np.float64))
+        return np.minimum(size @ self.limits, np.linalg.norm(size * self._ellipsoid, axis=-1))
+
+    def phase(self, shift: npt.ArrayLike, sign: float = -1.0) -> npt.NDArray[np.complex128]:
+        """exp(sign · i · frequency · shift) on the box, for a shift (3,) in µm."""
+        z, y, x = (np.exp(sign * 1j * a * float(s)) for a, s in zip(self.axes, np.asarray(shift, dtype=np.float64)))
+        return z * y * x
+
+    def scatter(self, values: npt.NDArray) -> npt.NDArray:
+        """Values at the kept modes to the box, zero elsewhere."""
+        box = np.zeros(math.prod(self.shape), dtype=values.dtype)
+        box[self.index] = values
+        return box.reshape(self.shape)
+
+    def expand(self, box: npt.NDArray) -> npt.NDArray:
+        """The box in the half-space spectrum of the grid, zero elsewhere."""
+        full = np.zeros(self.grid.spectrum_shape, dtype=box.dtype)
+        full[self._slots()] = box
+        return full
+
+    def restrict(self, spectrum: npt.NDArray) -> npt.NDArray:
+        """The box of a half-space spectrum; modes that are not kept are set to zero."""
+        box = spectrum[self._slots()]
+        return box if self.mask is None else np.where(self.mask, box, 0)
+
+    def _slots(self) -> tuple[npt.NDArray, ...]:
+        (kz, ky, kx), (nz, ny, _) = self.modes, self.grid.shape
+        return np.ix_(kz % nz, ky % ny, kx)
+
+
+def _fft_order(n: int) -> npt.NDArray[np.int64]:
+    return np.rint(np.fft.fftfreq(n) * n).astype(np.int64)

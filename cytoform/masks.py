@@ -1,0 +1,312 @@
+"""Between surfaces and masks: voxelise a mesh, mesh a mask, signed distance of a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from .errors import MeshError, VolumeError
+from .image.volume import Grid
+from .mesh.surface import SurfaceMesh
+
+__all__ = ["label_mask", "mask_sdf", "mask_to_mesh", "mesh_to_mask"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_FACES_AT_ONCE = 200_000  # bounds the memory that the scan takes
+_LEAST_BLUR = 0.2  # voxels; less changes nothing
+_LEVELS = (0.2, 0.7)  # beyond these the surface would follow the blur, not the body
+_DEPTH_TOLERANCE = 0.005  # voxels, by which the surface may lie too far out or in
+
+
+def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> npt.NDArray[np.bool_]:
+    """Voxels whose centres lie inside a closed surface.
+
+    Each row of voxels along x is a ray; what it crosses is counted with its sign, and a voxel is inside where the count
+    is not zero, so that a surface inside of another one, wound the other way, is a hole. A centre that lies exactly on
+    the surface counts as if it were a touch further along all axes: two bodies that share a wall share no voxel. Parts
+    outside of the grid are cropped. The cost grows with the faces and the rows that they cover.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        A closed surface with faces wound consistently (inwards or outwards).
+    grid : Grid
+        Where the voxels are.
+
+    Returns
+    -------
+    (z, y, x) bool
+
+    Raises
+    ------
+    MeshError
+        When the surface is open or its faces are wound inconsistently.
+    """
+    _check_closed(mesh.faces)
+    nz, ny, nx = grid.shape
+    steps = np.zeros(nz * ny * (nx + 1), dtype=np.int32)
+    corners = grid.to_index(mesh.vertices)[mesh.faces]
+    for start in range(0, len(corners), _FACES_AT_ONCE):
+        row, x, sign = _crossings(corners[start : start + _FACES_AT_ONCE], nz, ny)
+        first = np.clip(np.ceil(x), 0, nx).astype(np.int64)  # the first centre behind the crossing
+        np.add.at(steps, row * (nx + 1) + first, sign)
+    winding = np.cumsum(steps.reshape(nz, ny, nx + 1)[:, :, :nx], axis=2)
+    return winding != 0
+
+
+def label_mask(meshes: Iterable[SurfaceMesh], grid: Grid) -> npt.NDArray[np.uint16]:
+    """Label image of several closed surfaces, (z, y, x): 0 outside, 1 for the first surface, 2 for the next, ...
+
+    Where surfaces overlap, the earlier one keeps the voxel.
+
+    Raises
+    ------
+    MeshError
+        When a surface is open, or there are more than 65,535.
+    """
+    labels = np.zeros(grid.shape, dtype=np.uint16)
+    for number, mesh in enumerate(meshes, start=1):
+        if number > np.iinfo(np.uint16).max:
+            raise MeshError("there are more than 65,535 surfaces; a label image holds no more.", remedy="Pass fewer.")
+        labels[mesh_to_mask(mesh, grid) & (labels == 0)] = number
+    return labels
+
+
+def mask_to_mesh(
+    mask: npt.ArrayLike,
+    grid: Grid | float | Sequence[float],
+    *,
+    smooth: float = 1.0,
+    label: int | None = None,
+    largest: bool = False,
+) -> SurfaceMesh:
+    """Closed surface of a mask in µm, by marching cubes on the slightly blurred mask.
+
+    The level is chosen so that the surface encloses the mask's volume: blurring rounds it without shrinking it. A body
+    that touches the image's border is closed there.
+
+    Parameters
+    ----------
+    mask : (z, y, x) bool or int
+        Inside where not zero, or where equal to ``label``.
+    grid : Grid, or (3,) float or float
+        Where the voxels are, or just the voxel size in µm, (z, y, x), with voxel (0, 0, 0) at the origin.
+    smooth : float
+        Standard deviation of the blur in voxels; 0 for none. Bodies too thin to survive it are blurred less.
+    label : int, optional
+        Which label of a label image.
+    largest : bool
+        Only the largest connected part.
+
+    Returns
+    -------
+    SurfaceMesh
+        Faces counter-clockwise seen from outside, float64.
+
+    Raises
+    ------
+    VolumeError
+        When the mask is not 3D, empty, or does not fit the grid.
+    """
+    inside = _binary(mask, label)
+    grid = grid if isinstance(grid, Grid) else Grid(inside.shape, grid)  # type: ignore[arg-type]
+    if inside.shape != grid.shape:
+        raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
+    if largest:
+        inside = _largest_part(inside)
+    (low, high), margin = _bounds(inside), 2 + int(np.ceil(3 * smooth))
+    part = np.pad(inside[tuple(slice(a, b) for a, b in zip(low, high))], margin)
+    mesh = _smooth_surface(part, smooth)
+    return mesh.with_vertices(grid.to_um(mesh.vertices + (low - margin)))
+
+
+def mask_sdf(mask: npt.ArrayLike, spacing: float | Sequence[float]) -> Floats:
+    """Signed distance in µm from every voxel's centre to the wall between inside and outside, negative inside.
+
+    The distance is that to the centre of the nearest voxel of the other kind, less half a voxel along that direction:
+    a centre beside the wall is half a voxel from it. Against a smooth body the error stays below the voxel's largest
+    side.
+
+    Parameters
+    ----------
+    mask : (z, y, x) bool or int
+        Inside where not zero.
+    spacing : (3,) float or float
+        Voxel size in µm, (z, y, x).
+
+    Returns
+    -------
+    (z, y, x) float64
+
+    Raises
+    ------
+    VolumeError
+        When the mask is not 3D, or is empty or full, so that there is no wall.
+    """
+    inside = _binary(mask, None)
+    if inside.all():
+        raise VolumeError(f"mask is full, all {inside.size} voxels are inside; expected some outside.")
+    size = np.asarray(Grid(inside.shape, spacing).spacing)  # type: ignore[arg-type]
+    return _distance_to_wall(~inside, size) - _distance_to_wall(inside, size)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Voxelising
+#
+# All decisions are made edge by edge, from the same numbers for both faces of an edge: what one face counts more, its
+# neighbour counts less, and the crossings of a row add up to zero whatever the rounding.
+
+
+def _check_closed(faces: Ints) -> None:
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    direction = np.where(edges[:, 0] < edges[:, 1], 1, -1)
+    key = edges.min(axis=1) * (int(faces.max()) + 1) + edges.max(axis=1)
+    _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
+    balance = np.bincount(inverse, weights=direction)
+    lonely, uneven = int((count % 2).sum()), int((balance != 0).sum())
+    if lonely:
+        raise MeshError(
+            f"the surface is open: {lonely} edges have no second face; expected a closed surface.",
+            remedy="Close its holes, or merge vertices at equal positions.",
+        )
+    if uneven:
+        raise MeshError(
+            f"the faces are wound inconsistently at {uneven} edges; expected all counter-clockwise from outside.",
+            remedy="Repair the winding, for example with trimesh.repair.fix_winding.",
+        )
+
+
+def _spread(first: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """All whole numbers first[i] ... last[i], and the i that each belongs to."""
+    count = np.maximum(last - first + 1, 0)
+    owner = np.repeat(np.arange(len(first)), count)
+    offset = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    return first[owner] + offset, owner
+
+
+def _levels(low: Floats, high: Floats, n: int) -> tuple[Ints, Ints]:
+    """First and last index k in 0 ... n-1 with low <= k < high."""
+    first = np.clip(np.ceil(low), 0, n).astype(np.int64)
+    last = np.clip(np.ceil(high) - 1, -1, n - 1).astype(np.int64)
+    return first, last
+
+
+def _crossings(corners: Floats, nz: int, ny: int) -> tuple[Ints, Floats, npt.NDArray[np.int32]]:
+    """Where faces cross the rows of voxels: number of the row, x as an index, and +1 or -1.
+
+    corners : (n_faces, 3 corners, 3 axes), in voxel indices.
+    """
+    heights = corners[:, :, 0]
+    plane, face = _spread(*_levels(heights.min(axis=1), heights.max(axis=1), nz))
+    at_up, at_down = _cut(corners[face], plane)
+    low, high = np.minimum(at_up[:, 0], at_down[:, 0]), np.maximum(at_up[:, 0], at_down[:, 0])
+    line, cut = _spread(*_levels(low, high, ny))
+    up, down = at_up[cut], at_down[cut]
+    weight = (line - up[:, 0]) / (down[:, 0] - up[:, 0])  # never 0/0: a row lies between the two
+    x = up[:, 1] + weight * (down[:, 1] - up[:, 1])
+    sign = np.where(up[:, 0] > down[:, 0], 1, -1).astype(np.int32)
+    return plane[cut] * ny + line, x, sign
+
+
+def _cut(corners: Floats, plane: Ints) -> tuple[Floats, Floats]:
+    """Where the plane z = plane cuts a face: (y, x) on its edge that goes up and on the one that goes down.
+
+    An edge is cut when the plane is at or above its lower end and below its upper end, so exactly two edges are.
+    """
+    at_up, at_down = np.empty((len(plane), 2)), np.empty((len(plane), 2))
+    for k in range(3):
+        a, b = corners[:, k], corners[:, (k + 1) % 3]
+        for start, end, found in ((a, b, at_up), (b, a, at_down)):
+            hit = (start[:, 0] <= plane) & (plane < end[:, 0])
+            lower, upper = start[hit], end[hit]  # the lower end first, whichever face asks
+            weight = (plane[hit] - lower[:, 0]) / (upper[:, 0] - lower[:, 0])
+            found[hit] = lower[:, 1:] + weight[:, None] * (upper[:, 1:] - lower[:, 1:])
+    return at_up, at_down
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Meshing and distances
+
+
+def _binary(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]:
+    array = np.asarray(mask)
+    if array.ndim != 3:
+        raise VolumeError(f"mask has {array.ndim} axes, shape {array.shape}; expected 3, (z, y, x).")
+    inside = array != 0 if label is None else array == label
+    if not inside.any():
+        what = "all its voxels are 0" if label is None else f"no voxel has label {label}"
+        raise VolumeError(f"mask is empty, {what}; expected a body.", remedy="Check the threshold or the label.")
+    return inside
+
+
+def _largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    parts, count = ndimage.label(inside)
+    if count == 1:
+        return inside
+    return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+
+
+def _bounds(inside: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    box = ndimage.find_objects(inside.astype(np.uint8))[0]
+    return np.array([s.start for s in box]), np.array([s.stop for s in box])
+
+
+def _smooth_surface(inside: npt.NDArray[np.bool_], smooth: float) -> SurfaceMesh:
+    """Surface in voxels of a padded mask, blurred as much as it survives."""
+    while smooth > _LEAST_BLUR:
+        mesh = _same_volume(ndimage.gaussian_filter(inside.astype(np.float32), smooth), smooth, int(inside.sum()))
+        if mesh is not None:
+            return mesh
+        smooth *= 0.7
+    return _marching_cubes(inside.astype(np.float32), 0.5)
+
+
+def _same_volume(field: npt.NDArray[np.float32], smooth: float, volume: int) -> SurfaceMesh | None:
+    """Surface of a blurred mask that encloses ``volume`` voxels; None where no sensible level does."""
+    level, mesh = 0.5, None
+    for _ in range(4):
+        if not _LEVELS[0] <= level <= _LEVELS[1] or field.max() <= level:
+            return None
+        mesh = _marching_cubes(field, _between(field, level))
+        depth = (mesh.volume - volume) / mesh.area
+        if abs(depth) < _DEPTH_TOLERANCE:
+            break
+        level += depth / (smooth * np.sqrt(2 * np.pi))  # the slope of a blurred flat wall
+    return mesh
+
+
+def _between(field: npt.NDArray[np.float32], level: float) -> float:
+    # A voxel that lies on the level, or nearly so, would give triangles without area.
+    below, above = float(field[field <= level].max()), float(field[field > level].min())
+    room = min(1e-3, 0.25 * (above - below))
+    return min(max(level, below + room), above - room)
+
+
+def _marching_cubes(field: npt.NDArray[np.float32], level: float) -> SurfaceMesh:
+    from skimage import measure
+
+    points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)
+    mesh = SurfaceMesh(points.astype(np.float64), faces.astype(np.int64))
+    return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
+
+
+def _distance_to_wall(outside: npt.NDArray[np.bool_], size: Floats) -> Floats:
+    """Distance from every voxel in ``outside`` to the wall of the voxels that are not; 0 elsewhere."""
+    nearest = ndimage.distance_transform_edt(outside, sampling=size, return_distances=False, return_indices=True)
+    square, half = np.zeros(outside.shape), np.zeros(outside.shape)
+    for axis, step in enumerate(size):
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        apart = (nearest[axis] - np.arange(outside.shape[axis]).reshape(shape)) * step
+        square += apart**2
+        half += (0.5 * step * apart) ** 2
+    distance = np.sqrt(square)
+    return distance - np.divide(np.sqrt(half), distance, out=np.zeros_like(half), where=distance > 0)

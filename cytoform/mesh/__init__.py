@@ -1,0 +1,5 @@
+"""Triangle meshes: surfaces, clusters, their geometry, topology, upkeep and files."""
+
+from .surface import SurfaceMesh
+
+__all__ = ["SurfaceMesh"]

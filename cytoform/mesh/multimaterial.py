@@ -1,0 +1,251 @@
+"""A cluster of cells as one mesh: every face parts two regions, and faces may meet three or four at an edge."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import MeshError
+from . import geometry, topology
+from .surface import SurfaceMesh, check_density, check_faces, check_vertices
+
+__all__ = ["MultiMaterialMesh"]
+
+log = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_SAME_PLACE = 2e-7  # two ends of an edge closer than this multiple of the mesh size are one point (float32 rounding)
+
+
+def check_labels(labels: Any, n_faces: int) -> Ints:
+    array = np.asarray(labels)
+    if array.shape != (n_faces, 2):
+        raise MeshError(f"labels has shape {array.shape}; expected ({n_faces}, 2), two regions for each face.")
+    if array.dtype.kind not in "iu":
+        raise MeshError(f"labels has values of type {array.dtype}; expected whole numbers.")
+    if array.min() < 0:
+        raise MeshError(f"labels has the value {int(array.min())}; expected 0 (outside) or more.")
+    same = int((array[:, 0] == array[:, 1]).sum())
+    if same:
+        raise MeshError(f"{same} of {n_faces} faces have the same region on both sides; expected two different ones.")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MultiMaterialMesh:
+    """Regions that share their interfaces.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float32 or float64
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Corners; the normal (counter-clockwise rule) points from region labels[:, 0] into region labels[:, 1].
+    labels : (n_faces, 2) int
+        The regions on the two sides, 0 for the outside.
+    density : (n_faces,) float or float, optional
+        Intensity per µm². By default 2 between two cells (two membranes) and 1 elsewhere.
+
+    Raises
+    ------
+    MeshError
+        When there are no faces, an index is out of range, a value is not finite, or a face has one region on both
+        sides.
+    """
+
+    vertices: npt.NDArray
+    faces: Ints
+    labels: Ints
+    density: npt.NDArray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        vertices = check_vertices(self.vertices)
+        faces = check_faces(self.faces, len(vertices))
+        labels = check_labels(self.labels, len(faces))
+        density = self.density
+        if density is None:
+            density = np.where((labels > 0).all(axis=1), 2.0, 1.0)
+        object.__setattr__(self, "vertices", vertices)
+        object.__setattr__(self, "faces", faces)
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "density", check_density(density, len(faces), vertices.dtype))
+
+    @property
+    def n_vertices(self) -> int:
+        """Number of vertices."""
+        return len(self.vertices)
+
+    @property
+    def n_faces(self) -> int:
+        """Number of faces."""
+        return len(self.faces)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64, the dtype of the vertices."""
+        return self.vertices.dtype
+
+    @cached_property
+    def face_areas(self) -> npt.NDArray[np.float64]:
+        """Area of every face in µm²."""
+        return geometry.face_areas(self.vertices, self.faces)
+
+    @property
+    def area(self) -> float:
+        """Area of all interfaces in µm², each counted once."""
+        return float(self.face_areas.sum())
+
+    @property
+    def mass(self) -> float:
+        """Density times area, summed: the transform at frequency zero."""
+        return float((self.face_areas * self.density.astype(np.float64)).sum())
+
+    @property
+    def normals(self) -> npt.NDArray[np.float64]:
+        """Unit normals of the faces, (z, y, x), from labels[:, 0] into labels[:, 1]."""
+        return geometry.face_normals(self.vertices, self.faces)
+
+    @property
+    def bounds(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Smallest and largest coordinate on each axis in µm."""
+        return geometry.bounding_box(self.vertices)
+
+    @property
+    def region_ids(self) -> tuple[int, ...]:
+        """The regions, in ascending order, without the outside."""
+        return tuple(int(i) for i in np.unique(self.labels) if i > 0)
+
+    def region_faces(self, region: int) -> Ints:
+        """Indices of the faces around a region, (n,)."""
+        found = np.flatnonzero((self.labels == region).any(axis=1))
+        if region == 0 or len(found) == 0:
+            raise MeshError(f"there is no region {region}; expected one of {', '.join(map(str, self.region_ids))}.")
+        return found
+
+    def region_volume(self, region: int) -> float:
+        """Volume of a region in µm³ (negative when its faces are wound the wrong way)."""
+        return self.region_surface(region).volume
+
+    def region_volumes(self) -> dict[int, float]:
+        """Volume of every region in µm³."""
+        return {region: self.region_volume(region) for region in self.region_ids}
+
+    def region_surface(self, region: int) -> SurfaceMesh:
+        """The surface of one region, wound outward, with the vertices that it uses and its faces' density.
+
+        Raises
+        ------
+        MeshError
+            When there is no such region, or it is 0.
+        """
+        chosen = self.region_faces(region)
+        faces = topology.turned(self.faces[chosen], self.labels[chosen, 1] == region)
+        used, index = np.unique(faces, return_inverse=True)
+        return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen])
+
+    def with_vertices(self, vertices: npt.NDArray) -> MultiMaterialMesh:
+        """The same cluster, moved: one position for each vertex."""
+        array = np.asarray(vertices)
+        if array.shape != self.vertices.shape:
+            raise MeshError(f"vertices has shape {array.shape}; expected {self.vertices.shape}, as before.")
+        return MultiMaterialMesh(array, self.faces, self.labels, self.density)
+
+    def with_density(self, density: npt.ArrayLike | None) -> MultiMaterialMesh:
+        """The same cluster with another density (None: 2 between cells, 1 elsewhere)."""
+        return MultiMaterialMesh(self.vertices, self.faces, self.labels, density)  # type: ignore[arg-type]
+
+    def astype(self, dtype: npt.DTypeLike) -> MultiMaterialMesh:
+        """The same cluster in float32 or float64."""
+        return MultiMaterialMesh(self.vertices.astype(dtype), self.faces, self.labels, self.density.astype(dtype))
+
+    def repaired(self) -> MultiMaterialMesh:
+        """The cluster without zero-area faces and with windings that agree with the labels.
+
+        * Edges of no length are drawn together; that removes faces without area and leaves no gap.
+        * Other faces without area (three points on a line) are dropped.
+        * Faces with the same corners between the same two regions cancel in pairs: a sheet of no thickness.
+        * Windings: at an edge where exactly two faces border on a region these must agree. Faces that do not are
+          turned, and whole connected pieces so that the regions' volumes add up to something positive. Where labels
+          and faces contradict each other (the piece has only one side) they stay as they are; a warning is logged.
+
+        Vertices without faces are removed.
+
+        Raises
+        ------
+        MeshError
+            When nothing is left.
+        """
+        faces, kept = _without_empty(self)
+        if len(faces) == 0:
+            raise MeshError("no face is left after repair: all of them are without area.")
+        labels, density = self.labels[kept], self.density[kept]
+        flips = _wrong_windings(self.vertices, faces, labels)
+        if flips.any():
+            log.info("turned %d of %d faces", int(flips.sum()), len(faces))
+        used, index = np.unique(topology.turned(faces, flips), return_inverse=True)
+        return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density)
+
+
+def _without_empty(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:
+    """Faces that have an area, with coinciding ends of edges merged, and their indices in the mesh."""
+    faces, kept = mesh.faces, np.arange(mesh.n_faces)
+    low, high = mesh.bounds
+    pairs = topology.edges(faces)
+    apart = np.linalg.norm((mesh.vertices[pairs[:, 1]] - mesh.vertices[pairs[:, 0]]).astype(np.float64), axis=1)
+    merged = np.arange(mesh.n_vertices)
+    for a, b in pairs[apart <= _SAME_PLACE * np.linalg.norm(high - low)]:
+        merged[merged == merged[b]] = merged[a]
+    faces = merged[faces]
+    good = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    faces, kept = faces[good], kept[good]
+    if len(faces):
+        good = ~topology.zero_area_faces(_Bare(mesh.vertices, faces))
+        faces, kept = faces[good], kept[good]
+    good = _odd_ones(faces, mesh.labels[kept])
+    return faces[good], kept[good]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bare:
+    vertices: npt.NDArray
+    faces: Ints
+
+
+def _odd_ones(faces: Ints, labels: Ints) -> Bools:
+    """Which faces stay when equal ones (corners and regions, in any order) cancel in pairs."""
+    if len(faces) == 0:
+        return np.zeros(0, dtype=bool)
+    names = np.concatenate([np.sort(faces, axis=1), np.sort(labels, axis=1)], axis=1)
+    _, first, inverse, counts = np.unique(names, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    stays = np.zeros(len(faces), dtype=bool)
+    stays[first[counts % 2 == 1]] = True
+    return stays
+
+
+def _wrong_windings(vertices: npt.NDArray, faces: Ints, labels: Ints) -> Bools:
+    """Which faces to turn so that their normals point from labels[:, 0] into labels[:, 1]."""
+    pairs, differ = [], []
+    for region in np.unique(labels):
+        chosen = np.flatnonzero((labels == region).any(axis=1))
+        neighbours, alike = topology.interior_edges(topology.turned(faces[chosen], labels[chosen, 1] == region))
+        pairs.append(chosen[neighbours // 3])
+        differ.append(alike)
+    flips, groups, conflicts = topology.parity_flips(len(faces), np.concatenate(pairs), np.concatenate(differ))
+    if len(conflicts):
+        log.warning("%d pieces of the mesh cannot be wound consistently with their labels", len(conflicts))
+        flips &= ~np.isin(groups, conflicts)
+    corners = geometry.corner_points(vertices, topology.turned(faces, flips))
+    corners = corners - corners.reshape(-1, 3).mean(axis=0)
+    signed = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    # A face adds its cone to the region that it leaves and takes it from the one it enters; the outside counts not.
+    signed = signed * ((labels[:, 0] > 0).astype(np.int64) - (labels[:, 1] > 0).astype(np.int64))
+    inside_out = np.bincount(groups, weights=signed) < 0
+    inside_out[conflicts] = False
+    return flips ^ inside_out[groups]

@@ -1,0 +1,337 @@
+"""Closed surfaces made from formulas: spheres, ellipsoids, tori, dividing and lobed cells. (z, y, x), µm, outward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from .remesh import remesh
+from .surface import SurfaceMesh
+from .topology import edge_lengths
+
+__all__ = ["dividing_cell", "ellipsoid", "icosphere", "lobed_cell", "sphere_of_edge", "torus"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_MAX_FREQUENCY = 400  # 3.2 million faces
+_ICOSAHEDRON_EDGE = np.arctan(2.0)  # angle between neighbouring corners
+
+
+def _positive(name: str, values: Any, count: int = 1) -> Floats:
+    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if array.shape != (count,) or not (np.isfinite(array) & (array > 0)).all():
+        raise ConfigError(f"{name} is {values!r}; expected {count} positive length(s) in µm.")
+    return array
+
+
+def _point(name: str, values: Any) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (3,) or not np.isfinite(array).all():
+        raise ConfigError(f"{name} is {values!r}; expected three finite numbers (z, y, x) in µm.")
+    return array
+
+
+def _icosahedron() -> tuple[Floats, Ints]:
+    """12 unit vectors and 20 faces, outward in (z, y, x)."""
+    golden = (1.0 + np.sqrt(5.0)) / 2.0
+    points = np.array([[0.0, s, t * golden] for s in (1, -1) for t in (1, -1)])
+    points = np.concatenate([points, np.roll(points, 1, axis=1), np.roll(points, 2, axis=1)])
+    dot = points @ points.T
+    near = np.isclose(dot, golden)
+    faces = [(i, j, k) for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]]
+    faces = np.array(faces, dtype=np.int64)
+    inward = np.linalg.det(points[faces]) > 0  # (z, y, x) is left-handed: outward faces have a negative determinant
+    faces[inward] = faces[inward][:, [0, 2, 1]]
+    return points / np.linalg.norm(points[0]), faces
+
+
+def _geodesic(frequency: int) -> tuple[Floats, Ints]:
+    """The unit sphere from an icosahedron whose edges are cut into `frequency` parts: 20 frequency² faces."""
+    corners, faces = _icosahedron()
+    n = frequency
+    i, j = (a.reshape(-1) for a in np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij"))
+    i, j = i[i + j <= n], j[i + j <= n]
+    index = np.full((n + 1, n + 1), -1)
+    index[i, j] = np.arange(len(i))
+    up = np.stack([index[:-1, :-1], index[1:, :-1], index[:-1, 1:]], axis=-1)[(index[1:, :-1] >= 0) & (index[:-1, 1:] >= 0)]
+    down = np.stack([index[1:, :-1], index[1:, 1:], index[:-1, 1:]], axis=-1)[index[1:, 1:] >= 0]
+    local = np.concatenate([up, down])
+    weights = np.stack([n - i - j, i, j], axis=1)
+    # A vertex is known by its whole-number weights on the twelve corners, so that shared ones merge exactly.
+    names = np.zeros((20, len(weights), 12), dtype=np.int64)
+    for face in range(20):
+        names[face][:, faces[face]] = weights
+    unique, inverse = np.unique(names.reshape(-1, 12), axis=0, return_inverse=True)
+    offsets = len(weights) * np.arange(20)[:, None, None]
+    made = inverse.reshape(-1)[(local[None] + offsets).reshape(-1, 3)]
+    points = np.sin(_ICOSAHEDRON_EDGE * unique / n) @ corners  # even steps along the icosahedron's edges
+    return points / np.linalg.norm(points, axis=1, keepdims=True), made
+
+
+def _frequency_for(ratio: float) -> int:
+    """Frequency whose mean edge on the unit sphere is close to `ratio`."""
+    # 30 n² edges of nearly equilateral triangles that share the area 4 π of 20 n² faces.
+    equilateral = np.sqrt(4.0 * np.pi / 20.0 * 4.0 / np.sqrt(3.0))
+    frequency = max(1, round(equilateral / ratio))
+    if frequency > _MAX_FREQUENCY:
+        raise ConfigError(
+            f"an edge of {ratio:.2g} radii needs {20 * frequency**2:.2g} faces; expected at most {20 * _MAX_FREQUENCY**2}.",
+            remedy="Raise the edge length.",
+        )
+    return frequency
+
+
+def _make(points: Floats, faces: Ints, centre: Any, dtype: npt.DTypeLike) -> SurfaceMesh:
+    return SurfaceMesh((points + _point("centre", centre)).astype(dtype), faces)
+
+
+def icosphere(
+    radius: float = 1.0, centre: npt.ArrayLike = (0, 0, 0), subdivisions: int = 3, *, dtype: npt.DTypeLike = np.float64
+) -> SurfaceMesh:
+    """A sphere of 20 · 4^subdivisions faces.
+
+    Parameters
+    ----------
+    radius : float, µm
+    centre : (3,) float, µm, (z, y, x)
+    subdivisions : int
+        0 to 8; 3 gives 642 vertices and 1,280 faces.
+    dtype : float32 or float64
+
+    Raises
+    ------
+    ConfigError
+        When a number is out of range.
+    """
+    if not (isinstance(subdivisions, (int, np.integer)) and 0 <= subdivisions <= 8):
+        raise ConfigError(f"subdivisions is {subdivisions!r}; expected a whole number from 0 to 8.")
+    points, faces = _geodesic(2 ** int(subdivisions))
+    return _make(_positive("radius", radius) * points, faces, centre, dtype)
+
+
+def sphere_of_edge(
+    radius: float, centre: npt.ArrayLike, edge: float, *, dtype: npt.DTypeLike = np.float64
+) -> SurfaceMesh:
+    """A near-uniform sphere whose mean edge is as close to `edge` as a geodesic subdivision allows.
+
+    Parameters
+    ----------
+    radius : float, µm
+    centre : (3,) float, µm, (z, y, x)
+    edge : float, µm
+        A length above the radius gives the icosahedron.
+    """
+    size = float(_positive("radius", radius)[0])
+    points, faces = _geodesic(_frequency_for(float(_positive("edge", edge)[0]) / size))
+    return _make(size * points, faces, centre, dtype)
+
+
+def ellipsoid(
+    semi_axes: npt.ArrayLike,
+    centre: npt.ArrayLike = (0, 0, 0),
+    axes: npt.ArrayLike | None = None,
+    subdivisions: int = 3,
+    *,
+    edge: float | None = None,
+    dtype: npt.DTypeLike = np.float64,
+) -> SurfaceMesh:
+    """An ellipsoid: a sphere, stretched.
+
+    Parameters
+    ----------
+    semi_axes : (3,) float, µm
+    centre : (3,) float, µm, (z, y, x)
+    axes : (3, 3) float, optional
+        Row k is the direction (z, y, x) of semi-axis k; orthonormal. By default z, y, x.
+    subdivisions : int
+        As for :func:`icosphere`; not used with `edge`.
+    edge : float, µm, optional
+        Wanted mean edge length.
+    dtype : float32 or float64
+    """
+    lengths = _positive("semi_axes", semi_axes, 3)
+    rows = np.eye(3) if axes is None else np.asarray(axes, dtype=np.float64)
+    if rows.shape != (3, 3) or not np.allclose(rows @ rows.T, np.eye(3), atol=1e-6):
+        raise ConfigError(f"axes is {axes!r}; expected three orthonormal rows (z, y, x).")
+    if edge is None:
+        sphere = icosphere(subdivisions=subdivisions)
+    else:
+        sphere = _sphere_for_stretch(lengths, float(_positive("edge", edge)[0]))
+    faces = sphere.faces if np.linalg.det(rows) > 0 else sphere.faces[:, [0, 2, 1]]  # left-handed axes mirror it
+    return _make((sphere.vertices * lengths) @ rows, faces, centre, dtype)
+
+
+def _sphere_for_stretch(lengths: Floats, edge: float) -> SurfaceMesh:
+    coarse = icosphere(subdivisions=3)
+    stretch = edge_lengths(coarse.with_vertices(coarse.vertices * lengths)).mean() / edge_lengths(coarse).mean()
+    return sphere_of_edge(1.0, (0, 0, 0), edge / stretch)
+
+
+def torus(
+    major: float,
+    minor: float,
+    centre: npt.ArrayLike = (0, 0, 0),
+    *,
+    n_major: int = 48,
+    n_minor: int = 24,
+    dtype: npt.DTypeLike = np.float64,
+) -> SurfaceMesh:
+    """A torus around the z axis, of genus 1.
+
+    Parameters
+    ----------
+    major : float, µm
+        From the centre to the middle of the tube.
+    minor : float, µm
+        Radius of the tube, below `major`.
+    centre : (3,) float, µm, (z, y, x)
+    n_major, n_minor : int
+        Points around the axis and around the tube, at least 3.
+    dtype : float32 or float64
+    """
+    big, small = float(_positive("major", major)[0]), float(_positive("minor", minor)[0])
+    if small >= big or n_major < 3 or n_minor < 3:
+        raise ConfigError(f"a torus of {big:g} and {small:g} µm with {n_major} × {n_minor} points cuts itself.")
+    i, j = (a.reshape(-1) for a in np.meshgrid(np.arange(n_major), np.arange(n_minor), indexing="ij"))
+    u, v = 2 * np.pi * i / n_major, 2 * np.pi * j / n_minor
+    ring = big + small * np.cos(v)
+    points = np.stack([small * np.sin(v), ring * np.sin(u), ring * np.cos(u)], axis=1)
+    right, up = (i + 1) % n_major * n_minor + j, i * n_minor + (j + 1) % n_minor
+    both, here = (i + 1) % n_major * n_minor + (j + 1) % n_minor, i * n_minor + j
+    faces = np.concatenate([np.stack([here, right, both], axis=1), np.stack([here, both, up], axis=1)])
+    return _make(points, faces, centre, dtype)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Cells
+
+
+def _profile(u: Floats, neck: float) -> Floats:
+    """Distance from the axis at height u in [-1, 1], for lobes of radius 1: round caps, a smooth neck at 0."""
+
+    def shape(x: Floats, amplitude: float) -> Floats:
+        return np.sqrt(np.clip(1.0 - x * x, 0.0, None)) * (neck + amplitude * (1.0 - np.exp(-((x / 0.4) ** 2))))
+
+    grid = np.linspace(0.0, 1.0, 2001)
+    low, high = 0.0, 4.0
+    for _ in range(60):  # the amplitude at which the widest place has radius 1
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if shape(grid, middle).max() < 1.0 else (low, middle)
+    return shape(u, high)
+
+
+def _frame(axis: npt.ArrayLike) -> Floats:
+    """Orthonormal rows, the first along `axis`, of determinant 1."""
+    first = _point("axis", axis)
+    if np.linalg.norm(first) == 0:
+        raise ConfigError("axis has no length; expected a direction (z, y, x).")
+    first = first / np.linalg.norm(first)
+    second = np.cross(first, np.eye(3)[np.argmin(np.abs(first))])
+    second /= np.linalg.norm(second)
+    return np.stack([first, second, np.cross(first, second)])
+
+
+def dividing_cell(
+    length: float = 16.0,
+    radius: float = 4.0,
+    neck: float = 2.0,
+    centre: npt.ArrayLike = (0, 0, 0),
+    *,
+    axis: npt.ArrayLike = (0, 0, 1),
+    edge: float | None = None,
+    bumps: float = 0.0,
+    seed: int = 0,
+    dtype: npt.DTypeLike = np.float64,
+) -> SurfaceMesh:
+    """A cell about to divide: two lobes and a neck, round about an axis; closed, of genus 0.
+
+    Parameters
+    ----------
+    length : float, µm
+        From tip to tip.
+    radius : float, µm
+        Of the lobes, at their widest.
+    neck : float, µm
+        Radius of the neck, below `radius`.
+    centre : (3,) float, µm, (z, y, x)
+    axis : (3,) float
+        Direction of the long axis, (z, y, x).
+    edge : float, µm, optional
+        Wanted edge length; by default a fifth of the smaller of radius and neck's diameter.
+    bumps : float
+        Relative size (standard deviation) of smooth random bumps; 0.05 shows clearly, 0.2 is much.
+    seed : int
+        Of the bumps.
+    dtype : float32 or float64
+
+    Raises
+    ------
+    ConfigError
+        When a length is out of range.
+    """
+    half, lobe = 0.5 * float(_positive("length", length)[0]), float(_positive("radius", radius)[0])
+    waist = float(_positive("neck", neck)[0])
+    if waist >= lobe:
+        raise ConfigError(f"neck is {waist:g} µm; expected less than the lobes' radius, {lobe:g} µm.")
+    if not 0 <= bumps <= 0.3:
+        raise ConfigError(f"bumps is {bumps!r}; expected 0 to 0.3.")
+    wanted = min(lobe, 2.0 * waist) / 5.0 if edge is None else float(_positive("edge", edge)[0])
+    sphere = sphere_of_edge(1.0, (0, 0, 0), wanted / max(half, lobe))
+    mesh = sphere.with_vertices(_on_profile(sphere.vertices, half, lobe, waist))
+    mesh = remesh(mesh, wanted, iterations=4)
+    points = _on_profile(mesh.vertices / [half, 1.0, 1.0], half, lobe, waist)  # back onto the formula
+    if bumps:
+        points = points * (1.0 + bumps * _bumps(points / [half, lobe, lobe], seed))[:, None]
+    return _make(points @ _frame(axis), mesh.faces, centre, dtype)
+
+
+def _on_profile(points: Floats, half: float, lobe: float, waist: float) -> Floats:
+    """Points with height in [-1, 1] on the first axis, moved to the surface of revolution."""
+    height = np.clip(points[:, 0], -1.0, 1.0)
+    across = points[:, 1:]
+    distance = np.linalg.norm(across, axis=1, keepdims=True)
+    unit = np.divide(across, distance, out=np.zeros_like(across), where=distance > 0)
+    return np.concatenate([half * height[:, None], lobe * _profile(height, waist / lobe)[:, None] * unit], axis=1)
+
+
+def _bumps(points: Floats, seed: int, n_waves: int = 12) -> Floats:
+    """A smooth random function of points of size about 1: mean about 0, standard deviation about 1, |.| < 2.5."""
+    rng = np.random.default_rng(seed)
+    waves = rng.normal(size=(n_waves, 3)) * 1.6
+    values = np.cos(points @ waves.T + rng.uniform(0.0, 2.0 * np.pi, n_waves)).sum(axis=1)
+    values = (values - values.mean()) / max(values.std(), 1e-12)
+    return np.clip(values, -2.5, 2.5)
+
+
+def lobed_cell(
+    seed: int = 0,
+    radius: float = 5.0,
+    centre: npt.ArrayLike = (0, 0, 0),
+    *,
+    edge: float | None = None,
+    bumps: float = 0.06,
+    dtype: npt.DTypeLike = np.float64,
+) -> SurfaceMesh:
+    """A random living cell: two lobes of random length, neck and direction, with smooth bumps. The same for a seed.
+
+    Parameters
+    ----------
+    seed : int
+    radius : float, µm
+        Of the lobes; the length is 3 to 4 radii, the neck half to three quarters of a radius.
+    centre : (3,) float, µm, (z, y, x)
+    edge : float, µm, optional
+        Wanted edge length.
+    bumps : float
+        Relative size of the bumps.
+    dtype : float32 or float64
+    """
+    rng = np.random.default_rng(seed)
+    size = float(_positive("radius", radius)[0])
+    length, neck = size * rng.uniform(3.0, 4.0), size * rng.uniform(0.5, 0.75)
+    axis = rng.normal(size=3)
+    return dividing_cell(length, size, neck, centre, axis=axis, edge=edge, bumps=bumps, seed=seed + 1, dtype=dtype)

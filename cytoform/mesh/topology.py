@@ -1,0 +1,381 @@
+"""How faces hang together: edges, boundaries, orientation, genus, components, and what is wrong with a mesh.
+
+Functions take a mesh (:class:`SurfaceMesh` or anything with ``vertices`` and ``faces``); those that do not need
+positions also take the bare (n_faces, 3) array.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from ..errors import MeshError
+from . import geometry
+from .surface import SurfaceMesh
+
+__all__ = [
+    "FOLD_ANGLE",
+    "MeshQuality",
+    "boundary_edges",
+    "components",
+    "edge_lengths",
+    "edges",
+    "euler_characteristic",
+    "face_edges",
+    "folded_edges",
+    "genus",
+    "interior_edges",
+    "is_closed",
+    "is_manifold",
+    "is_oriented",
+    "orient_outward",
+    "quality",
+    "self_intersections",
+    "zero_area_faces",
+]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+FOLD_ANGLE = 160.0
+"""Two neighbouring faces whose normals differ by more than this many degrees count as folded onto each other."""
+
+ZERO_AREA = 1e-8
+"""A face whose area is below this multiple of its longest edge squared counts as having no area."""
+
+_TOUCH = 1e-12  # slack of the triangle-triangle test, in units of the pair's size: rounding of float64 products
+
+
+def _faces_of(mesh: Any) -> Ints:
+    return np.asarray(getattr(mesh, "faces", mesh), dtype=np.int64)
+
+
+def _half_edges(faces: Ints) -> Ints:
+    """Directed edges, (3 n_faces, 2): half-edge 3 f + c runs from corner c of face f to corner c + 1."""
+    return np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
+
+
+def _unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
+    """Unique undirected edges, the edge of every half-edge, and the number of faces at every edge."""
+    half = np.sort(_half_edges(faces), axis=1)
+    base = int(faces.max()) + 1
+    keys, inverse, counts = np.unique(half[:, 0] * base + half[:, 1], return_inverse=True, return_counts=True)
+    return np.stack([keys // base, keys % base], axis=1), inverse.reshape(-1), counts
+
+
+def edges(mesh: Any) -> Ints:
+    """Unique edges, (n_edges, 2), the smaller vertex first, in ascending order."""
+    return _unique_edges(_faces_of(mesh))[0]
+
+
+def face_edges(mesh: Any) -> Ints:
+    """The edges of every face, (n_faces, 3) indices into :func:`edges`; column c joins corners c and c + 1."""
+    return _unique_edges(_faces_of(mesh))[1].reshape(-1, 3)
+
+
+def edge_lengths(mesh: Any) -> Floats:
+    """Length of every edge of :func:`edges` in µm, (n_edges,) float64."""
+    pairs = edges(mesh)
+    points = np.asarray(mesh.vertices, dtype=np.float64)
+    return np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1)
+
+
+def boundary_edges(mesh: Any) -> Ints:
+    """Edges with a single face, (n, 2); none on a closed surface."""
+    pairs, _, counts = _unique_edges(_faces_of(mesh))
+    return pairs[counts == 1]
+
+
+def interior_edges(mesh: Any) -> tuple[Ints, Ints]:
+    """Edges with exactly two faces: the half-edge in each of the two faces, (n, 2), and whether they run alike, (n,).
+
+    Half-edge h lies in face h // 3, from corner h % 3 to the next. On a consistently wound surface no pair runs alike.
+    """
+    faces = _faces_of(mesh)
+    _, inverse, counts = _unique_edges(faces)
+    order = np.argsort(inverse, kind="stable")
+    first = (np.cumsum(counts) - counts)[counts == 2]
+    pairs = np.stack([order[first], order[first + 1]], axis=1)
+    start = faces.reshape(-1)
+    return pairs, start[pairs[:, 0]] == start[pairs[:, 1]]
+
+
+def is_closed(mesh: Any) -> bool:
+    """True when every edge has exactly two faces."""
+    return bool((_unique_edges(_faces_of(mesh))[2] == 2).all())
+
+
+def _fans_connected(faces: Ints) -> bool:
+    # Corners are nodes; two corners of one vertex are joined when their faces share an edge at that vertex. A vertex
+    # with one fan gives one component of corners.
+    pairs, alike = interior_edges(faces)
+    ends = np.stack([pairs, 3 * (pairs // 3) + (pairs + 1) % 3], axis=2)  # (n, 2 faces, 2 ends) corner numbers
+    second = np.where(alike[:, None], ends[:, 1], ends[:, 1, ::-1])
+    rows, cols = ends[:, 0].reshape(-1), second.reshape(-1)
+    graph = coo_matrix((np.ones(len(rows), dtype=np.int8), (rows, cols)), shape=(faces.size, faces.size))
+    return connected_components(graph, directed=False)[0] == len(np.unique(faces))
+
+
+def is_manifold(mesh: Any, *, boundary: bool = False) -> bool:
+    """True when every edge has two faces and the faces around every vertex form one fan.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+    boundary : bool
+        Also accept edges with one face.
+    """
+    faces = _faces_of(mesh)
+    if (faces == np.roll(faces, 1, axis=1)).any():
+        return False
+    counts = _unique_edges(faces)[2]
+    if (counts > 2).any() or (not boundary and (counts != 2).any()):
+        return False
+    return _fans_connected(faces)
+
+
+def is_oriented(mesh: Any) -> bool:
+    """True when no two faces run along an edge in the same direction."""
+    half = _half_edges(_faces_of(mesh))
+    return len(np.unique(half[:, 0] * (int(half.max()) + 1) + half[:, 1])) == len(half)
+
+
+def euler_characteristic(mesh: Any) -> int:
+    """Vertices in use − edges + faces: 2 for a sphere, 0 for a torus, summed over components."""
+    faces = _faces_of(mesh)
+    return len(np.unique(faces)) - len(edges(faces)) + len(faces)
+
+
+def genus(mesh: Any) -> int:
+    """Number of handles of a closed surface, summed over its components.
+
+    Raises
+    ------
+    MeshError
+        When the surface is not closed.
+    """
+    faces = _faces_of(mesh)
+    if not is_closed(faces):
+        raise MeshError(
+            f"genus needs a closed surface; {int((_unique_edges(faces)[2] != 2).sum())} edges have other than two faces.",
+            remedy="Repair the mesh, or ask for euler_characteristic.",
+        )
+    n_components = int(components(faces).max()) + 1
+    return n_components - euler_characteristic(faces) // 2
+
+
+def components(mesh: Any) -> Ints:
+    """Which connected piece each face belongs to, (n_faces,), counted from 0; pieces may not share a vertex."""
+    faces = _faces_of(mesh)
+    half = _half_edges(faces)
+    n = int(faces.max()) + 1
+    graph = coo_matrix((np.ones(len(half), dtype=np.int8), (half[:, 0], half[:, 1])), shape=(n, n))
+    labels = connected_components(graph, directed=False)[1][faces[:, 0]]
+    return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def parity_flips(n_faces: int, pairs: Ints, differ: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], Ints, Ints]:
+    """Which faces to turn so that the given pairs agree.
+
+    Parameters
+    ----------
+    n_faces : int
+    pairs : (n, 2) int
+        Neighbouring faces.
+    differ : (n,) bool
+        True where exactly one of the two must be turned.
+
+    Returns
+    -------
+    flips : (n_faces,) bool
+        One solution; turning a whole group is another.
+    groups : (n_faces,) int
+        The pieces that the pairs connect.
+    conflicts : (n,) int
+        The groups that have no solution.
+    """
+    # On the double cover a face has two copies (kept, turned): a group is orientable when they stay apart.
+    a, b = pairs[:, 0], pairs[:, 1]
+    shift = n_faces * differ.astype(np.int64)
+    rows, cols = np.concatenate([a, a + n_faces]), np.concatenate([b + shift, b + n_faces - shift])
+    graph = coo_matrix((np.ones(len(rows), dtype=np.int8), (rows, cols)), shape=(2 * n_faces, 2 * n_faces))
+    labels = connected_components(graph, directed=False)[1]
+    flat = coo_matrix((np.ones(len(a), dtype=np.int8), (a, b)), shape=(n_faces, n_faces))
+    groups = connected_components(flat, directed=False)[1].astype(np.int64)
+    roots = np.unique(groups, return_index=True)[1]
+    flips = labels[:n_faces] != labels[roots][groups]
+    conflicts = np.unique(groups[labels[:n_faces] == labels[n_faces:]])
+    return flips, groups, conflicts
+
+
+def turned(faces: Ints, flips: npt.NDArray[np.bool_]) -> Ints:
+    """The faces, with those marked by `flips` (n_faces,) wound the other way."""
+    return np.where(flips[:, None], faces[:, [0, 2, 1]], faces)
+
+
+def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
+    """The same surface with all faces wound alike and every piece enclosing a positive volume.
+
+    A piece that lies inside another (a cavity) is turned outward as well.
+
+    Raises
+    ------
+    MeshError
+        When the surface has no two sides (a Möbius band).
+    """
+    pairs, alike = interior_edges(mesh)
+    flips, groups, conflicts = parity_flips(mesh.n_faces, pairs // 3, alike)
+    if len(conflicts):
+        raise MeshError("the surface has only one side; expected one that can be wound consistently.")
+    faces = turned(mesh.faces, flips)
+    pieces = components(faces)
+    origins = np.stack([np.bincount(pieces, weights=w) for w in mesh.vertices[faces[:, 0]].T.astype(np.float64)], axis=1)
+    corners = geometry.corner_points(mesh.vertices, faces)
+    corners = corners - (origins / np.bincount(pieces)[:, None])[pieces][:, None]
+    signed = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    faces = turned(faces, (np.bincount(groups, weights=signed) < 0)[groups])
+    return SurfaceMesh(mesh.vertices, faces, mesh.density)
+
+
+def zero_area_faces(mesh: Any) -> npt.NDArray[np.bool_]:
+    """Which faces have no area (less than 1e-8 of their longest edge squared), (n_faces,)."""
+    longest = geometry.edge_lengths(mesh.vertices, mesh.faces).max(axis=1)
+    return geometry.face_areas(mesh.vertices, mesh.faces) <= ZERO_AREA * longest**2
+
+
+def folded_edges(mesh: Any, *, fold_angle: float = FOLD_ANGLE) -> Ints:
+    """Pairs of neighbouring faces that lie folded onto each other, (n, 2).
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+    fold_angle : float
+        Degrees between the two outward normals (0 on a flat surface) from which on the pair counts as folded.
+    """
+    pairs, alike = interior_edges(mesh)
+    normals = geometry.face_normals(mesh.vertices, mesh.faces)
+    cosine = np.einsum("ij,ij->i", normals[pairs[:, 0] // 3], normals[pairs[:, 1] // 3]) * np.where(alike, -1.0, 1.0)
+    return (pairs // 3)[cosine < np.cos(np.radians(fold_angle))]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshQuality:
+    """How good the triangles of a mesh are; lengths in µm, angles in degrees."""
+
+    min_angle: float
+    """Smallest corner angle."""
+    max_aspect: float
+    """Largest aspect ratio, longest edge / (2 √3 · inradius): 1 for an equilateral triangle, inf without area."""
+    n_zero_area: int
+    """Faces without area."""
+    n_folded: int
+    """Faces folded onto a neighbour (inverted)."""
+    edge_min: float
+    edge_mean: float
+    edge_max: float
+    edge_std: float
+
+    @property
+    def sound(self) -> bool:
+        """True when no face is folded or without area."""
+        return self.n_zero_area == 0 and self.n_folded == 0
+
+
+def corner_angles(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+    """Angle at every corner in degrees, (n_faces, 3)."""
+    corners = geometry.corner_points(vertices, faces)
+    to_next, to_last = np.roll(corners, -1, axis=1) - corners, np.roll(corners, -2, axis=1) - corners
+    sine = np.linalg.norm(np.cross(to_next, to_last), axis=2)
+    return np.degrees(np.arctan2(sine, np.einsum("ijk,ijk->ij", to_next, to_last)))
+
+
+def quality(mesh: Any, *, fold_angle: float = FOLD_ANGLE) -> MeshQuality:
+    """Triangle quality of a mesh, see :class:`MeshQuality`."""
+    sides = geometry.edge_lengths(mesh.vertices, mesh.faces)
+    areas = geometry.face_areas(mesh.vertices, mesh.faces)
+    inradius = np.divide(2.0 * areas, sides.sum(axis=1), out=np.zeros_like(areas), where=areas > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        aspect = np.where(inradius > 0, sides.max(axis=1) / (2.0 * np.sqrt(3.0) * inradius), np.inf)
+    lengths = edge_lengths(mesh)
+    return MeshQuality(
+        min_angle=float(corner_angles(mesh.vertices, mesh.faces).min()),
+        max_aspect=float(aspect.max()),
+        n_zero_area=int(zero_area_faces(mesh).sum()),
+        n_folded=len(np.unique(folded_edges(mesh, fold_angle=fold_angle))),
+        edge_min=float(lengths.min()),
+        edge_mean=float(lengths.mean()),
+        edge_max=float(lengths.max()),
+        edge_std=float(lengths.std()),
+    )
+
+
+def _ball_pairs(centres: Floats, radii: Floats, chunk: int = 20_000) -> Iterator[Ints]:
+    """Pairs (i < j) whose balls may meet. Faces go into classes of like size, so that a large one costs little."""
+    sizes = np.floor(np.log2(np.maximum(radii, radii.max() * 2.0**-20))).astype(np.int64)
+    classes = [np.flatnonzero(sizes == s) for s in np.unique(sizes)]
+    trees = [cKDTree(centres[members]) for members in classes]
+    for i, mine in enumerate(classes):
+        for j in range(i, len(classes)):
+            theirs = classes[j]
+            reach = radii[theirs].max()
+            for start in range(0, len(mine), chunk):
+                some = mine[start : start + chunk]
+                found = trees[j].query_ball_point(centres[some], radii[some] + reach, return_sorted=False)
+                counts = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
+                pairs = np.stack([np.repeat(some, counts), theirs[np.concatenate(found).astype(np.int64)]], axis=1)
+                yield pairs[pairs[:, 0] < pairs[:, 1]] if i == j else np.sort(pairs, axis=1)
+
+
+def _separating_axes(p: Floats, q: Floats) -> Floats:
+    """All axes that can separate two triangles, (n, 17, 3): normals, edge × edge, and edge × normal (coplanar)."""
+    ep, eq = np.roll(p, -1, axis=1) - p, np.roll(q, -1, axis=1) - q
+    np_, nq = np.cross(ep[:, 0], ep[:, 1])[:, None], np.cross(eq[:, 0], eq[:, 1])[:, None]
+    crossed = np.cross(ep[:, :, None], eq[:, None, :]).reshape(len(p), 9, 3)
+    return np.concatenate([np_, nq, crossed, np.cross(np_, ep), np.cross(nq, eq)], axis=1)
+
+
+def _triangles_meet(p: Floats, q: Floats) -> npt.NDArray[np.bool_]:
+    """Whether triangles p[i] and q[i], (n, 3, 3), share a point, by the separating-axis theorem."""
+    centre = p.mean(axis=1, keepdims=True)
+    p, q = p - centre, q - centre
+    size = np.maximum(np.abs(p).max(axis=(1, 2)), np.abs(q).max(axis=(1, 2)))[:, None]
+    size[size == 0] = 1.0
+    p, q = p / size[:, None], q / size[:, None]
+    axes = _separating_axes(p, q)
+    length = np.linalg.norm(axes, axis=2, keepdims=True)
+    # The cross product of two parallel edges is rounding noise, not an axis.
+    axes = np.divide(axes, length, out=np.zeros_like(axes), where=length > _TOUCH)
+    on_p, on_q = np.einsum("nac,npc->nap", axes, p), np.einsum("nac,npc->nap", axes, q)
+    gap = np.maximum(on_p.min(axis=2) - on_q.max(axis=2), on_q.min(axis=2) - on_p.max(axis=2))
+    return gap.max(axis=1) <= _TOUCH
+
+
+def self_intersections(mesh: Any) -> int:
+    """Number of pairs of faces that intersect or touch without sharing a vertex.
+
+    Faces of like size are paired by a KD-tree, then by their boxes, then by the separating-axis theorem, which also
+    holds for coplanar triangles.
+    """
+    corners = geometry.corner_points(mesh.vertices, mesh.faces)
+    centres = corners.mean(axis=1)
+    radii = np.linalg.norm(corners - centres[:, None], axis=2).max(axis=1) * (1.0 + 1e-9)
+    if radii.max() == 0:
+        return 0
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    faces, total = _faces_of(mesh), 0
+    for pairs in _ball_pairs(centres, radii):
+        a, b = pairs[:, 0], pairs[:, 1]
+        pairs = pairs[((low[a] <= high[b]) & (low[b] <= high[a])).all(axis=1)]
+        shared = (faces[pairs[:, 0]][:, :, None] == faces[pairs[:, 1]][:, None, :]).any(axis=(1, 2))
+        pairs = pairs[~shared]
+        for start in range(0, len(pairs), 50_000):
+            some = pairs[start : start + 50_000]
+            total += int(_triangles_meet(corners[some[:, 0]], corners[some[:, 1]]).sum())
+    return total

@@ -1,0 +1,315 @@
+"""Both back ends of the mesh transform: one suite."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import mesh_ft as oracle
+
+import cytoform as cf
+from cytoform.errors import BackendError, ConfigError, GridError
+from cytoform.fourier import MeshTransform, choose_backend
+from cytoform.image.band import Band
+
+BACKENDS = ["exact", "nufft"]
+TIGHT = 1e-11  # tolerance asked of nufft where it is compared with an identity
+
+
+def _norm(found, wanted):
+    return float(np.linalg.norm(np.asarray(found - wanted)) / np.linalg.norm(np.asarray(wanted)))
+
+
+def _blob(seed=0, dtype=np.float64):
+    """A closed surface of 20 · 4² faces with uneven edges and densities, near the middle of an 8 µm box."""
+    import trimesh
+
+    rng = np.random.default_rng(seed)
+    sphere = trimesh.creation.icosphere(subdivisions=2)
+    vertices = sphere.vertices * np.array([2.5, 2.0, 1.5]) + 0.05 * rng.normal(size=sphere.vertices.shape) + 4.0
+    density = rng.uniform(0.5, 2.0, len(sphere.faces))
+    return cf.SurfaceMesh(vertices.astype(dtype), sphere.faces[:, ::-1], density)
+
+
+def _cow(data_dir, dtype=np.float64):
+    found = np.load(data_dir / "reference" / "deltamic_ft_cow.npz")
+    return cf.SurfaceMesh(found["vertices_xyz"][:, ::-1].astype(dtype), found["faces"], found["density"]), found
+
+
+def _box(mesh, n):
+    """A grid of n³ voxels around a mesh."""
+    low, high = mesh.bounds
+    length = 1.3 * float((high - low).max())
+    return cf.Grid((n, n, n), (length / n,) * 3, tuple(0.5 * (low + high) - 0.5 * length))
+
+
+def _pairs(grid, rng):
+    return rng.normal(size=grid.spectrum_shape) + 1j * rng.normal(size=grid.spectrum_shape)
+
+
+# The bars of relative L2 error: (value, gradient) on the 8³ grid, then on 1,000 frequencies of the 48³ grid.
+BARS = {
+    (np.float64, 8): (1e-13, 1e-12),
+    (np.float64, 48): (1e-13, 1e-12),
+    (np.float32, 8): (1e-6, 1e-5),
+    (np.float32, 48): (5e-6, 5e-5),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [8, 48])
+def test_cow_against_dense_quadrature(data_dir, dtype, n):
+    mesh, _ = _cow(data_dir, dtype)
+    grid = _box(mesh, n)
+    rng = np.random.default_rng(n)
+    band = Band.full(grid)
+    if n == 48:
+        chosen = np.zeros(band.shape, dtype=bool)
+        chosen.ravel()[rng.choice(chosen.size, 1000, replace=False)] = True
+        band = band.where(chosen)
+    relative = mesh.vertices.astype(np.float64) - grid.origin
+    weights = np.broadcast_to(band.weights, band.shape).ravel()[band.index]
+    transform = MeshTransform(band, "exact", "cpu")
+    found = transform.forward(mesh)
+    assert found.dtype == np.result_type(dtype, np.complex64)
+    # the gradient of a smooth loss and of noise
+    cotangents = [found.ravel()[band.index].astype(complex), rng.normal(size=(band.size, 2)) @ np.array([1, 1j])]
+    wanted, gradients = oracle.dense(
+        relative, mesh.faces, mesh.density.astype(float), band.frequencies, [c * weights for c in cotangents]
+    )
+    value_bar, gradient_bar = BARS[dtype, n]
+    assert _norm(found.ravel()[band.index], wanted) < value_bar
+    for cotangent, (vertices, by_density) in zip(cotangents, gradients):
+        grad = transform.vjp(mesh, band.scatter(cotangent))
+        assert grad.vertices.dtype == dtype and grad.density.dtype == dtype
+        assert _norm(grad.vertices, vertices) < gradient_bar
+        assert _norm(grad.density, by_density) < gradient_bar
+
+
+def test_parity_with_the_reference(data_dir):
+    mesh, found = _cow(data_dir)
+    z, y, x = np.meshgrid(found["xi_x"], found["xi_y"], found["xi_z"], indexing="ij")[::-1]
+    # the reference indexes its result (x, y, z)
+    frequencies = np.stack([z.ravel(), y.ravel(), x.ravel()], axis=1)
+    from cytoform.fourier import exact
+
+    pairs = exact.forward_at(
+        mesh.vertices[mesh.faces], 2.0 * mesh.face_areas * mesh.density, frequencies, dtype=np.float64, device="cpu"
+    )
+    assert _norm(pairs.view(complex)[:, 0] / mesh.mass, found["ft"].ravel()) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(np.float32, 1e-3), (np.float32, 1e-5), (np.float64, 1e-3), (np.float64, 1e-8)]
+)
+@pytest.mark.parametrize("shape", [(24, 20, 22), (21, 19, 23)])
+def test_back_ends_agree(dtype, tolerance, shape):
+    mesh = _blob(dtype=dtype)
+    grid = cf.Grid(shape, (0.35, 0.4, 0.38), (0.1, -0.2, 0.05))
+    exact = cf.mesh_ft(mesh, grid, backend="exact", device="cpu")
+    fast = cf.mesh_ft(mesh, grid, backend="nufft", device="cpu", tolerance=tolerance)
+    assert fast.dtype == exact.dtype == np.result_type(dtype, np.complex64)
+    assert _norm(fast, exact) < tolerance
+    assert np.abs(fast - exact).max() < tolerance * mesh.mass
+    cotangent = _pairs(grid, np.random.default_rng(1))
+    one = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="exact", device="cpu")
+    two = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="nufft", device="cpu", tolerance=tolerance)
+    assert _norm(two.vertices, one.vertices) < tolerance
+    assert _norm(two.density, one.density) < tolerance
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-5, 1e-8])
+def test_few_large_faces_keep_the_tolerance(tolerance):
+    # a cube of 12 faces whose edges span the box: the points have to follow the wavelengths
+    import trimesh
+
+    cube = trimesh.creation.box((5.0, 6.0, 7.0))
+    mesh = cf.SurfaceMesh(cube.vertices + 4.3, cube.faces[:, ::-1])
+    grid = cf.Grid((64, 64, 64), 0.14)
+    exact = cf.mesh_ft(mesh, grid, backend="exact", device="cpu")
+    fast = cf.mesh_ft(mesh, grid, backend="nufft", device="cpu", tolerance=tolerance)
+    assert np.abs(fast - exact).max() < tolerance * mesh.mass
+    assert _norm(fast, exact) < tolerance
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("shape", [(6, 7, 8), (7, 6, 5)])
+def test_gradient_adjoint_and_finite_differences(backend, normalize, shape):
+    mesh = _blob(3)
+    grid = cf.Grid(shape, (1.3, 1.2, 1.4), (0.3, 0.2, -0.5))
+    rng = np.random.default_rng(5)
+    options = {"backend": backend, "device": "cpu", "tolerance": TIGHT, "normalize": normalize}
+    cotangent = _pairs(grid, rng)
+    weights = np.full(grid.spectrum_shape[2], 2.0)
+    weights[0] = 1.0
+    if shape[2] % 2 == 0:
+        weights[-1] = 1.0
+
+    def loss(vertices, density):
+        moved = cf.SurfaceMesh(vertices, mesh.faces, density)
+        return float((np.conj(cotangent) * cf.mesh_ft(moved, grid, **options) * weights).real.sum())
+
+    grad = cf.mesh_ft_vjp(mesh, grid, cotangent, **options)
+    move, change = rng.normal(size=mesh.vertices.shape), rng.normal(size=mesh.density.shape)
+    step = 1e-5
+    slope = (
+        loss(mesh.vertices + step * move, mesh.density + step * change)
+        - loss(mesh.vertices - step * move, mesh.density - step * change)
+    ) / (2 * step)
+    wanted = float((grad.vertices * move).sum() + (grad.density * change).sum())
+    assert abs(slope - wanted) < 1e-7 * abs(wanted)
+    # û is linear in the density: the adjoint test is exact
+    if not normalize:
+        along = cf.mesh_ft(mesh.with_density(change), grid, **options)
+        left = float((np.conj(cotangent) * along * weights).real.sum())
+        assert abs(left - float((grad.density * change).sum())) < 1e-9 * abs(left)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_half_space_stands_for_the_full_spectrum(backend):
+    mesh = _blob(1)
+    grid = cf.Grid((7, 9, 11), 0.8)
+    half = cf.mesh_ft(mesh, grid, backend=backend, device="cpu", tolerance=TIGHT)
+    z, y, x = (2 * np.pi * np.fft.fftfreq(n, 0.8) for n in grid.shape)
+    xi = np.stack(np.meshgrid(z, y, x, indexing="ij"), axis=-1).reshape(-1, 3)
+    full = oracle.dense(mesh.vertices, mesh.faces, mesh.density, xi).reshape(grid.shape)
+    assert _norm(half, full[:, :, :6]) < 1e-10
+    cotangent = full * np.exp(-0.1 * (xi**2).sum(axis=1)).reshape(grid.shape)
+    _, [(wanted, by_density)] = oracle.dense(
+        mesh.vertices, mesh.faces, mesh.density, xi, [cotangent.ravel().astype(complex)]
+    )
+    grad = cf.mesh_ft_vjp(mesh, grid, cotangent[:, :, :6].astype(complex), backend=backend, tolerance=TIGHT)
+    assert _norm(grad.vertices, wanted) < 1e-9
+    assert _norm(grad.density, by_density) < 1e-9
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_band_is_the_same_modes_and_zero_elsewhere(backend):
+    mesh = _blob(2)
+    grid = cf.Grid((16, 18, 20), 0.5)
+    band = cf.GaussianPSF.from_sigma((0.6, 0.5, 0.4)).band(grid, 0.01)
+    kept = band.expand(band.scatter(np.ones(band.size, dtype=bool)))
+    assert 0 < kept.sum() < kept.size
+    full = cf.mesh_ft(mesh, grid, backend="exact", device="cpu")
+    part = cf.mesh_ft(mesh, grid, backend=backend, device="cpu", band=band, tolerance=TIGHT)
+    np.testing.assert_allclose(part, np.where(kept, full, 0), atol=1e-10 * mesh.mass)
+    cotangent = _pairs(grid, np.random.default_rng(0))
+    one = cf.mesh_ft_vjp(mesh, grid, np.where(kept, cotangent, 0), backend="exact", device="cpu")
+    two = cf.mesh_ft_vjp(mesh, grid, cotangent, backend=backend, device="cpu", band=band, tolerance=TIGHT)
+    assert _norm(two.vertices, one.vertices) < 1e-9
+
+
+def test_support_bounds_every_phase():
+    grid = cf.Grid((16, 18, 20), (0.5, 0.3, 0.4))
+    rng = np.random.default_rng(0)
+    for band in (Band.full(grid), cf.GaussianPSF.from_sigma((0.6, 0.5, 0.4)).band(grid, 0.01)):
+        vectors = rng.normal(size=(50, 3))
+        largest = np.abs(vectors @ band.frequencies.T).max(axis=1)
+        bound = band.support(vectors)
+        assert (bound >= largest * (1 - 1e-12)).all()
+        assert (bound <= 1.8 * largest).all()
+
+
+small = st.floats(-3.0, 3.0)
+point = st.tuples(small, small, small)
+
+
+@settings(max_examples=40, deadline=None)
+@given(point, point, point, point, st.sampled_from([1.0, 1e-3, 1e-7, 1e-12]))
+def test_any_triangle_moves_scales_and_adds_up(a, b, c, shift, flatten):
+    """Translation, quarter turn, scaling and additivity, for degenerate triangles too."""
+    grid = cf.Grid((6, 6, 6), 1.0)
+    a, b, c = np.array(a), np.array(b), np.array(c)
+    c = a + 0.5 * (b - a) + flatten * (c - a)
+    corners = np.stack([a, b, c])
+    mesh = cf.SurfaceMesh(corners, [[0, 1, 2]])
+    ft = cf.mesh_ft(mesh, grid, backend="exact", device="cpu")
+    assert np.isfinite(ft).all()
+    room = 1e-13 * (1.0 + mesh.area) * 40
+    z, y, x = np.meshgrid(*grid.frequencies(), indexing="ij")
+    turn = np.exp(-1j * (z * shift[0] + y * shift[1] + x * shift[2]))
+    moved = cf.mesh_ft(mesh.with_vertices(corners + shift), grid, backend="exact", device="cpu")
+    np.testing.assert_allclose(moved, ft * turn, atol=room)
+    # a quarter turn in the (z, y) plane: (z, y) -> (-y, z)
+    rotated = cf.mesh_ft(
+        mesh.with_vertices(np.stack([-corners[:, 1], corners[:, 0], corners[:, 2]], axis=1)), grid, backend="exact"
+    )
+    inner = np.array([1, 2, -1, -2])  # modes whose negative is on the grid
+    np.testing.assert_allclose(rotated[np.ix_(-inner % 6, inner % 6)], ft[np.ix_(inner % 6, inner % 6)].swapaxes(0, 1), atol=room)
+    # scaling by s: û_s(ξ) = s² û(s ξ)
+    scaled = cf.mesh_ft(mesh.with_vertices(2.0 * corners), cf.Grid((6, 6, 6), 2.0), backend="exact", device="cpu")
+    np.testing.assert_allclose(scaled, 4.0 * ft, atol=4 * room)
+    # cut at the middle of an edge
+    middle = 0.5 * (a + b)
+    halves = cf.SurfaceMesh(np.stack([a, b, c, middle]), [[0, 3, 2], [3, 1, 2]])
+    np.testing.assert_allclose(cf.mesh_ft(halves, grid, backend="exact", device="cpu"), ft, atol=room)
+    # corners in another order
+    for order in ([1, 2, 0], [1, 0, 2]):
+        other = cf.mesh_ft(cf.SurfaceMesh(corners[order], [[0, 1, 2]]), grid, backend="exact", device="cpu")
+        np.testing.assert_allclose(other, ft, atol=room)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_zero_area_faces_change_nothing(backend):
+    mesh = _blob()
+    extra = np.concatenate([mesh.faces, [[0, 0, 1], [5, 5, 5]]])
+    with_extra = cf.SurfaceMesh(mesh.vertices, extra, np.append(mesh.density, [1.0, 1.0]))
+    grid = cf.Grid((8, 8, 8), 1.0)
+    options = {"backend": backend, "device": "cpu", "tolerance": TIGHT}
+    one, two = cf.mesh_ft(mesh, grid, **options), cf.mesh_ft(with_extra, grid, **options)
+    np.testing.assert_allclose(two, one, atol=1e-12 * mesh.mass)
+    cotangent = _pairs(grid, np.random.default_rng(0))
+    g1, g2 = (cf.mesh_ft_vjp(m, grid, cotangent, **options) for m in (mesh, with_extra))
+    np.testing.assert_allclose(g2.vertices, g1.vertices, atol=1e-10 * np.abs(g1.vertices).max())
+    assert np.isfinite(g2.density).all()
+
+
+def test_total_mass_is_the_transform_at_zero():
+    mesh = _blob()
+    grid = cf.Grid((6, 6, 6), 1.0, (1.0, 2.0, 3.0))
+    assert cf.mesh_ft(mesh, grid, backend="exact")[0, 0, 0] == pytest.approx(mesh.mass, rel=1e-14)
+    assert cf.mesh_ft(mesh, grid, backend="exact", normalize=True)[0, 0, 0] == pytest.approx(1.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_deterministic_is_bit_identical(backend):
+    mesh, grid = _blob(), cf.Grid((24, 24, 24), 0.4)
+    options = {"backend": backend, "device": "cpu", "deterministic": True}
+    one, two = (cf.mesh_ft(mesh, grid, **options) for _ in range(2))
+    assert (one == two).all()
+    cotangent = _pairs(grid, np.random.default_rng(0))
+    first, second = (cf.mesh_ft_vjp(mesh, grid, cotangent, **options) for _ in range(2))
+    assert (first.vertices == second.vertices).all() and (first.density == second.density).all()
+
+
+def test_refusals_say_what_to_do(monkeypatch):
+    mesh, grid = _blob(), cf.Grid((6, 6, 6), 1.0)
+    with pytest.raises(ConfigError, match="expected 'auto', 'exact' or 'nufft'"):
+        cf.mesh_ft(mesh, grid, backend="gpu")
+    with pytest.raises(ConfigError, match="expected 'auto', 'cpu' or 'cuda'"):
+        cf.mesh_ft(mesh, grid, device="tpu")
+    with pytest.raises(ConfigError, match="tolerance"):
+        cf.mesh_ft(mesh, grid, tolerance=0.0)
+    with pytest.raises(GridError, match=r"expected \(6, 6, 4\)"):
+        cf.mesh_ft_vjp(mesh, grid, np.zeros((6, 6, 6)))
+    with pytest.raises(GridError, match="band belongs to"):
+        cf.mesh_ft(mesh, grid, band=Band.full(cf.Grid((6, 6, 6), 2.0)))
+    from cytoform import backend as devices
+
+    monkeypatch.setattr(devices, "has_finufft", lambda: False)
+    with pytest.raises(BackendError, match="pip install finufft"):
+        cf.mesh_ft(mesh, grid, backend="nufft")
+    assert choose_backend("auto", n_faces=10**6, n_modes=10**6, tolerance=1e-5, device="cpu") == "exact"
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
+        monkeypatch.setattr(devices, "has_cuda", lambda: False)
+        with pytest.raises(BackendError, match="no CUDA device"):
+            cf.mesh_ft(mesh, grid, device="cuda")
+
+
+def test_auto_is_exact_for_little_work_and_fast_for_much():
+    assert choose_backend("auto", n_faces=100, n_modes=100, tolerance=1e-5, device="cpu") == "exact"
+    assert choose_backend("auto", n_faces=10**4, n_modes=10**4, tolerance=1e-5, device="cpu") == "nufft"
+    assert choose_backend("auto", n_faces=10**4, n_modes=10**4, tolerance=1e-14, device="cpu") == "exact"
+    assert choose_backend("auto", n_faces=10**4, n_modes=10**4, tolerance=1e-5, device="cuda") == "exact"
