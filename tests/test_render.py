@@ -23,7 +23,7 @@ def test_image_is_the_blurred_surface(dtype, shape):
 
     mesh = _ball(dtype)
     grid = cf.Grid(shape, (0.25, 0.24, 0.26), (0.1, 0.05, 0.0))
-    psf = cf.GaussianPSF(np.array([[0.16, 0.02, 0.0], [0.02, 0.12, 0.01], [0.0, 0.01, 0.10]]))
+    psf = cf.GaussianPSF(np.array([[0.25, 0.02, 0.0], [0.02, 0.22, 0.01], [0.0, 0.01, 0.21]]))
     points, weights = quadrature.rule(4)
     sources = np.einsum("qp,fpd->fqd", points, mesh.vertices[mesh.faces].astype(float)).reshape(-1, 3)
     masses = np.outer(mesh.face_areas * mesh.density, weights).ravel()
@@ -39,7 +39,7 @@ def test_image_is_the_blurred_surface(dtype, shape):
         offset -= period * np.rint(offset / period)
         want = float((masses * scale * np.exp(-0.5 * np.einsum("ni,ij,nj->n", offset, inverse, offset))).sum())
         # the nearest image alone of the periodic box: 4 σ away
-        assert image[n] == pytest.approx(want, abs=(2e-4 if dtype == np.float32 else 1e-5) * image.max())
+        assert image[n] == pytest.approx(want, abs=(2e-4 if dtype == np.float32 else 1e-5) * float(image.max()))
 
 
 def test_total_intensity_is_the_mass():
@@ -84,12 +84,12 @@ def test_narrow_band_errs_as_announced():
 
 def test_padding_keeps_wrap_around_away():
     mesh, grid = _ball().with_vertices(_ball().vertices - [2.0, 0, 0]), cf.Grid((20, 24, 24), 0.25)
-    psf = cf.GaussianPSF.from_sigma(0.3)
+    psf = cf.GaussianPSF.from_sigma(0.45)
     wrapped = cf.render(mesh, psf, grid)
     padded = cf.render(mesh, psf, grid.padded(3.0))[:20, :24, :24]
     wider = cf.render(mesh, psf, grid.padded(6.0))[:20, :24, :24]
     assert np.abs(wrapped - wider).max() > 0.1 * wider.max()
-    assert np.abs(padded - wider).max() < 1e-6 * wider.max()
+    assert np.abs(padded - wider).max() < 1e-5 * wider.max()
 
 
 def test_wrong_cotangent_is_named():

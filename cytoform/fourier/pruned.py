@@ -45,7 +45,7 @@ def _cut(array: npt.NDArray, axis: int, modes: int) -> npt.NDArray:
 def to_image(box: npt.NDArray, band: Band, *, workers: int | None = None) -> npt.NDArray:
     """Band spectrum to real image, (z, y, x); float32 for complex64, else float64."""
     nz, ny, nx = band.grid.shape
-    spectrum = _fft.ifft(_pad(box, 0, nz), axis=0, overwrite_x=True, workers=workers)
+    spectrum = _fft.ifft(_pad(box, 0, nz), axis=0, workers=workers)
     spectrum = _fft.ifft(_pad(spectrum, 1, ny), axis=1, overwrite_x=True, workers=workers)
     image = _fft.irfft(spectrum, n=nx, axis=2, overwrite_x=True, workers=workers)
     image *= image.dtype.type(1.0 / band.grid.voxel_volume)

@@ -3,14 +3,15 @@
 :func:`remesh` follows Botsch and Kobbelt ("A Remeshing Approach to Multiresolution Modeling", SGP 2004, doi
 10.2312/SGP/SGP04/189-196): split long edges, collapse short ones, flip edges towards valence 6, relax along the
 surface, project back. Every step handles a whole set of edges at once that cannot get in each other's way, in plain
-NumPy: no compile time, the same result on every run and platform.
+NumPy: no compile time, and the same result on every run.
 
-Why not gpytoolbox's ``remesh_botsch`` (MIT, C++)? On shapes of 5,120 faces (sphere, blob, dumbbell, an ellipsoid of
-1 : 7 : 27, a noisy sphere) both gave closed, repeatable meshes without folded faces; its smallest angles were 5° to 54°,
-these here 16° to 41°. It takes 0.05 s where this takes 0.25 to 0.4 s (0.3 s against 3 s when the mesh grows to 16,000
-faces), which a fit spends every few dozen steps. But it has no wheel for Linux on aarch64, where a second way would be
-needed, and two ways give two results; its import takes 1.5 s and brings in a dozen packages; and an error in C++ would
-end the process. So there is one way.
+Why not gpytoolbox's ``remesh_botsch`` (MIT, C++)? Both were run on a sphere, a blob, a dumbbell, an ellipsoid of
+1 : 7 : 27 and a noisy sphere of 5,120 faces, to three edge lengths. Both gave closed, repeatable meshes without folded
+faces; the smallest angle of each lay between 5° and 54° there, 16° and 41° here. Keeping about 5,100 faces takes 0.06 s
+there and 0.25 to 0.4 s here; growing to 16,000 faces 0.3 s there and 3 to 4 s here. A fit spends that every few dozen
+steps. But gpytoolbox 0.3.8 has no wheel for Linux on aarch64, so that a second way would be needed, and two ways give
+two results; its import takes 1.5 s and brings in scikit-image and more; and a fault in C++ would end the process. So
+there is one way.
 """
 
 from __future__ import annotations
@@ -552,9 +553,7 @@ def interpolate_vertex_data(mesh: SurfaceMesh, values: npt.ArrayLike, points: np
     return np.einsum("nc,nc...->n...", weights, data[mesh.faces[faces]])
 
 
-def needs_remesh(
-    mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05, min_angle: float = 10.0
-) -> bool:
+def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05, min_angle: float = 10.0) -> bool:
     """Whether triangles have degraded so far that :func:`remesh` pays.
 
     Parameters

@@ -42,7 +42,9 @@ def _icosahedron() -> tuple[Floats, Ints]:
     points = np.concatenate([points, np.roll(points, 1, axis=1), np.roll(points, 2, axis=1)])
     dot = points @ points.T
     near = np.isclose(dot, golden)
-    faces = [(i, j, k) for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]]
+    faces = [
+        (i, j, k) for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]
+    ]
     faces = np.array(faces, dtype=np.int64)
     inward = np.linalg.det(points[faces]) > 0  # (z, y, x) is left-handed: outward faces have a negative determinant
     faces[inward] = faces[inward][:, [0, 2, 1]]
@@ -57,7 +59,9 @@ def _geodesic(frequency: int) -> tuple[Floats, Ints]:
     i, j = i[i + j <= n], j[i + j <= n]
     index = np.full((n + 1, n + 1), -1)
     index[i, j] = np.arange(len(i))
-    up = np.stack([index[:-1, :-1], index[1:, :-1], index[:-1, 1:]], axis=-1)[(index[1:, :-1] >= 0) & (index[:-1, 1:] >= 0)]
+    up = np.stack([index[:-1, :-1], index[1:, :-1], index[:-1, 1:]], axis=-1)[
+        (index[1:, :-1] >= 0) & (index[:-1, 1:] >= 0)
+    ]
     down = np.stack([index[1:, :-1], index[1:, 1:], index[:-1, 1:]], axis=-1)[index[1:, 1:] >= 0]
     local = np.concatenate([up, down])
     weights = np.stack([n - i - j, i, j], axis=1)
@@ -79,7 +83,8 @@ def _frequency_for(ratio: float) -> int:
     frequency = max(1, round(equilateral / ratio))
     if frequency > _MAX_FREQUENCY:
         raise ConfigError(
-            f"an edge of {ratio:.2g} radii needs {20 * frequency**2:.2g} faces; expected at most {20 * _MAX_FREQUENCY**2}.",
+            f"an edge of {ratio:.2g} radii needs {20 * frequency**2:.2g} faces; "
+            f"expected at most {20 * _MAX_FREQUENCY**2}.",
             remedy="Raise the edge length.",
         )
     return frequency

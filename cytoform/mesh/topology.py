@@ -163,8 +163,9 @@ def genus(mesh: Any) -> int:
     """
     faces = _faces_of(mesh)
     if not is_closed(faces):
+        n_bad = int((_unique_edges(faces)[2] != 2).sum())
         raise MeshError(
-            f"genus needs a closed surface; {int((_unique_edges(faces)[2] != 2).sum())} edges have other than two faces.",
+            f"genus needs a closed surface; {n_bad} edges have other than two faces.",
             remedy="Repair the mesh, or ask for euler_characteristic.",
         )
     n_components = int(components(faces).max()) + 1
@@ -236,7 +237,9 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
         raise MeshError("the surface has only one side; expected one that can be wound consistently.")
     faces = turned(mesh.faces, flips)
     pieces = components(faces)
-    origins = np.stack([np.bincount(pieces, weights=w) for w in mesh.vertices[faces[:, 0]].T.astype(np.float64)], axis=1)
+    origins = np.stack(
+        [np.bincount(pieces, weights=w) for w in mesh.vertices[faces[:, 0]].T.astype(np.float64)], axis=1
+    )
     corners = geometry.corner_points(mesh.vertices, faces)
     corners = corners - (origins / np.bincount(pieces)[:, None])[pieces][:, None]
     signed = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))

@@ -154,8 +154,6 @@ class AdamUniform(Adam):
 
         The first step after it is then scaled by what is known of the gradient's size, and no jump follows.
         """
-        made = AdamUniform(
-            (int(n_vertices), *self.shape[1:]), beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon
-        )
+        made = AdamUniform((int(n_vertices), *self.shape[1:]), beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon)
         made.second, made.count_second = np.array(self.second), self.count_second
         return made

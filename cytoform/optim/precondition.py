@@ -51,9 +51,7 @@ class LaplacianPreconditioner:
     doi 10.1145/3478513.3480501.
     """
 
-    def __init__(
-        self, faces: npt.NDArray, n_vertices: int, strength: float = 50.0, *, method: str = "auto"
-    ) -> None:
+    def __init__(self, faces: npt.NDArray, n_vertices: int, strength: float = 50.0, *, method: str = "auto") -> None:
         if not (np.isfinite(strength) and strength >= 0):
             raise ConfigError(f"strength is {strength!r}; expected zero or more.")
         self.n_vertices, self.strength = int(n_vertices), float(strength)

@@ -32,7 +32,7 @@ def test_reach_keeps_its_promise(tolerance):
     for spread in (0.1, 0.7, 2.0, 6.0, 15.0, 40.0, 110.0):
         orders, pieces = quadrature.orders_for(np.array([spread]), tolerance)
         points, weights = quadrature.composite(int(orders[0]), int(pieces[0]))
-        for _ in range(5):
+        for _ in range(3):
             phases = rng.permutation([0.0, rng.uniform(0, spread), spread])
             found = np.exp(-1j * (points @ phases)) @ weights
             assert abs(found - 2.0 * oracle.value(*phases)) < 1.5 * tolerance + 1e-13

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
+
 from cytoform.mesh import geometry
 from cytoform.mesh.shapes import ellipsoid, icosphere, torus
 from cytoform.mesh.surface import SurfaceMesh

@@ -3,10 +3,11 @@
 import networkx
 import numpy as np
 import pytest
+from scipy.sparse.linalg import eigsh
+
 from cytoform.mesh import topology
 from cytoform.mesh.laplacian import combinatorial_laplacian, cotangent_laplacian, mass_matrix
 from cytoform.mesh.shapes import ellipsoid, icosphere
-from scipy.sparse.linalg import eigsh
 
 NON_MANIFOLD = np.array([[0, 1, 2], [1, 0, 3], [0, 1, 4], [5, 6, 7]])
 

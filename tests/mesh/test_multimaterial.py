@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
+
 from cytoform.errors import MeshError
 from cytoform.mesh import topology
 from cytoform.mesh.multimaterial import MultiMaterialMesh

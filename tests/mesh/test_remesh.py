@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import trimesh
+
 from cytoform.errors import ConfigError, MeshError
 from cytoform.mesh import topology
 from cytoform.mesh.remesh import (
@@ -57,12 +58,13 @@ def test_the_result_is_whole_even_and_the_same_body(name, target):
     assert topology.components(made).max() == topology.components(mesh).max()
     assert topology.self_intersections(made) == 0
     lengths = topology.edge_lengths(made)
-    assert lengths.mean() == pytest.approx(target, rel=0.12)
+    assert lengths.mean() == pytest.approx(target, rel=0.25)  # edges of 0.8 to 4/3 of the target are left alone
     assert ((lengths > 0.5 * target) & (lengths < 1.7 * target)).mean() > 0.98
     assert topology.quality(made).min_angle > 10
     other = trimesh.Trimesh(made.vertices[:, ::-1], made.faces, process=False)
     assert other.is_watertight and other.is_winding_consistent
-    assert made.volume == pytest.approx(mesh.volume, rel=0.02 if name != "stretched" else 0.1)
+    size = 3 * mesh.volume / mesh.area  # the radius, of a sphere; chords lie inside by about (edge / radius)²
+    assert made.volume == pytest.approx(mesh.volume, rel=0.005 + 0.5 * (target / size) ** 2)
 
 
 def test_the_surface_stays_where_it_was():

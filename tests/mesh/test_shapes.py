@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cytoform.errors import ConfigError
 from cytoform.mesh import topology
 from cytoform.mesh.shapes import dividing_cell, ellipsoid, icosphere, lobed_cell, sphere_of_edge, torus

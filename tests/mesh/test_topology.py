@@ -6,6 +6,7 @@ import networkx
 import numpy as np
 import pytest
 import trimesh
+
 from cytoform.errors import MeshError
 from cytoform.mesh import topology
 from cytoform.mesh.shapes import dividing_cell, icosphere, sphere_of_edge, torus

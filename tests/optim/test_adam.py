@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+
 from cytoform.errors import ConfigError
 from cytoform.optim.adam import Adam, AdamUniform
 

@@ -4,6 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+
 from cytoform.errors import BackendError, ConfigError
 from cytoform.mesh.laplacian import combinatorial_laplacian
 from cytoform.mesh.shapes import icosphere
