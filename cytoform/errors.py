@@ -13,6 +13,7 @@ __all__ = [
     "FileFormatError",
     "FitError",
     "GridError",
+    "Interrupted",
     "MeshError",
     "OutputError",
     "VolumeError",
@@ -74,3 +75,9 @@ class ConfigError(CytoformError, ValueError):
 
 class FitError(CytoformError, RuntimeError):
     """A fit that cannot start or go on."""
+
+
+class Interrupted(CytoformError):
+    """Work stopped by the user (Ctrl-C) after its state was saved."""
+
+    exit_code = 130

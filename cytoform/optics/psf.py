@@ -44,5 +44,8 @@ class PSF(Protocol):
     def reach(self) -> tuple[float, float, float]:
         """How far the PSF reaches from its centre on each axis, µm: what a grid is padded with."""
 
+    def blurred(self, sigma: float) -> PSF:
+        """Convolved with an isotropic Gaussian of standard deviation `sigma`, µm."""
+
     def describe(self) -> dict[str, Any]:
         """Kind and parameters as plain values for a JSON file."""

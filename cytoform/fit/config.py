@@ -1,0 +1,132 @@
+"""Settings of a fit: one frozen object, checked when made, stored with what it produced."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..errors import ConfigError
+
+__all__ = ["FitConfig"]
+
+INITS = ("auto", "sphere", "ellipsoid")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """Settings of a fit. Lengths in voxels refer to the geometric mean of the voxel's edges.
+
+    Parameters
+    ----------
+    init : "auto", "sphere" or "ellipsoid"
+        Start when no mesh is given: sphere or ellipsoid of the moments of the largest bright object
+        (auto is ellipsoid).
+    edge : float, optional
+        Mean edge length of the mesh in µm; two voxels by default.
+    iterations : int
+        Most shape steps, all stages together.
+    blurs : tuple of float
+        Stages from coarse to fine: in each, image and rendering are blurred by this σ, in voxels.
+    smoothness : tuple of float
+        λ of the preconditioner (1 + λL)^-2 in each stage.
+    step : float
+        Length of a shape step at the start of a stage, in voxels; it falls to a tenth over the stage.
+    infer_psf : bool
+        Fit the PSF's parameters with the shape.
+    psf_every, psf_steps, psf_rate
+        After so many shape steps, so many Adam steps of this rate on the PSF's parameters.
+    cutoff : float
+        Shape steps use the frequencies where the OTF exceeds this part of its maximum.
+    tolerance : float
+        Relative error allowed to the fast transform.
+    weight_floor : float
+        Least weight of a dark voxel in the shape loss (brightest: 1).
+    margin : float, optional
+        The region of interest reaches this far out of the surface, µm; from the PSF by default.
+    patience : int
+        A stage ends when its loss has not improved by `min_change` (relative) over this many steps.
+    min_change : float
+    remesh_every : int
+        Steps between looks at the triangles' quality; 0 never remeshes.
+    checkpoint_seconds : float
+        Time between checkpoints when a folder is given.
+    backend, device : str
+        As for :func:`cytoform.mesh_ft`.
+    dtype : "float32" or "float64"
+    deterministic : bool
+        Bit-identical results from run to run (finufft and FFTs on one thread).
+    seed : int
+        Seeds whatever is drawn at random; stored with the result.
+
+    Raises
+    ------
+    ConfigError
+        For a value outside its range.
+    """
+
+    init: str = "auto"
+    edge: float | None = None
+    iterations: int = 400
+    blurs: tuple[float, ...] = (3.0, 1.5, 0.0)
+    smoothness: tuple[float, ...] = (50.0, 50.0, 20.0)
+    step: float = 0.5
+    infer_psf: bool = True
+    psf_every: int = 5
+    psf_steps: int = 3
+    psf_rate: float = 0.03
+    cutoff: float = 0.01
+    tolerance: float = 1e-3
+    weight_floor: float = 0.05
+    margin: float | None = None
+    patience: int = 25
+    min_change: float = 2e-3
+    remesh_every: int = 20
+    checkpoint_seconds: float = 20.0
+    backend: str = "auto"
+    device: str = "auto"
+    dtype: str = "float32"
+    deterministic: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("blurs", "smoothness"):
+            value = getattr(self, name)
+            value = (value,) if isinstance(value, (int, float)) else tuple(float(v) for v in value)
+            object.__setattr__(self, name, value)
+        self._need(self.init in INITS, "init", "one of " + ", ".join(INITS))
+        self._need(self.edge is None or self.edge > 0, "edge", "a positive length in µm, or None")
+        self._need(self.iterations >= 1, "iterations", "at least 1")
+        self._need(len(self.blurs) >= 1 and min(self.blurs) >= 0, "blurs", "one or more widths in voxels, 0 or more")
+        self._need(
+            len(self.smoothness) == len(self.blurs) and min(self.smoothness) >= 0,
+            "smoothness",
+            f"{len(self.blurs)} values of 0 or more, one for each of blurs",
+        )
+        for name in ("step", "psf_rate", "tolerance", "min_change", "checkpoint_seconds"):
+            self._need(getattr(self, name) > 0, name, "a positive number")
+        for name in ("psf_every", "psf_steps", "patience"):
+            self._need(getattr(self, name) >= 1, name, "at least 1")
+        self._need(self.remesh_every >= 0, "remesh_every", "0 or more steps")
+        self._need(0 <= self.cutoff < 1, "cutoff", "from 0 up to, not including, 1")
+        self._need(0 <= self.weight_floor <= 1, "weight_floor", "between 0 and 1")
+        self._need(self.margin is None or self.margin > 0, "margin", "a positive length in µm, or None")
+        self._need(self.backend in ("auto", "exact", "nufft"), "backend", "'auto', 'exact' or 'nufft'")
+        self._need(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
+        self._need(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")
+
+    def _need(self, good: bool, name: str, expected: str) -> None:
+        if not good:
+            raise ConfigError(f"{name} is {getattr(self, name)!r}; expected {expected}.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FitConfig:
+        """From :meth:`as_dict`; unknown names are refused."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"the settings name {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
+        return cls(**values)

@@ -1,0 +1,159 @@
+"""A start without hand work: the largest bright object of an image as a sphere or an ellipsoid."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from ..errors import FitError, VolumeError
+from ..image.volume import Volume
+from ..mesh import shapes
+from ..mesh.remesh import needs_remesh, remesh
+from ..mesh.surface import SurfaceMesh
+from ..optics import GaussianPSF
+
+__all__ = ["Moments", "guess_psf", "largest_object", "object_moments", "start_mesh", "typical_voxel"]
+
+_LOG = logging.getLogger(__name__)
+SMOOTHING = 1.5  # σ of the smoothing before the threshold, in finest voxels
+FLAT = 0.6  # an object counts as flat when its thinnest spread is below this part of its middle one
+NECK = 0.5  # a bridge narrower than this part of the object's greatest depth leads to a neighbour
+CLOSING = 4.0  # breaks in the membrane up to twice this many finest voxels are closed before the inside is filled
+TRIM = 1.2  # parts outside the ellipsoid scaled by this are taken for neighbours
+SMALLEST = 100  # voxels that an object needs
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moments:
+    """An ellipsoid: centre (3,) µm, semi-axes (3,) µm and their directions, rows of (3, 3), (z, y, x)."""
+
+    centre: npt.NDArray[np.float64]
+    semi_axes: npt.NDArray[np.float64]
+    axes: npt.NDArray[np.float64]
+
+    def distance(self, points: npt.NDArray) -> npt.NDArray[np.float64]:
+        """Radius in units of the ellipsoid's: 1 on its surface. points (..., 3) µm."""
+        local = (points - self.centre) @ self.axes.T / self.semi_axes
+        return np.linalg.norm(local, axis=-1)
+
+
+def typical_voxel(spacing: tuple[float, float, float]) -> float:
+    """Geometric mean of the voxel's edges, µm: the unit of the fit's lengths in voxels."""
+    return float(np.prod(spacing) ** (1.0 / 3.0))
+
+
+def guess_psf(spacing: tuple[float, float, float]) -> GaussianPSF:
+    """A first guess: 1.5 voxels wide across, twice that along z and no less than one slice."""
+    across = 1.5 * float(np.sqrt(spacing[1] * spacing[2]))
+    return GaussianPSF.from_sigma((max(2.0 * across, spacing[0]), across, across))
+
+
+def largest_object(volume: Volume) -> npt.NDArray[np.bool_]:
+    """The largest bright object, with its inside filled, (z, y, x) bool.
+
+    Smoothing, Otsu's threshold, filling of holes (in space, then slice by slice along each axis), splitting at thin
+    necks, and the part with the most voxels.
+
+    Raises
+    ------
+    VolumeError
+        When the image is constant.
+    FitError
+        When nothing of more than a hundred voxels stands out.
+    """
+    data = np.asarray(volume.data, dtype=np.float32)
+    if data.min() == data.max():
+        raise VolumeError(
+            f"every voxel of the image is {data.flat[0]:g}; expected an image with a stained cell.",
+            remedy="Is it the right channel or time point?",
+        )
+    spacing = np.asarray(volume.spacing)
+    finest = float(spacing.min())
+    smooth = ndimage.gaussian_filter(data, SMOOTHING * finest / spacing)
+    filled = _filled(smooth > threshold_otsu(smooth), spacing)
+    part = _largest_part(filled)
+    if part.sum() < SMALLEST:
+        raise FitError(
+            "no bright object of at least a hundred voxels was found in the image.",
+            remedy="Give a start: --init MESH, or mesh= in Python.",
+        )
+    return _without_neighbours(part, spacing)
+
+
+def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    parts, n = ndimage.label(mask)
+    return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])) if n else mask
+
+
+def _without_neighbours(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
+    """Cut an object off others that touch it: an opening around its deepest point.
+
+    The depth of a flat object is that of its outline seen along its thin axis: cells that touch along their rims have
+    contacts as thick as themselves, but not as wide, and the dimples of a biconcave cell do not divide it.
+    """
+    spread = spacing * np.argwhere(mask).std(axis=0)
+    thin = int(np.argmin(spread))
+    flat = spread[thin] < FLAT * float(np.median(spread))
+    solid, sampling = (mask.any(axis=thin), np.delete(spacing, thin)) if flat else (mask, spacing)
+    depth = ndimage.distance_transform_edt(np.pad(solid, 1), sampling=sampling)[(slice(1, -1),) * solid.ndim]
+    radius = NECK * float(depth.max())
+    cores, _ = ndimage.label(depth > radius)
+    core = cores == cores[np.unravel_index(int(np.argmax(depth)), depth.shape)]
+    opened = ndimage.distance_transform_edt(~core, sampling=sampling) <= radius
+    return _largest_part(mask & (np.expand_dims(opened, thin) if flat else opened))
+
+
+def _filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
+    """Close small breaks of the membrane and fill what it encloses."""
+    reach = CLOSING * float(spacing.min())
+    room = [int(np.ceil(reach / d)) + 1 for d in spacing]
+    wide = np.pad(mask, [(n, n) for n in room])
+    grown = ndimage.binary_fill_holes(ndimage.distance_transform_edt(~wide, sampling=spacing) <= reach)
+    closed = ndimage.distance_transform_edt(grown, sampling=spacing) > reach
+    return closed[tuple(slice(n, -n) for n in room)] | mask
+
+
+def object_moments(mask: npt.NDArray[np.bool_], volume: Volume, *, rounds: int = 20) -> Moments:
+    """Ellipsoid of equal axes and volume; parts that lie well outside it (neighbours that touch) are dropped and it is redone."""
+    points = volume.grid.to_um(np.argwhere(mask))
+    kept = np.ones(len(points), dtype=bool)
+    least = 0.5 * min(volume.spacing)
+    for _ in range(rounds):
+        chosen = points[kept]
+        centre = chosen.mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov((chosen - centre).T))
+        semi = np.sqrt(5.0 * np.maximum(values, least**2))
+        moments = Moments(centre, semi, vectors.T)
+        again = moments.distance(points) <= TRIM
+        if (again == kept).all() or again.sum() < SMALLEST:
+            break
+        kept = again
+    # the moments of a box or a biconcave disc are those of a larger ellipsoid: keep the volume
+    scale = (kept.sum() * float(np.prod(volume.spacing)) / (4.0 / 3.0 * np.pi * float(np.prod(semi)))) ** (1.0 / 3.0)
+    return Moments(centre, min(scale, 1.0) * semi, vectors.T)
+
+
+def start_mesh(volume: Volume, init: str, edge: float) -> SurfaceMesh:
+    """Sphere or ellipsoid around the largest object.
+
+    Parameters
+    ----------
+    init : "auto", "ellipsoid" or "sphere"
+    edge : float
+        Mean edge length in µm.
+    """
+    moments = object_moments(largest_object(volume), volume)
+    if init == "sphere":
+        radius = float(np.prod(moments.semi_axes) ** (1.0 / 3.0))
+        mesh = shapes.sphere_of_edge(radius, tuple(moments.centre), edge)
+    else:
+        mesh = shapes.ellipsoid(tuple(moments.semi_axes), tuple(moments.centre), axes=moments.axes, edge=edge)
+        if needs_remesh(mesh, edge):
+            mesh = remesh(mesh, edge)
+    _LOG.info("start: centre %s µm, semi-axes %s µm", moments.centre.round(2), moments.semi_axes.round(2))
+    return mesh

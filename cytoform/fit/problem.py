@@ -1,0 +1,162 @@
+"""What a fit minimises: a measured image, the voxels that count, and the rendering of an iterate.
+
+Nothing here knows what kind of mesh is moved: only vertices, faces, densities and a renderer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..errors import FitError, VolumeError
+from ..fourier import Mesh
+from ..image.volume import Grid, Volume
+from ..loss import best_affine, signal_weights, weighted_l2
+from ..optics import PSF
+from ..render import Renderer
+from .config import FitConfig
+from .initial import typical_voxel
+
+__all__ = ["PsfStep", "Problem", "ShapeStep"]
+
+PSF_CUTOFF = 1e-3  # PSF steps and final images use the modes above this part of the OTF's maximum
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShapeStep:
+    """Loss of the shape at an iterate, its gradient (n_vertices, 3), and the gain and background that fit best."""
+
+    loss: float
+    vertices: npt.NDArray[np.float64]
+    gain: float
+    background: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PsfStep:
+    """Plain L2 loss at a PSF, its gradient for the PSF's parameters, gain, background and R² in the region."""
+
+    loss: float
+    parameters: npt.NDArray[np.float64]
+    gain: float
+    background: float
+    r2: float
+
+
+class Problem:
+    """Image, region of interest and optics of one fit, in the fit's working precision.
+
+    The image is cut to the region of interest; the rendering has room around it for the PSF, so that nothing wraps
+    around. Intensities are scaled to a contrast of about 1 inside, gains and backgrounds are in the scaled unit.
+
+    Parameters
+    ----------
+    volume : Volume
+    roi : (z, y, x) bool
+        Voxels that count.
+    psf : PSF
+        The first guess: fixes how much room the rendering needs.
+    config : FitConfig
+    """
+
+    def __init__(self, volume: Volume, roi: npt.NDArray[np.bool_], psf: PSF, config: FitConfig) -> None:
+        check_roi(roi, volume)
+        self.volume, self.config = volume, config
+        self.dtype = np.dtype(config.dtype)
+        self.voxel = typical_voxel(volume.spacing)
+        where = np.argwhere(roi)
+        start, stop = where.min(axis=0), where.max(axis=0) + 1
+        self.slices = tuple(slice(int(a), int(b)) for a, b in zip(start, stop))
+        self.roi = np.ascontiguousarray(roi[self.slices])
+        self.grid = volume.grid.crop(start, stop)
+        room = np.maximum(psf.reach(), 4.0 * self.voxel)
+        self.padded: Grid = self.grid.padded(tuple(room))
+        self._whole = np.asarray(volume.data, dtype=self.dtype)
+        inside = self._whole[self.slices][self.roi]
+        low, high = np.percentile(inside, (1.0, 99.8))
+        if not high > low:
+            raise VolumeError(f"every voxel of the region of interest is {low:g}; expected an image of a cell.")
+        self.offset, self.scale = float(low), float(high - low)
+        self._observed = lru_cache(maxsize=8)(self._observe)
+
+    def _observe(self, blur: float) -> npt.NDArray:
+        """The image in the region's box, scaled and blurred by a σ in voxels."""
+        image = (self._whole - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
+        if blur > 0:
+            image = ndimage.gaussian_filter(image, blur * self.voxel / np.asarray(self.volume.spacing), mode="nearest")
+        return np.ascontiguousarray(image[self.slices])
+
+    def renderer(self, psf: PSF, cutoff: float, grid: Grid | None = None) -> Renderer:
+        """A renderer for the optics at a point of the fit."""
+        config = self.config
+        return Renderer(
+            psf,
+            psf.band(self.padded if grid is None else grid, cutoff),
+            config.backend,
+            config.device,
+            config.tolerance,
+            deterministic=config.deterministic,
+        )
+
+    def shape_step(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeStep:
+        """Weighted L2 loss on the narrow band, with gain and background at their best."""
+        optics = psf.blurred(blur * self.voxel) if blur > 0 else psf
+        renderer = self.renderer(optics, self.config.cutoff)
+        image = renderer.image(renderer.spectrum(mesh))
+        inside = tuple(slice(0, n) for n in self.grid.shape)
+        rendered, observed = image[inside], self._observed(blur)
+        gain, background = best_affine(rendered[self.roi], observed[self.roi])
+        weights = np.where(self.roi, signal_weights(observed, background, floor=self.config.weight_floor), 0)
+        loss = weighted_l2(rendered, observed, weights.astype(self.dtype), gain=gain, background=background)
+        cotangent = np.zeros(self.padded.shape, dtype=self.dtype)
+        cotangent[inside] = loss.image
+        gradient = renderer.mesh_vjp(mesh, cotangent)
+        return ShapeStep(loss.value, gradient.vertices.astype(np.float64), gain, background)
+
+    def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, npt.NDArray]:
+        """The mesh's spectrum for steps of the PSF around `psf`: on all modes that a slightly sharper one keeps."""
+        renderer = self.renderer(psf, PSF_CUTOFF)
+        return renderer, renderer.spectrum(mesh)
+
+    def psf_step(self, renderer: Renderer, spectrum: npt.NDArray, psf: PSF) -> PsfStep:
+        """Plain L2 loss of a PSF, given the spectrum of the mesh."""
+        renderer = renderer.with_psf(psf)
+        image = renderer.image(spectrum)
+        inside = tuple(slice(0, n) for n in self.grid.shape)
+        rendered, observed = image[inside], self._observed(0.0)
+        gain, background = best_affine(rendered[self.roi], observed[self.roi])
+        weights = self.roi.astype(self.dtype)
+        loss = weighted_l2(rendered, observed, weights, gain=gain, background=background)
+        cotangent = np.zeros(self.padded.shape, dtype=self.dtype)
+        cotangent[inside] = loss.image
+        spread = float(observed[self.roi].var(dtype=np.float64))
+        return PsfStep(
+            loss.value, renderer.psf_vjp(spectrum, cotangent), gain, background, 1.0 - loss.value / max(spread, 1e-30)
+        )
+
+    def raw_intensity(self, gain: float, background: float) -> tuple[float, float]:
+        """Gain and background in the image's own intensities."""
+        return gain * self.scale, background * self.scale + self.offset
+
+    def final_model(self, mesh: Mesh, psf: PSF) -> tuple[npt.NDArray, float, float]:
+        """The model of the whole image, gain · rendering + background, with gain and background in raw intensities."""
+        grid = self.volume.grid
+        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(psf.reach()))
+        rendered = renderer.image(renderer.spectrum(mesh))[tuple(slice(0, n) for n in grid.shape)]
+        gain, background = best_affine(rendered[self.slices][self.roi], self._whole[self.slices][self.roi])
+        return (gain * rendered + background).astype(np.float32), gain, background
+
+
+def check_roi(roi: npt.NDArray, volume: Volume) -> None:
+    """Refuse a region of another shape, or an empty one."""
+    if roi.shape != volume.shape:
+        raise FitError(
+            f"the region of interest has shape {roi.shape}; expected {volume.shape}, the image's.",
+            remedy="Draw it on the image itself.",
+        )
+    if not roi.any():
+        raise FitError("the region of interest is empty; expected some voxels.", remedy="Choose another label or mask.")

@@ -1,0 +1,85 @@
+"""How far a rendered image is from a measured one, with the gradient beside the value.
+
+The model of a measurement is gain · rendering + background. Both are part of the model: no min-max normalisation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import ConfigError
+
+__all__ = ["LossValue", "best_affine", "signal_weights", "weighted_l2"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LossValue:
+    """A loss and its gradient for the rendering (z, y, x), the gain and the background."""
+
+    value: float
+    image: npt.NDArray
+    gain: float
+    background: float
+
+
+def weighted_l2(
+    rendered: npt.NDArray, observed: npt.NDArray, weights: npt.NDArray, *, gain: float = 1.0, background: float = 0.0
+) -> LossValue:
+    """Σ w (gain · rendered + background - observed)² / Σ w.
+
+    Parameters
+    ----------
+    rendered, observed, weights : (z, y, x) float
+        Weights are zero or more; voxels of weight 0 do not count.
+
+    Returns
+    -------
+    LossValue
+        Sums run in float64, the image's gradient has the dtype of `rendered`.
+    """
+    total = float(weights.sum(dtype=np.float64))
+    if not total > 0:
+        raise ConfigError("all weights of the loss are 0; expected some voxel to count.", remedy="Check the ROI.")
+    residual = rendered * rendered.dtype.type(gain) + rendered.dtype.type(background) - observed
+    weighted = weights * residual
+    value = float((weighted * residual).sum(dtype=np.float64)) / total
+    slope = 2.0 / total
+    return LossValue(
+        value,
+        (weighted * weighted.dtype.type(slope * gain)).astype(rendered.dtype, copy=False),
+        slope * float((weighted * rendered).sum(dtype=np.float64)),
+        slope * float(weighted.sum(dtype=np.float64)),
+    )
+
+
+def best_affine(rendered: npt.NDArray, observed: npt.NDArray, weights: npt.NDArray | None = None) -> tuple[float, float]:
+    """Gain and background that minimise the weighted L2 loss: a linear least squares of two unknowns.
+
+    The gain is kept positive: where the rendering explains nothing it is the one that gives the right contrast.
+    """
+    w = np.ones(rendered.shape) if weights is None else np.asarray(weights, dtype=np.float64)
+    r, o = np.asarray(rendered, dtype=np.float64), np.asarray(observed, dtype=np.float64)
+    total = w.sum()
+    mean_r, mean_o = float((w * r).sum() / total), float((w * o).sum() / total)
+    variance = float((w * (r - mean_r) ** 2).sum())
+    if variance <= 0:
+        return 0.0, mean_o
+    slope = float((w * (r - mean_r) * (o - mean_o)).sum()) / variance
+    spread = float(np.sqrt((w * (o - mean_o) ** 2).sum() / variance))
+    gain = max(slope, 0.1 * spread)
+    return gain, mean_o - gain * mean_r
+
+
+def signal_weights(observed: npt.NDArray, background: float, *, floor: float = 0.0) -> npt.NDArray:
+    """Weights of the shape loss, max(observed - background, 0) scaled to maximum 1, and at least `floor`.
+
+    The paper weights by the image itself (Ichbiah et al. 2025, section 5.1), on images without a camera's offset.
+    """
+    signal = np.maximum(observed - observed.dtype.type(background), 0)
+    peak = float(signal.max())
+    if not peak > 0:
+        return np.ones_like(observed)
+    return np.maximum(signal / observed.dtype.type(peak), observed.dtype.type(floor))

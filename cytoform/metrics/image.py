@@ -1,0 +1,162 @@
+"""Agreement of an image with a model of it, on raw intensities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import VolumeError
+
+__all__ = ["mse", "psnr", "r2", "region_of_r2", "ssim"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+_SSIM_WINDOW = 7  # voxels, as Wang et al. 2004 and scikit-image
+
+
+def _pair(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None) -> tuple[Floats, Floats]:
+    """The voxels of both images that count, (n,), float64."""
+    first, second = np.asarray(image), np.asarray(model)
+    if first.shape != second.shape:
+        raise VolumeError(f"image has shape {first.shape} and model {second.shape}; expected the same shape.")
+    if mask is None:
+        return first.astype(np.float64).ravel(), second.astype(np.float64).ravel()
+    inside = np.asarray(mask, dtype=bool)
+    if inside.shape != first.shape:
+        raise VolumeError(f"mask has shape {inside.shape}; expected {first.shape}, that of the image.")
+    if not inside.any():
+        raise VolumeError("mask is empty; expected at least one voxel to compare.", remedy="Check the region.")
+    return first[inside].astype(np.float64), second[inside].astype(np.float64)
+
+
+def r2(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> float:
+    """Part of the image's variance that the model explains: 1 − Σ_Ω (I − M)² / Σ_Ω (I − Ī)².
+
+    Parameters
+    ----------
+    image, model : (z, y, x) array
+        I and M, raw intensities.
+    mask : (z, y, x) bool, optional
+        Ω, the voxels that count; all by default. See :func:`region_of_r2`.
+
+    Returns
+    -------
+    float
+        1 for a perfect model, 0 for one as good as the mean, negative for a worse one; NaN where the image is constant.
+
+    Raises
+    ------
+    VolumeError
+        When shapes differ or the mask is empty.
+    """
+    measured, modelled = _pair(image, model, mask)
+    spread = float(((measured - measured.mean()) ** 2).sum())
+    return float("nan") if spread == 0 else 1.0 - float(((measured - modelled) ** 2).sum()) / spread
+
+
+def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], reach: float = 1.0) -> Bools:
+    """Ω of :func:`r2`: voxels inside a surface or within `reach` of it.
+
+    Parameters
+    ----------
+    mask : (z, y, x) bool
+        Voxels inside the surface.
+    spacing : (3,) float or float
+        Voxel size in µm, (z, y, x).
+    reach : float, µm
+        Largest distance between a voxel's centre and that of the nearest voxel inside.
+
+    Returns
+    -------
+    (z, y, x) bool
+        Empty where the mask is empty.
+    """
+    from scipy import ndimage
+
+    inside = np.asarray(mask, dtype=bool)
+    if not inside.any():
+        return inside.copy()
+    sampling = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (3,))
+    part = _around(inside, np.ceil(reach / sampling).astype(int) + 1)
+    region = np.zeros_like(inside)
+    region[part] = ndimage.distance_transform_edt(~inside[part], sampling=sampling) <= reach * (1.0 + 1e-9)
+    return region
+
+
+def _around(inside: Bools, margin: npt.NDArray[np.int64]) -> tuple[slice, ...]:
+    """The box around a mask with `margin` voxels more on each side, within the image."""
+    box = []
+    for axis, room in enumerate(margin):
+        others = tuple(a for a in range(inside.ndim) if a != axis)
+        hits = np.flatnonzero(inside.any(axis=others))
+        box.append(slice(max(0, int(hits[0] - room)), int(hits[-1] + room + 1)))
+    return tuple(box)
+
+
+def mse(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> float:
+    """Mean squared error over the voxels of `mask`, in squared intensity. Arguments as for :func:`r2`."""
+    measured, modelled = _pair(image, model, mask)
+    return float(((measured - modelled) ** 2).mean())
+
+
+def psnr(
+    image: npt.ArrayLike,
+    model: npt.ArrayLike,
+    mask: npt.ArrayLike | None = None,
+    *,
+    data_range: float | None = None,
+) -> float:
+    """Peak signal-to-noise ratio in decibels, 10 log₁₀(range² / mse); infinite for equal images.
+
+    Parameters
+    ----------
+    image, model, mask
+        As for :func:`r2`.
+    data_range : float, optional
+        Largest minus smallest possible intensity; by default that of `image` within `mask`.
+    """
+    measured, modelled = _pair(image, model, mask)
+    extent = float(np.ptp(measured)) if data_range is None else float(data_range)
+    error = float(((measured - modelled) ** 2).mean())
+    return float("inf") if error == 0 else 10.0 * float(np.log10(extent**2 / error))
+
+
+def ssim(
+    image: npt.ArrayLike,
+    model: npt.ArrayLike,
+    mask: npt.ArrayLike | None = None,
+    *,
+    data_range: float | None = None,
+) -> float:
+    """Mean structural similarity in windows of 7³ voxels, −1 to 1.
+
+    Ref: Wang et al. 2004, doi 10.1109/TIP.2003.819861, as scikit-image computes it.
+
+    Parameters
+    ----------
+    image, model : (z, y, x) array
+        At least 7 voxels on each axis.
+    mask : (z, y, x) bool, optional
+        Window centres that count; by default all whose window lies within the image.
+    data_range : float, optional
+        Largest minus smallest possible intensity; by default that of `image`.
+
+    Raises
+    ------
+    VolumeError
+        When shapes differ, the mask is empty or an axis is shorter than the window.
+    """
+    from skimage.metrics import structural_similarity
+
+    first, second = np.asarray(image, dtype=np.float64), np.asarray(model, dtype=np.float64)
+    _pair(first, second, mask)
+    if min(first.shape) < _SSIM_WINDOW:
+        raise VolumeError(f"image has shape {first.shape}; expected at least {_SSIM_WINDOW} voxels on each axis.")
+    extent = float(np.ptp(first)) if data_range is None else float(data_range)
+    mean, full = structural_similarity(first, second, data_range=extent, win_size=_SSIM_WINDOW, full=True)
+    return float(mean) if mask is None else float(full[np.asarray(mask, dtype=bool)].mean())

@@ -1,0 +1,16 @@
+"""One self-contained HTML page that lets somebody judge a fitted surface by eye. Knows nothing of how it was fitted."""
+
+from .data import ReportData
+from .figures import contours, loss_figure, psf_figure, slices_figure, surface_figure
+from .page import report_html, write_report
+
+__all__ = [
+    "ReportData",
+    "contours",
+    "loss_figure",
+    "psf_figure",
+    "report_html",
+    "slices_figure",
+    "surface_figure",
+    "write_report",
+]

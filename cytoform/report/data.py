@@ -1,0 +1,73 @@
+"""What a report shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import VolumeError
+from ..image.volume import Volume
+from ..mesh.surface import SurfaceMesh
+from ..optics import PSF
+
+__all__ = ["ReportData"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ReportData:
+    """What a report shows.
+
+    Parameters
+    ----------
+    title : str
+        Name of the image.
+    image : Volume
+        Raw data.
+    model : (z, y, x) float
+        Gain · rendering + background on the image's grid.
+    mesh : SurfaceMesh
+        Fitted surface, µm, (z, y, x).
+    psf : PSF
+        Inferred point spread function.
+    history : mapping of str to (n,) array
+        Columns, at least "iteration" and "loss"; "stage" (0, 1, 2, …, coarse to fine) and "kind" ("shape" or "psf")
+        where there are any.
+    table : sequence of (str, str)
+        Rows: a name, and its value with unit.
+    stop_reason : str
+        Why the fit ended, in words.
+    roi : (z, y, x) bool, optional
+        Voxels that counted in the loss.
+    start, truth : SurfaceMesh, optional
+        What the fit started from; what is known to be right (simulations).
+    notes : sequence of str
+        Warnings in words, shown on top.
+
+    Raises
+    ------
+    VolumeError
+        When model or roi do not have the image's shape.
+    """
+
+    title: str
+    image: Volume
+    model: npt.NDArray[Any]
+    mesh: SurfaceMesh
+    psf: PSF
+    history: Mapping[str, npt.NDArray[Any]]
+    table: Sequence[tuple[str, str]]
+    stop_reason: str = ""
+    roi: npt.NDArray[np.bool_] | None = None
+    start: SurfaceMesh | None = None
+    truth: SurfaceMesh | None = None
+    notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("model", "roi"):
+            array = getattr(self, name)
+            if array is not None and np.shape(array) != self.image.shape:
+                raise VolumeError(f"{name} has shape {np.shape(array)}; expected {self.image.shape}, the image's.")

@@ -1,0 +1,490 @@
+"""The figures of a report, each a :class:`matplotlib.figure.Figure` without global state."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ..image.volume import Grid, Volume
+from ..mesh import geometry
+from ..mesh.surface import SurfaceMesh
+from ..optics import PSF
+from .data import ReportData
+
+__all__ = ["contours", "loss_figure", "outlines", "psf_figure", "psf_profile", "slices_figure", "surface_figure"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+# Okabe and Ito's colours, told apart with any kind of colour vision.
+FIT, TRUTH, START, ROI = "#E69F00", "#56B4E9", "#F0E442", "#009E73"
+INK, FAINT = "#1d2733", "#8a96a3"
+PROFILE = {"z": "#0072B2", "y": "#D55E00", "x": "#009E73"}
+_AXES = "zyx"
+_WIDTH = 10.4  # inches, of the slices
+_STAGE_SHADE = ("#eef2f6", "#dfe7ee")
+_STYLE = {
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "svg.fonttype": "path",
+    "path.simplify": False,
+}
+
+
+def _styled(make: Any) -> Any:
+    """Draw a figure in the report's style, whatever the user's matplotlibrc says."""
+    import functools
+
+    import matplotlib
+
+    @functools.wraps(make)
+    def drawn(*args: Any, **options: Any) -> Figure:
+        base = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(("backend", "interactive"))}
+        with matplotlib.rc_context({**base, **_STYLE}):
+            return make(*args, **options)
+
+    return drawn
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Where a plane cuts a mesh
+
+
+def _crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Where a plane cuts the faces: end points (n, 2 ends, 2 coordinates), and the mesh edge that each lies on."""
+    points = mesh.vertices.astype(np.float64)
+    height = points[:, axis] - position
+    above = height >= 0.0  # a vertex on the plane counts as above, so each face is cut at two edges or none
+    faces = mesh.faces[np.ptp(above[mesh.faces], axis=1)]
+    ends = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1)  # (n, 3 edges, 2 ends)
+    ends.sort(axis=-1)  # both faces of an edge compute the same point
+    cut = ends[above[ends[..., 0]] != above[ends[..., 1]]]  # (2 n, 2)
+    low, high = height[cut[:, 0]], height[cut[:, 1]]
+    weight = (low / (low - high))[:, None]
+    found = (1.0 - weight) * points[cut[:, 0]] + weight * points[cut[:, 1]]
+    rest = [a for a in range(3) if a != axis]
+    return found[:, rest].reshape(-1, 2, 2), (cut[:, 0] * mesh.n_vertices + cut[:, 1]).reshape(-1, 2)
+
+
+def contours(mesh: SurfaceMesh, axis: int, position: float) -> Floats:
+    """Segments in which a plane cuts a surface, exactly.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+    axis : int
+        0, 1 or 2 for a plane across z, y or x.
+    position : float, µm
+        Where the plane lies on that axis.
+
+    Returns
+    -------
+    (n_segments, 2 ends, 2) float64, µm
+        Coordinates on the two other axes, in the order (z, y, x).
+    """
+    return _crossings(mesh, axis, position)[0]
+
+
+def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
+    """The segments of :func:`contours` joined to lines, each (n, 2) µm; closed ones end where they begin."""
+    segments, names = _crossings(mesh, axis, position)
+    at: dict[int, list[int]] = {}
+    for number, pair in enumerate(names.tolist()):
+        for name in pair:
+            at.setdefault(name, []).append(number)
+    free, lines = set(range(len(segments))), []
+    loose = [n for found in at.values() if len(found) == 1 for n in found]  # ends of an open surface come first
+    for first in [*loose, *range(len(segments))]:
+        if first in free:
+            lines.append(np.array(list(_walk(first, segments, names, at, free))))
+    return lines
+
+
+def _walk(
+    first: int, segments: Floats, names: npt.NDArray[np.int64], at: dict[int, list[int]], free: set[int]
+) -> Iterator[Floats]:
+    side = 0 if len(at[int(names[first, 0])]) == 1 else 1 if len(at[int(names[first, 1])]) == 1 else 0
+    yield segments[first, side]
+    here: int | None = first
+    while here is not None:
+        free.discard(here)
+        yield segments[here, 1 - side]
+        name = int(names[here, 1 - side])
+        here = next((n for n in at[name] if n in free), None)
+        if here is not None:
+            side = 0 if int(names[here, 0]) == name else 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Slices
+
+
+@dataclasses.dataclass(frozen=True)
+class _View:
+    """A window on the image: its grid, the planes through it, and its part of each array."""
+
+    box: tuple[slice, slice, slice]
+    planes: tuple[int, int, int]  # voxel index of the three slices, in the whole image
+    grid: Grid  # of the window
+
+    def slice_of(self, array: Array, axis: int) -> Array:
+        index: list[Any] = list(self.box)
+        index[axis] = self.planes[axis]
+        return np.asarray(array[tuple(index)])
+
+    def extent(self, axis: int) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top in µm; rows run downwards."""
+        low = np.asarray(self.grid.origin) - 0.5 * np.asarray(self.grid.spacing)
+        high = low + np.asarray(self.grid.extent)
+        v, h = (a for a in range(3) if a != axis)
+        return float(low[h]), float(high[h]), float(high[v]), float(low[v])
+
+    def position(self, axis: int) -> float:
+        return self.grid.origin[axis] + (self.planes[axis] - self.box[axis].start) * self.grid.spacing[axis]
+
+
+def _view(data: ReportData) -> _View:
+    """The window around the surfaces, with some room, and the planes through the fitted one's centroid."""
+    grid = data.image.grid
+    meshes = [m for m in (data.mesh, data.start, data.truth) if m is not None]
+    low = np.min([m.bounds[0] for m in meshes], axis=0)
+    high = np.max([m.bounds[1] for m in meshes], axis=0)
+    room = np.maximum(0.25 * (high - low).max(), 1.0)
+    shape = np.asarray(grid.shape)
+    start = np.clip(np.floor(grid.to_index(low - room)).astype(int), 0, np.maximum(shape - 2, 0))
+    stop = np.clip(np.ceil(grid.to_index(high + room)).astype(int) + 1, start + 1, shape)
+    centre = geometry.surface_centroid(data.mesh.vertices, data.mesh.faces)
+    planes = np.clip(np.rint(grid.to_index(centre)).astype(int), start, stop - 1)
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop))
+    return _View((z, y, x), tuple(int(p) for p in planes), grid.crop(start, stop))  # type: ignore[arg-type]
+
+
+def _round_length(length: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that is not above `length`."""
+    power = 10.0 ** np.floor(np.log10(length))
+    return float(power * max(n for n in (1, 2, 5) if n * power <= length * (1 + 1e-9)))
+
+
+def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
+    left, right, bottom, top = extent
+    length = _round_length(0.3 * (right - left))
+    x, y = left + 0.05 * (right - left), bottom - 0.07 * (bottom - top)
+    style = {"solid_capstyle": "butt", "gid": "scale-bar"}
+    axes.plot([x, x + length], [y, y], color="black", linewidth=4.5, **style)
+    axes.plot([x, x + length], [y, y], color="white", linewidth=2.8, **style)
+    text = axes.text(x + length / 2, y - 0.02 * (bottom - top), f"{length:g} µm", color="white", fontsize=8)
+    text.set(ha="center", va="bottom", path_effects=_halo())
+
+
+def _halo() -> list[Any]:
+    from matplotlib import patheffects
+
+    return [patheffects.withStroke(linewidth=2.0, foreground="black")]
+
+
+def _draw_surfaces(axes: Axes, data: ReportData, view: _View, axis: int) -> None:
+    drawn = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
+    for mesh, colour, width, style in drawn:
+        if mesh is not None:
+            lines = [line[:, ::-1] for line in outlines(mesh, axis, view.position(axis))]
+            axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, linestyles=style))
+    if data.roi is not None:
+        _draw_region(axes, view.slice_of(data.roi, axis), view.extent(axis))
+
+
+def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, float]) -> None:
+    if inside.all() or not inside.any() or min(inside.shape) < 2:
+        return
+    left, right, bottom, top = extent
+    ny, nx = inside.shape
+    y = top + (np.arange(ny) + 0.5) * (bottom - top) / ny
+    x = left + (np.arange(nx) + 0.5) * (right - left) / nx
+    axes.contour(x, y, inside.astype(float), levels=[0.5], colors=ROI, linewidths=0.8, linestyles=":")
+
+
+def _grey_range(parts: list[Array]) -> tuple[float, float]:
+    values = np.concatenate([np.asarray(p, dtype=np.float64).ravel() for p in parts])
+    low, high = np.percentile(values, [0.5, 99.8])
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def _layout(view: _View) -> tuple[Figure, Floats]:
+    """A figure of 3 rows (planes) and 3 columns whose panels all have the same scale in µm, with two colour bars."""
+    extents = [view.extent(a) for a in range(3)]
+    widths = np.array([right - left for left, right, _, _ in extents])
+    heights = np.array([bottom - top for _, _, bottom, top in extents])
+    margin_left, margin_right, gap, top, bottom, between = 0.62, 0.15, 0.16, 0.42, 0.95, 0.62  # inches
+    column = (_WIDTH - margin_left - margin_right - 2 * gap) / 3
+    scale = min(column / widths.max(), 9.0 / heights.sum())
+    total = top + bottom + 2 * between + scale * heights.sum()
+    figure = Figure(figsize=(_WIDTH, total), facecolor="white")
+    panels = np.empty((3, 3), dtype=object)
+    y = total - top
+    for row in range(3):
+        y -= scale * heights[row]
+        for k in range(3):
+            x = margin_left + k * (column + gap) + 0.5 * (column - scale * widths[row])
+            place = (x / _WIDTH, y / total, scale * widths[row] / _WIDTH, scale * heights[row] / total)
+            panels[row, k] = figure.add_axes(place)
+        y -= between
+    bars = [
+        figure.add_axes((x / _WIDTH, 0.36 / total, width / _WIDTH, 0.1 / total))
+        for x, width in ((margin_left + 0.5 * column, column + gap), (margin_left + 2 * (column + gap), column))
+    ]
+    return figure, np.array([*panels.ravel(), *bars], dtype=object)
+
+
+@_styled
+def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
+    """Three orthogonal slices (rows: across z, y, x) of data, model and residual (columns), all at one scale.
+
+    Parameters
+    ----------
+    data : ReportData
+    surfaces : bool
+        Draw the surfaces' contours (and the region's outline) on the data.
+
+    Returns
+    -------
+    Figure
+        Data and model share one grey scale; the residual, data − model, has a symmetric one.
+    """
+    view = _view(data)
+    figure, axes = _layout(view)
+    panels, bars = axes[:9].reshape(3, 3), axes[9:]
+    raw = [view.slice_of(data.image.data, a).astype(np.float64) for a in range(3)]
+    model = [view.slice_of(data.model, a).astype(np.float64) for a in range(3)]
+    low, high = _grey_range(raw)
+    limit = float(np.percentile(np.abs(np.concatenate([(r - m).ravel() for r, m in zip(raw, model)])), 99.5)) or 1.0
+    for axis in range(3):
+        extent = view.extent(axis)
+        grey = {"cmap": "gray", "vmin": low, "vmax": high}
+        signed = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        for panel, part, how in zip(
+            panels[axis], (raw[axis], model[axis], raw[axis] - model[axis]), (grey, grey, signed)
+        ):
+            picture = panel.imshow(part, extent=extent, interpolation="nearest", aspect="equal", **how)
+            _label_panel(panel, axis, first=panel is panels[axis, 0])
+            bar = bars[1] if how is signed else bars[0]
+            if axis == 0 and panel is not panels[0, 1]:
+                figure.colorbar(picture, cax=bar, orientation="horizontal", extend="both")
+        _scale_bar(panels[axis, 0], extent)
+        panels[axis, 0].text(0.03, 0.97, f"{_AXES[axis]} = {view.position(axis):.1f} µm", color="white", fontsize=8,
+                             transform=panels[axis, 0].transAxes, va="top", path_effects=_halo())  # fmt: skip
+        if surfaces:
+            _draw_surfaces(panels[axis, 0], data, view, axis)
+        panels[axis, 0].set(xlim=extent[:2], ylim=extent[2:])
+    for panel, title in zip(panels[0], ("data", "model", "residual (data − model)")):
+        panel.set_title(title, fontweight="bold")
+    bars[0].set_xlabel("intensity (data and model)", fontsize=8.5)
+    bars[1].set_xlabel("residual", fontsize=8.5)
+    for bar in bars:
+        bar.tick_params(labelsize=8)
+        bar.xaxis.set_major_locator(MaxNLocator(5))
+    return figure
+
+
+def _label_panel(panel: Axes, axis: int, *, first: bool) -> None:
+    vertical, horizontal = (a for a in _AXES if a != _AXES[axis])
+    panel.set_xlabel(f"{horizontal} (µm)", labelpad=1)
+    panel.tick_params(labelsize=8, length=2.5)
+    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.yaxis.set_major_locator(MaxNLocator(4))
+    if first:
+        panel.set_ylabel(f"{vertical} (µm)", labelpad=2)
+    else:
+        panel.set_yticklabels([])
+
+
+def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
+    """What the lines on the data are: name, colour, CSS border style."""
+    entries = [("fitted surface", FIT, "solid")]
+    entries += [("true surface", TRUTH, "solid")] if data.truth is not None else []
+    entries += [("start", START, "dashed")] if data.start is not None else []
+    entries += [("region that counts", ROI, "dotted")] if data.roi is not None else []
+    return entries
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Loss
+
+
+def _column(data: ReportData, name: str, n: int) -> Array | None:
+    values = data.history.get(name)
+    return None if values is None or len(values) != n else np.asarray(values)
+
+
+def _kinds(data: ReportData, n: int) -> Array:
+    kinds = _column(data, "kind", n)
+    if kinds is None:
+        return np.full(n, "shape")
+    return np.array([k.decode() if isinstance(k, bytes) else str(k) for k in kinds.tolist()])
+
+
+@_styled
+def loss_figure(data: ReportData) -> Figure:
+    """Loss against steps on a logarithmic scale, one line for each kind of step, stages shaded."""
+    loss = np.asarray(data.history.get("loss", ()), dtype=np.float64)
+    steps = np.arange(1, len(loss) + 1)
+    figure = Figure(figsize=(6.4, 3.3), facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    kinds, good = _kinds(data, len(loss)), np.isfinite(loss) & (loss > 0)
+    names = {"shape": ("shape steps", "#0072B2"), "psf": ("PSF steps", "#D55E00")}
+    for kind in dict.fromkeys(kinds.tolist()):
+        which = good & (kinds == kind)
+        label, colour = names.get(kind, (kind, INK))
+        values = np.where(which, loss, np.nan)  # a gap where the other kind of step comes in between
+        marker = "." if which.sum() and not _runs(which) else ""
+        axes.plot(steps, values, color=colour, label=label, linewidth=1.4, marker=marker, markersize=3)
+    if good.any():
+        axes.set_yscale("log")
+    _shade_stages(axes, _column(data, "stage", len(loss)), steps)
+    axes.set(xlabel="step", ylabel="loss", xlim=(0.5, max(1.5, len(loss) + 0.5)))
+    axes.grid(True, which="major", axis="y", color="#d5dce3", linewidth=0.6)
+    if len(set(kinds.tolist())) > 1:
+        axes.legend(frameon=False, fontsize=8.5)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if not len(loss):
+        axes.text(0.5, 0.5, "no steps were made", transform=axes.transAxes, ha="center")
+    return figure
+
+
+def _runs(which: npt.NDArray[np.bool_]) -> bool:
+    """Whether two neighbours are set, so that a line shows."""
+    return len(which) > 1 and bool(sliding_window_view(which, 2).all(axis=1).any())
+
+
+def _shade_stages(axes: Axes, stages: Array | None, steps: Array) -> None:
+    if stages is None or not len(stages):
+        return
+    changes = np.flatnonzero(np.diff(np.asarray(stages, dtype=np.float64)) != 0) + 1
+    bounds = [0, *changes.tolist(), len(stages)]
+    for number, (begin, end) in enumerate(zip(bounds, bounds[1:])):
+        axes.axvspan(steps[begin] - 0.5, steps[end - 1] + 0.5, color=_STAGE_SHADE[number % 2], zorder=0, lw=0)
+        if len(bounds) <= 12 and end - begin > 0.04 * len(stages):
+            middle = 0.5 * (steps[begin] + steps[end - 1])
+            axes.text(middle, 1.01, f"stage {int(stages[begin]) + 1}", transform=axes.get_xaxis_transform(),
+                      ha="center", va="bottom", fontsize=8, color="#5b6875")  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Point spread function
+
+_PSF_SAMPLES = 64
+
+
+def _psf_volume(psf: PSF) -> Volume:
+    """The PSF in space, its maximum at 1 and its centre at the origin, by inverse transform of its OTF."""
+    reach = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
+    grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * reach / _PSF_SAMPLES))  # type: ignore[arg-type]
+    otf = np.array(psf.otf(grid))
+    for axis in range(2):  # no partner, no contribution
+        np.moveaxis(otf, axis, 0)[_PSF_SAMPLES // 2] = 0
+    otf[..., -1] = 0
+    data = np.fft.fftshift(np.fft.irfftn(otf, grid.shape, axes=(0, 1, 2)))
+    origin = tuple(-_PSF_SAMPLES // 2 * d for d in grid.spacing)
+    return Volume(data / data.max(), grid.spacing, origin)  # type: ignore[arg-type]
+
+
+def _half_width(place: Floats, values: Floats) -> float:
+    """Full width at half maximum of a profile with one peak, by linear interpolation; NaN where it does not end."""
+    peak = int(np.argmax(values))
+    half, ends = 0.5 * values[peak], []
+    for step in (-1, 1):
+        k = peak
+        while 0 <= k < len(values) and values[k] > half:
+            k += step
+        if not 0 <= k < len(values):
+            return float("nan")
+        weight = (half - values[k]) / (values[k - step] - values[k])
+        ends.append(place[k] + weight * (place[k - step] - place[k]))
+    return float(ends[1] - ends[0])
+
+
+def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[Floats, Floats, float]:
+    """Profile of a PSF along one axis: positions (µm), values (maximum 1), and full width at half maximum (µm).
+
+    A Gaussian's is that of its σ along the axis, the one that tables give; others are cut through their centre.
+    """
+    if hasattr(psf, "sigma"):
+        sigma = float(psf.sigma[axis])
+        place = np.linspace(-4.0 * sigma, 4.0 * sigma, 257)
+        return place, np.exp(-0.5 * (place / sigma) ** 2), float(psf.fwhm[axis])  # type: ignore[attr-defined]
+    volume = _psf_volume(psf) if volume is None else volume
+    index: list[Any] = list(np.unravel_index(int(np.argmax(volume.data)), volume.shape))
+    index[axis] = slice(None)
+    values, place = volume.data[tuple(index)], volume.grid.coordinates()[axis]
+    return place, values, _half_width(place, values)
+
+
+@_styled
+def psf_figure(data: ReportData) -> Figure:
+    """The PSF across z and across y, and its profiles with their full widths at half maximum."""
+    volume = _psf_volume(data.psf)
+    centre = [int(i) for i in np.unravel_index(int(np.argmax(volume.data)), volume.shape)]
+    figure = Figure(figsize=(7.6, 2.9), facecolor="white", layout="constrained")
+    panels = figure.subplots(1, 3, width_ratios=(1, 1, 1.35))
+    reach = 0.5 * max(volume.grid.extent)
+    grid = volume.grid
+    for panel, axis in zip(panels, (0, 1)):
+        vertical, horizontal = (a for a in range(3) if a != axis)
+        low = np.asarray(grid.origin) - 0.5 * np.asarray(grid.spacing)
+        high = low + np.asarray(grid.extent)
+        extent = (low[horizontal], high[horizontal], high[vertical], low[vertical])
+        panel.imshow(np.take(volume.data, centre[axis], axis=axis), extent=extent, cmap="viridis", vmin=0, vmax=1)
+        panel.set(xlabel=f"{_AXES[horizontal]} (µm)", ylabel=f"{_AXES[vertical]} (µm)", facecolor="#440154")
+        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=_AXES[vertical] + _AXES[horizontal] + " slice")
+    for axis in range(3):
+        place, values, width = psf_profile(data.psf, axis, volume=volume)
+        label = f"{_AXES[axis]}: {width:.2f} µm" if np.isfinite(width) else f"{_AXES[axis]}: not within view"
+        style = ("-", "-", "--")[axis]
+        panels[2].plot(place, values, style, color=PROFILE[_AXES[axis]], linewidth=1.5, label=label)
+    panels[2].axhline(0.5, color=FAINT, linewidth=0.7, linestyle=":")
+    panels[2].set(xlabel="distance (µm)", title="profiles", xlim=(-reach, reach), ylim=(min(0, panels[2].get_ylim()[0]), 1.05))
+    panels[2].legend(title="FWHM", frameon=False, fontsize=8.5, title_fontsize=8.5, loc="upper right", handlelength=1.3)
+    for side in ("top", "right"):
+        panels[2].spines[side].set_visible(False)
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The surface as a picture, for where there is no WebGL
+
+_VIEW = np.array([[0.17, 0.42, 0.89], [-0.42, 0.85, -0.32], [-0.89, -0.32, 0.32]])  # towards: depth, down, right
+
+
+@_styled
+def surface_figure(mesh: SurfaceMesh) -> Figure:
+    """The surface, lit and seen from one side: faces painted from far to near."""
+    depth_axis, down, right = np.linalg.qr(_VIEW.T)[0].T
+    points = mesh.vertices.astype(np.float64)
+    points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
+    depth = points @ depth_axis
+    normals = mesh.normals
+    facing = normals @ depth_axis < 0
+    order = np.flatnonzero(facing)[np.argsort(-depth[mesh.faces[facing]].mean(axis=1))]
+    flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
+    light = np.clip(0.35 + 0.65 * (normals[order] @ -depth_axis), 0.0, 1.0)[:, None]
+    colours = np.clip(light * np.array([[0.93, 0.66, 0.22]]), 0, 1)
+    figure = Figure(figsize=(4.4, 4.0), facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.add_collection(PolyCollection(flat, facecolors=colours, edgecolors=colours, linewidths=0.3))
+    reach = 1.05 * np.linalg.norm(points, axis=1).max()
+    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    axes.set_axis_off()
+    return figure
