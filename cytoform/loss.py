@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .errors import ConfigError
 
-__all__ = ["LossValue", "best_affine", "signal_weights", "weighted_l2"]
+__all__ = ["LossValue", "best_affine", "huber_weights", "signal_weights", "weighted_l2"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,3 +83,14 @@ def signal_weights(observed: npt.NDArray, background: float, *, floor: float = 0
     if not peak > 0:
         return np.ones_like(observed)
     return np.maximum(signal / observed.dtype.type(peak), observed.dtype.type(floor))
+
+
+def huber_weights(residual: npt.NDArray, where: npt.NDArray[np.bool_], limit: float) -> npt.NDArray[np.float64]:
+    """Weights min(1, limit · s / |residual|) of Huber's loss by reweighting, s the robust spread of the residuals.
+
+    Light that the surface cannot explain, such as a neighbour's, then pulls no harder than a residual of limit · s.
+    s is 1.4826 times the median of the absolute residuals in `where`.
+    """
+    spread = 1.4826 * float(np.median(np.abs(residual[where])))
+    size = np.abs(np.asarray(residual, dtype=np.float64))
+    return np.minimum(1.0, limit * spread / np.maximum(size, 1e-30)) if spread > 0 else np.ones(residual.shape)

@@ -1,0 +1,183 @@
+"""Fitting a surface and the optics to an image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..atomic import ensure_folder
+from ..errors import FitError, Interrupted, VolumeError
+from ..image.volume import Volume
+from ..mesh import topology
+from ..mesh.remesh import needs_remesh, remesh
+from ..mesh.surface import SurfaceMesh
+from ..optics import PSF
+from ..optim import Adam, AdamUniform
+from . import checkpoint, initial, loop
+from .callbacks import Callback, Progress
+from .config import FitConfig
+from .problem import Problem, check_roi
+from .result import FitResult, load_result
+from .state import State
+
+__all__ = ["Callback", "FitConfig", "FitResult", "Progress", "fit", "load_result"]
+
+CHECKPOINT = "checkpoint.h5"
+
+
+def fit(
+    volume: Volume,
+    mesh: SurfaceMesh | None = None,
+    psf: PSF | None = None,
+    config: FitConfig | None = None,
+    *,
+    roi: npt.ArrayLike | None = None,
+    callbacks: Sequence[Callback] = (),
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+) -> FitResult:
+    """Move a surface and a point spread function until their rendering matches an image.
+
+    Parameters
+    ----------
+    volume : Volume
+        Fluorescence image of a stained membrane.
+    mesh : SurfaceMesh, optional
+        Closed start surface, µm, (z, y, x). Found in the image by default, as ``config.init`` says.
+    psf : PSF, optional
+        Start of the PSF; guessed from the voxel size by default.
+    config : FitConfig, optional
+    roi : (z, y, x) array, optional
+        Voxels that count (not zero); around the surface and off its bright neighbours by default.
+    callbacks : sequence of callable
+        Called with a :class:`Progress` after every shape step.
+    out : path, optional
+        Folder in which a checkpoint is kept while the fit runs.
+    resume : bool
+        Go on from the checkpoint in `out`.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    VolumeError, MeshError, FitError, ConfigError
+        For an image, mesh, region or setting that cannot be used.
+    Interrupted
+        On Ctrl-C, after the state was saved.
+    """
+    config = FitConfig() if config is None else config
+    path = None if out is None else ensure_folder(out) / CHECKPOINT
+    if np.min(volume.data) == np.max(volume.data):
+        raise VolumeError(
+            f"every voxel of the image is {np.min(volume.data):g}; expected an image with a stained cell.",
+            remedy="Is it the right channel or time point?",
+        )
+    mark = "" if path is None else checkpoint.fingerprint(volume)
+    if resume:
+        if path is None:
+            raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
+        state, edge, margin = checkpoint.load_checkpoint(path, mark, config)
+    else:
+        state, edge, margin = _begin(volume, mesh, psf, config, roi)
+
+    def save(now: State) -> None:
+        checkpoint.save_checkpoint(path, now, mark, config, edge=edge, margin=margin)  # type: ignore[arg-type]
+
+    options = {"edge": edge, "margin": margin, "callbacks": callbacks, "save": None if path is None else save}
+    try:
+        state = loop.run(state, volume, config, **options)
+    except KeyboardInterrupt:
+        raise Interrupted(_interrupted(state, path)) from None
+    return _result(state, volume, config)
+
+
+def _begin(
+    volume: Volume, mesh: SurfaceMesh | None, psf: PSF | None, config: FitConfig, roi: npt.ArrayLike | None
+) -> tuple[State, float, float]:
+    edge = 2.0 * initial.typical_voxel(volume.spacing) if config.edge is None else config.edge
+    psf = initial.guess_psf(volume.spacing) if psf is None else psf
+    margin = loop.default_margin(psf, volume) if config.margin is None else config.margin
+    none = np.zeros(volume.shape, dtype=bool)
+    others, halo = none, none
+    if mesh is None:
+        found = initial.largest_object(_seen(volume, roi))
+        mesh, others, halo = initial.start_mesh(volume, found, config.init, edge), found.others, found.halo
+    else:
+        mesh = _checked_start(mesh, volume, edge)
+    if roi is None:
+        last = len(config.blurs) == 1
+        region = loop.region_of(mesh, volume, margin, others, halo, last=last)
+    else:
+        region = np.asarray(roi) != 0
+        others, halo = none, none
+    check_roi(region, volume)
+    state = State(
+        mesh, mesh, psf, region, others, halo, loop.room_for(psf, volume), roi is not None,
+        AdamUniform(mesh.vertices.shape), Adam(psf.parameters.shape),
+    )  # fmt: skip
+    return state, edge, margin
+
+
+def _seen(volume: Volume, roi: npt.ArrayLike | None) -> Volume:
+    """The image as the search for a start sees it: dark outside the region of interest."""
+    if roi is None:
+        return volume
+    region = np.asarray(roi) != 0
+    check_roi(region, volume)
+    data = np.asarray(volume.data, dtype=np.float32)
+    return Volume(np.where(region, data, data[region].min()), volume.spacing, volume.origin, volume.name)
+
+
+def _checked_start(mesh: SurfaceMesh, volume: Volume, edge: float) -> SurfaceMesh:
+    """A user's start: closed, outwards, in the image, with triangles of the wanted size, in float64."""
+    if not topology.is_closed(mesh):
+        raise FitError(
+            "the start surface is open: some edges have only one face; expected a closed surface.",
+            remedy="Close its holes, or let cytoform find a start (--init ellipsoid).",
+        )
+    mesh = topology.orient_outward(mesh.astype(np.float64))
+    grid = volume.grid
+    low, high = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
+    first, last = mesh.bounds
+    if (last < low).any() or (first > high).any():
+        raise FitError(
+            f"the start surface spans {np.round(first, 2).tolist()} to {np.round(last, 2).tolist()} µm and lies "
+            f"outside the image, {np.round(low, 2).tolist()} to {np.round(high, 2).tolist()} µm (z, y, x).",
+            remedy="Is the mesh in voxels rather than µm, or are its axes in another order?",
+        )
+    return remesh(mesh, edge) if needs_remesh(mesh, edge) else mesh
+
+
+def _interrupted(state: State, path: Path | None) -> str:
+    if path is None:
+        return f"interrupted after {state.iteration} iterations; nothing was saved, as no folder was given (out=)."
+    return (
+        f"interrupted after {state.iteration} iterations; the state is in {path}. "
+        "Give the same command with --resume to go on (resume=True in Python)."
+    )
+
+
+def _result(state: State, volume: Volume, config: FitConfig) -> FitResult:
+    problem = Problem(volume, state.roi, state.room, config)
+    model, gain, background = problem.final_model(state.mesh.astype(config.dtype), state.psf)
+    return FitResult(
+        mesh=state.mesh,
+        psf=state.psf,
+        gain=gain,
+        background=background,
+        history=state.columns(),
+        stop_reason=state.stop_reason,
+        iterations=state.iteration,
+        seconds=state.seconds,
+        config=config,
+        model=Volume(model, volume.spacing, volume.origin, volume.name),
+        image=volume,
+        roi=state.roi,
+        start=state.start,
+    )

@@ -33,6 +33,11 @@ class FitConfig:
         Length of a shape step at the start of a stage, in voxels; it falls to a tenth over the stage.
     infer_psf : bool
         Fit the PSF's parameters with the shape.
+    psf_shape : "axial" or "free"
+        Whether the PSF stays round about z, as a microscope's is but for aberrations, or all its parameters move.
+        Uneven staining can pass for blur along one direction: axial is the safer choice.
+    psf_after : int
+        The PSF is held for so many steps of the last stage, until the shape is about right.
     psf_every, psf_steps, psf_rate
         After so many shape steps, so many Adam steps of this rate on the PSF's parameters.
     cutoff : float
@@ -41,6 +46,9 @@ class FitConfig:
         Relative error allowed to the fast transform.
     weight_floor : float
         Least weight of a dark voxel in the shape loss (brightest: 1).
+    robust : float, optional
+        In the last stage a residual counts in full up to so many robust standard deviations (Huber's loss); None for
+        plain least squares.
     margin : float, optional
         The region of interest reaches this far out of the surface, µm; from the PSF by default.
     patience : int
@@ -67,16 +75,19 @@ class FitConfig:
     init: str = "auto"
     edge: float | None = None
     iterations: int = 400
-    blurs: tuple[float, ...] = (3.0, 1.5, 0.0)
-    smoothness: tuple[float, ...] = (50.0, 50.0, 20.0)
+    blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
+    smoothness: tuple[float, ...] = (20.0, 10.0, 5.0)
     step: float = 0.5
     infer_psf: bool = True
+    psf_shape: str = "axial"
+    psf_after: int = 60
     psf_every: int = 5
     psf_steps: int = 3
-    psf_rate: float = 0.03
+    psf_rate: float = 0.01
     cutoff: float = 0.01
     tolerance: float = 1e-3
-    weight_floor: float = 0.05
+    weight_floor: float = 1.0
+    robust: float | None = None
     margin: float | None = None
     patience: int = 25
     min_change: float = 2e-3
@@ -106,10 +117,13 @@ class FitConfig:
             self._need(getattr(self, name) > 0, name, "a positive number")
         for name in ("psf_every", "psf_steps", "patience"):
             self._need(getattr(self, name) >= 1, name, "at least 1")
+        self._need(self.psf_shape in ("axial", "free"), "psf_shape", "'axial' or 'free'")
+        self._need(self.psf_after >= 0, "psf_after", "0 or more steps")
         self._need(self.remesh_every >= 0, "remesh_every", "0 or more steps")
         self._need(0 <= self.cutoff < 1, "cutoff", "from 0 up to, not including, 1")
         self._need(0 <= self.weight_floor <= 1, "weight_floor", "between 0 and 1")
         self._need(self.margin is None or self.margin > 0, "margin", "a positive length in µm, or None")
+        self._need(self.robust is None or self.robust > 0, "robust", "a positive number, or None")
         self._need(self.backend in ("auto", "exact", "nufft"), "backend", "'auto', 'exact' or 'nufft'")
         self._need(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
         self._need(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
+from skimage.segmentation import watershed
 
 from ..errors import FitError, VolumeError
 from ..image.volume import Volume
@@ -17,7 +18,7 @@ from ..mesh.remesh import needs_remesh, remesh
 from ..mesh.surface import SurfaceMesh
 from ..optics import GaussianPSF
 
-__all__ = ["Moments", "guess_psf", "largest_object", "object_moments", "start_mesh", "typical_voxel"]
+__all__ = ["BrightObject", "Moments", "guess_psf", "largest_object", "object_moments", "start_mesh", "typical_voxel"]
 
 _LOG = logging.getLogger(__name__)
 SMOOTHING = 1.5  # σ of the smoothing before the threshold, in finest voxels
@@ -25,6 +26,10 @@ FLAT = 0.6  # an object counts as flat when its thinnest spread is below this pa
 NECK = 0.5  # a bridge narrower than this part of the object's greatest depth leads to a neighbour
 CLOSING = 4.0  # breaks in the membrane up to twice this many finest voxels are closed before the inside is filled
 TRIM = 1.2  # parts outside the ellipsoid scaled by this are taken for neighbours
+HALO = 4.0  # finest voxels around a bright neighbour that its blur lights up
+RIM = 1.5  # the start lies so many finest voxels inside the object's outline
+NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
+HALF = 2.0  # half of a membrane's width in the image, in finest voxels
 SMALLEST = 100  # voxels that an object needs
 
 
@@ -53,11 +58,27 @@ def guess_psf(spacing: tuple[float, float, float]) -> GaussianPSF:
     return GaussianPSF.from_sigma((max(2.0 * across, spacing[0]), across, across))
 
 
-def largest_object(volume: Volume) -> npt.NDArray[np.bool_]:
-    """The largest bright object, with its inside filled, (z, y, x) bool.
+@dataclasses.dataclass(frozen=True, eq=False)
+class BrightObject:
+    """The largest bright object of an image, all (z, y, x) bool.
 
-    Smoothing, Otsu's threshold, filling of holes (in space, then slice by slice along each axis), splitting at thin
-    necks, and the part with the most voxels.
+    Attributes
+    ----------
+    mask : the object, its inside filled
+    others : what else is bright, its neighbours
+    halo : where neighbours' light reaches, `others` included
+    """
+
+    mask: npt.NDArray[np.bool_]
+    others: npt.NDArray[np.bool_]
+    halo: npt.NDArray[np.bool_]
+
+
+def largest_object(volume: Volume) -> BrightObject:
+    """The largest bright object of an image, and its neighbours.
+
+    Smoothing, Otsu's threshold, closing of small breaks, filling of holes, the part with the most voxels, and an
+    opening that cuts off what is joined to it by a narrow bridge.
 
     Raises
     ------
@@ -82,7 +103,12 @@ def largest_object(volume: Volume) -> npt.NDArray[np.bool_]:
             "no bright object of at least a hundred voxels was found in the image.",
             remedy="Give a start: --init MESH, or mesh= in Python.",
         )
-    return _without_neighbours(part, spacing)
+    mask = _without_neighbours(part, smooth, spacing)
+    others = filled & ~mask
+    if not others.any():
+        return BrightObject(mask, others, others)
+    halo = ndimage.distance_transform_edt(~others, sampling=spacing) <= HALO * finest
+    return BrightObject(mask, others, halo)
 
 
 def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -90,8 +116,13 @@ def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])) if n else mask
 
 
-def _without_neighbours(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Cut an object off others that touch it: an opening around its deepest point.
+def _without_neighbours(
+    mask: npt.NDArray[np.bool_], image: npt.NDArray, spacing: npt.NDArray
+) -> npt.NDArray[np.bool_]:
+    """Cut an object off others that touch it: an opening around its deepest point, then a watershed of the image.
+
+    What the opening leaves out and the object's core are the seeds of the watershed: it moves the cut to the bright
+    membranes between the two.
 
     The depth of a flat object is that of its outline seen along its thin axis: cells that touch along their rims have
     contacts as thick as themselves, but not as wide, and the dimples of a biconcave cell do not divide it.
@@ -105,7 +136,18 @@ def _without_neighbours(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> np
     cores, _ = ndimage.label(depth > radius)
     core = cores == cores[np.unravel_index(int(np.argmax(depth)), depth.shape)]
     opened = ndimage.distance_transform_edt(~core, sampling=sampling) <= radius
-    return _largest_part(mask & (np.expand_dims(opened, thin) if flat else opened))
+    if flat:
+        core, opened = np.expand_dims(core, thin), np.expand_dims(opened, thin)
+    rest, _ = ndimage.label(mask & ~opened)
+    large = np.bincount(rest.ravel()) >= NEIGHBOUR * mask.sum()
+    large[0] = False
+    if not large.any():
+        return mask
+    seeds = np.where(mask & core, 1, np.where(large[rest], 2, 0))
+    inner = watershed(image, seeds, mask=mask) == 1
+    # the cut runs along the ridge of the membrane; its outer half belongs to the object too
+    rim = ndimage.distance_transform_edt(~inner, sampling=spacing) <= HALF * float(spacing.min())
+    return _largest_part(mask & rim & ~large[rest])
 
 
 def _filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
@@ -135,19 +177,22 @@ def object_moments(mask: npt.NDArray[np.bool_], volume: Volume, *, rounds: int =
         kept = again
     # the moments of a box or a biconcave disc are those of a larger ellipsoid: keep the volume
     scale = (kept.sum() * float(np.prod(volume.spacing)) / (4.0 / 3.0 * np.pi * float(np.prod(semi)))) ** (1.0 / 3.0)
-    return Moments(centre, min(scale, 1.0) * semi, vectors.T)
+    semi = min(scale, 1.0) * semi
+    # the threshold lies outside the membrane, and a start inside it meets no neighbour on its way
+    return Moments(centre, np.maximum(semi - RIM * min(volume.spacing), 0.5 * semi), vectors.T)
 
 
-def start_mesh(volume: Volume, init: str, edge: float) -> SurfaceMesh:
-    """Sphere or ellipsoid around the largest object.
+def start_mesh(volume: Volume, found: BrightObject, init: str, edge: float) -> SurfaceMesh:
+    """Sphere or ellipsoid around an object.
 
     Parameters
     ----------
+    found : BrightObject
     init : "auto", "ellipsoid" or "sphere"
     edge : float
         Mean edge length in µm.
     """
-    moments = object_moments(largest_object(volume), volume)
+    moments = object_moments(found.mask, volume)
     if init == "sphere":
         radius = float(np.prod(moments.semi_axes) ** (1.0 / 3.0))
         mesh = shapes.sphere_of_edge(radius, tuple(moments.centre), edge)

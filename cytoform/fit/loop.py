@@ -7,8 +7,11 @@ Ref: Ichbiah et al. 2025, section 5; Nicolet, Jacobson, Jakob, ACM Trans. Graph.
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +28,11 @@ from .config import FitConfig
 from .problem import Problem
 from .state import State
 
-__all__ = ["region_around", "run"]
+__all__ = ["default_margin", "region_around", "region_of", "room_for", "run"]
 
 _LOG = logging.getLogger(__name__)
 SMOOTHING = 0.8  # of the loss that the patience watches
 FINAL_STEP = 0.1  # part of the step's length left at the end of a stage
-PSF_FREE_FROM = 1  # the PSF stays as it is in stages before this one, while the shape is far off (unless there is one)
 
 
 def region_around(mesh: SurfaceMesh, volume: Volume, margin: float) -> npt.NDArray[np.bool_]:
@@ -41,19 +43,44 @@ def region_around(mesh: SurfaceMesh, volume: Volume, margin: float) -> npt.NDArr
     return ndimage.distance_transform_edt(~inside, sampling=volume.spacing) <= margin
 
 
+def region_of(
+    mesh: SurfaceMesh,
+    volume: Volume,
+    margin: float,
+    neighbours: npt.NDArray[np.bool_],
+    halo: npt.NDArray[np.bool_],
+    *,
+    last: bool,
+) -> npt.NDArray[np.bool_]:
+    """The region of interest around a surface.
+
+    Where neighbours' light reaches nothing counts. Their own place counts as dark in all stages but the last, so that
+    the surface leaves it.
+    """
+    region = region_around(mesh, volume, margin)
+    return region & ~halo if last else region & (~halo | neighbours)
+
+
 def default_margin(psf: PSF, volume: Volume) -> float:
     """How far the region of interest reaches out of the surface, µm: most of the PSF's reach, at least 3 voxels."""
     return max(0.6 * float(np.mean(psf.reach())), 3.0 * float(np.prod(volume.spacing) ** (1 / 3)))
+
+
+def room_for(psf: PSF, volume: Volume) -> tuple[float, float, float]:
+    """Room that a rendering needs around the region, µm: the PSF's reach, with something to spare for its growth."""
+    z, y, x = (max(1.25 * r, 6.0 * d) for r, d in zip(psf.reach(), volume.spacing))
+    return z, y, x
 
 
 class _Stage:
     """What stays the same during a stage: derived from the state, made anew after a resume."""
 
     def __init__(self, state: State, volume: Volume, config: FitConfig, edge: float) -> None:
-        self.problem = Problem(volume, state.roi, state.psf, config)
+        self.problem = Problem(volume, state.roi, state.room, config, state.excluded)
         self.blur = config.blurs[state.stage]
         self.strength = config.smoothness[state.stage]
         self.length = stage_lengths(config)[state.stage]
+        self.robust = config.robust if state.stage == len(config.blurs) - 1 else None
         self.edge = edge
         self.precondition(state)
 
@@ -85,23 +112,28 @@ def run(
     `save` is called with the state now and then, and when the user interrupts.
     """
     clock = _Clock(state, save, config.checkpoint_seconds)
-    try:
+    with _Interruption() as interruption:
         while not state.stop_reason:
             stage = _Stage(state, volume, config, edge)
-            _run_stage(state, stage, config, callbacks, clock)
+            _run_stage(state, stage, config, callbacks, clock, interruption)
             if not state.stop_reason:
-                _next_stage(state, volume, margin)
-    except KeyboardInterrupt:
-        clock.save(state)
-        raise
+                _next_stage(state, volume, margin, len(config.blurs))
     clock.save(state)
     return state
 
 
 def _run_stage(
-    state: State, stage: _Stage, config: FitConfig, callbacks: Sequence[Callback], clock: _Clock
+    state: State,
+    stage: _Stage,
+    config: FitConfig,
+    callbacks: Sequence[Callback],
+    clock: _Clock,
+    interruption: _Interruption,
 ) -> None:
     while True:
+        if interruption.asked:
+            clock.save(state)
+            raise KeyboardInterrupt
         ended = _stage_end(state, stage, config)
         if ended:
             last = state.stage == len(config.blurs) - 1
@@ -121,7 +153,7 @@ def _run_stage(
 
 
 def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> float:
-    step = stage.problem.shape_step(state.mesh.astype(config.dtype), state.psf, stage.blur)
+    step = stage.problem.shape_step(state.mesh.astype(config.dtype), state.psf, stage.blur, robust=stage.robust)
     smooth = stage.preconditioner.solve(step.vertices)
     fade = FINAL_STEP ** (state.stage_step / max(1, stage.length - 1))
     length = config.step * stage.problem.voxel * fade
@@ -151,7 +183,8 @@ def _care(state: State, stage: _Stage, config: FitConfig) -> str:
 
 
 def _psf_turn(state: State, config: FitConfig) -> bool:
-    free = state.stage >= min(PSF_FREE_FROM, len(config.blurs) - 1)
+    # while the shape is far off, the PSF would make up for it
+    free = state.stage == len(config.blurs) - 1 and state.stage_step >= config.psf_after
     return config.infer_psf and free and state.stage_step % config.psf_every == 0
 
 
@@ -159,7 +192,8 @@ def _psf_steps(state: State, stage: _Stage, config: FitConfig, clock: _Clock) ->
     renderer, spectrum = stage.problem.psf_spectrum(state.mesh.astype(config.dtype), state.psf)
     for _ in range(config.psf_steps):
         step = stage.problem.psf_step(renderer, spectrum, state.psf)
-        theta = state.psf_optimiser.step(state.psf.parameters, step.parameters, config.psf_rate)
+        slope = state.psf.axial(step.parameters) if config.psf_shape == "axial" else step.parameters
+        theta = state.psf_optimiser.step(state.psf.parameters, slope, config.psf_rate)
         state.psf = state.psf.with_parameters(theta)
     gain, background = stage.problem.raw_intensity(step.gain, step.background)
     state.history.append(
@@ -185,12 +219,14 @@ def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
     return ""
 
 
-def _next_stage(state: State, volume: Volume, margin: float) -> None:
+def _next_stage(state: State, volume: Volume, margin: float, n_stages: int) -> None:
     state.stage += 1
     state.stage_step, state.best, state.best_step, state.smoothed = 0, np.inf, 0, np.nan
     state.shape_optimiser.reset()
+    state.room = room_for(state.psf, volume)
     if not state.fixed_roi:
-        region = region_around(state.mesh, volume, margin)
+        last = state.stage == n_stages - 1
+        region = region_of(state.mesh, volume, margin, state.excluded, state.halo, last=last)
         state.roi = region if region.any() else state.roi
 
 
@@ -203,6 +239,31 @@ def _tell(state: State, loss: float, message: str, config: FitConfig, callbacks:
     )
     for callback in callbacks:
         callback(progress)
+
+
+class _Interruption:
+    """Ctrl-C, held back until a step is done, so that what is saved is the state between two steps.
+
+    A second Ctrl-C interrupts at once. In other threads than the main one signals are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> _Interruption:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 class _Clock:

@@ -15,7 +15,7 @@ from scipy import ndimage
 from ..errors import FitError, VolumeError
 from ..fourier import Mesh
 from ..image.volume import Grid, Volume
-from ..loss import best_affine, signal_weights, weighted_l2
+from ..loss import best_affine, huber_weights, signal_weights, weighted_l2
 from ..optics import PSF
 from ..render import Renderer
 from .config import FitConfig
@@ -58,12 +58,22 @@ class Problem:
     volume : Volume
     roi : (z, y, x) bool
         Voxels that count.
-    psf : PSF
-        The first guess: fixes how much room the rendering needs.
+    room : (3,) float
+        Room around the region for the PSF, µm: what it reaches.
     config : FitConfig
+    excluded : (z, y, x) bool, optional
+        Bright neighbours. Their light is taken away before an image is blurred, so that it does not leak into the
+        region.
     """
 
-    def __init__(self, volume: Volume, roi: npt.NDArray[np.bool_], psf: PSF, config: FitConfig) -> None:
+    def __init__(
+        self,
+        volume: Volume,
+        roi: npt.NDArray[np.bool_],
+        room: tuple[float, float, float],
+        config: FitConfig,
+        excluded: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         check_roi(roi, volume)
         self.volume, self.config = volume, config
         self.dtype = np.dtype(config.dtype)
@@ -73,22 +83,29 @@ class Problem:
         self.slices = tuple(slice(int(a), int(b)) for a, b in zip(start, stop))
         self.roi = np.ascontiguousarray(roi[self.slices])
         self.grid = volume.grid.crop(start, stop)
-        room = np.maximum(psf.reach(), 4.0 * self.voxel)
-        self.padded: Grid = self.grid.padded(tuple(room))
+        self.padded: Grid = self.grid.padded(room)
         self._whole = np.asarray(volume.data, dtype=self.dtype)
         inside = self._whole[self.slices][self.roi]
         low, high = np.percentile(inside, (1.0, 99.8))
         if not high > low:
             raise VolumeError(f"every voxel of the region of interest is {low:g}; expected an image of a cell.")
         self.offset, self.scale = float(low), float(high - low)
-        self._observed = lru_cache(maxsize=8)(self._observe)
+        self._clean = self._whole if excluded is None else np.where(excluded, self.dtype.type(low), self._whole)
+        self._observed = lru_cache(maxsize=4)(self._observe)
+        self._weights = lru_cache(maxsize=4)(self._weigh)
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
-        image = (self._whole - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
+        image = (self._clean - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
         if blur > 0:
             image = ndimage.gaussian_filter(image, blur * self.voxel / np.asarray(self.volume.spacing), mode="nearest")
         return np.ascontiguousarray(image[self.slices])
+
+    def _weigh(self, blur: float) -> npt.NDArray:
+        observed = self._observed(blur)
+        dark = float(np.percentile(observed[self.roi], 5.0))
+        weights = signal_weights(np.where(self.roi, observed, dark), dark, floor=self.config.weight_floor)
+        return np.where(self.roi, weights, 0).astype(self.dtype)
 
     def renderer(self, psf: PSF, cutoff: float, grid: Grid | None = None) -> Renderer:
         """A renderer for the optics at a point of the fit."""
@@ -102,16 +119,21 @@ class Problem:
             deterministic=config.deterministic,
         )
 
-    def shape_step(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeStep:
+    def shape_step(self, mesh: Mesh, psf: PSF, blur: float, *, robust: float | None = None) -> ShapeStep:
         """Weighted L2 loss on the narrow band, with gain and background at their best."""
         optics = psf.blurred(blur * self.voxel) if blur > 0 else psf
         renderer = self.renderer(optics, self.config.cutoff)
         image = renderer.image(renderer.spectrum(mesh))
         inside = tuple(slice(0, n) for n in self.grid.shape)
         rendered, observed = image[inside], self._observed(blur)
-        gain, background = best_affine(rendered[self.roi], observed[self.roi])
-        weights = np.where(self.roi, signal_weights(observed, background, floor=self.config.weight_floor), 0)
-        loss = weighted_l2(rendered, observed, weights.astype(self.dtype), gain=gain, background=background)
+        weights = self._weights(blur)
+        # the same weights, or the steps of the shape and those of the gain would not go down the same loss
+        gain, background = best_affine(rendered, observed, weights)
+        if robust is not None:
+            residual = np.where(self.roi, observed - (gain * rendered + background), 0)
+            weights = weights * huber_weights(residual, self.roi, robust).astype(self.dtype)
+            gain, background = best_affine(rendered, observed, weights)
+        loss = weighted_l2(rendered, observed, weights, gain=gain, background=background)
         cotangent = np.zeros(self.padded.shape, dtype=self.dtype)
         cotangent[inside] = loss.image
         gradient = renderer.mesh_vjp(mesh, cotangent)

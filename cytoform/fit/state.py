@@ -29,6 +29,12 @@ class State:
     psf : PSF
     roi : (z, y, x) bool
         Region of interest of the present stage.
+    excluded : (z, y, x) bool
+        Bright neighbours.
+    halo : (z, y, x) bool
+        Where neighbours' light reaches.
+    room : (3,) float
+        Room that the present stage's rendering has around the region, µm.
     fixed_roi : bool
         Given by the user: not moved with the surface.
     shape_optimiser, psf_optimiser
@@ -51,6 +57,9 @@ class State:
     start: SurfaceMesh
     psf: PSF
     roi: npt.NDArray[np.bool_]
+    excluded: npt.NDArray[np.bool_]
+    halo: npt.NDArray[np.bool_]
+    room: tuple[float, float, float]
     fixed_roi: bool
     shape_optimiser: AdamUniform
     psf_optimiser: Adam

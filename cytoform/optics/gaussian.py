@@ -94,6 +94,13 @@ class GaussianPSF:
         factor = _factor(np.asarray(parameters, dtype=np.float64))
         return GaussianPSF(factor @ factor.T)
 
+    def axial(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The part of a gradient (6,) that keeps the PSF round about z: one width along z and one across."""
+        kept = np.zeros(6)
+        kept[0] = gradient[0]
+        kept[[2, 5]] = 0.5 * (gradient[2] + gradient[5])
+        return kept
+
     def otf(self, grid: Grid) -> npt.NDArray[np.float64]:
         """ĥ on the half-space spectrum of a grid, real, ``rfftn`` layout."""
         return self.otf_on(Band.full(grid))
@@ -140,6 +147,11 @@ class GaussianPSF:
     def blurred(self, sigma: float) -> GaussianPSF:
         """Convolved with an isotropic Gaussian of standard deviation `sigma`, µm."""
         return GaussianPSF(self.covariance + sigma**2 * np.eye(3))
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> GaussianPSF:
+        """From what :meth:`describe` gave."""
+        return cls(np.array(description["covariance_um2"]))
 
     def describe(self) -> dict[str, Any]:
         """Kind, covariance (µm²), σ and FWHM (µm) as plain values."""

@@ -29,6 +29,9 @@ class PSF(Protocol):
     def with_parameters(self, parameters: npt.ArrayLike) -> PSF:
         """The same kind of PSF at other parameters."""
 
+    def axial(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The part of a parameter gradient that keeps the PSF round about the optical axis, z."""
+
     def otf(self, grid: Grid) -> npt.NDArray:
         """OTF on the half-space spectrum of a grid, ``rfftn`` layout."""
 

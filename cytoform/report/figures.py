@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ..image.volume import Grid, Volume
 from ..mesh import geometry
@@ -69,7 +68,8 @@ def _crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, n
     points = mesh.vertices.astype(np.float64)
     height = points[:, axis] - position
     above = height >= 0.0  # a vertex on the plane counts as above, so each face is cut at two edges or none
-    faces = mesh.faces[np.ptp(above[mesh.faces], axis=1)]
+    sides = above[mesh.faces]
+    faces = mesh.faces[sides.any(axis=1) & ~sides.all(axis=1)]
     ends = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1)  # (n, 3 edges, 2 ends)
     ends.sort(axis=-1)  # both faces of an edge compute the same point
     cut = ends[above[ends[..., 0]] != above[ends[..., 1]]]  # (2 n, 2)
@@ -227,7 +227,7 @@ def _layout(view: _View) -> tuple[Figure, Floats]:
     extents = [view.extent(a) for a in range(3)]
     widths = np.array([right - left for left, right, _, _ in extents])
     heights = np.array([bottom - top for _, _, bottom, top in extents])
-    margin_left, margin_right, gap, top, bottom, between = 0.62, 0.15, 0.16, 0.42, 0.95, 0.62  # inches
+    margin_left, margin_right, gap, top, bottom, between = 0.62, 0.15, 0.16, 0.36, 1.1, 0.56  # inches
     column = (_WIDTH - margin_left - margin_right - 2 * gap) / 3
     scale = min(column / widths.max(), 9.0 / heights.sum())
     total = top + bottom + 2 * between + scale * heights.sum()
@@ -242,7 +242,7 @@ def _layout(view: _View) -> tuple[Figure, Floats]:
             panels[row, k] = figure.add_axes(place)
         y -= between
     bars = [
-        figure.add_axes((x / _WIDTH, 0.36 / total, width / _WIDTH, 0.1 / total))
+        figure.add_axes((x / _WIDTH, 0.48 / total, width / _WIDTH, 0.1 / total))
         for x, width in ((margin_left + 0.5 * column, column + gap), (margin_left + 2 * (column + gap), column))
     ]
     return figure, np.array([*panels.ravel(), *bars], dtype=object)
@@ -340,16 +340,15 @@ def loss_figure(data: ReportData) -> Figure:
     """Loss against steps on a logarithmic scale, one line for each kind of step, stages shaded."""
     loss = np.asarray(data.history.get("loss", ()), dtype=np.float64)
     steps = np.arange(1, len(loss) + 1)
-    figure = Figure(figsize=(6.4, 3.3), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     kinds, good = _kinds(data, len(loss)), np.isfinite(loss) & (loss > 0)
     names = {"shape": ("shape steps", "#0072B2"), "psf": ("PSF steps", "#D55E00")}
     for kind in dict.fromkeys(kinds.tolist()):
         which = good & (kinds == kind)
         label, colour = names.get(kind, (kind, INK))
-        values = np.where(which, loss, np.nan)  # a gap where the other kind of step comes in between
-        marker = "." if which.sum() and not _runs(which) else ""
-        axes.plot(steps, values, color=colour, label=label, linewidth=1.4, marker=marker, markersize=3)
+        marker = "." if which.sum() < 3 else ""
+        axes.plot(steps[which], loss[which], color=colour, label=label, linewidth=1.4, marker=marker)
     if good.any():
         axes.set_yscale("log")
     _shade_stages(axes, _column(data, "stage", len(loss)), steps)
@@ -362,11 +361,6 @@ def loss_figure(data: ReportData) -> Figure:
     if not len(loss):
         axes.text(0.5, 0.5, "no steps were made", transform=axes.transAxes, ha="center")
     return figure
-
-
-def _runs(which: npt.NDArray[np.bool_]) -> bool:
-    """Whether two neighbours are set, so that a line shows."""
-    return len(which) > 1 and bool(sliding_window_view(which, 2).all(axis=1).any())
 
 
 def _shade_stages(axes: Axes, stages: Array | None, steps: Array) -> None:
@@ -437,8 +431,9 @@ def psf_figure(data: ReportData) -> Figure:
     """The PSF across z and across y, and its profiles with their full widths at half maximum."""
     volume = _psf_volume(data.psf)
     centre = [int(i) for i in np.unravel_index(int(np.argmax(volume.data)), volume.shape)]
-    figure = Figure(figsize=(7.6, 2.9), facecolor="white", layout="constrained")
-    panels = figure.subplots(1, 3, width_ratios=(1, 1, 1.35))
+    figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")
+    cells = figure.add_gridspec(2, 2, height_ratios=(1.2, 1))
+    panels = [figure.add_subplot(cells[0, 0]), figure.add_subplot(cells[0, 1]), figure.add_subplot(cells[1, :])]
     reach = 0.5 * max(volume.grid.extent)
     grid = volume.grid
     for panel, axis in zip(panels, (0, 1)):
@@ -448,14 +443,15 @@ def psf_figure(data: ReportData) -> Figure:
         extent = (low[horizontal], high[horizontal], high[vertical], low[vertical])
         panel.imshow(np.take(volume.data, centre[axis], axis=axis), extent=extent, cmap="viridis", vmin=0, vmax=1)
         panel.set(xlabel=f"{_AXES[horizontal]} (µm)", ylabel=f"{_AXES[vertical]} (µm)", facecolor="#440154")
-        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=_AXES[vertical] + _AXES[horizontal] + " slice")
+        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=f"slice in {_AXES[horizontal]} and {_AXES[vertical]}")
     for axis in range(3):
         place, values, width = psf_profile(data.psf, axis, volume=volume)
         label = f"{_AXES[axis]}: {width:.2f} µm" if np.isfinite(width) else f"{_AXES[axis]}: not within view"
         style = ("-", "-", "--")[axis]
         panels[2].plot(place, values, style, color=PROFILE[_AXES[axis]], linewidth=1.5, label=label)
     panels[2].axhline(0.5, color=FAINT, linewidth=0.7, linestyle=":")
-    panels[2].set(xlabel="distance (µm)", title="profiles", xlim=(-reach, reach), ylim=(min(0, panels[2].get_ylim()[0]), 1.05))
+    low = min(0.0, panels[2].get_ylim()[0])
+    panels[2].set(xlabel="distance from the centre (µm)", ylabel="profile", xlim=(-reach, reach), ylim=(low, 1.05))
     panels[2].legend(title="FWHM", frameon=False, fontsize=8.5, title_fontsize=8.5, loc="upper right", handlelength=1.3)
     for side in ("top", "right"):
         panels[2].spines[side].set_visible(False)
@@ -465,21 +461,28 @@ def psf_figure(data: ReportData) -> Figure:
 # ---------------------------------------------------------------------------------------------------------------------
 # The surface as a picture, for where there is no WebGL
 
-_VIEW = np.array([[0.17, 0.42, 0.89], [-0.42, 0.85, -0.32], [-0.89, -0.32, 0.32]])  # towards: depth, down, right
+YAW, TILT = 0.6, 1.1  # radians, as the turning view begins
+
+
+def _camera() -> Floats:
+    """Rows right, down and away from the viewer, as directions (z, y, x)."""
+    (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (YAW, TILT))
+    xyz = np.array([[cy, -sy, 0.0], [ct * sy, ct * cy, -st], [st * sy, st * cy, ct]])
+    return xyz[:, ::-1]
 
 
 @_styled
 def surface_figure(mesh: SurfaceMesh) -> Figure:
     """The surface, lit and seen from one side: faces painted from far to near."""
-    depth_axis, down, right = np.linalg.qr(_VIEW.T)[0].T
+    right, down, away = _camera()
     points = mesh.vertices.astype(np.float64)
     points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
-    depth = points @ depth_axis
+    depth = points @ away
     normals = mesh.normals
-    facing = normals @ depth_axis < 0
+    facing = normals @ away < 0
     order = np.flatnonzero(facing)[np.argsort(-depth[mesh.faces[facing]].mean(axis=1))]
     flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
-    light = np.clip(0.35 + 0.65 * (normals[order] @ -depth_axis), 0.0, 1.0)[:, None]
+    light = np.clip(0.35 + 0.65 * (normals[order] @ -away), 0.0, 1.0)[:, None]
     colours = np.clip(light * np.array([[0.93, 0.66, 0.22]]), 0, 1)
     figure = Figure(figsize=(4.4, 4.0), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))

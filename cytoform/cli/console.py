@@ -1,0 +1,165 @@
+"""What the commands share: errors as messages, three numbers an option, tables, the progress bar, the result folder."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from ..atomic import ensure_folder
+from ..errors import CytoformError, OutputError
+
+__all__ = ["DEBUG", "Command", "Group", "ProgressBar", "as_shown", "echo_table", "result_folder"]
+
+DEBUG = "CYTOFORM_DEBUG"
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, CytoformError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory. Crop the image, or use a larger --edge."
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    name = getattr(error, "filename", None)
+    return f"{name}: {reason}." if name else f"{reason}."
+
+
+class Group(TyperGroup):
+    """Turns errors that a user can do something about into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CytoformError, OSError, MemoryError) as error:
+            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
+                raise
+            code = getattr(error, "exit_code", 2)
+            start = "" if code == 130 else "Error: "
+            typer.echo(f"{start}{_message(error)}", err=True)
+            raise typer.Exit(code) from error
+        except KeyboardInterrupt as error:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(130) from error
+
+
+class Command(TyperCommand):
+    """Lets options of three numbers come as ``0.3,0.1,0.1`` also, and shows examples line by line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        three = {name for p in self.params if getattr(p, "nargs", 1) == 3 for name in p.opts}
+        spread: list[str] = []
+        for k, arg in enumerate(args):
+            name, equals, value = arg.partition("=")
+            if equals and name in three and "," in value:
+                spread += [name, *value.split(",")]
+            elif k and args[k - 1] in three and arg.count(",") == 2:
+                spread += arg.split(",")
+            else:
+                spread.append(arg)
+        return super().parse_args(ctx, spread)
+
+
+def as_shown(command: Callable[..., Any]) -> dict[str, Any]:
+    """A command's help: its docstring, with the part from "Example" on kept line by line."""
+    text, _, examples = inspect.getdoc(command).partition("\nExample")  # type: ignore[union-attr]
+    lines = [line.strip() for line in examples.splitlines() if line.strip(": s")]
+    epilog = "\b\n" + "\n".join(["Examples:", *(f"  {line}" for line in lines)])
+    return {"cls": Command, "help": text.strip(), "epilog": epilog}
+
+
+def echo_table(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        typer.echo(f"  {name:<{width}}  {value}")
+
+
+class ProgressBar:
+    """Shows a fit's progress on stderr: steps, time left, loss. Use as a context; call it with each progress."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, progress: Any) -> None:
+        if self._quiet:
+            return
+        if self._bar is None:
+            self._bar = self._open(int(progress.total))
+        bar = self._bar
+        bar.n = min(int(progress.iteration), bar.total)
+        bar.set_description_str(f"stage {int(progress.stage) + 1}", refresh=False)
+        known = "" if progress.r2 is None else f", R² {progress.r2:.3f}"
+        bar.set_postfix_str(f"loss {progress.loss:.4g}{known}", refresh=False)
+        bar.update(0)
+        bar.refresh() if bar.n == bar.total else None
+
+    @staticmethod
+    def _open(total: int) -> Any:
+        from tqdm import tqdm
+
+        form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, at most {remaining} left, {postfix}]"
+        return tqdm(total=total, file=sys.stderr, bar_format=form, mininterval=0.2, dynamic_ncols=True)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folders that have to be made for `folder` to exist, innermost first."""
+    wanted = []
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place):
+            break
+        wanted.append(place)
+    return wanted
+
+
+def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
+    """Refuse a result folder that has something in it, unless told otherwise.
+
+    Raises
+    ------
+    OutputError
+        When it has, or when there is nothing to resume.
+    """
+    if resume and not (folder / "checkpoint.h5").is_file():
+        raise OutputError(
+            f"there is no checkpoint.h5 in {folder}; expected the folder of an interrupted fit.",
+            remedy="Pass that folder with --out, or leave --resume away to start anew.",
+        )
+    if not (overwrite or resume) and folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(
+            f"the result folder {folder} exists and is not empty.",
+            remedy="Choose another one with --out, or pass --overwrite, or --resume to go on with an interrupted fit.",
+        )
+
+
+@contextlib.contextmanager
+def result_folder(folder: Path) -> Iterator[Path]:
+    """Make a result folder and check that it can be written; when the block fails, empty ones that were made go again.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be made or written.
+    """
+    made = _missing(folder)
+    try:
+        yield ensure_folder(folder)
+    except BaseException:
+        for place in made:
+            with contextlib.suppress(OSError):  # not empty, or never made
+                place.rmdir()
+        raise

@@ -1,0 +1,125 @@
+"""``cytoform fit``: the surface of a cell in an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import ConfigError
+from .console import ProgressBar, check_free, echo_table, result_folder
+from .inputs import STARTS, Triple, load_image, load_region, load_start, plain_stem
+
+if TYPE_CHECKING:
+    from ..fit import FitResult
+
+__all__ = ["fit", "summary_rows"]
+
+
+def fit(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A TIFF or OME-TIFF file, or an OME-Zarr folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Result folder; by default NAME_cytoform in this folder."),
+    ] = None,
+    spacing: Annotated[
+        Triple | None, typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm; by default the file's own.")
+    ] = None,
+    channel: Annotated[int | None, typer.Option(metavar="N", help="Which channel, from 0.")] = None,
+    time: Annotated[int | None, typer.Option(metavar="N", help="Which time point, from 0.")] = None,
+    init: Annotated[
+        str, typer.Option(metavar="START", help="Start: auto, sphere, ellipsoid or a mesh file.")
+    ] = "auto",
+    roi: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Mask or label image: what counts. By default around the start."),
+    ] = None,
+    roi_label: Annotated[int | None, typer.Option(metavar="N", help="Which label of --roi.")] = None,
+    psf_sigma: Annotated[
+        Triple | None,
+        typer.Option("--psf-sigma", metavar="Z Y X", help="σ of the PSF in µm to start from; guessed by default."),
+    ] = None,
+    fixed_psf: Annotated[bool, typer.Option("--fixed-psf", help="Keep the PSF of --psf-sigma as it is.")] = False,
+    edge: Annotated[
+        float | None, typer.Option(metavar="µm", help="Mean edge length of the mesh; two voxels by default.")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(metavar="N", help="Most steps of the shape.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of whatever is drawn at random.")] = 0,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Bit-identical runs, slower.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fit in the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Find the surface of the cell in an image.
+
+    It comes in micrometres, with a report to judge it by. The result folder holds mesh.ply, mask.tif, rendered.tif, fit.json, history.csv and report.html. Ctrl-C saves; the
+    same command with --resume goes on.
+
+    Examples:
+    cytoform fit cell.tif
+    cytoform fit embryo.ome.tif --channel 1 --time 0 --roi labels.tif --roi-label 7
+    cytoform fit stack.tif --spacing 0.3 0.1 0.1 --init ellipsoid --out run
+    """
+    folder = Path(f"{plain_stem(image)}_cytoform") if out is None else out
+    if overwrite and resume:
+        raise ConfigError("--overwrite and --resume came together; expected one of them.", remedy="Leave one away.")
+    if fixed_psf and psf_sigma is None:
+        raise ConfigError("--fixed-psf came without a PSF.", remedy="Pass its σ in µm with --psf-sigma Z Y X.")
+    if roi_label is not None and roi is None:
+        raise ConfigError("--roi-label came without a label image.", remedy="Pass one with --roi FILE.")
+    check_free(folder, overwrite=overwrite, resume=resume)
+    config = _config(init, edge, iterations, not fixed_psf, device, seed, deterministic)
+    volume = load_image(image, spacing, channel, time)
+    region = None if roi is None else load_region(roi, roi_label, volume)
+    start = load_start(init, volume)
+    with result_folder(folder):
+        result = _run(volume, start, psf_sigma, config, region, folder, resume, quiet)
+        result.save(folder)
+    _tell(result, folder)
+
+
+def _config(
+    init: str, edge: float | None, iterations: int | None, infer_psf: bool, device: str, seed: int, deterministic: bool
+) -> Any:
+    from ..backend import resolve_device
+    from ..fit import FitConfig
+
+    resolve_device(device)
+    given: dict[str, Any] = {"edge": edge, "iterations": iterations}
+    given = {name: value for name, value in given.items() if value is not None}
+    start = init if init in STARTS else "auto"
+    return FitConfig(
+        init=start, infer_psf=infer_psf, device=device, seed=seed, deterministic=deterministic, **given
+    )
+
+
+def _run(
+    volume: Any, start: Any, sigma: Triple | None, config: Any, region: Any, folder: Path, resume: bool, quiet: bool
+) -> FitResult:
+    from ..fit import fit as run_fit
+    from ..optics import GaussianPSF
+
+    psf = None if sigma is None else GaussianPSF.from_sigma(sigma)
+    with ProgressBar(quiet=quiet) as bar:
+        return run_fit(volume, start, psf, config, roi=region, callbacks=(bar,), out=folder, resume=resume)
+
+
+def summary_rows(result: FitResult) -> list[tuple[str, str]]:
+    """The numbers worth a line in a terminal."""
+    rows = [
+        ("volume", f"{result.volume_um3:.4g} µm³"),
+        ("area", f"{result.area_um2:.4g} µm²"),
+        ("sphericity", f"{result.sphericity:.3f}"),
+        ("R²", f"{result.r2:.3f}"),
+    ]
+    if hasattr(result.psf, "fwhm"):
+        rows.append(("PSF FWHM", ", ".join(f"{w:.3f}" for w in result.psf.fwhm) + " µm (z, y, x)"))
+    rows.append(("time", f"{result.seconds:.0f} s, {result.iterations} steps; {result.stop_reason}"))
+    return rows
+
+
+def _tell(result: FitResult, folder: Path) -> None:
+    echo_table(summary_rows(result))
+    typer.echo(f"Look at {folder / 'report.html'}")

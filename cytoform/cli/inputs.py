@@ -1,0 +1,155 @@
+"""Images, masks and meshes that a command is given, checked before the long work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError, FileFormatError, MeshError, VolumeError
+
+if TYPE_CHECKING:
+    from ..image.volume import Grid, Volume
+    from ..mesh.surface import SurfaceMesh
+
+__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start", "load_surface", "plain_stem"]
+
+Triple = tuple[float, float, float]
+
+STARTS = ("auto", "sphere", "ellipsoid")
+_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".zarr")
+
+
+def plain_stem(path: Path) -> str:
+    """The file's name without its extension, also a double one such as ``.ome.tif``."""
+    name = path.resolve().name
+    found = next((s for s in _SUFFIXES if name.lower().endswith(s) and len(name) > len(s)), path.suffix)
+    return name[: len(name) - len(found)] if found else name
+
+
+def load_image(path: Path, spacing: Triple | None, channel: int | None, time: int | None) -> Volume:
+    """An image with something to see in it.
+
+    Raises
+    ------
+    FileFormatError, VolumeError, GridError
+        As :func:`cytoform.read_volume`, and for a constant image.
+    """
+    from ..image.io import read_volume
+
+    volume = read_volume(path, spacing=spacing, channel=channel, time=time)
+    low, high = volume.data.min(), volume.data.max()
+    if low == high:
+        raise VolumeError(
+            f"{path} is constant: all its voxels are {low:g}; expected a cell in it.",
+            remedy="Choose another channel with --channel or time point with --time, or check how it was exported.",
+        )
+    return volume
+
+
+def load_region(path: Path, label: int | None, image: Volume) -> npt.NDArray[np.bool_]:
+    """A region of interest on the image's grid, (z, y, x) bool: a mask, or one label of a label image.
+
+    Raises
+    ------
+    VolumeError
+        When its shape is not the image's, the label is not in it, or it is empty.
+    ConfigError
+        When it has several labels and none is chosen.
+    """
+    from ..image.io import read_volume
+
+    data = read_volume(path, spacing=image.spacing).data
+    if data.shape != image.shape:
+        raise VolumeError(
+            f"the region {path} has shape {data.shape}; expected {image.shape}, that of the image.",
+            remedy="Make it on the image's own grid.",
+        )
+    labels = np.unique(data[data != 0])
+    if label is None and len(labels) > 1:
+        raise ConfigError(
+            f"the region {path} has {len(labels)} labels, {_listed(labels)}; expected one.",
+            remedy="Choose one with --roi-label N.",
+        )
+    inside = data != 0 if label is None else data == label
+    if not inside.any():
+        what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed(labels)}"
+        raise VolumeError(f"the region {path} is empty: {what}.", remedy="Check --roi and --roi-label.")
+    return inside
+
+
+def _listed(labels: npt.NDArray) -> str:
+    shown = ", ".join(f"{v:g}" for v in labels[:8].tolist()) or "none"
+    return shown + (", …" if len(labels) > 8 else "")
+
+
+def load_surface(path: Path) -> SurfaceMesh:
+    """A surface without region labels.
+
+    Raises
+    ------
+    FileFormatError, MeshError
+        As :func:`cytoform.read_mesh`, and for a cluster of cells.
+    """
+    from ..mesh.io import read_mesh
+    from ..mesh.surface import SurfaceMesh
+
+    mesh = read_mesh(path)
+    if not isinstance(mesh, SurfaceMesh):
+        raise MeshError(
+            f"{path} is a cluster of cells with region labels; expected one surface.",
+            remedy="Export one cell as .ply, .obj or .stl.",
+        )
+    return mesh
+
+
+def load_start(init: str, image: Volume) -> SurfaceMesh | None:
+    """The mesh that a fit starts from; None where `init` is a way to find one in the image.
+
+    Raises
+    ------
+    FileFormatError, MeshError
+        When the file is missing or not a mesh, the mesh is open, or lies outside of the image.
+    """
+    if init in STARTS:
+        return None
+    path = Path(init)
+    if not path.exists() and not path.suffix:
+        raise FileFormatError(
+            f"--init is {init!r}; expected {', '.join(STARTS)} or a mesh file.", remedy="Check the name or the path."
+        )
+    mesh = load_surface(path)
+    from ..mesh.topology import is_closed
+
+    if not is_closed(mesh):
+        raise MeshError(
+            f"{path}: the surface is open; expected a closed one.",
+            remedy="Close its holes, for example with Blender's or MeshLab's “fill holes”.",
+        )
+    check_inside(mesh, image.grid, path)
+    return mesh
+
+
+def check_inside(mesh: SurfaceMesh, grid: Grid, path: Path, *, remedy: str | None = None) -> None:
+    """Refuse a mesh of which nothing, or not even its middle, lies in the image.
+
+    Raises
+    ------
+    MeshError
+    """
+    low, high = mesh.bounds
+    first, last = grid.to_um(np.full(3, -0.5)), grid.to_um(np.asarray(grid.shape) - 0.5)
+    middle = 0.5 * (low + high)
+    if (middle >= first).all() and (middle <= last).all():
+        return
+
+    def span(a: npt.NDArray, b: npt.NDArray) -> str:
+        return ", ".join(f"{name} {p:.4g} to {q:.4g}" for name, p, q in zip("zyx", a, b))
+
+    raise MeshError(
+        f"{path}: the surface lies outside of the image: it spans {span(low, high)} µm, the image {span(first, last)} "
+        "µm.",
+        remedy=remedy or "Coordinates are µm; check the voxel size (--spacing) and that the mesh file is (x, y, z).",
+    )

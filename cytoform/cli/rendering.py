@@ -1,0 +1,165 @@
+"""``cytoform render``: the image that a microscope would take of a surface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ConfigError, OutputError
+from .inputs import Triple, check_inside, load_surface
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from ..image.volume import Grid, Volume
+    from ..mesh.surface import SurfaceMesh
+    from ..optics import PSF
+
+__all__ = ["camera_image", "render", "render_on"]
+
+
+def render(
+    mesh: Annotated[Path, typer.Argument(metavar="MESH", help="A .ply, .obj, .stl or .vtp file, (x, y, z) in µm.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The TIFF to write.")],
+    psf_sigma: Annotated[Triple, typer.Option("--psf-sigma", metavar="Z Y X", help="σ of the Gaussian PSF, µm.")],
+    spacing: Annotated[
+        Triple | None, typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm; not needed with --like.")
+    ] = None,
+    shape: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option("--shape", metavar="Z Y X", help="Voxels; by default a box around the mesh."),
+    ] = None,
+    origin: Annotated[
+        Triple | None, typer.Option("--origin", metavar="Z Y X", help="Place of the first voxel in µm; 0 with --shape.")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="IMAGE", help="Take voxel size and shape from this image.")
+    ] = None,
+    noise: Annotated[bool, typer.Option("--noise", help="Add a camera's noise: photons and read-out.")] = False,
+    photons: Annotated[float, typer.Option(help="With --noise: photons in the brightest voxel.")] = 100.0,
+    background: Annotated[float, typer.Option(help="With --noise: the camera's offset.")] = 100.0,
+    read_noise: Annotated[float, typer.Option(help="With --noise: standard deviation of the read-out.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Render a surface into a 3D image, through a PSF.
+
+    The grid is a box around the mesh, or --shape, or that of --like IMAGE. The file carries its voxel size.
+
+    Examples:
+    cytoform render cell.ply --spacing 0.3 0.1 0.1 --psf-sigma 0.5 0.2 0.2 --out cell.tif
+    cytoform render run/mesh.ply --like embryo.tif --psf-sigma 0.5 0.2 0.2 --out model.tif
+    """
+    from ..backend import resolve_device
+    from ..image.io import write_volume
+    from ..image.volume import Volume
+    from ..optics import GaussianPSF
+
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")
+    resolve_device(device)
+    psf, surface = GaussianPSF.from_sigma(psf_sigma), load_surface(mesh)
+    grid = _grid(surface, psf, spacing, shape, origin, like)
+    check_inside(surface, grid, mesh, remedy="Leave --shape away for a box around the mesh, or set --origin.")
+    image = render_on(surface, psf, grid, device=device)
+    if noise:
+        image = camera_image(image, photons=photons, background=background, read_noise=read_noise, seed=seed)
+    write_volume(out, Volume(image, grid.spacing, grid.origin))
+    typer.echo(f"{out}: {' × '.join(str(n) for n in grid.shape)} voxels (z, y, x), {image.dtype}")
+
+
+def _grid(
+    mesh: SurfaceMesh, psf: PSF, spacing: Triple | None, shape: tuple[int, int, int] | None, origin: Triple | None,
+    like: Path | None,
+) -> Grid:  # fmt: skip
+    from ..image.volume import Grid
+
+    if like is not None:
+        if shape is not None or origin is not None:
+            raise ConfigError("--like came with --shape or --origin; expected one of them.", remedy="Leave one away.")
+        return _like(like, spacing).grid
+    if spacing is None:
+        raise ConfigError(
+            "no voxel size was given; expected micrometres along z, y and x.",
+            remedy="Pass --spacing Z Y X, for example --spacing 0.3 0.1 0.1, or --like IMAGE.",
+        )
+    if shape is not None:
+        return Grid(shape, spacing, origin or (0.0, 0.0, 0.0))
+    return _around(mesh, psf, Grid((1, 1, 1), spacing).spacing, origin)
+
+
+def _like(path: Path, spacing: Triple | None) -> Volume:
+    from ..image.io import image_info, read_volume
+
+    found = image_info(path)  # any channel and any time point have the same grid
+    return read_volume(
+        path, spacing=spacing, channel=0 if found.channels > 1 else None, time=0 if found.times > 1 else None
+    )
+
+
+def _around(mesh: SurfaceMesh, psf: PSF, spacing: Triple, origin: Triple | None) -> Grid:
+    """A box around the mesh with room for the blur."""
+    import numpy as np
+
+    from ..image.volume import Grid
+
+    low, high = mesh.bounds
+    room, step = np.asarray(psf.reach()), np.asarray(spacing)
+    first = np.floor((low - room) / step) * step if origin is None else np.asarray(origin)
+    shape = np.maximum(np.ceil((high + room - first) / step).astype(int) + 1, 1)
+    return Grid(tuple(int(n) for n in shape), spacing, tuple(float(v) for v in first))  # type: ignore[arg-type]
+
+
+def render_on(mesh: SurfaceMesh, psf: PSF, grid: Grid, *, device: str = "auto") -> npt.NDArray[np.float32]:
+    """Image of a mesh on a grid as if the grid were cut from a wide one: nothing wraps around from the other side.
+
+    Returns
+    -------
+    (z, y, x) float32
+    """
+    import numpy as np
+
+    from ..render import render as render_image
+
+    low, high = mesh.bounds
+    first, last = grid.to_um(np.zeros(3)), grid.to_um(np.asarray(grid.shape) - 1)
+    over = np.maximum(first - low, 0) + np.maximum(high - last, 0)
+    wide = grid.padded(tuple(over + 2.0 * np.asarray(psf.reach())))
+    image = render_image(mesh, psf, wide, device=device)  # type: ignore[arg-type]
+    return image[tuple(slice(n) for n in grid.shape)].astype(np.float32)
+
+
+def camera_image(
+    image: npt.NDArray, *, photons: float, background: float, read_noise: float, seed: int
+) -> npt.NDArray[np.uint16]:
+    """What a camera makes of an image: photons are counted, an offset and read-out noise are added.
+
+    Parameters
+    ----------
+    image : (z, y, x) float
+        Light, in any unit.
+    photons : float
+        Mean number of photons in the brightest voxel; a photon is one grey value.
+    background, read_noise : float
+        The camera's offset and the standard deviation of its read-out, in grey values.
+
+    Returns
+    -------
+    (z, y, x) uint16
+    """
+    import numpy as np
+
+    if not (photons > 0 and read_noise >= 0 and background >= 0 and photons + background < 60_000):
+        raise ConfigError(
+            f"photons is {photons:g}, background {background:g}, read noise {read_noise:g}; expected photons above 0, "
+            "the others 0 or more, and a sum that a 16-bit camera holds."
+        )
+    rng = np.random.default_rng(seed)
+    light = np.clip(image.astype(np.float64), 0.0, None)
+    counts = rng.poisson(photons * light / max(float(light.max()), 1e-300))
+    counts = counts + background + read_noise * rng.normal(size=image.shape)
+    return np.clip(np.rint(counts), 0, 65535).astype(np.uint16)

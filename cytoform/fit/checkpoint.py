@@ -1,0 +1,125 @@
+"""The state of a fit in one HDF5 file, so that it goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..atomic import atomic_path
+from ..errors import FileFormatError, FitError
+from ..image.volume import Volume
+from ..mesh.surface import SurfaceMesh
+from ..optics import psf_from_description
+from ..optim import Adam, AdamUniform
+from .config import FitConfig
+from .state import COLUMNS, State
+
+__all__ = ["FORMAT", "fingerprint", "load_checkpoint", "save_checkpoint"]
+
+FORMAT = "cytoform fit checkpoint 1"
+SCALARS = ("iteration", "stage", "stage_step", "best", "best_step", "smoothed", "seconds", "stop_reason", "fixed_roi")
+MASKS = ("roi", "excluded", "halo")
+MESHES = ("mesh", "start")
+# Settings that may change between a checkpoint and its resume: they do not change what a step does.
+FREE = ("checkpoint_seconds", "device")
+
+
+def fingerprint(volume: Volume) -> str:
+    """A digest of an image's voxels and their size: a checkpoint belongs to one image."""
+    digest = hashlib.sha256(np.ascontiguousarray(volume.data).tobytes())
+    digest.update(repr((volume.shape, volume.spacing, volume.origin, str(volume.data.dtype))).encode())
+    return digest.hexdigest()
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str], state: State, volume_print: str, config: FitConfig, *, edge: float, margin: float
+) -> None:
+    """Write a state, to a temporary name first."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["image"] = volume_print
+        file.attrs["config"] = json.dumps(config.as_dict())
+        file.attrs["psf"] = json.dumps(state.psf.describe())
+        file.attrs["edge"], file.attrs["margin"], file.attrs["room"] = edge, margin, state.room
+        for name in SCALARS:
+            file.attrs[name] = getattr(state, name)
+        for name in MESHES:
+            mesh: SurfaceMesh = getattr(state, name)
+            file[f"{name}/vertices"], file[f"{name}/faces"] = mesh.vertices, mesh.faces
+            file[f"{name}/density"] = mesh.density
+        for name in MASKS:
+            file.create_dataset(name, data=getattr(state, name), compression="gzip", compression_opts=1)
+        for name in ("shape_optimiser", "psf_optimiser"):
+            for key, value in getattr(state, name).state_arrays().items():
+                file[f"{name}/{key}"] = value
+        file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str], volume_print: str, config: FitConfig
+) -> tuple[State, float, float]:
+    """State, edge and margin (µm) from a file.
+
+    Raises
+    ------
+    FitError
+        When there is no file, or it belongs to another image or to other settings.
+    FileFormatError
+        When the file is damaged or something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FitError(f"there is no checkpoint {path} to resume from.", remedy="Start the fit without --resume.")
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise FileFormatError(f"{path} is no checkpoint of a fit; expected the format {FORMAT!r}.")
+            _check(path, file, volume_print, config)
+            return _read_state(file), float(file.attrs["edge"]), float(file.attrs["margin"])
+    except (OSError, KeyError) as error:
+        raise FileFormatError(
+            f"{path} cannot be read as a checkpoint ({error}).", remedy="Start the fit without --resume."
+        ) from error
+
+
+def _check(path: Path, file: h5py.File, volume_print: str, config: FitConfig) -> None:
+    if file.attrs["image"] != volume_print:
+        raise FitError(
+            f"{path} belongs to another image (other voxels or another voxel size).",
+            remedy="Resume with the image, channel, time point and spacing that the fit began with.",
+        )
+    before, now = json.loads(file.attrs["config"]), json.loads(json.dumps(config.as_dict()))
+    changed = [f"{k} (was {before.get(k)!r}, is {now[k]!r})" for k in now if k not in FREE and before.get(k) != now[k]]
+    if changed:
+        raise FitError(
+            f"{path} was made with other settings: {', '.join(changed)}.",
+            remedy="Resume with the settings that the fit began with, or start anew without --resume.",
+        )
+
+
+def _read_state(file: h5py.File) -> State:
+    meshes = {
+        name: SurfaceMesh(file[f"{name}/vertices"][()], file[f"{name}/faces"][()], file[f"{name}/density"][()])
+        for name in MESHES
+    }
+    psf = psf_from_description(json.loads(file.attrs["psf"]))
+    shape, optics = AdamUniform(meshes["mesh"].vertices.shape), Adam(psf.parameters.shape)
+    shape.load_state({key: value[()] for key, value in file["shape_optimiser"].items()})
+    optics.load_state({key: value[()] for key, value in file["psf_optimiser"].items()})
+    z, y, x = (float(r) for r in file.attrs["room"])
+    scalars = {name: np.asarray(file.attrs[name]).item() for name in SCALARS}
+    return State(
+        **meshes,
+        psf=psf,
+        **{name: file[name][()].astype(bool) for name in MASKS},
+        room=(z, y, x),
+        shape_optimiser=shape,
+        psf_optimiser=optics,
+        history=[tuple(row) for row in file["history"][()]],
+        **scalars,
+    )

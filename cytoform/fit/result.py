@@ -1,0 +1,257 @@
+"""What a fit gives: the surface, the optics, how good they are, and files of all that."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import __version__
+from ..atomic import ensure_folder, write_text
+from ..errors import FileFormatError
+from ..image.io import read_volume, write_volume
+from ..image.volume import Volume
+from ..masks import mesh_to_mask
+from ..mesh.io import read_mesh, write_mesh
+from ..mesh.surface import SurfaceMesh
+from ..metrics.image import r2 as r_squared
+from ..metrics.image import region_of_r2
+from ..metrics.shape import sphericity
+from ..optics import PSF, psf_from_description
+from ..report import ReportData, write_report
+from .config import FitConfig
+
+__all__ = ["FitResult", "load_result"]
+
+FILES = ("mesh.ply", "mask.tif", "rendered.tif", "fit.json", "history.csv", "report.html")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FitResult:
+    """A fitted surface.
+
+    Attributes
+    ----------
+    mesh : SurfaceMesh
+        µm, (z, y, x).
+    psf : PSF
+    gain, background : float
+        The image is gain · rendering + background.
+    history : dict of str to array
+        Columns: iteration, stage, kind ("shape" or "psf"), loss, r2, gain, background, step_um, seconds.
+    stop_reason : str
+        Why the fit ended, in words.
+    iterations : int
+        Shape steps done.
+    seconds : float
+    config : FitConfig
+    model : (z, y, x) float32
+        Gain · rendering + background on the image's grid.
+    image : Volume or None
+        The measured image; None in a loaded result.
+    roi : (z, y, x) bool or None
+        Voxels that counted in the last stage; None in a loaded result.
+    start : SurfaceMesh or None
+    """
+
+    mesh: SurfaceMesh
+    psf: PSF
+    gain: float
+    background: float
+    history: dict[str, npt.NDArray]
+    stop_reason: str
+    iterations: int
+    seconds: float
+    config: FitConfig
+    model: Volume
+    image: Volume | None = None
+    roi: npt.NDArray[np.bool_] | None = None
+    start: SurfaceMesh | None = None
+    saved: dict[str, Any] | None = None
+
+    @cached_property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Voxels whose centre is inside the surface, on the image's grid."""
+        return mesh_to_mask(self.mesh, self.model.grid)
+
+    @cached_property
+    def r2(self) -> float:
+        """1 - Σ (I - M)² / Σ (I - Ī)² over all voxels inside the surface or within 1 µm of it, raw intensities."""
+        if self.image is None:
+            return float(self.saved["r2"]) if self.saved else float("nan")
+        return r_squared(self.image.data, self.model.data, region_of_r2(self.mask, self.image.spacing))
+
+    @property
+    def volume_um3(self) -> float:
+        """Enclosed volume, µm³."""
+        return self.mesh.volume
+
+    @property
+    def area_um2(self) -> float:
+        """Area of the surface, µm²."""
+        return self.mesh.area
+
+    @property
+    def sphericity(self) -> float:
+        """Wadell's: 1 for a sphere."""
+        return sphericity(self.mesh.volume, self.mesh.area)
+
+    @property
+    def density_range(self) -> tuple[float, float]:
+        """5 % and 95 % of the staining over its mean, weighted by area."""
+        order = np.argsort(self.mesh.density)
+        areas, density = self.mesh.face_areas[order], self.mesh.density[order].astype(np.float64)
+        share = (np.cumsum(areas) - 0.5 * areas) / areas.sum()
+        low, high = np.interp((0.05, 0.95), share, density) * areas.sum() / (areas * density).sum()
+        return float(low), float(high)
+
+    def summary(self) -> dict[str, Any]:
+        """What ``fit.json`` holds, as plain values."""
+        return {
+            "r2": self.r2,
+            "density_range": list(self.density_range),
+            "volume_um3": self.volume_um3,
+            "area_um2": self.area_um2,
+            "sphericity": self.sphericity,
+            "gain": self.gain,
+            "background": self.background,
+            "psf": self.psf.describe(),
+            "iterations": self.iterations,
+            "seconds": self.seconds,
+            "stop_reason": self.stop_reason,
+            "n_vertices": self.mesh.n_vertices,
+            "n_faces": self.mesh.n_faces,
+            "image": self.image.name if self.image is not None else (self.saved or {}).get("image", ""),
+            "spacing_um": list(self.model.spacing),
+            "config": self.config.as_dict(),
+            "seed": self.config.seed,
+            "version": __version__,
+        }
+
+    def table(self) -> list[tuple[str, str]]:
+        """Names and values with units, for people."""
+        rows = [
+            ("Volume", f"{self.volume_um3:.4g} µm³"),
+            ("Area", f"{self.area_um2:.4g} µm²"),
+            ("Sphericity (Wadell)", f"{self.sphericity:.3f}"),
+            ("R²", f"{self.r2:.3f}"),
+            ("Gain", f"{self.gain:.5g}"),
+            ("Background", f"{self.background:.5g}"),
+        ]
+        optics = self.psf.describe()
+        for name, key in (("PSF σ", "sigma_um"), ("PSF FWHM", "fwhm_um")):
+            if key in optics:
+                rows.append((f"{name} (z, y, x)", ", ".join(f"{w:.3f}" for w in optics[key]) + " µm"))
+        rows.append(("Mesh", f"{self.mesh.n_vertices} vertices, {self.mesh.n_faces} faces"))
+        rows.append(("Iterations", f"{self.iterations}"))
+        rows.append(("Run time", f"{self.seconds:.0f} s"))
+        return rows
+
+    def save(
+        self, folder: str | os.PathLike[str], *, truth: SurfaceMesh | None = None, notes: tuple[str, ...] = ()
+    ) -> Path:
+        """Write mesh.ply, mask.tif, rendered.tif, fit.json, history.csv and report.html into a folder.
+
+        Parameters
+        ----------
+        truth : SurfaceMesh, optional
+            The known surface of a simulation, for the report.
+        notes : tuple of str
+            Remarks on top of the report.
+        """
+        folder = ensure_folder(folder)
+        write_mesh(folder / "mesh.ply", self.mesh)
+        grid = self.model
+        write_volume(folder / "mask.tif", Volume(self.mask.astype(np.uint8), grid.spacing, grid.origin))
+        write_volume(folder / "rendered.tif", self.model)
+        write_text(folder / "history.csv", self._history_csv())
+        write_text(folder / "fit.json", json.dumps(self.summary(), indent=2) + "\n")
+        if self.image is not None:
+            write_report(self._report(self.image, truth, (*notes, *self.warnings())), folder / "report.html")
+        return folder
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know before trusting the surface."""
+        found = []
+        if self.r2 < 0.5:
+            found.append(f"R² is {self.r2:.2f}: the model explains less than half of the image around the surface.")
+        if self.image is not None:
+            z, y, x = (
+                (low < o) or (high > o + (n - 1) * d)
+                for low, high, o, n, d in zip(
+                    *self.mesh.bounds, self.image.origin, self.image.shape, self.image.spacing, strict=True
+                )
+            )
+            cut = [name for name, out in zip("zyx", (z, y, x)) if out]
+            if cut:
+                found.append(f"The surface leaves the image along {', '.join(cut)}: the cell may be cut by the border.")
+        return tuple(found)
+
+    def _report(self, image: Volume, truth: SurfaceMesh | None, notes: tuple[str, ...]) -> ReportData:
+        return ReportData(
+            title=image.name or "fit",
+            image=image,
+            model=self.model.data,
+            mesh=self.mesh,
+            psf=self.psf,
+            history=self.history,
+            table=self.table(),
+            stop_reason=self.stop_reason,
+            roi=self.roi,
+            start=self.start,
+            truth=truth,
+            notes=notes,
+        )
+
+    def _history_csv(self) -> str:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.history)
+        for row in zip(*self.history.values()):
+            writer.writerow([v if isinstance(v, str) else repr(v.item()) for v in row])
+        return out.getvalue()
+
+
+def load_result(folder: str | os.PathLike[str]) -> FitResult:
+    """A result from its folder, without the measured image.
+
+    Raises
+    ------
+    FileFormatError
+        When a file is missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        saved = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        config = FitConfig.from_dict(saved["config"])
+        psf = psf_from_description(saved["psf"])
+        history = _read_history(folder / "history.csv")
+    except (OSError, ValueError, KeyError) as error:
+        raise FileFormatError(
+            f"{folder} cannot be read as a result of a fit ({error}).",
+            remedy="It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv.",
+        ) from error
+    mesh = read_mesh(folder / "mesh.ply")
+    if not isinstance(mesh, SurfaceMesh):
+        raise FileFormatError(f"{folder / 'mesh.ply'} is not a single surface.")
+    model = read_volume(folder / "rendered.tif")
+    names = ("gain", "background", "stop_reason", "iterations", "seconds")
+    return FitResult(mesh, psf, history=history, config=config, model=model, saved=saved, **{n: saved[n] for n in names})
+
+
+def _read_history(path: Path) -> dict[str, npt.NDArray]:
+    with path.open(newline="", encoding="utf-8") as file:
+        names, *rows = csv.reader(file)
+    columns: dict[str, npt.NDArray] = {}
+    for name, values in zip(names, zip(*rows) if rows else [()] * len(names)):
+        kind = str if name == "kind" else int if name in ("iteration", "stage") else float
+        columns[name] = np.array([kind(v) for v in values])
+    return columns

@@ -1,0 +1,458 @@
+"""The command line: help, errors as messages with exit code 2, nothing half written, results where they belong."""
+
+import dataclasses
+import errno
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+import cytoform
+from cytoform.cli import app
+from cytoform.errors import CytoformError
+from cytoform.image.io import read_volume, write_volume
+from cytoform.image.volume import Volume
+from cytoform.mesh.io import write_mesh
+from cytoform.mesh.shapes import icosphere
+from cytoform.mesh.surface import SurfaceMesh
+
+SPACING = (0.4, 0.2, 0.2)
+CENTRE = (2.0, 2.0, 2.0)
+OBJ_BAD_INDEX = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n"
+OBJ_NO_FACES = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+OBJ_NAN = "v 0 0 nan\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\nf 2 3 4\nf 1 3 4\n"
+
+
+def run(*args, **options):
+    return CliRunner().invoke(app, [str(a) for a in args], **options)
+
+
+def refused(result, *words):
+    """Exit code 2, a message with these words, and no traceback."""
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit) and "Traceback" not in result.output
+    for word in words:
+        assert word in result.output, result.output
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """A working folder with a good image and a good mesh."""
+    monkeypatch.chdir(tmp_path)
+    data = np.random.default_rng(0).integers(90, 200, (10, 20, 20)).astype(np.uint16)
+    write_volume("cell.tif", Volume(data, SPACING))
+    write_mesh("cell.ply", icosphere(1.0, CENTRE, 2))
+    return tmp_path
+
+
+@dataclasses.dataclass
+class FakeResult:
+    """What the commands need of a fit's result."""
+
+    mesh: object = None
+    psf: object = None
+    volume_um3: float = 4.19
+    area_um2: float = 12.57
+    sphericity: float = 0.999
+    r2: float = 0.87
+    seconds: float = 1.0
+    iterations: int = 3
+    stop_reason: str = "the loss no longer changes"
+
+    def save(self, folder, truth=None):
+        (Path(folder) / "report.html").write_text("<html></html>")
+        self.truth = truth
+
+
+@dataclasses.dataclass
+class FakeProgress:
+    iteration: int
+    total: int = 3
+    stage: int = 0
+    loss: float = 0.5
+    r2: float | None = None
+    message: str = ""
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A fit that only notes what it was asked for; ``fake["result"]`` is what it gives (raised, if an exception)."""
+    pytest.importorskip("cytoform.fit.config")
+    module = importlib.import_module("cytoform.fit")
+    from cytoform.fit.config import FitConfig
+    from cytoform.optics import GaussianPSF
+
+    calls = {"result": FakeResult(psf=GaussianPSF.from_sigma((0.5, 0.25, 0.25)))}
+
+    def fit(volume, mesh=None, psf=None, config=None, *, roi=None, callbacks=(), out=None, resume=False):
+        calls.update(volume=volume, mesh=mesh, psf=psf, config=config, roi=roi, out=Path(out), resume=resume)
+        for callback in callbacks:
+            for k in range(3):
+                callback(FakeProgress(k + 1, r2=None if k == 0 else 0.5))
+        if isinstance(calls["result"], BaseException):
+            raise calls["result"]
+        return calls["result"]
+
+    monkeypatch.setattr(module, "fit", fit, raising=False)
+    monkeypatch.setattr(module, "FitConfig", FitConfig, raising=False)
+    return calls
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["demo", "fit", "render", "info"])
+def test_every_command_has_an_example_on_lines_of_its_own(command):
+    output = run(command, "--help").output
+    assert "Examples:\n" in output and f"\n    cytoform {command} " in output
+
+
+def test_version_and_overview():
+    assert run("--version").output == f"cytoform {cytoform.__version__}\n"
+    output = run("--help").output
+    assert all(name in output for name in ("demo", "fit", "render", "info", "--debug"))
+
+
+def test_help_is_quick_and_loads_no_numerics():
+    code = "import sys, cytoform.cli; print([m for m in ('numba', 'scipy', 'matplotlib', 'skimage') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "cytoform", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("cytoform ")
+
+
+def test_unknown_options_and_commands():
+    assert run("fti").exit_code == 2
+    assert run("fit", "x.tif", "--nonsense").exit_code == 2
+    assert run("fit").exit_code == 2
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+def _bad_image(name, path):
+    data = np.random.default_rng(0).random((6, 12, 12)).astype(np.float32)
+    if name == "empty":
+        path.write_bytes(b"")
+    elif name == "truncated":
+        write_volume(path, Volume(data, SPACING))
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif name == "2D":
+        tifffile.imwrite(path, data[0])
+    elif name == "5D":
+        tifffile.imwrite(path, np.zeros((2, 3, 2, 8, 8), np.uint16), imagej=True, metadata={"axes": "TZCYX"})
+    elif name == "NaN":
+        data[2, 3, 4] = np.nan
+        tifffile.imwrite(path, data, imagej=True, resolution=(5, 5), metadata={"axes": "ZYX", "spacing": 0.4, "unit": "um"})
+    elif name == "constant":
+        write_volume(path, Volume(np.full((6, 12, 12), 7, np.uint16), SPACING))
+    elif name == "no voxel size":
+        tifffile.imwrite(path, data)
+    elif name == "text":
+        path.write_text("not an image")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing", ["there is no file", "Check the path"]),
+        ("empty", ["0 bytes", "export it again"]),
+        ("truncated", ["cut short", "Copy it again"]),
+        ("text", ["not a readable TIFF"]),
+        ("2D", ["2D image", "several slices"]),
+        ("5D", ["expected one", "--channel"]),
+        ("NaN", ["NaN or infinite", "finite"]),
+        ("constant", ["constant", "7", "--channel"]),
+        ("no voxel size", ["voxel size", "--spacing"]),
+    ],
+)
+def test_bad_images(work, name, words):
+    pytest.importorskip("cytoform.fit.config")
+    _bad_image(name, work / "bad.tif")
+    before = sorted(os.listdir(work))
+    refused(run("fit", "bad.tif", "--out", "run"), *words)
+    assert sorted(os.listdir(work)) == before
+
+
+def _bad_mesh(name, path):
+    text = {"no faces": OBJ_NO_FACES, "index out of range": OBJ_BAD_INDEX, "NaN": OBJ_NAN}.get(name)
+    ball = icosphere(1.0, CENTRE, 2)
+    if text is not None:
+        path.write_text(text)
+    elif name == "open":
+        write_mesh(path, SurfaceMesh(ball.vertices, ball.faces[3:]))
+    elif name == "outside":
+        write_mesh(path, icosphere(1.0, (50, 50, 50), 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing", ["no such file", "Check the path"]),
+        ("no faces", ["no faces"]),
+        ("index out of range", ["expected"]),
+        ("NaN", ["NaN"]),
+        ("open", ["open", "Close its holes"]),
+        ("outside", ["outside of the image", "49 to 51", "--spacing"]),
+    ],
+)
+def test_bad_meshes(work, name, words):
+    pytest.importorskip("cytoform.fit.config")
+    _bad_mesh(name, work / "bad.obj")
+    before = sorted(os.listdir(work))
+    refused(run("fit", "cell.tif", "--init", "bad.obj", "--out", "run"), *words)
+    if name != "open":
+        refused(run("render", "bad.obj", "--like", "cell.tif", "--psf-sigma", ".3", ".3", ".3", "-o", "i.tif"), words[0])
+    assert sorted(os.listdir(work)) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--init", "blob"], ["sphere", "mesh file"]),
+        (["--device", "tpu"], ["'cuda'"]),
+        (["--edge", "-1"], ["edge is -1", "positive"]),
+        (["--iterations", "0"], ["iterations", "at least 1"]),
+        (["--spacing", "0", "1", "1"], ["positive numbers"]),
+        (["--psf-sigma", "-1", "1", "1"], ["positive widths"]),
+        (["--fixed-psf"], ["--psf-sigma"]),
+        (["--roi-label", "3"], ["--roi FILE"]),
+        (["--overwrite", "--resume"], ["one of them"]),
+        (["--resume"], ["checkpoint.h5"]),
+        (["--channel", "4"], ["channel is 4"]),
+        (["--roi", "gone.tif"], ["there is no file"]),
+    ],
+)
+def test_bad_options(work, options, words):
+    module = pytest.importorskip("cytoform.fit")
+    if not hasattr(module, "fit"):
+        pytest.skip("cytoform.fit.fit is not there yet")
+    before = sorted(os.listdir(work))
+    refused(run("fit", "cell.tif", "--out", "run", *options), *words)
+    assert sorted(os.listdir(work)) == before
+
+
+def test_regions_that_do_not_fit(work, fake):
+    shape = (10, 20, 20)
+    labels = np.zeros(shape, np.uint8)
+    labels[2:4], labels[5:7] = 1, 2
+    write_volume("labels.tif", labels, SPACING)
+    write_volume("none.tif", np.zeros(shape, np.uint8), SPACING)
+    write_volume("small.tif", labels[:5], SPACING)
+    fit = ("fit", "cell.tif", "-q", "--roi")
+    refused(run(*fit, "labels.tif"), "2 labels", "--roi-label N")
+    refused(run(*fit, "labels.tif", "--roi-label", "9"), "label 9", "1, 2")
+    refused(run(*fit, "none.tif"), "empty")
+    refused(run(*fit, "small.tif"), "(5, 20, 20)", "(10, 20, 20)")
+    assert run(*fit, "labels.tif", "--roi-label", "2").exit_code == 0
+    np.testing.assert_array_equal(fake["roi"], labels == 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(work, fake):
+    (work / "locked").mkdir()
+    (work / "locked").chmod(0o500)
+    refused(run("fit", "cell.tif", "--out", "locked/run"), "permission denied", "Choose a folder")
+    assert "volume" not in fake
+
+
+def test_a_folder_that_cannot_be_made_is_found_before_the_fit(work, fake):
+    refused(run("fit", "cell.tif", "--out", "cell.tif/run"), "cannot write")
+    assert "volume" not in fake
+
+
+def test_a_full_disk_leaves_nothing(work, monkeypatch):
+    def full(path, *args, **kwargs):
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(tifffile, "imwrite", full)
+    before = sorted(os.listdir(work))
+    refused(run("render", "cell.ply", "--spacing", "0.4,0.3,0.3", "--psf-sigma", "0.4,0.3,0.3", "--out", "i.tif"),
+            "disk is full", "Free some space")  # fmt: skip
+    assert sorted(os.listdir(work)) == before
+
+
+def test_a_failing_fit_leaves_no_empty_folder(work, fake):
+    fake["result"] = CytoformError("the fit went wrong.", remedy="Do something else.")
+    refused(run("fit", "cell.tif", "--out", "deep/run"), "Error: the fit went wrong. Do something else.")
+    assert not (work / "deep").exists()
+
+
+def test_errors_of_the_system_become_messages_too(work, fake):
+    fake["result"] = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "checkpoint.h5")
+    refused(run("fit", "cell.tif"), "checkpoint.h5: No space left")
+    fake["result"] = MemoryError()
+    refused(run("fit", "cell.tif"), "not enough memory")
+
+
+def test_debug_shows_the_traceback(work, fake):
+    fake["result"] = CytoformError("the fit went wrong.")
+    for result in (run("--debug", "fit", "cell.tif"), run("fit", "cell.tif", env={"CYTOFORM_DEBUG": "1"})):
+        assert isinstance(result.exception, CytoformError)
+
+
+# -- fit ---------------------------------------------------------------------------------------------------------------
+
+
+def test_fit_passes_everything_on_and_tells_the_numbers(work, fake):
+    result = run("fit", "cell.tif", "--init", "cell.ply", "--psf-sigma", "0.5", "0.2", "0.2", "--fixed-psf", "--seed", "4",
+                 "--edge", "0.5", "--iterations", "7", "--deterministic", "--spacing", "0.5,0.25,0.25")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    config = fake["config"]
+    assert (config.edge, config.iterations, config.seed) == (0.5, 7, 4)
+    assert config.deterministic and not config.infer_psf
+    assert fake["volume"].spacing == (0.5, 0.25, 0.25) and fake["mesh"].n_faces == icosphere(subdivisions=2).n_faces
+    np.testing.assert_allclose(fake["psf"].sigma, (0.5, 0.2, 0.2))
+    assert fake["out"] == Path("cell_cytoform") and (work / "cell_cytoform" / "report.html").is_file()
+    for word in ("4.19 µm³", "12.57 µm²", "0.999", "0.870", "1.177", "no longer changes", "report.html", "loss 0.5"):
+        assert word in result.output
+
+
+def test_quiet_has_no_bar(work, fake):
+    assert "loss" not in run("fit", "cell.tif", "-q").output.replace("the loss no longer changes", "")
+
+
+@pytest.mark.parametrize(("name", "folder"), [("a.b.ome.tif", "a.b_cytoform"), ("x.tiff", "x_cytoform")])
+def test_the_default_folder_is_named_after_the_image(work, fake, name, folder):
+    write_volume(name, read_volume("cell.tif"))
+    assert run("fit", name, "-q").exit_code == 0
+    assert fake["out"] == Path(folder)
+
+
+def test_results_are_not_overwritten_unasked(work, fake):
+    assert run("fit", "cell.tif", "-o", "run").exit_code == 0
+    refused(run("fit", "cell.tif", "-o", "run"), "not empty", "--overwrite", "--resume")
+    assert run("fit", "cell.tif", "-o", "run", "--overwrite").exit_code == 0
+    (work / "run" / "checkpoint.h5").write_bytes(b"x")
+    assert run("fit", "cell.tif", "-o", "run", "--resume").exit_code == 0
+    assert fake["resume"] is True
+
+
+def test_interrupted(work, fake):
+    class Interrupted(CytoformError):
+        exit_code = 130
+
+    fake["result"] = Interrupted("Interrupted after 12 steps.", remedy="Go on with --resume.")
+    result = run("fit", "cell.tif", "-q")
+    assert result.exit_code == 130
+    assert "Error" not in result.output and "Go on with --resume." in result.output
+    fake["result"] = KeyboardInterrupt()
+    assert run("fit", "cell.tif", "-q").exit_code == 130
+
+
+# -- render ------------------------------------------------------------------------------------------------------------
+
+
+def test_render_round_trip(work):
+    from cytoform.image.volume import Grid
+    from cytoform.optics import GaussianPSF
+    from cytoform.render import render
+
+    sigma = ("0.4", "0.3", "0.3")
+    assert run("render", "cell.ply", "--spacing", *SPACING, "--psf-sigma", *sigma, "--out", "image.tif").exit_code == 0
+    image = read_volume("image.tif")
+    np.testing.assert_allclose(image.spacing, SPACING, rtol=1e-6)
+    mesh = icosphere(1.0, CENTRE, 2)
+    wide = Grid((60, 120, 120), SPACING, tuple(image.grid.to_um((-20, -40, -40))))
+    expected = render(mesh, GaussianPSF.from_sigma((0.4, 0.3, 0.3)), wide)
+    inner = expected[tuple(slice(a, a + n) for a, n in zip((20, 40, 40), image.shape))]
+    assert np.abs(image.data - inner).max() < 2e-3 * inner.max()
+    peak = np.unravel_index(image.data.argmax(), image.shape)
+    assert np.linalg.norm(image.grid.to_um(peak) - CENTRE) == pytest.approx(1.0, abs=0.5)
+    assert image.data.sum() * image.grid.voxel_volume == pytest.approx(mesh.area, rel=5e-3)
+
+
+def test_render_like_an_image_and_with_noise(work):
+    args = ("render", "cell.ply", "--like", "cell.tif", "--psf-sigma", "0.4,0.3,0.3", "--noise", "--out", "image.tif")
+    assert run(*args).exit_code == 0
+    image, like = read_volume("image.tif"), read_volume("cell.tif")
+    assert image.shape == like.shape and image.spacing == like.spacing and image.data.dtype == np.uint16
+    assert abs(float(np.median(image.data)) - 100) < 30
+    refused(run(*args), "exists", "--overwrite")
+    assert run(*args, "--overwrite").exit_code == 0
+    again = read_volume("image.tif")
+    np.testing.assert_array_equal(image.data, again.data)
+
+
+def test_render_on_a_given_shape(work):
+    args = ("render", "cell.ply", "--psf-sigma", "0.4,0.3,0.3", "--out", "image.tif", "--shape", "10", "20", "22")
+    refused(run(*args), "voxel size", "--spacing")
+    refused(run(*args, "--spacing", "0.1,0.1,0.1"), "outside of the image", "--origin")
+    refused(run(*args, "--like", "cell.tif"), "--like came with --shape")
+    assert run(*args, "--spacing", "0.4,0.2,0.2").exit_code == 0
+    assert read_volume("image.tif").shape == (10, 20, 22)
+
+
+# -- info --------------------------------------------------------------------------------------------------------------
+
+
+def test_info_on_all_real_images(data_dir):
+    images = sorted((data_dir / "images").glob("*.tif"))
+    assert images
+    for path in images:
+        result = run("info", path)
+        assert result.exit_code == 0 and "voxel size" in result.output, result.output
+
+
+def test_info_says_which_flags_are_needed(work):
+    _bad_image("no voxel size", work / "a.tif")
+    assert "--spacing Z Y X" in run("info", "a.tif").output
+    _bad_image("5D", work / "b.tif")
+    output = run("info", "b.tif").output
+    assert "--channel N, 0 to 1" in output and "--time N, 0 to 1" in output and "same value" in output
+    _bad_image("2D", work / "c.tif")
+    assert "2D image" in run("info", "c.tif").output
+    output = run("info", "cell.tif").output
+    assert "For a fit" not in output and "0.4 × 0.2 × 0.2 µm" in output and "uint16, 90 to 199" in output
+
+
+def test_info_of_what_is_no_image(work):
+    refused(run("info", "gone.tif"), "there is no file")
+
+
+# -- demo --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
+    from cytoform.cli.demo import compare, make_sample
+
+    sample, again, other = make_sample(0), make_sample(0), make_sample(1)
+    np.testing.assert_array_equal(sample.image.data, again.image.data)
+    assert not np.array_equal(sample.image.data, other.image.data)
+    low, high = sample.truth.bounds
+    assert (low > 1.0).all() and (high < np.asarray(sample.image.grid.extent) - 1.0).all()
+    assert sample.image.data.max() > 130 and abs(np.median(sample.image.data) - 100) < 10
+    right = compare(sample.truth, sample.psf, sample)
+    assert right.good and right.iou == 1.0 and right.distance < 1e-9
+    wrong = compare(sample.truth, sample.first_psf, sample)
+    assert not wrong.good and wrong.width_errors == pytest.approx((0.4, 0.4, 0.4))
+    moved = sample.truth.with_vertices(sample.truth.vertices + [0, 0, 1.0])
+    assert not compare(moved, sample.psf, sample).good
+
+
+def test_demo_tells_whether_it_worked(work, fake):
+    from cytoform.cli.demo import make_sample
+
+    sample = make_sample(0)
+    fake["result"] = FakeResult(mesh=sample.truth, psf=sample.psf)
+    result = run("demo", "-q")
+    assert result.exit_code == 0 and "1.0000" in result.output and "+0.0 %" in result.output, result.output
+    assert sorted(os.listdir(work / "demo")) == ["image.tif", "report.html", "truth.ply"]
+    assert fake["mesh"] is None and fake["config"].init == "sphere" and fake["result"].truth is not None
+    np.testing.assert_allclose(fake["psf"].sigma, 1.4 * sample.psf.sigma)
+    fake["result"] = FakeResult(mesh=sample.truth, psf=sample.first_psf)
+    result = run("demo", "-q")  # an earlier demo is replaced
+    assert result.exit_code == 1 and "misses the bars" in result.output
+    (work / "mine").mkdir()
+    (work / "mine" / "thesis.txt").write_text("x")
+    refused(run("demo", "--out", "mine"), "something else", "--out")

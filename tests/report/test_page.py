@@ -1,0 +1,105 @@
+"""The page: self-contained, escaped, with the surface's geometry inside."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from cytoform.errors import OutputError
+from cytoform.mesh.shapes import icosphere
+from cytoform.mesh.topology import is_closed
+from cytoform.report import report_html, write_report
+from cytoform.report.page import _coarser, _number, _staining
+
+from .example import GRID, example
+
+LARGEST = 6_000_000  # bytes
+
+
+@pytest.fixture(scope="module")
+def page():
+    return report_html(example(truth=icosphere(2.4, GRID.centre)))
+
+
+def _geometry(page):
+    found = re.search(r'<script type="application/json" id="surface-data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(found.group(1))
+
+
+def test_nothing_outside_of_the_file_is_referred_to(page):
+    assert not re.search(r"(https?:)?//[a-z0-9.-]+\.[a-z]{2,}", re.sub(r"base64,[A-Za-z0-9+/=]+", "", page))
+    assert "<link" not in page and "@import" not in page and "url(" not in page
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert sources and all(s.startswith("data:image/png;base64,") for s in sources)
+
+
+def test_it_has_a_title_the_numbers_and_a_moderate_size(page):
+    assert "<title>cell.tif · cytoform report</title>" in page
+    for text in ("56.3 µm³", "the loss no longer changes", "1.18, 0.59, 0.59", "sphericity", "true surface"):
+        assert text in page
+    assert len(page.encode()) < LARGEST
+    assert page.count("<img") == 5 and page.count(" alt=") == 5
+
+
+def test_words_are_escaped():
+    page = report_html(example(title="<b>&.tif", notes=["5 < 6 & so on"], table=[("a<b", "<script>")]))
+    assert "<b>&.tif" not in page and "&lt;b&gt;&amp;.tif" in page
+    assert "5 &lt; 6 &amp; so on" in page and "<td>&lt;script&gt;</td>" in page
+
+
+def test_the_geometry_is_the_mesh_in_xyz(page):
+    mesh = example().mesh
+    found = _geometry(page)
+    points = np.frombuffer(base64.b64decode(found["fit"]["points"]), "<f4").reshape(-1, 3)
+    faces = np.frombuffer(base64.b64decode(found["fit"]["faces"]), "<u4").reshape(-1, 3)
+    centre = 0.5 * (mesh.bounds[0] + mesh.bounds[1])
+    np.testing.assert_allclose(points[:, ::-1] + centre, mesh.vertices, atol=1e-5)
+    np.testing.assert_array_equal(faces, mesh.faces)
+    assert found["radius"] == pytest.approx(np.linalg.norm(points, axis=1).max(), rel=1e-5)
+    assert len(base64.b64decode(found["fit"]["colours"])) == 3 * mesh.n_vertices
+    assert "truth" in found
+
+
+def test_every_id_that_the_script_asks_for_is_there(page):
+    asked = {"view", "surface-data", "turning", "wires", "truth", *(f"{p}-{a}" for p in ("axis", "name") for a in "xyz")}
+    assert all(f'id="{name}"' in page for name in asked)
+    assert 'id="truth"' not in report_html(example())
+
+
+def test_uneven_staining_is_coloured_with_a_key():
+    mesh = example().mesh
+    assert _staining(mesh) is None
+    stained = mesh.with_density(1.0 + 0.5 * np.sign(mesh.normals[:, 2]))
+    _, low, high = _staining(stained)
+    assert low == pytest.approx(0.5, abs=0.02) and high == pytest.approx(1.5, abs=0.02)
+    assert "staining over its mean" in report_html(example(mesh=stained))
+
+
+def test_huge_meshes_are_thinned_out_for_the_page_only():
+    mesh = icosphere(5.0, subdivisions=6)
+    coarse = _coarser(mesh)
+    assert mesh.n_faces > 60_000 >= coarse.n_faces and is_closed(mesh)
+    assert coarse.area == pytest.approx(mesh.area, rel=0.05)
+
+
+def test_r2_is_that_of_the_region_around_the_surface():
+    from cytoform.masks import mesh_to_mask
+    from cytoform.metrics import r2, region_of_r2
+
+    data = example()
+    region = region_of_r2(mesh_to_mask(data.mesh, data.image.grid), data.image.spacing)
+    assert f"<b>{r2(data.image.data, data.model, region):.3f}</b>" in report_html(data)
+
+
+@pytest.mark.parametrize(("value", "text"), [(12.3456, "12.35"), (123.4, "123.4"), (4321.6, "4,322"), (np.nan, "–")])
+def test_numbers_read_well(value, text):
+    assert _number(value) == text
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path):
+    write_report(example(), tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    with pytest.raises(OutputError):
+        write_report(example(), tmp_path / "missing" / "report.html")
