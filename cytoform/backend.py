@@ -18,10 +18,15 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @functools.lru_cache(maxsize=1)
 def has_cuda() -> bool:
-    """Whether numba sees a CUDA device (its simulator counts)."""
+    """Whether numba-cuda sees a CUDA device (numba's simulator counts, and needs no numba-cuda)."""
     if importlib.util.find_spec("numba") is None:
         return False
     try:
+        import numba
+
+        # the CUDA target inside numba itself is no longer kept up: its min and max fail to compile (numba 0.68)
+        if not numba.config.ENABLE_CUDASIM and importlib.util.find_spec("numba_cuda") is None:
+            return False
         from numba import cuda
 
         return bool(cuda.is_available())

@@ -1,4 +1,4 @@
-"""The command line: ``cytoform demo | fit | render | info``. Heavy rooms are imported by the commands that need them."""
+"""The command line: ``cytoform demo | fit | render | info``. Heavy rooms load when a command needs them."""
 
 from .app import app, main
 

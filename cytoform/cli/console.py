@@ -89,6 +89,8 @@ class ProgressBar:
         self._bar: Any = None
 
     def __enter__(self) -> ProgressBar:
+        if not self._quiet:
+            typer.echo("Preparing; the first run on a machine also compiles, for up to a minute …", err=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,7 +114,7 @@ class ProgressBar:
     def _open(total: int) -> Any:
         from tqdm import tqdm
 
-        form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, at most {remaining} left, {postfix}]"
+        form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, at most {remaining} left{postfix}]"
         return tqdm(total=total, file=sys.stderr, bar_format=form, mininterval=0.2, dynamic_ncols=True)
 
 

@@ -127,7 +127,8 @@ def demo(
 ) -> None:
     """Fit a made-up noisy cell and compare it with the truth.
 
-    The fit starts from a sphere and from a PSF that is 40 % too wide. Takes a minute or two on a laptop. Exit code 1 if the fit misses the bars.
+    The fit starts from a sphere and from a PSF that is 40 % too wide. Takes a minute or two on a laptop. Exit code 1
+    if the fit misses the bars.
 
     Example:
     cytoform demo --open

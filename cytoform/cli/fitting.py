@@ -28,9 +28,7 @@ def fit(
     ] = None,
     channel: Annotated[int | None, typer.Option(metavar="N", help="Which channel, from 0.")] = None,
     time: Annotated[int | None, typer.Option(metavar="N", help="Which time point, from 0.")] = None,
-    init: Annotated[
-        str, typer.Option(metavar="START", help="Start: auto, sphere, ellipsoid or a mesh file.")
-    ] = "auto",
+    init: Annotated[str, typer.Option(metavar="START", help="Start: auto, sphere, ellipsoid or a mesh file.")] = "auto",
     roi: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Mask or label image: what counts. By default around the start."),
@@ -54,8 +52,8 @@ def fit(
 ) -> None:
     """Find the surface of the cell in an image.
 
-    It comes in micrometres, with a report to judge it by. The result folder holds mesh.ply, mask.tif, rendered.tif, fit.json, history.csv and report.html. Ctrl-C saves; the
-    same command with --resume goes on.
+    It comes in micrometres, with a report to judge it by. The result folder holds mesh.ply, mask.tif, rendered.tif,
+    fit.json, history.csv and report.html. Ctrl-C saves; the same command with --resume goes on.
 
     Examples:
     cytoform fit cell.tif
@@ -90,9 +88,7 @@ def _config(
     given: dict[str, Any] = {"edge": edge, "iterations": iterations}
     given = {name: value for name, value in given.items() if value is not None}
     start = init if init in STARTS else "auto"
-    return FitConfig(
-        init=start, infer_psf=infer_psf, device=device, seed=seed, deterministic=deterministic, **given
-    )
+    return FitConfig(init=start, infer_psf=infer_psf, device=device, seed=seed, deterministic=deterministic, **given)
 
 
 def _run(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import echo_table
+
+if TYPE_CHECKING:
+    from ..image.io import ImageInfo
 
 __all__ = ["info"]
 
@@ -49,7 +52,7 @@ def _zyx(axes: str, shape: tuple[int, ...]) -> list[int]:
     return [shape[axes.index(a)] if a in axes else 1 for a in "ZYX"]
 
 
-def _needs(found) -> list[str]:  # noqa: ANN001 - ImageInfo, not imported for speed
+def _needs(found: ImageInfo) -> list[str]:
     """What `cytoform fit` will ask for, in words."""
     needs = []
     if found.spacing is None:

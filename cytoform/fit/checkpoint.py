@@ -22,7 +22,7 @@ from .state import COLUMNS, State
 __all__ = ["FORMAT", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "cytoform fit checkpoint 1"
-SCALARS = ("iteration", "stage", "stage_step", "best", "best_step", "smoothed", "seconds", "stop_reason", "fixed_roi")
+SCALARS = ("iteration", "stage", "stage_step", "best", "best_step", "smoothed", "seconds", "stop_reason", "fixed_roi", "psf_free")
 MASKS = ("roi", "excluded", "halo")
 MESHES = ("mesh", "start")
 # Settings that may change between a checkpoint and its resume: they do not change what a step does.

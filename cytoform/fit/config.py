@@ -37,7 +37,7 @@ class FitConfig:
         Whether the PSF stays round about z, as a microscope's is but for aberrations, or all its parameters move.
         Uneven staining can pass for blur along one direction: axial is the safer choice.
     psf_after : int
-        The PSF is held for so many steps of the last stage, until the shape is about right.
+        The PSF is held for at most so many steps of the last stage, until the shape has settled.
     psf_every, psf_steps, psf_rate
         After so many shape steps, so many Adam steps of this rate on the PSF's parameters.
     cutoff : float

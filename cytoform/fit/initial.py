@@ -96,7 +96,8 @@ def largest_object(volume: Volume) -> BrightObject:
     spacing = np.asarray(volume.spacing)
     finest = float(spacing.min())
     smooth = ndimage.gaussian_filter(data, SMOOTHING * finest / spacing)
-    filled = _filled(smooth > threshold_otsu(smooth), spacing)
+    bright = smooth > threshold_otsu(smooth)
+    filled = _filled(bright, spacing)
     part = _largest_part(filled)
     if part.sum() < SMALLEST:
         raise FitError(
@@ -104,7 +105,7 @@ def largest_object(volume: Volume) -> BrightObject:
             remedy="Give a start: --init MESH, or mesh= in Python.",
         )
     mask = _without_neighbours(part, smooth, spacing)
-    others = filled & ~mask
+    others = bright & ~mask
     if not others.any():
         return BrightObject(mask, others, others)
     halo = ndimage.distance_transform_edt(~others, sampling=spacing) <= HALO * finest
@@ -147,7 +148,9 @@ def _without_neighbours(
     inner = watershed(image, seeds, mask=mask) == 1
     # the cut runs along the ridge of the membrane; its outer half belongs to the object too
     rim = ndimage.distance_transform_edt(~inner, sampling=spacing) <= HALF * float(spacing.min())
-    return _largest_part(mask & rim & ~large[rest])
+    # away from the neighbour what lies outside the ridge is the blur of the object's own membrane
+    near = ndimage.distance_transform_edt(~large[rest], sampling=spacing) <= 0.5 * radius
+    return _largest_part(mask & ~large[rest] & (rim | ~near))
 
 
 def _filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:

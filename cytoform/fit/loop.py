@@ -134,6 +134,7 @@ def _run_stage(
         if interruption.asked:
             clock.save(state)
             raise KeyboardInterrupt
+        _free_psf(state, config)
         ended = _stage_end(state, stage, config)
         if ended:
             last = state.stage == len(config.blurs) - 1
@@ -182,10 +183,18 @@ def _care(state: State, stage: _Stage, config: FitConfig) -> str:
     return f"remeshed, {before} to {state.mesh.n_faces} faces"
 
 
+def _free_psf(state: State, config: FitConfig) -> None:
+    """Let the PSF move once the shape has settled: before, it would make up for a shape that is far off."""
+    if state.psf_free or not config.infer_psf or state.stage < len(config.blurs) - 1:
+        return
+    settled = state.stage_step - state.best_step >= config.patience
+    if settled or state.stage_step >= config.psf_after:
+        state.psf_free = True
+        state.best, state.best_step = np.inf, state.stage_step
+
+
 def _psf_turn(state: State, config: FitConfig) -> bool:
-    # while the shape is far off, the PSF would make up for it
-    free = state.stage == len(config.blurs) - 1 and state.stage_step >= config.psf_after
-    return config.infer_psf and free and state.stage_step % config.psf_every == 0
+    return state.psf_free and state.stage_step % config.psf_every == 0
 
 
 def _psf_steps(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> None:

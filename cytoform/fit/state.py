@@ -42,6 +42,8 @@ class State:
         Shape steps done.
     stage, stage_step : int
         Present stage, and steps done in it.
+    psf_free : bool
+        Whether the PSF is fitted by now: after the shape has settled in the last stage.
     best : float
         Smallest smoothed loss of the stage; `best_step` is when it was met.
     smoothed : float
@@ -66,6 +68,7 @@ class State:
     iteration: int = 0
     stage: int = 0
     stage_step: int = 0
+    psf_free: bool = False
     best: float = np.inf
     best_step: int = 0
     smoothed: float = np.nan

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import patheffects, rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
@@ -25,7 +28,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 # Okabe and Ito's colours, told apart with any kind of colour vision.
-FIT, TRUTH, START, ROI = "#E69F00", "#56B4E9", "#F0E442", "#009E73"
+FIT, TRUTH, START, ROI = "#E69F00", "#56B4E9", "#F0E442", "#CC79A7"
 INK, FAINT = "#1d2733", "#8a96a3"
 PROFILE = {"z": "#0072B2", "y": "#D55E00", "x": "#009E73"}
 _AXES = "zyx"
@@ -46,14 +49,11 @@ _STYLE = {
 
 def _styled(make: Any) -> Any:
     """Draw a figure in the report's style, whatever the user's matplotlibrc says."""
-    import functools
-
-    import matplotlib
 
     @functools.wraps(make)
     def drawn(*args: Any, **options: Any) -> Figure:
-        base = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(("backend", "interactive"))}
-        with matplotlib.rc_context({**base, **_STYLE}):
+        base = {k: v for k, v in rcParamsDefault.items() if not k.startswith(("backend", "interactive"))}
+        with rc_context({**base, **_STYLE}):
             return make(*args, **options)
 
     return drawn
@@ -191,8 +191,6 @@ def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
 
 
 def _halo() -> list[Any]:
-    from matplotlib import patheffects
-
     return [patheffects.withStroke(linewidth=2.0, foreground="black")]
 
 
@@ -213,7 +211,7 @@ def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, f
     ny, nx = inside.shape
     y = top + (np.arange(ny) + 0.5) * (bottom - top) / ny
     x = left + (np.arange(nx) + 0.5) * (right - left) / nx
-    axes.contour(x, y, inside.astype(float), levels=[0.5], colors=ROI, linewidths=0.8, linestyles=":")
+    axes.contour(x, y, inside.astype(float), levels=[0.5], colors=ROI, linewidths=1.2, linestyles=":")
 
 
 def _grey_range(parts: list[Array]) -> tuple[float, float]:
@@ -368,7 +366,7 @@ def _shade_stages(axes: Axes, stages: Array | None, steps: Array) -> None:
         return
     changes = np.flatnonzero(np.diff(np.asarray(stages, dtype=np.float64)) != 0) + 1
     bounds = [0, *changes.tolist(), len(stages)]
-    for number, (begin, end) in enumerate(zip(bounds, bounds[1:])):
+    for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
         axes.axvspan(steps[begin] - 0.5, steps[end - 1] + 0.5, color=_STAGE_SHADE[number % 2], zorder=0, lw=0)
         if len(bounds) <= 12 and end - begin > 0.04 * len(stages):
             middle = 0.5 * (steps[begin] + steps[end - 1])
@@ -443,7 +441,8 @@ def psf_figure(data: ReportData) -> Figure:
         extent = (low[horizontal], high[horizontal], high[vertical], low[vertical])
         panel.imshow(np.take(volume.data, centre[axis], axis=axis), extent=extent, cmap="viridis", vmin=0, vmax=1)
         panel.set(xlabel=f"{_AXES[horizontal]} (µm)", ylabel=f"{_AXES[vertical]} (µm)", facecolor="#440154")
-        panel.set(xlim=(-reach, reach), ylim=(reach, -reach), title=f"slice in {_AXES[horizontal]} and {_AXES[vertical]}")
+        panel.set(xlim=(-reach, reach), ylim=(reach, -reach))
+        panel.set_title(f"slice in {_AXES[horizontal]} and {_AXES[vertical]}")
     for axis in range(3):
         place, values, width = psf_profile(data.psf, axis, volume=volume)
         label = f"{_AXES[axis]}: {width:.2f} µm" if np.isfinite(width) else f"{_AXES[axis]}: not within view"
@@ -461,12 +460,20 @@ def psf_figure(data: ReportData) -> Figure:
 # ---------------------------------------------------------------------------------------------------------------------
 # The surface as a picture, for where there is no WebGL
 
-YAW, TILT = 0.6, 1.1  # radians, as the turning view begins
+TILT = 1.1  # radians, as the turning view begins
+_ASIDE = 0.35  # radians, so that no long axis lies exactly across the view
 
 
-def _camera() -> Floats:
+def first_yaw(mesh: SurfaceMesh) -> float:
+    """Turn around z, radians, at which the surface's longest direction in (x, y) runs across the view."""
+    points = mesh.vertices[:, 1:].astype(np.float64)
+    (y, x) = np.linalg.eigh(np.cov(points.T))[1][:, -1]
+    return float(_ASIDE - np.arctan2(y, x))
+
+
+def _camera(yaw: float) -> Floats:
     """Rows right, down and away from the viewer, as directions (z, y, x)."""
-    (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (YAW, TILT))
+    (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (yaw, TILT))
     xyz = np.array([[cy, -sy, 0.0], [ct * sy, ct * cy, -st], [st * sy, st * cy, ct]])
     return xyz[:, ::-1]
 
@@ -474,7 +481,7 @@ def _camera() -> Floats:
 @_styled
 def surface_figure(mesh: SurfaceMesh) -> Figure:
     """The surface, lit and seen from one side: faces painted from far to near."""
-    right, down, away = _camera()
+    right, down, away = _camera(first_yaw(mesh))
     points = mesh.vertices.astype(np.float64)
     points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
     depth = points @ away

@@ -289,7 +289,7 @@ def _script(data: ReportData) -> str:
     mesh = _coarser(data.mesh)
     centre = 0.5 * (mesh.bounds[0] + mesh.bounds[1])
     radius = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
-    content: dict[str, Any] = {"yaw": figures.YAW, "tilt": figures.TILT, "radius": radius}
+    content: dict[str, Any] = {"yaw": figures.first_yaw(data.mesh), "tilt": figures.TILT, "radius": radius}
     content["fit"] = _geometry(mesh, centre) | {"colours": _code(_colours(mesh), "u1")}
     if data.truth is not None:
         content["truth"] = _geometry(_coarser(data.truth), centre)

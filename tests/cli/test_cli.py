@@ -120,7 +120,8 @@ def test_version_and_overview():
 
 
 def test_help_is_quick_and_loads_no_numerics():
-    code = "import sys, cytoform.cli; print([m for m in ('numba', 'scipy', 'matplotlib', 'skimage') if m in sys.modules])"
+    heavy = "('numba', 'scipy', 'matplotlib', 'skimage')"
+    code = f"import sys, cytoform.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -152,7 +153,8 @@ def _bad_image(name, path):
         tifffile.imwrite(path, np.zeros((2, 3, 2, 8, 8), np.uint16), imagej=True, metadata={"axes": "TZCYX"})
     elif name == "NaN":
         data[2, 3, 4] = np.nan
-        tifffile.imwrite(path, data, imagej=True, resolution=(5, 5), metadata={"axes": "ZYX", "spacing": 0.4, "unit": "um"})
+        meta = {"axes": "ZYX", "spacing": 0.4, "unit": "um"}
+        tifffile.imwrite(path, data, imagej=True, resolution=(5, 5), metadata=meta)
     elif name == "constant":
         write_volume(path, Volume(np.full((6, 12, 12), 7, np.uint16), SPACING))
     elif name == "no voxel size":
@@ -211,7 +213,8 @@ def test_bad_meshes(work, name, words):
     before = sorted(os.listdir(work))
     refused(run("fit", "cell.tif", "--init", "bad.obj", "--out", "run"), *words)
     if name != "open":
-        refused(run("render", "bad.obj", "--like", "cell.tif", "--psf-sigma", ".3", ".3", ".3", "-o", "i.tif"), words[0])
+        render = ("render", "bad.obj", "--like", "cell.tif", "--psf-sigma", "0.3,0.3,0.3", "-o", "i.tif")
+        refused(run(*render), words[0])
     assert sorted(os.listdir(work)) == before
 
 
@@ -305,8 +308,9 @@ def test_debug_shows_the_traceback(work, fake):
 
 
 def test_fit_passes_everything_on_and_tells_the_numbers(work, fake):
-    result = run("fit", "cell.tif", "--init", "cell.ply", "--psf-sigma", "0.5", "0.2", "0.2", "--fixed-psf", "--seed", "4",
-                 "--edge", "0.5", "--iterations", "7", "--deterministic", "--spacing", "0.5,0.25,0.25")  # fmt: skip
+    result = run("fit", "cell.tif", "--init", "cell.ply", "--psf-sigma", "0.5", "0.2", "0.2", "--fixed-psf",
+                 "--seed", "4", "--edge", "0.5", "--iterations", "7", "--deterministic", "--spacing",
+                 "0.5,0.25,0.25")  # fmt: skip
     assert result.exit_code == 0, result.output
     config = fake["config"]
     assert (config.edge, config.iterations, config.seed) == (0.5, 7, 4)

@@ -63,7 +63,8 @@ def test_the_geometry_is_the_mesh_in_xyz(page):
 
 
 def test_every_id_that_the_script_asks_for_is_there(page):
-    asked = {"view", "surface-data", "turning", "wires", "truth", *(f"{p}-{a}" for p in ("axis", "name") for a in "xyz")}
+    asked = ["view", "surface-data", "turning", "wires", "truth"]
+    asked += [f"{part}-{axis}" for part in ("axis", "name") for axis in "xyz"]
     assert all(f'id="{name}"' in page for name in asked)
     assert 'id="truth"' not in report_html(example())
 

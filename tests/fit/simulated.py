@@ -1,0 +1,21 @@
+"""A small simulated cell for the tests of the fit."""
+
+import numpy as np
+
+import cytoform as cf
+from cytoform.mesh import shapes
+
+SIGMA = (0.45, 0.28, 0.28)
+SPACING = (0.3, 0.2, 0.2)
+
+
+def ball(radius=1.6, seed=0, noise=2.0, shape=(20, 30, 30), centre=None, spacing=SPACING):
+    """An ellipsoid (radius, 1.2 radius, 0.9 radius), its image (uint16) and its PSF."""
+    grid = cf.Grid(shape, spacing)
+    centre = grid.centre if centre is None else np.asarray(centre)
+    semi = (0.8 * radius, 1.2 * radius, radius)
+    truth = shapes.ellipsoid(semi, tuple(centre), subdivisions=3)
+    psf = cf.GaussianPSF.from_sigma(SIGMA)
+    image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in shape)]
+    data = 100.0 + 400.0 * image / image.max() + np.random.default_rng(seed).normal(0, noise, shape)
+    return truth, cf.Volume(np.clip(data, 0, None).astype(np.uint16), spacing, name="ball"), psf

@@ -1,0 +1,229 @@
+"""Whole fits: truth, regions, settings, interruption, files."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from fit.simulated import SIGMA, ball
+
+import cytoform as cf
+from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
+from cytoform.fit import loop
+from cytoform.mesh import shapes, topology
+from cytoform.metrics.overlap import mesh_iou
+
+QUICK = {"edge": 0.45, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    truth, volume, psf = ball()
+    wrong = cf.GaussianPSF.from_sigma(1.3 * psf.sigma)
+    config = cf.FitConfig(iterations=160, psf_after=30, init="sphere", **QUICK)
+    return truth, volume, cf.fit(volume, psf=wrong, config=config)
+
+
+def test_recovers_shape_optics_and_brightness(fitted):
+    truth, _, result = fitted
+    assert mesh_iou(result.mesh, truth, 0.08) > 0.96
+    np.testing.assert_allclose(result.psf.sigma, SIGMA, rtol=0.06)
+    assert result.background == pytest.approx(100.0, abs=4.0)
+    assert result.r2 > 0.97
+    assert result.volume_um3 == pytest.approx(truth.volume, rel=0.03)
+    assert result.stop_reason
+
+
+def test_surface_stays_sound(fitted):
+    _, _, result = fitted
+    assert topology.is_closed(result.mesh) and topology.is_manifold(result.mesh)
+    assert topology.quality(result.mesh).sound
+    assert topology.self_intersections(result.mesh) == 0
+
+
+def test_history_tells_the_course(fitted):
+    _, _, result = fitted
+    shape = result.history["kind"] == "shape"
+    assert shape.sum() == result.iterations
+    assert (np.diff(result.history["iteration"][shape]) == 1).all()
+    last = shape & (result.history["stage"] == 2)
+    assert result.history["loss"][last][-1] < result.history["loss"][last][0]
+    assert np.isfinite(result.history["r2"][~shape]).all()
+
+
+def test_files_and_back(fitted, tmp_path):
+    truth, volume, result = fitted
+    folder = result.save(tmp_path / "run", truth=truth)
+    names = {p.name for p in folder.iterdir()}
+    assert {"mesh.ply", "mask.tif", "rendered.tif", "fit.json", "history.csv", "report.html"} <= names
+    saved = json.loads((folder / "fit.json").read_text())
+    for key in ("r2 density_range volume_um3 area_um2 sphericity gain background psf iterations seconds stop_reason "
+                "config version seed").split():  # fmt: skip
+        assert key in saved
+    assert saved["psf"]["kind"] == "gaussian" and len(saved["psf"]["sigma_um"]) == 3
+    assert saved["density_range"] == pytest.approx([1.0, 1.0])
+    mask = cf.read_volume(folder / "mask.tif")
+    assert mask.shape == volume.shape and mask.data.sum() == result.mask.sum()
+    assert mask.data.sum() * volume.grid.voxel_volume == pytest.approx(result.volume_um3, rel=0.03)
+    # R² by hand from the files
+    from scipy import ndimage
+
+    near = ndimage.distance_transform_edt(mask.data == 0, sampling=volume.spacing) <= 1.0
+    image, model = volume.data.astype(float), cf.read_volume(folder / "rendered.tif").data.astype(float)
+    by_hand = 1 - ((image - model)[near] ** 2).sum() / ((image[near] - image[near].mean()) ** 2).sum()
+    assert saved["r2"] == pytest.approx(by_hand, abs=2e-3)
+    import trimesh
+
+    other = trimesh.load(folder / "mesh.ply", process=False)
+    np.testing.assert_allclose(other.vertices[:, ::-1], result.mesh.vertices, atol=1e-6)
+    assert other.volume == pytest.approx(result.volume_um3, rel=1e-6)
+    again = cf.load_result(folder)
+    np.testing.assert_array_equal(again.mesh.faces, result.mesh.faces)
+    np.testing.assert_allclose(again.psf.covariance, result.psf.covariance)
+    assert again.config == result.config and again.r2 == pytest.approx(result.r2)
+    np.testing.assert_allclose(again.history["loss"], result.history["loss"])
+
+
+def test_a_folder_that_is_no_result(tmp_path):
+    with pytest.raises(FileFormatError, match="fit.json"):
+        cf.load_result(tmp_path)
+
+
+def _short(**more):
+    return cf.FitConfig(**{"iterations": 24, "psf_after": 2, "remesh_every": 5, **QUICK, **more})
+
+
+def test_interrupted_and_resumed_is_bit_identical(tmp_path):
+    _, volume, _ = ball()
+    config = _short(deterministic=True)
+    whole = cf.fit(volume, config=config)
+
+    def stop_at(progress):
+        if progress.iteration == 14:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="--resume"):
+        cf.fit(volume, config=config, callbacks=[stop_at], out=tmp_path)
+    rest = []
+    resumed = cf.fit(volume, config=config, out=tmp_path, resume=True, callbacks=[lambda p: rest.append(p.iteration)])
+    assert rest[0] == 15
+    assert (resumed.mesh.vertices == whole.mesh.vertices).all()
+    assert (resumed.mesh.faces == whole.mesh.faces).all()
+    assert (resumed.psf.covariance == whole.psf.covariance).all()
+    assert resumed.iterations == whole.iterations
+
+
+def test_killed_between_checkpoints_and_resumed(tmp_path):
+    _, volume, _ = ball()
+    config = _short(checkpoint_seconds=1e-9)
+    whole = cf.fit(volume, config=config)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(progress):
+        if progress.iteration == 11:
+            raise Killed
+
+    with pytest.raises(Killed):
+        cf.fit(volume, config=config, callbacks=[kill], out=tmp_path)
+    resumed = cf.fit(volume, config=config, out=tmp_path, resume=True)
+    voxel = float(np.prod(volume.spacing) ** (1 / 3))
+    assert resumed.mesh.n_vertices == whole.mesh.n_vertices
+    assert np.abs(resumed.mesh.vertices - whole.mesh.vertices).max() < 1e-3 * voxel
+
+
+def test_resuming_something_else_is_refused(tmp_path):
+    _, volume, _ = ball()
+    with pytest.raises(FitError, match="no checkpoint"):
+        cf.fit(volume, config=_short(), out=tmp_path, resume=True)
+    cf.fit(volume, config=_short(iterations=2), out=tmp_path)
+    with pytest.raises(FitError, match="iterations"):
+        cf.fit(volume, config=_short(iterations=3), out=tmp_path, resume=True)
+    other = cf.Volume(volume.data + 1, volume.spacing)
+    with pytest.raises(FitError, match="another image"):
+        cf.fit(other, config=_short(iterations=2), out=tmp_path, resume=True)
+    (tmp_path / "checkpoint.h5").write_bytes(b"\x89HDF broken")
+    with pytest.raises(FileFormatError, match="checkpoint"):
+        cf.fit(volume, config=_short(iterations=2), out=tmp_path, resume=True)
+
+
+def test_callback_ends_the_fit():
+    _, volume, _ = ball()
+
+    def enough(progress):
+        if progress.iteration == 3:
+            raise StopIteration("seen enough")
+
+    result = cf.fit(volume, config=_short(), callbacks=[enough])
+    assert result.iterations == 3 and "seen enough" in result.stop_reason
+
+
+def test_region_of_interest_keeps_a_neighbour_out():
+    shape = (20, 34, 60)
+    truth, volume, _ = ball(shape=shape, centre=(2.85, 3.3, 3.6))
+    _, other, _ = ball(radius=1.3, shape=shape, centre=(2.85, 3.3, 7.6))
+    both = cf.Volume(np.maximum(volume.data, other.data), volume.spacing)
+    roi = np.zeros(shape, dtype=np.uint8)
+    roi[:, :, :29] = 3
+    for options in ({}, {"roi": roi}):
+        result = cf.fit(both, config=_short(iterations=90, psf_after=40), **options)
+        assert mesh_iou(result.mesh, truth, 0.1) > 0.93
+        if options:
+            assert (result.roi == (roi != 0)).all()
+
+
+def test_start_given_by_hand():
+    truth, volume, psf = ball()
+    start = shapes.icosphere(1.2, tuple(volume.grid.centre + 0.2), subdivisions=3)
+    result = cf.fit(volume, start, psf, cf.FitConfig(iterations=80, infer_psf=False, **QUICK))
+    assert mesh_iou(result.mesh, truth, 0.1) > 0.95
+    assert (result.psf.covariance == psf.covariance).all()
+
+
+def test_starts_that_cannot_be():
+    _, volume, _ = ball()
+    sphere = shapes.icosphere(1.0, tuple(volume.grid.centre))
+    with pytest.raises(FitError, match="outside"):
+        cf.fit(volume, sphere.with_vertices(sphere.vertices + 100.0))
+    with pytest.raises(FitError, match="open"):
+        cf.fit(volume, cf.SurfaceMesh(sphere.vertices, sphere.faces[3:]))
+    with pytest.raises(VolumeError, match="every voxel"):
+        cf.fit(cf.Volume(np.full((9, 9, 9), 5), 0.2), sphere)
+    with pytest.raises(FitError, match="empty"):
+        cf.fit(volume, sphere, roi=np.zeros(volume.shape))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("init", "cube"), ("edge", -1.0), ("iterations", 0), ("blurs", ()), ("smoothness", (1.0,)), ("step", 0.0),
+     ("cutoff", 1.0), ("device", "tpu"), ("dtype", "float16"), ("psf_shape", "round"), ("backend", "fast"),
+     ("weight_floor", 2.0), ("margin", 0.0), ("robust", -1.0), ("patience", 0)],
+)  # fmt: skip
+def test_settings_are_checked(name, value):
+    with pytest.raises(ConfigError, match=name):
+        cf.FitConfig(**{name: value})
+
+
+def test_settings_survive_a_file():
+    config = cf.FitConfig(iterations=7, blurs=(1.0, 0.0), smoothness=(3.0, 2.0))
+    assert cf.FitConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    with pytest.raises(ConfigError, match="colour"):
+        cf.FitConfig.from_dict({"colour": 1})
+
+
+def test_stage_lengths_add_up():
+    for n in (1, 2, 3, 7, 50, 401):
+        assert sum(loop.stage_lengths(cf.FitConfig(iterations=n))) >= n
+    assert sum(loop.stage_lengths(cf.FitConfig(iterations=400))) == 400
+
+
+def test_without_finufft_and_cholespy(monkeypatch):
+    from cytoform import backend
+    from cytoform.optim import precondition
+
+    monkeypatch.setattr(backend, "has_finufft", lambda: False)
+    assert precondition.LaplacianPreconditioner(shapes.icosphere().faces, 642, method="splu").method == "splu"
+    truth, volume, _ = ball(shape=(12, 18, 18), spacing=(0.5, 0.33, 0.33))
+    result = cf.fit(volume, config=cf.FitConfig(iterations=25, edge=0.8, infer_psf=False, device="cpu"))
+    assert mesh_iou(result.mesh, truth, 0.1) > 0.85

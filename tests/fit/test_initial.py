@@ -1,0 +1,63 @@
+"""The start found in an image."""
+
+import numpy as np
+import pytest
+from fit.simulated import ball
+
+import cytoform as cf
+from cytoform.errors import FitError, VolumeError
+from cytoform.fit import initial
+from cytoform.masks import mesh_to_mask
+
+
+def test_finds_the_cell():
+    truth, volume, _ = ball(noise=10.0)
+    found = initial.largest_object(volume)
+    mesh = initial.start_mesh(volume, found, "auto", 0.4)
+    assert np.linalg.norm(mesh.vertices.mean(axis=0) - truth.vertices.mean(axis=0)) < 0.2
+    assert 0.5 < mesh.volume / truth.volume < 1.6
+    low, high = mesh.bounds
+    wide = (high - low) / (truth.bounds[1] - truth.bounds[0])
+    assert (wide > 0.7).all() and (wide < 1.4).all()
+    sphere = initial.start_mesh(volume, found, "sphere", 0.4)
+    assert np.ptp(np.linalg.norm(sphere.vertices - sphere.vertices.mean(axis=0), axis=1)) < 0.05
+
+
+def test_a_touching_neighbour_is_left_out():
+    shape = (20, 34, 60)
+    truth, volume, _ = ball(shape=shape, centre=(2.85, 3.3, 3.6))
+    _, other, _ = ball(radius=1.2, shape=shape, centre=(2.85, 3.3, 7.0))
+    both = cf.Volume(np.maximum(volume.data, other.data), volume.spacing)
+    found = initial.largest_object(both)
+    neighbour = mesh_to_mask(ball(radius=1.0, shape=shape, centre=(2.85, 3.3, 7.0))[0], volume.grid)
+    assert not found.mask[neighbour].any() and found.others[neighbour].any()
+    inside = mesh_to_mask(truth, volume.grid)
+    assert found.mask[inside].mean() > 0.9
+    assert (found.halo & found.others == found.others).all()
+
+
+def test_two_apart_gives_the_larger():
+    shape = (20, 34, 70)
+    truth, volume, _ = ball(shape=shape, centre=(2.85, 3.3, 3.4))
+    _, other, _ = ball(radius=1.0, shape=shape, centre=(2.85, 3.3, 10.0))
+    both = cf.Volume(np.maximum(volume.data, other.data), volume.spacing)
+    mesh = initial.start_mesh(both, initial.largest_object(both), "ellipsoid", 0.4)
+    assert np.linalg.norm(mesh.vertices.mean(axis=0) - truth.vertices.mean(axis=0)) < 0.3
+
+
+def test_images_without_a_cell():
+    with pytest.raises(VolumeError, match="every voxel"):
+        initial.largest_object(cf.Volume(np.full((8, 8, 8), 7), 0.2))
+    lone = np.zeros((20, 20, 20))
+    lone[10, 10, 10] = 1000
+    with pytest.raises(FitError, match="no bright object"):
+        initial.largest_object(cf.Volume(lone, 0.2))
+
+
+@pytest.mark.parametrize("name", ["rbc_00", "rbc_06", "rbc_12"])
+def test_real_red_cells_start_in_the_middle(data_dir, name):
+    volume = cf.read_volume(data_dir / "images" / f"{name}.tif")
+    mesh = initial.start_mesh(volume, initial.largest_object(volume), "auto", 0.4)
+    offset = np.abs(mesh.vertices.mean(axis=0) - volume.grid.centre)
+    assert (offset < 1.5).all()
+    assert 60 < mesh.volume < 260

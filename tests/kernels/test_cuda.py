@@ -1,0 +1,210 @@
+"""The CUDA kernels against the CPU's: on a device where there is one, and always on numba's simulator."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cytoform as cf
+from cytoform import backend
+from cytoform.errors import BackendError
+from cytoform.kernels import mesh_ft_cpu, triangle
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+# Largest difference over the largest value. A single face's derivatives lose more than a sum over a mesh.
+BARS = {np.float64: 1e-12, np.float32: 1e-6}
+FACE_BARS = {np.float64: 1e-11, np.float32: 1e-5}
+ARCHITECTURES = [(7, 5), (8, 0), (9, 0), (12, 0)]
+
+on_device = pytest.mark.gpu
+
+
+@pytest.fixture
+def kernels():
+    """The CUDA kernels, on a device or inside the simulator's process."""
+    if not backend.has_cuda():
+        pytest.skip("no CUDA device here; test_on_the_simulator runs this test in a process of its own")
+    return backend.kernels("cuda")
+
+
+def _differ(found, wanted):
+    return np.abs(found - wanted).max() / np.abs(wanted).max()
+
+
+def _case(seed, n_faces, n):
+    """Faces from 1e-6 to 30 µm, four of them degenerate, far from the origin; frequencies from 1e-3 to 10, and 0."""
+    rng = np.random.default_rng(seed)
+    size = 10.0 ** np.linspace(-6, 1.5, n_faces)[:, None, None]
+    corners = 3.0 * rng.normal(size=(n_faces, 1, 3)) + size * rng.normal(size=(n_faces, 3, 3))
+    corners[3, 2] = corners[3, 0]
+    corners[n_faces // 2] = corners[n_faces // 2, 0]
+    corners[-3, 1] = corners[-3, 0]
+    corners[-2, 2] = 0.5 * (corners[-2, 0] + corners[-2, 1])
+    frequencies = rng.normal(size=(n, 3)) * 10.0 ** rng.uniform(-3, 1, (n, 1))
+    frequencies[n // 3] = 0.0
+    return corners, rng.uniform(0.5, 2.0, n_faces), frequencies, rng.normal(size=(n, 2))
+
+
+def _value(loops, corners, weights, frequencies, dtype):
+    out = np.full((len(frequencies), 2), np.nan)
+    loops.mesh_ft(corners, weights, frequencies, triangle.inverse_factorials(dtype), out)
+    return out
+
+
+def _adjoint(loops, corners, frequencies, cotangent, dtype):
+    value, phase = np.full(len(corners), np.nan), np.full((len(corners), 3, 3), np.nan)
+    loops.mesh_ft_adjoint(corners, frequencies, cotangent, triangle.inverse_factorials(dtype), value, phase)
+    return value, phase
+
+
+@on_device
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("most_blocks", [None, 2])
+def test_kernels_equal_the_cpu(kernels, monkeypatch, dtype, most_blocks):
+    if most_blocks:  # so that blocks stride
+        monkeypatch.setattr(kernels, "_LEAST_BLOCKS", 1)
+        monkeypatch.setattr(kernels, "_MOST_BLOCKS", most_blocks)
+    # neither a multiple of the block; more than one tile of faces
+    corners, weights, frequencies, cotangent = _case(0, *((11, 21) if SIMULATED else (301, 1001)))
+    found = _value(kernels, corners, weights, frequencies, dtype)
+    assert _differ(found, _value(mesh_ft_cpu, corners, weights, frequencies, dtype)) < BARS[dtype]
+    values, phases = _adjoint(kernels, corners, frequencies, cotangent, dtype)
+    wanted_values, wanted_phases = _adjoint(mesh_ft_cpu, corners, frequencies, cotangent, dtype)
+    assert _differ(values, wanted_values) < BARS[dtype]
+    assert _differ(phases, wanted_phases) < BARS[dtype]
+    for face, wanted in zip(phases, wanted_phases):
+        assert _differ(face, wanted) < FACE_BARS[dtype]
+
+
+@on_device
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_spread_and_degeneracy(kernels, dtype):
+    spreads = np.array([0.0, 1e-12, 1e-3, 0.999, 1.001, 2.999, 3.001, 20.0, 1e4])
+    room = BARS[dtype] * (1.0 + spreads)  # a phase carries rounding of its own size
+    axis, cotangent = np.array([1.0, 0.0, 0.0]), np.array([[0.6, -0.8]])
+    for middle in (0.0, 1e-9, 0.5, 1.0):
+        face = np.multiply.outer([0.7, 1.7, 0.7 + middle], axis)[None]
+        # one face at many frequencies, then many faces at one
+        found, wanted = (_value(at, face, np.ones(1), np.outer(spreads, axis), dtype) for at in (kernels, mesh_ft_cpu))
+        assert (np.abs(found - wanted) <= room[:, None]).all()
+        faces = face * spreads[:, None, None]
+        found, wanted = (_adjoint(at, faces, axis[None], cotangent, dtype) for at in (kernels, mesh_ft_cpu))
+        assert (np.abs(found[0] - wanted[0]) <= room).all()
+        assert (np.abs(found[1] - wanted[1]) <= room[:, None, None]).all()
+
+
+@on_device
+def test_nothing_to_add_up_is_zero(kernels):
+    corners, weights, frequencies, cotangent = _case(1, 11, 5)
+    assert (_value(kernels, corners[:0], weights[:0], frequencies, np.float64) == 0.0).all()
+    assert _value(kernels, corners, weights, frequencies[:0], np.float64).shape == (0, 2)
+    values, phases = _adjoint(kernels, corners, frequencies[:0], cotangent[:0], np.float64)
+    assert (values == 0.0).all() and (phases == 0.0).all()
+    assert _adjoint(kernels, corners[:0], frequencies, cotangent, np.float64)[1].shape == (0, 3, 3)
+
+
+@on_device
+def test_same_bits_every_time(kernels):
+    corners, weights, frequencies, cotangent = _case(2, 11, 21)
+    one, two = (_value(kernels, corners, weights, frequencies, np.float32) for _ in range(2))
+    assert (one == two).all()
+    first, second = (_adjoint(kernels, corners, frequencies, cotangent, np.float32)[1] for _ in range(2))
+    assert (first == second).all()
+
+
+@on_device
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(4, 3, 5), (3, 4, 4)])
+def test_public_names_on_the_device(kernels, dtype, shape):
+    vertices = np.array([[1.0, 1.2, 0.9], [3.1, 1.0, 1.1], [1.2, 2.9, 1.0], [1.1, 1.3, 3.2]], dtype=dtype)
+    mesh = cf.SurfaceMesh(vertices, [[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], [1.0, 0.5, 2.0, 1.5])
+    grid = cf.Grid(shape, (0.9, 1.0, 1.1), (0.2, -0.1, 0.3))
+    assert backend.resolve_device("auto") == "cuda"
+    wanted = cf.mesh_ft(mesh, grid, backend="exact", device="cpu")
+    found = cf.mesh_ft(mesh, grid, backend="exact", device="cuda")
+    assert found.dtype == wanted.dtype == np.result_type(dtype, np.complex64)
+    assert _differ(found, wanted) < BARS[dtype]
+    rng = np.random.default_rng(0)
+    cotangent = rng.normal(size=grid.spectrum_shape) + 1j * rng.normal(size=grid.spectrum_shape)
+    wanted = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="exact", device="cpu")
+    found = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="exact", device="cuda")
+    assert found.vertices.dtype == dtype
+    assert _differ(found.vertices, wanted.vertices) < BARS[dtype]
+    assert _differ(found.density, wanted.density) < BARS[dtype]
+
+
+@pytest.mark.skipif(SIMULATED, reason="this is the simulator's process")
+def test_on_the_simulator():
+    """The tests above in a process with NUMBA_ENABLE_CUDASIM=1: all run, all pass."""
+    here = Path(__file__)
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist", str(here)]
+    done = subprocess.run(
+        command,
+        cwd=here.parents[2],
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert int(re.search(r"(\d+) passed", last)[1]) == 12, done.stdout
+    assert "skipped" not in last, done.stdout
+
+
+def test_cuda_without_a_device_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(backend, "has_cuda", lambda: False)
+    with pytest.raises(BackendError, match="cuda13"):
+        backend.resolve_device("cuda")
+    assert backend.resolve_device("auto") == "cpu"
+
+
+def test_numba_without_numba_cuda_is_no_device(monkeypatch):
+    # what numba brings itself cannot compile the kernels
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "numba_cuda" else find(name))
+    assert backend.has_cuda.__wrapped__() == SIMULATED
+
+
+def _compiler():
+    """numba-cuda with its NVVM, or a skip."""
+    if SIMULATED:
+        pytest.skip("the simulator compiles nothing")
+    if importlib.util.find_spec("numba_cuda") is None:
+        pytest.skip("numba-cuda is not installed; `pip install numba-cuda[cu13]` to compile the CUDA kernels")
+    from numba import cuda
+    from numba.cuda.cudadrv import nvvm
+
+    if not nvvm.is_available():
+        pytest.skip("numba-cuda finds no NVVM; `pip install numba-cuda[cu13]` to compile the CUDA kernels")
+    return cuda
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_kernels_compile_to_ptx(monkeypatch, architecture, real):
+    cuda = _compiler()
+    from numba import float64
+    from numba.cuda import dispatcher
+
+    from cytoform.kernels import mesh_ft_cuda
+
+    # numba asks the current device even when told what to compile for
+    device = types.SimpleNamespace(compute_capability=architecture)
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
+    line, pairs, faces = float64[::1], float64[:, ::1], float64[:, :, ::1]
+    for kernel, arguments in (
+        (mesh_ft_cuda._value_kernel(real), (faces, line, pairs, pairs)),
+        (mesh_ft_cuda._adjoint_kernel(real), (faces, pairs, pairs, line, faces)),
+    ):
+        ptx, _ = cuda.compile_ptx(kernel.py_func, arguments, cc=architecture)
+        assert ".target sm_{}{}".format(*architecture) in ptx
+        assert "atom." not in ptx and "shfl" not in ptx
+        if real is np.float32:  # the formulas stay in float32: no float64 divisions or comparisons of spreads
+            assert "div.rn.f64" not in ptx and "setp.le.f64" not in ptx and "setp.gt.f64" not in ptx
