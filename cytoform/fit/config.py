@@ -74,13 +74,13 @@ class FitConfig:
 
     init: str = "auto"
     edge: float | None = None
-    iterations: int = 400
+    iterations: int = 300
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
-    smoothness: tuple[float, ...] = (20.0, 10.0, 5.0)
+    smoothness: tuple[float, ...] = (20.0, 10.0, 10.0)
     step: float = 0.5
     infer_psf: bool = True
     psf_shape: str = "axial"
-    psf_after: int = 60
+    psf_after: int = 40
     psf_every: int = 5
     psf_steps: int = 3
     psf_rate: float = 0.01

@@ -29,7 +29,6 @@ TRIM = 1.2  # parts outside the ellipsoid scaled by this are taken for neighbour
 HALO = 4.0  # finest voxels around a bright neighbour that its blur lights up
 RIM = 1.5  # the start lies so many finest voxels inside the object's outline
 NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
-HALF = 2.0  # half of a membrane's width in the image, in finest voxels
 SMALLEST = 100  # voxels that an object needs
 
 
@@ -146,11 +145,12 @@ def _without_neighbours(
         return mask
     seeds = np.where(mask & core, 1, np.where(large[rest], 2, 0))
     inner = watershed(image, seeds, mask=mask) == 1
-    # the cut runs along the ridge of the membrane; its outer half belongs to the object too
-    rim = ndimage.distance_transform_edt(~inner, sampling=spacing) <= HALF * float(spacing.min())
-    # away from the neighbour what lies outside the ridge is the blur of the object's own membrane
-    near = ndimage.distance_transform_edt(~large[rest], sampling=spacing) <= 0.5 * radius
-    return _largest_part(mask & ~large[rest] & (rim | ~near))
+    # the cut runs along the ridge of the membrane; its outer half, as thick as elsewhere, belongs to the object too
+    outward = ndimage.distance_transform_edt(~inner, sampling=spacing)
+    away = ndimage.distance_transform_edt(~large[rest], sampling=spacing) > radius
+    outline = mask & ~ndimage.binary_erosion(mask) & away
+    half = float(np.median(outward[outline])) if outline.any() else 0.0
+    return _largest_part(mask & ~large[rest] & ((outward <= half) | away))
 
 
 def _filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,7 @@ Beyond the highest order a triangle is cut into m² equal ones.
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 import numpy.typing as npt
@@ -53,10 +54,10 @@ def composite(order: int, pieces: int) -> tuple[Floats, Floats]:
 def _worst_error(order: int, spreads: Floats) -> Floats:
     """Largest error of the rule at each spread over triangles of all shapes, relative to the area."""
     points, weights = rule(order)
-    fine_points, fine_weights = rule(max(order + 24, 32))
-    middle = np.linspace(0.0, 1.0, 9)
+    fine_points, fine_weights = rule(order + 12)
+    middle = np.linspace(0.0, 1.0, 5)
     shapes = np.stack([np.zeros_like(middle), middle, np.ones_like(middle)], axis=1)
-    shapes = np.concatenate([shapes[:, list(p)] for p in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))])
+    shapes = np.concatenate([shapes[:, list(p)] for p in itertools.permutations(range(3))])
     shapes -= shapes.mean(axis=1, keepdims=True)
     phases = spreads[:, None, None] * shapes[None]
     error = np.exp(-1j * (phases @ points.T)) @ weights - np.exp(-1j * (phases @ fine_points.T)) @ fine_weights
@@ -65,14 +66,21 @@ def _worst_error(order: int, spreads: Floats) -> Floats:
 
 @functools.lru_cache(maxsize=64)
 def reach(tolerance: float) -> tuple[float, ...]:
-    """For every order of ORDERS, the largest phase spread (radians) at which its error is below the tolerance."""
-    limits = []
+    """For every order of ORDERS, the largest phase spread (radians) at which its error is below the tolerance.
+
+    The error grows with the spread, and a rule reaches further than the one before it: a search between the two, coarse
+    and then fine.
+    """
+    limits = [0.0]
     for order in ORDERS:
-        spreads = np.geomspace(1e-4, 4.0 * order + 12.0, 400)
-        above = np.flatnonzero(_worst_error(order, spreads) > tolerance)
-        first = above[0] if len(above) else len(spreads)
-        limits.append(float(spreads[first - 1]) if first else 0.0)
-    return tuple(np.maximum.accumulate(limits))
+        low, high = max(limits[-1], 1e-4), 4.0 * order + 12.0
+        for _ in range(2):
+            spreads = np.geomspace(low, high, 16)
+            above = np.flatnonzero(_worst_error(order, spreads) > tolerance)
+            first = int(above[0]) if len(above) else len(spreads)
+            low, high = (spreads[first - 1], spreads[first]) if 0 < first < len(spreads) else (low, low)
+        limits.append(float(max(low, limits[-1])) if first else limits[-1])
+    return tuple(limits[1:])
 
 
 def orders_for(spreads: Floats, tolerance: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
