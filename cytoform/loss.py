@@ -55,7 +55,9 @@ def weighted_l2(
     )
 
 
-def best_affine(rendered: npt.NDArray, observed: npt.NDArray, weights: npt.NDArray | None = None) -> tuple[float, float]:
+def best_affine(
+    rendered: npt.NDArray, observed: npt.NDArray, weights: npt.NDArray | None = None
+) -> tuple[float, float]:
     """Gain and background that minimise the weighted L2 loss: a linear least squares of two unknowns.
 
     The gain is kept positive: where the rendering explains nothing it is the one that gives the right contrast.

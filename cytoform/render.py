@@ -70,7 +70,7 @@ class Renderer:
         box = pruned.to_band(cotangent, self.band, workers=_workers(self.deterministic))
         return box / box.real.dtype.type(self.band.grid.volume)
 
-    def mesh_vjp(self, mesh: Mesh, cotangent: npt.NDArray):  # noqa: ANN201 - MeshGradient
+    def mesh_vjp(self, mesh: Mesh, cotangent: npt.NDArray):
         """Gradient for the mesh of Σ cotangent · image."""
         box = np.conj(self.psf.otf_on(self.band)) * self._cotangent(cotangent)
         return self._transform().vjp(mesh, box)
@@ -84,16 +84,14 @@ class Renderer:
         return dataclasses.replace(self, psf=psf)
 
     def _transform(self) -> MeshTransform:
-        return MeshTransform(
-            self.band, self.backend, self.device, self.tolerance, self.normalize, self.deterministic
-        )
+        return MeshTransform(self.band, self.backend, self.device, self.tolerance, self.normalize, self.deterministic)
 
 
 def _workers(deterministic: bool) -> int:
     return 1 if deterministic else _backend.threads()
 
 
-def _renderer(mesh: Mesh, psf: PSF, grid: Grid, *, backend, device, tolerance, cutoff, normalize, deterministic):  # noqa: ANN001, ANN202
+def _renderer(mesh: Mesh, psf: PSF, grid: Grid, *, backend, device, tolerance, cutoff, normalize, deterministic):
     tolerance = default_tolerance(mesh.vertices.dtype) if tolerance is None else tolerance
     band = psf.band(grid, tolerance / 10.0 if cutoff is None else cutoff)
     return Renderer(psf, band, backend, device, tolerance, normalize, deterministic)

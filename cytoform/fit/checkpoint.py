@@ -22,7 +22,18 @@ from .state import COLUMNS, State
 __all__ = ["FORMAT", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "cytoform fit checkpoint 1"
-SCALARS = ("iteration", "stage", "stage_step", "best", "best_step", "smoothed", "seconds", "stop_reason", "fixed_roi", "psf_free")
+SCALARS = (
+    "iteration",
+    "stage",
+    "stage_step",
+    "best",
+    "best_step",
+    "smoothed",
+    "seconds",
+    "stop_reason",
+    "fixed_roi",
+    "psf_free",
+)
 MASKS = ("roi", "excluded", "halo")
 MESHES = ("mesh", "start")
 # Settings that may change between a checkpoint and its resume: they do not change what a step does.
@@ -60,9 +71,7 @@ def save_checkpoint(
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], volume_print: str, config: FitConfig
-) -> tuple[State, float, float]:
+def load_checkpoint(path: str | os.PathLike[str], volume_print: str, config: FitConfig) -> tuple[State, float, float]:
     """State, edge and margin (µm) from a file.
 
     Raises

@@ -116,9 +116,7 @@ def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])) if n else mask
 
 
-def _without_neighbours(
-    mask: npt.NDArray[np.bool_], image: npt.NDArray, spacing: npt.NDArray
-) -> npt.NDArray[np.bool_]:
+def _without_neighbours(mask: npt.NDArray[np.bool_], image: npt.NDArray, spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
     """Cut an object off others that touch it: an opening around its deepest point, then a watershed of the image.
 
     What the opening leaves out and the object's core are the seeds of the watershed: it moves the cut to the bright
@@ -164,7 +162,7 @@ def _filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np
 
 
 def object_moments(mask: npt.NDArray[np.bool_], volume: Volume, *, rounds: int = 20) -> Moments:
-    """Ellipsoid of equal axes and volume; parts that lie well outside it (neighbours that touch) are dropped and it is redone."""
+    """Ellipsoid of an object's axes and volume; parts well outside it are taken for neighbours and dropped."""
     points = volume.grid.to_um(np.argwhere(mask))
     kept = np.ones(len(points), dtype=bool)
     least = 0.5 * min(volume.spacing)

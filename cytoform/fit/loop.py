@@ -222,8 +222,7 @@ def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
         return f"all {config.iterations} iterations done"
     if state.stage_step - state.best_step >= config.patience:
         return (
-            f"converged: the loss changed by less than {100 * config.min_change:g} % over "
-            f"{config.patience} iterations"
+            f"converged: the loss changed by less than {100 * config.min_change:g} % over {config.patience} iterations"
         )
     return ""
 
@@ -243,9 +242,7 @@ def _tell(state: State, loss: float, message: str, config: FitConfig, callbacks:
     if not callbacks:
         return
     r2 = next((row[4] for row in reversed(state.history) if row[2] == 1), None)
-    progress = Progress(
-        state.iteration, config.iterations, state.stage, loss, r2, message, state.mesh, state.psf
-    )
+    progress = Progress(state.iteration, config.iterations, state.stage, loss, r2, message, state.mesh, state.psf)
     for callback in callbacks:
         callback(progress)
 

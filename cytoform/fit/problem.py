@@ -21,7 +21,7 @@ from ..render import Renderer
 from .config import FitConfig
 from .initial import typical_voxel
 
-__all__ = ["PsfStep", "Problem", "ShapeStep"]
+__all__ = ["Problem", "PsfStep", "ShapeStep"]
 
 PSF_CUTOFF = 1e-3  # PSF steps and final images use the modes above this part of the OTF's maximum
 

@@ -244,7 +244,9 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
         raise FileFormatError(f"{folder / 'mesh.ply'} is not a single surface.")
     model = read_volume(folder / "rendered.tif")
     names = ("gain", "background", "stop_reason", "iterations", "seconds")
-    return FitResult(mesh, psf, history=history, config=config, model=model, saved=saved, **{n: saved[n] for n in names})
+    return FitResult(
+        mesh, psf, history=history, config=config, model=model, saved=saved, **{n: saved[n] for n in names}
+    )
 
 
 def _read_history(path: Path) -> dict[str, npt.NDArray]:

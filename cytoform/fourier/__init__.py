@@ -46,7 +46,9 @@ class MeshGradient:
     density: npt.NDArray
 
 
-def choose_backend(name: str, *, n_faces: int, n_modes: int, tolerance: float, device: str) -> Literal["exact", "nufft"]:
+def choose_backend(
+    name: str, *, n_faces: int, n_modes: int, tolerance: float, device: str
+) -> Literal["exact", "nufft"]:
     """Resolve ``auto``: the fast transform where it is installed, pays and can keep the tolerance.
 
     Raises
@@ -67,7 +69,9 @@ def choose_backend(name: str, *, n_faces: int, n_modes: int, tolerance: float, d
                 remedy="Install it (pip install finufft), or use backend='exact'.",
             )
         if device == "cuda":
-            raise BackendError("backend='nufft' runs on the CPU only.", remedy="Use backend='exact' with device='cuda'.")
+            raise BackendError(
+                "backend='nufft' runs on the CPU only.", remedy="Use backend='exact' with device='cuda'."
+            )
         return "nufft"
     fast = device == "cpu" and tolerance >= TIGHTEST_NUFFT and n_faces * n_modes > FEW_PAIRS
     return "nufft" if fast and _backend.has_finufft() else "exact"

@@ -178,14 +178,16 @@ def _threads(deterministic: bool) -> int:
 _plans = threading.local()
 
 
-def _plan(kind: int, modes: tuple[int, int, int], transforms: int, eps: float, complex_type: Any, n_threads: int) -> Any:
+def _plan(
+    kind: int, modes: tuple[int, int, int], transforms: int, eps: float, complex_type: Any, n_threads: int
+) -> Any:
     """A finufft plan, kept for the next call of the same shape (a few for each thread)."""
     if not hasattr(_plans, "get"):
         _plans.get = functools.lru_cache(maxsize=8)(_make_plan)
     return _plans.get(kind, modes, transforms, eps, np.dtype(complex_type).name, n_threads)
 
 
-def _make_plan(kind, modes, transforms, eps, type_name, n_threads):  # noqa: ANN001, ANN202
+def _make_plan(kind, modes, transforms, eps, type_name, n_threads):
     import finufft
 
     return finufft.Plan(kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads)

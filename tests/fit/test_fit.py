@@ -85,7 +85,7 @@ def test_files_and_back(fitted, tmp_path):
 
 
 def test_a_folder_that_is_no_result(tmp_path):
-    with pytest.raises(FileFormatError, match="fit.json"):
+    with pytest.raises(FileFormatError, match=r"fit\.json"):
         cf.load_result(tmp_path)
 
 

@@ -41,7 +41,9 @@ def test_psf_gradient(case):
     for i in range(6):
         step = np.zeros(6)
         step[i] = 1e-5
-        up, down = (problem.psf_step(renderer, spectrum, psf.with_parameters(psf.parameters + s)).loss for s in (step, -step))
+        up, down = (
+            problem.psf_step(renderer, spectrum, psf.with_parameters(psf.parameters + s)).loss for s in (step, -step)
+        )
         assert found.parameters[i] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-9)
 
 

@@ -48,9 +48,7 @@ def test_every_spread_and_degeneracy(spread, dtype):
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.floats(-30, 30), st.floats(-30, 30), st.sampled_from([np.float32, np.float64]), st.floats(1e-8, 1.0)
-)
+@given(st.floats(-30, 30), st.floats(-30, 30), st.sampled_from([np.float32, np.float64]), st.floats(1e-8, 1.0))
 def test_any_phases(p, q, dtype, shrink):
     _check(_relative(p * shrink, q * shrink, 0.0, dtype), dtype)
 
