@@ -34,7 +34,8 @@ class FitConfig:
     infer_psf : bool
         Fit the PSF's parameters with the shape.
     psf_shape : "axial" or "free"
-        Whether the PSF stays round about z, as a microscope's is but for aberrations, or all its parameters move.
+        Whether the PSF stays round about z and no narrower along it than across, as a microscope's is but for
+        aberrations, or all its parameters move.
         Uneven staining can pass for blur along one direction: axial is the safer choice.
     psf_after : int
         The PSF is held for at most so many steps of the last stage, until the shape has settled.

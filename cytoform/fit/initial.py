@@ -25,10 +25,13 @@ SMOOTHING = 1.5  # σ of the smoothing before the threshold, in finest voxels
 FLAT = 0.6  # an object counts as flat when its thinnest spread is below this part of its middle one
 NECK = 0.5  # a bridge narrower than this part of the object's greatest depth leads to a neighbour
 CLOSING = 4.0  # breaks in the membrane up to twice this many finest voxels are closed before the inside is filled
-TRIM = 1.2  # parts outside the ellipsoid scaled by this are taken for neighbours
+TRIM = 1.25  # parts outside the ellipsoid scaled by this do not shape the start
+FLAT_TRIM = 1.08  # the same for the outline of a flat object
 HALO = 4.0  # finest voxels around a bright neighbour that its blur lights up
 RIM = 1.5  # the start lies so many finest voxels inside the object's outline
 NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
+CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
+CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
 SMALLEST = 100  # voxels that an object needs
 
 
@@ -104,11 +107,26 @@ def largest_object(volume: Volume) -> BrightObject:
             remedy="Give a start: --init MESH, or mesh= in Python.",
         )
     mask = _without_neighbours(part, smooth, spacing)
+    if (bright & ~mask).any():
+        mask = _clipped(mask, bright & ~mask, volume)
     others = bright & ~mask
     if not others.any():
         return BrightObject(mask, others, others)
     halo = ndimage.distance_transform_edt(~others, sampling=spacing) <= HALO * finest
     return BrightObject(mask, others, halo)
+
+
+def _clipped(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], volume: Volume) -> npt.NDArray[np.bool_]:
+    """Without what sticks out of the object's ellipsoid towards a neighbour."""
+    moments = object_moments(mask, volume)
+    outline = Moments(moments.centre, moments.semi_axes + RIM * min(volume.spacing), moments.axes)
+    near = ndimage.distance_transform_edt(~others, sampling=volume.spacing) <= CLIP_REACH * outline.semi_axes[1]
+    where = np.argwhere(mask & near)
+    across = ((volume.grid.to_um(where) - outline.centre) @ outline.axes.T / outline.semi_axes)[:, 1:]
+    out = where[np.linalg.norm(across, axis=1) > CLIP]
+    kept = mask.copy()
+    kept[tuple(out.T)] = False
+    return _largest_part(kept)
 
 
 def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -161,26 +179,47 @@ def _filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np
     return closed[tuple(slice(n, -n) for n in room)] | mask
 
 
-def object_moments(mask: npt.NDArray[np.bool_], volume: Volume, *, rounds: int = 20) -> Moments:
-    """Ellipsoid of an object's axes and volume; parts well outside it are taken for neighbours and dropped."""
+def object_moments(mask: npt.NDArray[np.bool_], volume: Volume) -> Moments:
+    """Ellipsoid of an object's axes, a little inside its outline; what sticks out of it (neighbours) is left out."""
     points = volume.grid.to_um(np.argwhere(mask))
+    finest = min(volume.spacing)
+    centre, axes, spread = _principal(points)
+    if spread[0] < FLAT * spread[1]:
+        # seen along its thin axis: neither the thick rim of a biconcave cell nor a neighbour's rim counts twice
+        plane = np.unique(np.round((points - centre) @ axes[1:].T / finest), axis=0) * finest
+        middle, turn, wide = _trimmed(plane, 2.0, FLAT_TRIM)
+        centre = centre + middle @ axes[1:]
+        axes = np.concatenate([axes[:1], turn @ axes[1:]])
+        semi = np.concatenate([np.sqrt(5.0) * spread[:1], wide])
+    else:
+        centre, axes, semi = _trimmed(points, np.sqrt(5.0), TRIM)
+    # the threshold lies outside the membrane, and a start inside it meets no neighbour on its way
+    return Moments(centre, np.maximum(semi - RIM * finest, 0.5 * semi), axes)
+
+
+def _principal(points: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    """Mean, principal directions (rows) and standard deviations along them, smallest first."""
+    centre = points.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov((points - centre).T))
+    return centre, vectors.T, np.sqrt(np.maximum(values, 1e-12))
+
+
+def _trimmed(
+    points: npt.NDArray, factor: float, trim: float, *, rounds: int = 50
+) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    """Centre, axes and semi-axes of the body that most of the points fill.
+
+    An even ellipse has semi-axes of 2 standard deviations, an even ellipsoid of √5 (`factor`). Points well outside are
+    dropped and it is redone.
+    """
     kept = np.ones(len(points), dtype=bool)
-    least = 0.5 * min(volume.spacing)
     for _ in range(rounds):
-        chosen = points[kept]
-        centre = chosen.mean(axis=0)
-        values, vectors = np.linalg.eigh(np.cov((chosen - centre).T))
-        semi = np.sqrt(5.0 * np.maximum(values, least**2))
-        moments = Moments(centre, semi, vectors.T)
-        again = moments.distance(points) <= TRIM
+        centre, axes, spread = _principal(points[kept])
+        again = np.linalg.norm((points - centre) @ axes.T / (factor * spread), axis=1) <= trim
         if (again == kept).all() or again.sum() < SMALLEST:
             break
         kept = again
-    # the moments of a box or a biconcave disc are those of a larger ellipsoid: keep the volume
-    scale = (kept.sum() * float(np.prod(volume.spacing)) / (4.0 / 3.0 * np.pi * float(np.prod(semi)))) ** (1.0 / 3.0)
-    semi = min(scale, 1.0) * semi
-    # the threshold lies outside the membrane, and a start inside it meets no neighbour on its way
-    return Moments(centre, np.maximum(semi - RIM * min(volume.spacing), 0.5 * semi), vectors.T)
+    return centre, axes, factor * spread
 
 
 def start_mesh(volume: Volume, found: BrightObject, init: str, edge: float) -> SurfaceMesh:

@@ -204,6 +204,7 @@ def _psf_steps(state: State, stage: _Stage, config: FitConfig, clock: _Clock) ->
         slope = state.psf.axial(step.parameters) if config.psf_shape == "axial" else step.parameters
         theta = state.psf_optimiser.step(state.psf.parameters, slope, config.psf_rate)
         state.psf = state.psf.with_parameters(theta)
+        state.psf = state.psf.prolate() if config.psf_shape == "axial" else state.psf
     gain, background = stage.problem.raw_intensity(step.gain, step.background)
     state.history.append(
         (state.iteration, state.stage, 1, step.loss, step.r2, gain, background, 0.0, clock.seconds(state))

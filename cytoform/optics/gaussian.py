@@ -101,6 +101,15 @@ class GaussianPSF:
         kept[[2, 5]] = 0.5 * (gradient[2] + gradient[5])
         return kept
 
+    def prolate(self) -> GaussianPSF:
+        """No narrower along z than across, as an objective's PSF is: else both widths at their geometric mean."""
+        theta = self.parameters
+        across = 0.5 * (theta[2] + theta[5])
+        if theta[0] >= across:
+            return self
+        theta[[0, 2, 5]] = (theta[0] + 2.0 * across) / 3.0
+        return self.with_parameters(theta)
+
     def otf(self, grid: Grid) -> npt.NDArray[np.float64]:
         """ĥ on the half-space spectrum of a grid, real, ``rfftn`` layout."""
         return self.otf_on(Band.full(grid))

@@ -32,6 +32,9 @@ class PSF(Protocol):
     def axial(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The part of a parameter gradient that keeps the PSF round about the optical axis, z."""
 
+    def prolate(self) -> PSF:
+        """The like PSF that is no narrower along z than across."""
+
     def otf(self, grid: Grid) -> npt.NDArray:
         """OTF on the half-space spectrum of a grid, ``rfftn`` layout."""
 

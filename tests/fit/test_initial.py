@@ -15,7 +15,7 @@ def test_finds_the_cell():
     found = initial.largest_object(volume)
     mesh = initial.start_mesh(volume, found, "auto", 0.4)
     assert np.linalg.norm(mesh.vertices.mean(axis=0) - truth.vertices.mean(axis=0)) < 0.2
-    assert 0.5 < mesh.volume / truth.volume < 1.6
+    assert 0.4 < mesh.volume / truth.volume < 1.6
     low, high = mesh.bounds
     wide = (high - low) / (truth.bounds[1] - truth.bounds[0])
     assert (wide > 0.7).all() and (wide < 1.4).all()
