@@ -93,12 +93,14 @@ def main() -> None:
     for (n, dtype), bar in bars.items():
         value, gradient = against_quadrature(data, n, np.dtype(dtype))
         print(
-            f"| exact, {n}³, {dtype}, against dense quadrature | {value:.1e} | {gradient:.1e} | {bar[0]:g}, {bar[1]:g} |"
+            f"| exact, {n}³, {dtype}, against dense quadrature "
+            f"| {value:.1e} | {gradient:.1e} | {bar[0]:g}, {bar[1]:g} |"
         )
     for dtype, tolerance in (("float32", 1e-3), ("float32", 1e-5), ("float64", 1e-8)):
         value, gradient = between_back_ends(data, 32, np.dtype(dtype), tolerance)
         print(
-            f"| nufft from exact, 32³, {dtype}, tolerance {tolerance:g} | {value:.1e} | {gradient:.1e} | {tolerance:g} |"
+            f"| nufft from exact, 32³, {dtype}, tolerance {tolerance:g} "
+            f"| {value:.1e} | {gradient:.1e} | {tolerance:g} |"
         )
     print(f"| exact from the reference's values, float64 | {parity(data):.1e} | | 1e-10 |")
 
