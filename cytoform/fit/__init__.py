@@ -18,6 +18,7 @@ from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from ..optim import Adam, AdamUniform
 from . import checkpoint, initial, loop
+from .body import SurfaceBody
 from .callbacks import Callback, Progress
 from .config import FitConfig
 from .problem import Problem, check_roi
@@ -89,7 +90,12 @@ def fit(
     def save(now: State) -> None:
         checkpoint.save_checkpoint(path, now, mark, config, edge=edge, margin=margin)  # type: ignore[arg-type]
 
-    options = {"edge": edge, "margin": margin, "callbacks": callbacks, "save": None if path is None else save}
+    options = {
+        "body": SurfaceBody(volume, edge),
+        "margin": margin,
+        "callbacks": callbacks,
+        "save": None if path is None else save,
+    }
     try:
         state = loop.run(state, volume, config, **options)
     except KeyboardInterrupt:
@@ -112,7 +118,7 @@ def _begin(
         mesh = _checked_start(mesh, volume, edge)
     if roi is None:
         last = len(config.blurs) == 1
-        region = loop.region_of(mesh, volume, margin, others, halo, last=last)
+        region = loop.region_of(SurfaceBody(volume, edge), mesh, margin, others, halo, last=last)
     else:
         region = np.asarray(roi) != 0
         others, halo = none, none

@@ -15,37 +15,27 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from ..image.volume import Volume
-from ..masks import mesh_to_mask
-from ..mesh.remesh import needs_remesh, remesh
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from ..optim import LaplacianPreconditioner
+from .body import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
 from .problem import Problem
 from .state import State
 
-__all__ = ["default_margin", "region_around", "region_of", "room_for", "run"]
+__all__ = ["default_margin", "region_of", "room_for", "run"]
 
 _LOG = logging.getLogger(__name__)
 SMOOTHING = 0.8  # of the loss that the patience watches
 FINAL_STEP = 0.1  # part of the step's length left at the end of a stage
 
 
-def region_around(mesh: SurfaceMesh, volume: Volume, margin: float) -> npt.NDArray[np.bool_]:
-    """All voxels inside a surface or within `margin` µm of it, (z, y, x) bool."""
-    inside = mesh_to_mask(mesh, volume.grid)
-    if not inside.any():
-        return inside
-    return ndimage.distance_transform_edt(~inside, sampling=volume.spacing) <= margin
-
-
 def region_of(
+    body: Body,
     mesh: SurfaceMesh,
-    volume: Volume,
     margin: float,
     neighbours: npt.NDArray[np.bool_],
     halo: npt.NDArray[np.bool_],
@@ -57,7 +47,7 @@ def region_of(
     Where neighbours' light reaches nothing counts. Their own place counts as dark in all stages but the last, so that
     the surface leaves it.
     """
-    region = region_around(mesh, volume, margin)
+    region = body.region(mesh, margin)
     return region & ~halo if last else region & (~halo | neighbours)
 
 
@@ -75,13 +65,12 @@ def room_for(psf: PSF, volume: Volume) -> tuple[float, float, float]:
 class _Stage:
     """What stays the same during a stage: derived from the state, made anew after a resume."""
 
-    def __init__(self, state: State, volume: Volume, config: FitConfig, edge: float) -> None:
+    def __init__(self, state: State, volume: Volume, config: FitConfig) -> None:
         self.problem = Problem(volume, state.roi, state.room, config, state.excluded)
         self.blur = config.blurs[state.stage]
         self.strength = config.smoothness[state.stage]
         self.length = stage_lengths(config)[state.stage]
         self.robust = config.robust if state.stage == len(config.blurs) - 1 else None
-        self.edge = edge
         self.precondition(state)
 
     def precondition(self, state: State) -> None:
@@ -102,7 +91,7 @@ def run(
     volume: Volume,
     config: FitConfig,
     *,
-    edge: float,
+    body: Body,
     margin: float,
     callbacks: Sequence[Callback] = (),
     save: Callable[[State], None] | None = None,
@@ -114,10 +103,10 @@ def run(
     clock = _Clock(state, save, config.checkpoint_seconds)
     with _Interruption() as interruption:
         while not state.stop_reason:
-            stage = _Stage(state, volume, config, edge)
-            _run_stage(state, stage, config, callbacks, clock, interruption)
+            stage = _Stage(state, volume, config)
+            _run_stage(state, stage, body, config, callbacks, clock, interruption)
             if not state.stop_reason:
-                _next_stage(state, volume, margin, len(config.blurs))
+                _next_stage(state, volume, body, margin, len(config.blurs))
     clock.save(state)
     return state
 
@@ -125,6 +114,7 @@ def run(
 def _run_stage(
     state: State,
     stage: _Stage,
+    body: Body,
     config: FitConfig,
     callbacks: Sequence[Callback],
     clock: _Clock,
@@ -141,7 +131,7 @@ def _run_stage(
             state.stop_reason = ended if last else ""
             return
         loss = _shape_step(state, stage, config, clock)
-        message = _care(state, stage, config)
+        message = _care(state, stage, body, config)
         if _psf_turn(state, config):
             _psf_steps(state, stage, config, clock)
         _watch(state, loss, config)
@@ -170,14 +160,14 @@ def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -
     return step.loss
 
 
-def _care(state: State, stage: _Stage, config: FitConfig) -> str:
+def _care(state: State, stage: _Stage, body: Body, config: FitConfig) -> str:
     """Look after the triangles now and then."""
     if not config.remesh_every or state.stage_step % config.remesh_every:
         return ""
-    if not needs_remesh(state.mesh, stage.edge):
+    better = body.care(state.mesh)
+    if better is None:
         return ""
-    before = state.mesh.n_faces
-    state.mesh = remesh(state.mesh, stage.edge)
+    before, state.mesh = state.mesh.n_faces, better
     state.shape_optimiser = state.shape_optimiser.resized(state.mesh.n_vertices)
     stage.precondition(state)
     return f"remeshed, {before} to {state.mesh.n_faces} faces"
@@ -228,14 +218,14 @@ def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
     return ""
 
 
-def _next_stage(state: State, volume: Volume, margin: float, n_stages: int) -> None:
+def _next_stage(state: State, volume: Volume, body: Body, margin: float, n_stages: int) -> None:
     state.stage += 1
     state.stage_step, state.best, state.best_step, state.smoothed = 0, np.inf, 0, np.nan
     state.shape_optimiser.reset()
     state.room = room_for(state.psf, volume)
     if not state.fixed_roi:
         last = state.stage == n_stages - 1
-        region = region_of(state.mesh, volume, margin, state.excluded, state.halo, last=last)
+        region = region_of(body, state.mesh, margin, state.excluded, state.halo, last=last)
         state.roi = region if region.any() else state.roi
 
 
