@@ -26,10 +26,10 @@ def test_finds_the_cell():
 def test_a_touching_neighbour_is_left_out():
     shape = (20, 34, 60)
     truth, volume, _ = ball(shape=shape, centre=(2.85, 3.3, 3.6))
-    _, other, _ = ball(radius=1.2, shape=shape, centre=(2.85, 3.3, 7.0))
+    _, other, _ = ball(radius=1.2, shape=shape, centre=(2.85, 3.3, 7.6))
     both = cf.Volume(np.maximum(volume.data, other.data), volume.spacing)
     found = initial.largest_object(both)
-    neighbour = mesh_to_mask(ball(radius=1.0, shape=shape, centre=(2.85, 3.3, 7.0))[0], volume.grid)
+    neighbour = mesh_to_mask(ball(radius=1.0, shape=shape, centre=(2.85, 3.3, 7.6))[0], volume.grid)
     assert not found.mask[neighbour].any() and found.others[neighbour].any()
     inside = mesh_to_mask(truth, volume.grid)
     assert found.mask[inside].mean() > 0.9
