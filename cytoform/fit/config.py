@@ -93,7 +93,7 @@ class FitConfig:
     patience: int = 25
     min_change: float = 2e-3
     remesh_every: int = 20
-    checkpoint_seconds: float = 20.0
+    checkpoint_seconds: float = 5.0
     backend: str = "auto"
     device: str = "auto"
     dtype: str = "float32"
