@@ -1,6 +1,6 @@
 """Makes docs/images/architecture.png: how an image becomes a surface, room by room.
 
-    python docs/make_architecture.py [FILE]
+python docs/make_architecture.py [FILE]
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ RANKS = {
     8: ("#f9e6f0", "#CC79A7"),
 }
 LINE = 2.05  # distance of two lines of text
+
 
 # x, y of the middle, width, height, room, what happens there, rank
 @dataclasses.dataclass(frozen=True)

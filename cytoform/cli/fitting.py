@@ -44,7 +44,7 @@ def fit(
     ] = None,
     iterations: Annotated[int | None, typer.Option(metavar="N", help="Most steps of the shape.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of whatever is drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of whatever is drawn at random.")] = 0,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Bit-identical runs, slower.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fit in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,

@@ -42,7 +42,7 @@ def render(
     photons: Annotated[float, typer.Option(help="With --noise: photons in the brightest voxel.")] = 100.0,
     background: Annotated[float, typer.Option(help="With --noise: the camera's offset.")] = 100.0,
     read_noise: Annotated[float, typer.Option(help="With --noise: standard deviation of the read-out.")] = 2.0,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:

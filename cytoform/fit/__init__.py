@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..atomic import ensure_folder
 from ..errors import FitError, Interrupted, VolumeError
 from ..image.volume import Volume
+from ..masks import mesh_to_mask
 from ..mesh import topology
 from ..mesh.remesh import needs_remesh, remesh
 from ..mesh.surface import SurfaceMesh
@@ -21,13 +22,14 @@ from . import checkpoint, initial, loop
 from .body import SurfaceBody
 from .callbacks import Callback, Progress
 from .config import FitConfig
-from .problem import Problem, check_roi
+from .problem import Problem, check_roi, room_for
 from .result import FitResult, load_result
 from .state import State
 
 __all__ = ["Callback", "FitConfig", "FitResult", "Progress", "fit", "load_result"]
 
 CHECKPOINT = "checkpoint.h5"
+LEAST_FACES, MOST_FACES = 20, 500_000
 
 
 def fit(
@@ -80,27 +82,37 @@ def fit(
             remedy="Is it the right channel or time point?",
         )
     mark = "" if path is None else checkpoint.fingerprint(volume)
+    given = _given(mesh, psf, roi)
     if resume:
         if path is None:
             raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
-        state, edge, margin = checkpoint.load_checkpoint(path, mark, config)
+        state, edge, margin = checkpoint.load_checkpoint(path, mark, config, given)
     else:
         state, edge, margin = _begin(volume, mesh, psf, config, roi)
 
     def save(now: State) -> None:
-        checkpoint.save_checkpoint(path, now, mark, config, edge=edge, margin=margin)  # type: ignore[arg-type]
+        checkpoint.save_checkpoint(path, now, mark, config, edge=edge, margin=margin, given=given)  # type: ignore[arg-type]
 
-    options = {
-        "body": SurfaceBody(volume, edge),
-        "margin": margin,
-        "callbacks": callbacks,
-        "save": None if path is None else save,
-    }
+    body, keep = SurfaceBody(volume, edge), None if path is None else save
+    if keep is not None and not resume:
+        keep(state)  # whatever an earlier fit left in the folder is gone from here on
     try:
-        state = loop.run(state, volume, config, **options)
+        state = loop.run(state, volume, config, body=body, margin=margin, callbacks=callbacks, save=keep)
     except KeyboardInterrupt:
         raise Interrupted(_interrupted(state, path)) from None
     return _result(state, volume, config)
+
+
+def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None) -> dict[str, str]:
+    """Digests of what the user gave, to know it again on a resume."""
+    marks = {}
+    if mesh is not None:
+        marks["start"] = checkpoint.digest(mesh.vertices, mesh.faces)
+    if psf is not None:
+        marks["PSF"] = checkpoint.digest(psf.parameters)
+    if roi is not None:
+        marks["region of interest"] = checkpoint.digest(np.asarray(roi) != 0)
+    return marks
 
 
 def _begin(
@@ -113,9 +125,14 @@ def _begin(
     others, halo = none, none
     if mesh is None:
         found = initial.largest_object(_seen(volume, roi))
+        semi = initial.object_moments(found.mask, volume).semi_axes
+        _check_edge(4.0 * np.pi * float(np.mean(semi)) ** 2, edge, volume)
         mesh, others, halo = initial.start_mesh(volume, found, config.init, edge), found.others, found.halo
     else:
         mesh = _checked_start(mesh, volume, edge)
+        if roi is None:
+            found = initial.neighbours_of(mesh_to_mask(mesh, volume.grid), volume)
+            others, halo = found.others, found.halo
     if roi is None:
         last = len(config.blurs) == 1
         region = loop.region_of(SurfaceBody(volume, edge), mesh, margin, others, halo, last=last)
@@ -124,7 +141,7 @@ def _begin(
         others, halo = none, none
     check_roi(region, volume)
     state = State(
-        mesh, mesh, psf, region, others, halo, loop.room_for(psf, volume), roi is not None,
+        mesh, mesh, psf, region, others, halo, room_for(mesh, psf, region, volume), roi is not None,
         AdamUniform(mesh.vertices.shape), Adam(psf.parameters.shape),
     )  # fmt: skip
     return state, edge, margin
@@ -157,14 +174,31 @@ def _checked_start(mesh: SurfaceMesh, volume: Volume, edge: float) -> SurfaceMes
             f"outside the image, {np.round(low, 2).tolist()} to {np.round(high, 2).tolist()} µm (z, y, x).",
             remedy="Is the mesh in voxels rather than µm, or are its axes in another order?",
         )
+    if not mesh_to_mask(mesh, grid).any():
+        raise FitError(
+            f"the start surface encloses no voxel's centre: its volume is {mesh.volume:.3g} µm³, a voxel's "
+            f"{grid.voxel_volume:.3g} µm³.",
+            remedy="Is the mesh in another unit than µm, or flat?",
+        )
+    _check_edge(mesh.area, edge, volume)
     return remesh(mesh, edge) if needs_remesh(mesh, edge) else mesh
 
 
+def _check_edge(area: float, edge: float, volume: Volume) -> None:
+    faces = area / (0.433 * edge**2)
+    if not MOST_FACES >= faces >= LEAST_FACES:
+        raise FitError(
+            f"edges of {edge:g} µm would make about {faces:.3g} faces of {area:.3g} µm²; expected {LEAST_FACES} to "
+            f"{MOST_FACES}.",
+            remedy=f"The voxel size is {volume.spacing} µm (z, y, x); an edge of about two voxels is usual (--edge).",
+        )
+
+
 def _interrupted(state: State, path: Path | None) -> str:
-    if path is None:
+    if path is None or not path.exists():
         return f"interrupted after {state.iteration} iterations; nothing was saved, as no folder was given (out=)."
     return (
-        f"interrupted after {state.iteration} iterations; the state is in {path}. "
+        f"interrupted after {state.iteration} iterations; the state is in {path} (at most a few steps older). "
         "Give the same command with --resume to go on (resume=True in Python)."
     )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
-from ..atomic import atomic_path
+from ..atomic import write_bytes
 from ..errors import FileFormatError, FitError
 from ..image.volume import Volume
 from ..mesh.surface import SurfaceMesh
@@ -19,7 +21,7 @@ from ..optim import Adam, AdamUniform
 from .config import FitConfig
 from .state import COLUMNS, State
 
-__all__ = ["FORMAT", "fingerprint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "cytoform fit checkpoint 1"
 SCALARS = (
@@ -36,7 +38,7 @@ SCALARS = (
 )
 MASKS = ("roi", "excluded", "halo")
 MESHES = ("mesh", "start")
-# Settings that may change between a checkpoint and its resume: they do not change what a step does.
+# Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
 FREE = ("checkpoint_seconds", "device")
 
 
@@ -47,11 +49,27 @@ def fingerprint(volume: Volume) -> str:
     return digest.hexdigest()
 
 
+def digest(*arrays: npt.ArrayLike) -> str:
+    """A digest of arrays: what a fit was given has to be the same on a resume."""
+    mark = hashlib.sha256()
+    for array in arrays:
+        mark.update(np.ascontiguousarray(array).tobytes())
+    return mark.hexdigest()
+
+
 def save_checkpoint(
-    path: str | os.PathLike[str], state: State, volume_print: str, config: FitConfig, *, edge: float, margin: float
+    path: str | os.PathLike[str],
+    state: State,
+    volume_print: str,
+    config: FitConfig,
+    *,
+    edge: float,
+    margin: float,
+    given: dict[str, str] | None = None,
 ) -> None:
-    """Write a state, to a temporary name first."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    """Write a state: made in memory, so that a full disk meets a plain write, then to a temporary name first."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["image"] = volume_print
         file.attrs["config"] = json.dumps(config.as_dict())
@@ -69,9 +87,13 @@ def save_checkpoint(
             for key, value in getattr(state, name).state_arrays().items():
                 file[f"{name}/{key}"] = value
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
+        file.attrs["given"] = json.dumps(given or {})
+    write_bytes(path, buffer.getvalue())
 
 
-def load_checkpoint(path: str | os.PathLike[str], volume_print: str, config: FitConfig) -> tuple[State, float, float]:
+def load_checkpoint(
+    path: str | os.PathLike[str], volume_print: str, config: FitConfig, given: dict[str, str] | None = None
+) -> tuple[State, float, float]:
     """State, edge and margin (µm) from a file.
 
     Raises
@@ -88,7 +110,7 @@ def load_checkpoint(path: str | os.PathLike[str], volume_print: str, config: Fit
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
                 raise FileFormatError(f"{path} is no checkpoint of a fit; expected the format {FORMAT!r}.")
-            _check(path, file, volume_print, config)
+            _check(path, file, volume_print, config, given or {})
             return _read_state(file), float(file.attrs["edge"]), float(file.attrs["margin"])
     except (OSError, KeyError) as error:
         raise FileFormatError(
@@ -96,18 +118,27 @@ def load_checkpoint(path: str | os.PathLike[str], volume_print: str, config: Fit
         ) from error
 
 
-def _check(path: Path, file: h5py.File, volume_print: str, config: FitConfig) -> None:
+def _check(path: Path, file: h5py.File, volume_print: str, config: FitConfig, given: dict[str, str]) -> None:
     if file.attrs["image"] != volume_print:
         raise FitError(
             f"{path} belongs to another image (other voxels or another voxel size).",
             remedy="Resume with the image, channel, time point and spacing that the fit began with.",
         )
     before, now = json.loads(file.attrs["config"]), json.loads(json.dumps(config.as_dict()))
-    changed = [f"{k} (was {before.get(k)!r}, is {now[k]!r})" for k in now if k not in FREE and before.get(k) != now[k]]
+    free = ("checkpoint_seconds",) if config.deterministic else FREE
+    changed = [f"{k} (was {before.get(k)!r}, is {now[k]!r})" for k in now if k not in free and before.get(k) != now[k]]
     if changed:
         raise FitError(
             f"{path} was made with other settings: {', '.join(changed)}.",
             remedy="Resume with the settings that the fit began with, or start anew without --resume.",
+        )
+
+    before = json.loads(file.attrs["given"])
+    other = sorted(name for name, mark in given.items() if before.get(name) != mark)
+    if other:
+        raise FitError(
+            f"{path} was made with another {' and another '.join(other)}.",
+            remedy="Resume with what the fit began with, or leave it out: the checkpoint holds it.",
         )
 
 

@@ -106,7 +106,8 @@ class FitConfig:
             value = (value,) if isinstance(value, (int, float)) else tuple(float(v) for v in value)
             object.__setattr__(self, name, value)
         self._need(self.init in INITS, "init", "one of " + ", ".join(INITS))
-        self._need(self.edge is None or self.edge > 0, "edge", "a positive length in µm, or None")
+        self._need(isinstance(self.seed, int) and self.seed >= 0, "seed", "a whole number, 0 or more")
+        self._need(self.edge is None or 0 < self.edge < float("inf"), "edge", "a positive length in µm, or None")
         self._need(self.iterations >= 1, "iterations", "at least 1")
         self._need(len(self.blurs) >= 1 and min(self.blurs) >= 0, "blurs", "one or more widths in voxels, 0 or more")
         self._need(

@@ -32,6 +32,7 @@ RIM = 1.5  # the start lies so many finest voxels inside the object's outline
 NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
 CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
 CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
+NEAR = 12.0  # what is bright within so many finest voxels of a given start may be the cell itself
 SMALLEST = 100  # voxels that an object needs
 
 
@@ -109,10 +110,22 @@ def largest_object(volume: Volume) -> BrightObject:
     mask = _without_neighbours(part, smooth, spacing)
     if (bright & ~mask).any():
         mask = _clipped(mask, bright & ~mask, volume)
-    others = bright & ~mask
+    return _with_neighbours(mask, bright & ~mask, spacing)
+
+
+def neighbours_of(mask: npt.NDArray[np.bool_], volume: Volume) -> BrightObject:
+    """An object that is known, and its neighbours: what else is bright and not next to its mask."""
+    data, spacing = np.asarray(volume.data, dtype=np.float32), np.asarray(volume.spacing)
+    smooth = ndimage.gaussian_filter(data, SMOOTHING * float(spacing.min()) / spacing)
+    bright = smooth > threshold_otsu(smooth)
+    near = ndimage.distance_transform_edt(~mask, sampling=spacing) <= NEAR * float(spacing.min())
+    return _with_neighbours(mask, bright & ~near, spacing)
+
+
+def _with_neighbours(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], spacing: npt.NDArray) -> BrightObject:
     if not others.any():
         return BrightObject(mask, others, others)
-    halo = ndimage.distance_transform_edt(~others, sampling=spacing) <= HALO * finest
+    halo = ndimage.distance_transform_edt(~others, sampling=spacing) <= HALO * float(spacing.min())
     return BrightObject(mask, others, halo)
 
 

@@ -23,10 +23,10 @@ from ..optim import LaplacianPreconditioner
 from .body import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
-from .problem import Problem
+from .problem import Problem, room_for
 from .state import State
 
-__all__ = ["default_margin", "region_of", "room_for", "run"]
+__all__ = ["default_margin", "region_of", "run"]
 
 _LOG = logging.getLogger(__name__)
 SMOOTHING = 0.8  # of the loss that the patience watches
@@ -56,12 +56,6 @@ def default_margin(psf: PSF, volume: Volume) -> float:
     return max(0.6 * float(np.mean(psf.reach())), 3.0 * float(np.prod(volume.spacing) ** (1 / 3)))
 
 
-def room_for(psf: PSF, volume: Volume) -> tuple[float, float, float]:
-    """Room that a rendering needs around the region, µm: the PSF's reach, with something to spare for its growth."""
-    z, y, x = (max(1.25 * r, 6.0 * d) for r, d in zip(psf.reach(), volume.spacing))
-    return z, y, x
-
-
 class _Stage:
     """What stays the same during a stage: derived from the state, made anew after a resume."""
 
@@ -82,8 +76,8 @@ def stage_lengths(config: FitConfig) -> list[int]:
     n = len(config.blurs)
     if n == 1:
         return [config.iterations]
-    early = [max(1, config.iterations // (2 * (n - 1)))] * (n - 1)
-    return [*early, max(1, config.iterations - sum(early))]
+    early = [config.iterations // (2 * (n - 1))] * (n - 1)
+    return [*early, config.iterations - sum(early)]
 
 
 def run(
@@ -222,11 +216,11 @@ def _next_stage(state: State, volume: Volume, body: Body, margin: float, n_stage
     state.stage += 1
     state.stage_step, state.best, state.best_step, state.smoothed = 0, np.inf, 0, np.nan
     state.shape_optimiser.reset()
-    state.room = room_for(state.psf, volume)
     if not state.fixed_roi:
         last = state.stage == n_stages - 1
         region = region_of(body, state.mesh, margin, state.excluded, state.halo, last=last)
         state.roi = region if region.any() else state.roi
+    state.room = room_for(state.mesh, state.psf, state.roi, volume)
 
 
 def _tell(state: State, loss: float, message: str, config: FitConfig, callbacks: Sequence[Callback]) -> None:

@@ -140,7 +140,7 @@ class Problem:
         return ShapeStep(loss.value, gradient.vertices.astype(np.float64), gain, background)
 
     def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, npt.NDArray]:
-        """The mesh's spectrum for steps of the PSF around `psf`: on all modes that a slightly sharper one keeps."""
+        """The mesh's spectrum for steps of the PSF around `psf`, on the modes above a thousandth of its OTF."""
         renderer = self.renderer(psf, PSF_CUTOFF)
         return renderer, renderer.spectrum(mesh)
 
@@ -167,10 +167,29 @@ class Problem:
     def final_model(self, mesh: Mesh, psf: PSF) -> tuple[npt.NDArray, float, float]:
         """The model of the whole image, gain · rendering + background, with gain and background in raw intensities."""
         grid = self.volume.grid
-        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(psf.reach()))
+        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(np.asarray(psf.reach()) + overhang(mesh, grid))))
         rendered = renderer.image(renderer.spectrum(mesh))[tuple(slice(0, n) for n in grid.shape)]
         gain, background = best_affine(rendered[self.slices][self.roi], self._whole[self.slices][self.roi])
         return (gain * rendered + background).astype(np.float32), gain, background
+
+
+def room_for(mesh: Mesh, psf: PSF, roi: npt.NDArray[np.bool_], volume: Volume) -> tuple[float, float, float]:
+    """Room that the rendering on a region's box needs, µm, so that nothing wraps around into it.
+
+    The PSF's reach, with something to spare for its growth, and what sticks out of the box at either end.
+    """
+    where = np.argwhere(roi)
+    box = volume.grid.crop(where.min(axis=0), where.max(axis=0) + 1)
+    spare = np.maximum(1.25 * np.asarray(psf.reach()), 6.0 * np.asarray(volume.spacing))
+    z, y, x = spare + overhang(mesh, box)
+    return float(z), float(y), float(x)
+
+
+def overhang(mesh: Mesh, grid: Grid) -> npt.NDArray[np.float64]:
+    """How far a mesh sticks out of a grid, both ends of an axis together, (3,) µm."""
+    low, high = mesh.vertices.min(axis=0).astype(float), mesh.vertices.max(axis=0).astype(float)
+    first, last = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
+    return np.maximum(first - low, 0.0) + np.maximum(high - last, 0.0)
 
 
 def check_roi(roi: npt.NDArray, volume: Volume) -> None:

@@ -50,7 +50,7 @@ class State:
     history : list of rows
         Values in the order of COLUMNS; kind is 0 for a shape step and 1 for a PSF step.
     seconds : float
-        Run time before the last resume.
+        Run time so far, over all interruptions.
     stop_reason : str
         Empty while the fit runs.
     """

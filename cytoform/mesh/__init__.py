@@ -1,5 +1,6 @@
 """Triangle meshes: surfaces, clusters, their geometry, topology, upkeep and files."""
 
+from .multimaterial import MultiMaterialMesh
 from .surface import SurfaceMesh
 
-__all__ = ["SurfaceMesh"]
+__all__ = ["MultiMaterialMesh", "SurfaceMesh"]

@@ -148,6 +148,25 @@ def test_resuming_something_else_is_refused(tmp_path):
         cf.fit(volume, config=_short(iterations=2), out=tmp_path, resume=True)
 
 
+def test_a_new_fit_leaves_nothing_of_the_old_one_to_resume(tmp_path):
+    truth, volume, _ = ball()
+    cf.fit(volume, config=_short(iterations=2), out=tmp_path)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(progress):
+        raise Killed
+
+    start = shapes.icosphere(1.0, tuple(volume.grid.centre), subdivisions=3)
+    with pytest.raises(Killed):
+        cf.fit(volume, start, config=_short(iterations=2), out=tmp_path, callbacks=[kill])
+    resumed = cf.fit(volume, start, config=_short(iterations=2), out=tmp_path, resume=True)
+    assert resumed.start.volume == pytest.approx(start.volume, rel=0.1)
+    with pytest.raises(FitError, match="another start"):
+        cf.fit(volume, truth, config=_short(iterations=2), out=tmp_path, resume=True)
+
+
 def test_callback_ends_the_fit():
     _, volume, _ = ball()
 
@@ -188,6 +207,12 @@ def test_starts_that_cannot_be():
         cf.fit(volume, sphere.with_vertices(sphere.vertices + 100.0))
     with pytest.raises(FitError, match="open"):
         cf.fit(volume, cf.SurfaceMesh(sphere.vertices, sphere.faces[3:]))
+    flat = cf.SurfaceMesh(volume.grid.centre + np.eye(3), [[0, 1, 2], [2, 1, 0]])
+    with pytest.raises(FitError, match="no voxel"):
+        cf.fit(volume, flat)
+    for start in (sphere, None):
+        with pytest.raises(FitError, match="--edge"):
+            cf.fit(volume, start, config=cf.FitConfig(edge=1e-3))
     with pytest.raises(VolumeError, match="every voxel"):
         cf.fit(cf.Volume(np.full((9, 9, 9), 5), 0.2), sphere)
     with pytest.raises(FitError, match="empty"):
@@ -198,7 +223,7 @@ def test_starts_that_cannot_be():
     ("name", "value"),
     [("init", "cube"), ("edge", -1.0), ("iterations", 0), ("blurs", ()), ("smoothness", (1.0,)), ("step", 0.0),
      ("cutoff", 1.0), ("device", "tpu"), ("dtype", "float16"), ("psf_shape", "round"), ("backend", "fast"),
-     ("weight_floor", 2.0), ("margin", 0.0), ("robust", -1.0), ("patience", 0)],
+     ("weight_floor", 2.0), ("margin", 0.0), ("robust", -1.0), ("patience", 0), ("seed", -1), ("edge", float("inf"))],
 )  # fmt: skip
 def test_settings_are_checked(name, value):
     with pytest.raises(ConfigError, match=name):
@@ -214,8 +239,7 @@ def test_settings_survive_a_file():
 
 def test_stage_lengths_add_up():
     for n in (1, 2, 3, 7, 50, 401):
-        assert sum(loop.stage_lengths(cf.FitConfig(iterations=n))) >= n
-    assert sum(loop.stage_lengths(cf.FitConfig(iterations=400))) == 400
+        assert sum(loop.stage_lengths(cf.FitConfig(iterations=n))) == n
 
 
 def test_without_finufft_and_cholespy(monkeypatch):

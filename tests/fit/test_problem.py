@@ -6,7 +6,7 @@ from fit.simulated import ball
 
 import cytoform as cf
 from cytoform.errors import FitError
-from cytoform.fit.problem import Problem
+from cytoform.fit.problem import Problem, room_for
 from cytoform.mesh import shapes
 
 
@@ -53,6 +53,16 @@ def test_model_of_the_truth_explains_the_image():
     model, gain, background = problem.final_model(truth, psf)
     assert np.abs(model - volume.data).std() < 1.5
     assert background == pytest.approx(100.0, abs=1.0) and gain > 0
+
+
+def test_a_region_smaller_than_the_cell_sees_no_wrap_around():
+    truth, volume, psf = ball(noise=0.0)
+    slab = np.zeros(volume.shape, dtype=bool)
+    slab[9:12, :, 10:20] = True
+    for roi in (slab, np.ones(volume.shape, dtype=bool)):
+        config = cf.FitConfig(dtype="float64", cutoff=1e-4, tolerance=1e-6)
+        problem = Problem(volume, roi, room_for(truth, psf, roi, volume), config)
+        assert problem.shape_step(truth, psf, 0.0).loss < 1e-5
 
 
 def test_excluded_light_does_not_leak():
