@@ -125,10 +125,7 @@ def render_on(mesh: SurfaceMesh, psf: PSF, grid: Grid, *, device: str = "auto") 
 
     from ..render import render as render_image
 
-    low, high = mesh.bounds
-    first, last = grid.to_um(np.zeros(3)), grid.to_um(np.asarray(grid.shape) - 1)
-    over = np.maximum(first - low, 0) + np.maximum(high - last, 0)
-    wide = grid.padded(tuple(over + 2.0 * np.asarray(psf.reach())))
+    wide = grid.padded(tuple(grid.overhang(mesh.vertices) + 2.0 * np.asarray(psf.reach())))
     image = render_image(mesh, psf, wide, device=device)  # type: ignore[arg-type]
     return image[tuple(slice(n) for n in grid.shape)].astype(np.float32)
 

@@ -6,7 +6,6 @@ Ref: Ichbiah et al. 2025, section 5; Nicolet, Jacobson, Jakob, ACM Trans. Graph.
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 import time
@@ -23,12 +22,12 @@ from ..optim import LaplacianPreconditioner
 from .body import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
+from .initial import typical_voxel
 from .problem import Problem, room_for
 from .state import State
 
 __all__ = ["default_margin", "region_of", "run"]
 
-_LOG = logging.getLogger(__name__)
 SMOOTHING = 0.8  # of the loss that the patience watches
 FINAL_STEP = 0.1  # part of the step's length left at the end of a stage
 
@@ -53,7 +52,7 @@ def region_of(
 
 def default_margin(psf: PSF, volume: Volume) -> float:
     """How far the region of interest reaches out of the surface, µm: most of the PSF's reach, at least 3 voxels."""
-    return max(0.6 * float(np.mean(psf.reach())), 3.0 * float(np.prod(volume.spacing) ** (1 / 3)))
+    return max(0.6 * float(np.mean(psf.reach())), 3.0 * typical_voxel(volume.spacing))
 
 
 class _Stage:

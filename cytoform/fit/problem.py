@@ -167,7 +167,9 @@ class Problem:
     def final_model(self, mesh: Mesh, psf: PSF) -> tuple[npt.NDArray, float, float]:
         """The model of the whole image, gain · rendering + background, with gain and background in raw intensities."""
         grid = self.volume.grid
-        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(np.asarray(psf.reach()) + overhang(mesh, grid))))
+        renderer = self.renderer(
+            psf, PSF_CUTOFF, grid.padded(tuple(np.asarray(psf.reach()) + grid.overhang(mesh.vertices)))
+        )
         rendered = renderer.image(renderer.spectrum(mesh))[tuple(slice(0, n) for n in grid.shape)]
         gain, background = best_affine(rendered[self.slices][self.roi], self._whole[self.slices][self.roi])
         return (gain * rendered + background).astype(np.float32), gain, background
@@ -181,15 +183,8 @@ def room_for(mesh: Mesh, psf: PSF, roi: npt.NDArray[np.bool_], volume: Volume) -
     where = np.argwhere(roi)
     box = volume.grid.crop(where.min(axis=0), where.max(axis=0) + 1)
     spare = np.maximum(1.25 * np.asarray(psf.reach()), 6.0 * np.asarray(volume.spacing))
-    z, y, x = spare + overhang(mesh, box)
+    z, y, x = spare + box.overhang(mesh.vertices)
     return float(z), float(y), float(x)
-
-
-def overhang(mesh: Mesh, grid: Grid) -> npt.NDArray[np.float64]:
-    """How far a mesh sticks out of a grid, both ends of an axis together, (3,) µm."""
-    low, high = mesh.vertices.min(axis=0).astype(float), mesh.vertices.max(axis=0).astype(float)
-    first, last = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
-    return np.maximum(first - low, 0.0) + np.maximum(high - last, 0.0)
 
 
 def check_roi(roi: npt.NDArray, volume: Volume) -> None:

@@ -31,8 +31,6 @@ from .config import FitConfig
 
 __all__ = ["FitResult", "load_result"]
 
-FILES = ("mesh.ply", "mask.tif", "rendered.tif", "fit.json", "history.csv", "report.html")
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitResult:
@@ -184,13 +182,7 @@ class FitResult:
         if self.r2 < 0.5:
             found.append(f"R² is {self.r2:.2f}: the model explains less than half of the image around the surface.")
         if self.image is not None:
-            z, y, x = (
-                (low < o) or (high > o + (n - 1) * d)
-                for low, high, o, n, d in zip(
-                    *self.mesh.bounds, self.image.origin, self.image.shape, self.image.spacing, strict=True
-                )
-            )
-            cut = [name for name, out in zip("zyx", (z, y, x)) if out]
+            cut = [name for name, out in zip("zyx", self.image.grid.overhang(self.mesh.vertices)) if out > 0]
             if cut:
                 found.append(f"The surface leaves the image along {', '.join(cut)}: the cell may be cut by the border.")
         return tuple(found)

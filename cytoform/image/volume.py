@@ -132,6 +132,12 @@ class Grid:
         """Positions in µm of (fractional) voxel indices, (..., 3)."""
         return np.asarray(index, dtype=np.float64) * self.spacing + self.origin
 
+    def overhang(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """How far points (n, 3) µm stick out of the voxel centres, both ends of an axis together, (3,) µm."""
+        positions = np.asarray(points, dtype=np.float64)
+        first, last = np.asarray(self.origin), self.to_um(np.asarray(self.shape) - 1)
+        return np.maximum(first - positions.min(axis=0), 0.0) + np.maximum(positions.max(axis=0) - last, 0.0)
+
     def crop(self, start: Sequence[int], stop: Sequence[int]) -> Grid:
         """The grid of ``data[start:stop]``, in voxels."""
         begin = [max(0, int(a)) for a in start]
