@@ -16,6 +16,7 @@ __all__ = [
     "Interrupted",
     "MeshError",
     "OutputError",
+    "SequenceError",
     "VolumeError",
 ]
 
@@ -52,6 +53,10 @@ class VolumeError(CytoformError, ValueError):
 
 class GridError(CytoformError, ValueError):
     """A sampling grid that makes no sense: shape, spacing or origin."""
+
+
+class SequenceError(CytoformError, ValueError):
+    """A sequence of shapes that cannot be used: no object, too few frames, not finite, spacings that do not match."""
 
 
 class FileFormatError(CytoformError, ValueError):

@@ -6,8 +6,6 @@ Ref: Ichbiah et al. 2025, section 5; Nicolet, Jacobson, Jakob, ACM Trans. Graph.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -94,7 +92,7 @@ def run(
     `save` is called with the state now and then, and when the user interrupts.
     """
     clock = _Clock(state, save, config.checkpoint_seconds)
-    with _Interruption() as interruption:
+    with Interruption() as interruption:
         while not state.stop_reason:
             stage = _Stage(state, volume, config)
             _run_stage(state, stage, body, config, callbacks, clock, interruption)
@@ -111,7 +109,7 @@ def _run_stage(
     config: FitConfig,
     callbacks: Sequence[Callback],
     clock: _Clock,
-    interruption: _Interruption,
+    interruption: Interruption,
 ) -> None:
     while True:
         if interruption.asked:
@@ -229,31 +227,6 @@ def _tell(state: State, loss: float, message: str, config: FitConfig, callbacks:
     progress = Progress(state.iteration, config.iterations, state.stage, loss, r2, message, state.mesh, state.psf)
     for callback in callbacks:
         callback(progress)
-
-
-class _Interruption:
-    """Ctrl-C, held back until a step is done, so that what is saved is the state between two steps.
-
-    A second Ctrl-C interrupts at once. In other threads than the main one signals are left alone.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> _Interruption:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, *_: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 class _Clock:

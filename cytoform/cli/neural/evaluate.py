@@ -1,0 +1,177 @@
+"""``cytoform neural evaluate``: made shapes against real ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ...errors import ConfigError, FileFormatError, OutputError
+from ..console import result_folder
+
+__all__ = ["evaluate"]
+
+Triple = tuple[float, float, float]
+
+
+def evaluate(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="Folder of the real sequences (HDF5), or one file.")],
+    made: Annotated[
+        list[str], typer.Argument(metavar="MADE...", help="Folders of made sequences: DIR, or NAME=DIR to name it.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Result folder.")] = Path("evaluation"),
+    paired: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--paired",
+            "-p",
+            metavar="NAME",
+            help="A set of reconstructions: one for each real sequence, of "
+            "the same name or in the same order. May be repeated.",
+        ),
+    ] = None,
+    spacing: Annotated[
+        Triple | None,
+        typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm of sequences that carry none."),
+    ] = None,
+    codes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--codes",
+            metavar="FILE",
+            help="Latent codes, a row a sequence (.npy or .csv): FILE, or NAME=FILE for a set. May be repeated.",
+        ),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", metavar="FILE", help="Families of the codes, a line a sequence: FILE or NAME=FILE."),
+    ] = None,
+    speck: Annotated[
+        float, typer.Option(metavar="PART", help="Components with less than this part of a frame are no cells.")
+    ] = 0.02,
+    seed: Annotated[int, typer.Option(min=0, help="Of t-SNE.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Compare made shapes with real ones: volume, surface and sphericity in time, tests, overlap.
+
+    The result folder holds report.html, its figures as PNG, and frames.csv, sequences.csv, tests.csv and overlap.csv.
+
+    Examples:
+    cytoform neural evaluate real generated
+    cytoform neural evaluate real run/reconstructed run/generated --paired reconstructed --out evaluation
+    cytoform neural evaluate real new=run/out --codes new=codes.npy --labels new=families.txt
+    """
+    sets = _named_folders(real, made)
+    if not overwrite and out.is_dir() and any(out.iterdir()):
+        raise OutputError(
+            f"the result folder {out} exists and is not empty.",
+            remedy="Choose another one with --out, or pass --overwrite.",
+        )
+    given = _per_set(codes, list(sets), _read_codes, "--codes")
+    families = _per_set(labels, list(sets), _read_labels, "--labels")
+    if families is not None and given is None:
+        raise ConfigError("--labels came without codes; they are labels of codes.", remedy="Pass --codes FILE.")
+    from ...neural.evaluation import evaluate as run
+
+    name, *_ = sets
+    with result_folder(out), _Bar(quiet) as bar:
+        found = run(
+            sets[name],
+            {k: v for k, v in sets.items() if k != name},
+            out,
+            codes=given,
+            labels=families,
+            names=(name, ""),
+            paired=set(paired or ()),
+            spacing=spacing,
+            speck=speck,
+            seed=seed,
+            progress=bar,
+        )
+    for line in (*found.notes, found.summary):
+        typer.echo(line)
+    typer.echo(f"Look at {out / 'report.html'}")
+
+
+def _named_folders(real: Path, made: list[str]) -> dict[str, Path]:
+    """The sets, the real one first; each has the name that was given, or that of its folder."""
+    sets = {"real": real}
+    for text in made:
+        name, place = _split(text)
+        path = Path(place)
+        name = name or (path.resolve().stem if path.is_file() else path.resolve().name)
+        if name in sets:
+            raise ConfigError(f"two sets are called {name!r}.", remedy="Name them: NAME=DIR.")
+        sets[name] = path
+    return sets
+
+
+def _split(text: str) -> tuple[str, str]:
+    """NAME=PATH as its two parts; the name is "" where there is none, or where all of it is a path that exists."""
+    name, equals, path = text.partition("=")
+    return (name, path) if equals and not Path(text).exists() else ("", text)
+
+
+def _per_set(given: list[str] | None, sets: list[str], read: Any, option: str) -> Any:
+    """The content of FILE, or a dict of NAME=FILE; None where nothing is given."""
+    if not given:
+        return None
+    parts = [_split(text) for text in given]
+    if len(parts) == 1 and not parts[0][0]:
+        return read(Path(parts[0][1]))
+    for name, place in parts:
+        if name not in sets:
+            raise ConfigError(f"{option} is {name or place!r}; expected NAME=FILE, with NAME one of {', '.join(sets)}.")
+    return {name: read(Path(place)) for name, place in parts}
+
+
+def _read_codes(path: Path) -> Any:
+    if not path.is_file():
+        raise FileFormatError(f"{path} does not exist or is not a file.", remedy="Check --codes.")
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, allow_pickle=False)
+        return np.loadtxt(path, delimiter=",", ndmin=2, comments="#")
+    except (ValueError, EOFError) as error:
+        raise FileFormatError(
+            f"{path} does not hold latent codes: {error}.",
+            remedy="Expected .npy with (n, latent) numbers, or .csv with numbers only, a row for each sequence.",
+        ) from error
+
+
+def _read_labels(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileFormatError(f"{path} does not exist or is not a file.", remedy="Check --labels.")
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{path} is not text: {error}.", remedy="Expected a label in each line.") from error
+
+
+class _Bar:
+    """Sequences done, on stderr."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        if self._quiet:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, file=sys.stderr, unit="sequence", dynamic_ncols=True)
+        self._bar.set_description_str(name, refresh=False)
+        self._bar.update(done - self._bar.n)

@@ -1,0 +1,1 @@
+"""Networks that learn time-evolving shapes."""

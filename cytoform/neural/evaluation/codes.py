@@ -1,0 +1,256 @@
+"""Latent codes looked at: principal components, t-SNE, and how well labels part."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import BackendError, SequenceError
+
+__all__ = ["PCA", "CodeSpace", "code_space", "pca", "silhouette", "tsne"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+_PERPLEXITY = 30.0
+_LEAST = 4  # codes, for t-SNE
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PCA:
+    """Principal components of n codes of length L; k = min(n − 1, L) of them.
+
+    Attributes
+    ----------
+    mean : (L,) float64
+    components : (k, L) float64
+        Unit vectors, the entry of largest magnitude positive.
+    explained : (k,) float64
+        Part of the variance along each, largest first; they add up to 1, or are 0 where all codes are equal.
+    scores : (n, k) float64
+        Codes in these coordinates.
+    """
+
+    mean: Floats
+    components: Floats
+    explained: Floats
+    scores: Floats
+
+    def needed(self, part: float) -> int:
+        """How many components explain `part` of the variance."""
+        return int(np.searchsorted(np.cumsum(self.explained), part - 1e-12) + 1) if self.explained.any() else 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CodeSpace:
+    """The codes of a comparison.
+
+    Attributes
+    ----------
+    sets, sequences : (n,) str
+        What each code stands for.
+    labels : (n,) str or None
+        Families.
+    codes : (n, L) float64
+    pca : PCA
+    tsne : (n, 2) float64 or None
+        None where there are fewer than 4 codes, or no scikit-learn.
+    silhouette : float
+        Of the labels, −1 to 1; NaN where there are none.
+    """
+
+    sets: Array
+    sequences: Array
+    labels: Array | None
+    codes: Floats
+    pca: PCA
+    tsne: Floats | None
+    silhouette: float
+
+
+def _checked(codes: npt.ArrayLike) -> Floats:
+    array = np.asarray(codes, dtype=np.float64)
+    if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 1:
+        raise SequenceError(f"codes has shape {array.shape}; expected (n, latent) with n at least 2.")
+    if not np.isfinite(array).all():
+        raise SequenceError("codes holds NaN or infinity; expected numbers.", remedy="Did the training diverge?")
+    return array
+
+
+def _manifold() -> Any:
+    try:
+        import sklearn.manifold as manifold
+        import sklearn.metrics as metrics
+    except ImportError as error:
+        raise BackendError(
+            "t-SNE and silhouettes need scikit-learn, which is not installed.",
+            remedy='Install it with: pip install "cytoform[neural]"',
+        ) from error
+    return manifold, metrics
+
+
+def pca(codes: npt.ArrayLike) -> PCA:
+    """Principal component analysis.
+
+    Parameters
+    ----------
+    codes : (n, L) float
+
+    Raises
+    ------
+    SequenceError
+        When it is not 2D, has fewer than 2 rows, or is not finite.
+    """
+    array = _checked(codes)
+    mean = array.mean(axis=0)
+    u, s, vt = np.linalg.svd(array - mean, full_matrices=False)
+    k = min(array.shape[0] - 1, array.shape[1])
+    u, s, vt = u[:, :k], s[:k], vt[:k]
+    sign = np.sign(vt[np.arange(k), np.argmax(np.abs(vt), axis=1)])
+    total = float((s**2).sum())
+    nothing = total <= (1e-14 * np.abs(array).max()) ** 2 * array.size
+    explained = np.zeros(k) if nothing else s**2 / total
+    return PCA(mean, vt * sign[:, None], explained, u * s * sign)
+
+
+def tsne(codes: npt.ArrayLike, seed: int = 0, *, perplexity: float | None = None) -> Floats:
+    """Codes in the plane, neighbours beside each other: t-SNE, started from the principal components.
+
+    Parameters
+    ----------
+    codes : (n, L) float
+        At least 4.
+    seed : int
+    perplexity : float, optional
+        By default 30, or a third of the other codes where those are fewer than 90.
+
+    Returns
+    -------
+    (n, 2) float64
+        Distances between groups and their sizes mean nothing in it.
+
+    Raises
+    ------
+    SequenceError
+        When there are too few codes, or they are not finite.
+    BackendError
+        When scikit-learn is missing.
+
+    Ref: van der Maaten and Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html.
+    """
+    array = _checked(codes)
+    n = len(array)
+    if n < _LEAST:
+        raise SequenceError(f"there are {n} codes; expected at least {_LEAST} for t-SNE.", remedy="Use pca instead.")
+    wanted = max(1.0, min(_PERPLEXITY, (n - 1) / 3.0)) if perplexity is None else perplexity
+    if not 1.0 <= wanted < n:
+        raise SequenceError(f"perplexity is {wanted:g}; expected 1 or more, and less than {n}, the number of codes.")
+    spread = float(array.std())
+    if float(np.ptp(array, axis=0).max()) == 0:
+        return np.zeros((n, 2))
+    array = (array - array.mean(axis=0)) / spread  # small codes lose digits in its single precision
+    start = np.zeros((n, 2))
+    scores = pca(array).scores[:, :2]
+    start[:, : scores.shape[1]] = 1e-4 * scores / scores[:, 0].std()
+    method = "exact" if n <= 1000 else "barnes_hut"
+    fit = _manifold()[0].TSNE(perplexity=wanted, init=start.astype(np.float32), random_state=seed, method=method)
+    return fit.fit_transform(array).astype(np.float64)
+
+
+def silhouette(codes: npt.ArrayLike, labels: Sequence[Any] | Array) -> float:
+    """Mean silhouette of labelled codes: near 1 where families lie apart, 0 where they touch, negative where mixed.
+
+    Parameters
+    ----------
+    codes : (n, L) float
+    labels : (n,)
+
+    Returns
+    -------
+    float
+        NaN where there is one label only, or as many as codes.
+
+    Raises
+    ------
+    SequenceError
+        When there are not as many labels as codes.
+    BackendError
+        When scikit-learn is missing.
+
+    Ref: Rousseeuw 1987, doi 10.1016/0377-0427(87)90125-7.
+    """
+    array, names = _checked(codes), np.asarray([str(x) for x in labels])
+    if len(names) != len(array):
+        raise SequenceError(f"there are {len(names)} labels; expected {len(array)}, one for each code.")
+    if not 2 <= len(np.unique(names)) < len(names):
+        return float("nan")
+    return float(_manifold()[1].silhouette_score(array, names))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Codes of the sets of a comparison
+
+
+def _by_set(what: Any, sets: Mapping[str, Sequence[str]], likely: Sequence[str], noun: str) -> dict[str, Any]:
+    """``what`` for each set: itself if it is a dict, else that of the first likely set with as many sequences."""
+    if not isinstance(what, Mapping):
+        fits = [name for name in likely if len(sets[name]) == len(what)]
+        if not fits:
+            counts = ", ".join(f"{len(sets[name])} in {name!r}" for name in likely)
+            raise SequenceError(
+                f"there are {len(what)} {noun}; expected one for each sequence of a set ({counts}).",
+                remedy=f"Pass a dict of set names and {noun}.",
+            )
+        return {fits[0]: what}
+    for name, values in what.items():
+        if name not in sets:
+            raise SequenceError(f"{noun} are given for {name!r}; expected names of sets: {', '.join(sets)}.")
+        if len(values) != len(sets[name]):
+            raise SequenceError(f"there are {len(values)} {noun} for {name!r}; expected {len(sets[name])}.")
+    return dict(what)
+
+
+def code_space(
+    codes: Any, labels: Any, sets: Mapping[str, Sequence[str]], likely: Sequence[str], seed: int
+) -> tuple[CodeSpace, list[str]]:
+    """The codes of all sets in one space, and notes on what could not be computed.
+
+    Parameters
+    ----------
+    codes : (n, L) float, or dict of set name to such
+    labels : (n,), or dict of set name to such, or None
+    sets : dict of set name to names of sequences
+    likely : sequence of str
+        Which set a bare array belongs to, the likeliest first.
+    seed : int
+        Of t-SNE.
+
+    Raises
+    ------
+    SequenceError
+        When numbers do not match.
+    """
+    given = _by_set(codes, sets, likely, "codes")
+    parts = [np.asarray(values, dtype=np.float64) for values in given.values()]
+    if any(p.ndim != 2 for p in parts) or len({p.shape[1] for p in parts}) > 1:
+        raise SequenceError(f"codes have shapes {[p.shape for p in parts]}; expected (n, latent), one latent for all.")
+    array = _checked(np.concatenate(parts))
+    owners = np.array([name for name in given for _ in sets[name]])
+    names = np.array([sequence for name in given for sequence in sets[name]])
+    families = None
+    if labels is not None:
+        known = _by_set(labels, sets, [*given, *likely], "labels")
+        families = np.array([str(x) for name in given for x in known.get(name, [""] * len(sets[name]))])
+    notes: list[str] = []
+    plane, score = None, float("nan")
+    try:
+        plane = tsne(array, seed) if len(array) >= _LEAST else None
+        if families is not None and (families != "").sum() >= 2:
+            score = silhouette(array[families != ""], families[families != ""])
+    except BackendError as error:
+        notes.append(str(error))
+    return CodeSpace(owners, names, families, array, pca(array), plane, score), notes

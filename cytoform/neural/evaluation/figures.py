@@ -1,0 +1,234 @@
+"""The figures of a comparison, each a :class:`matplotlib.figure.Figure` without global state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ...report.figures import FAINT, INK, _styled
+from .measure import DESCRIPTORS
+
+if TYPE_CHECKING:
+    from . import Evaluation
+    from .codes import CodeSpace
+
+__all__ = ["boxes_figure", "colours", "overlap_figure", "pca_figure", "qq_figure", "time_figure", "tsne_figure"]
+
+Array = npt.NDArray[Any]
+
+SHOWN = DESCRIPTORS[:3]
+TITLES = {
+    "volume": "volume", "area": "surface area", "sphericity": "sphericity (Wadell)",
+    "sphericity_miccai2022": "sphericity (2022 paper)", "sphericity_media2024": "sphericity (2024 paper)",
+}  # fmt: skip
+# Okabe and Ito's colours: orange for real, blue, green, ... for made, as in the papers.
+_COLOURS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+_MARKERS = "osD^vP*X"
+_UNLABELLED = "no label"
+_SIZE = (10.4, 3.5)  # inches, three panels in a row
+
+
+def colours(sets: tuple[str, ...]) -> dict[str, str]:
+    """A colour for each set."""
+    return {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(sets)}
+
+
+def _row(n: int, width: float | None = None) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width or _SIZE[0], _SIZE[1]), facecolor="white", layout="constrained")
+    panels = [figure.add_subplot(1, n, k + 1) for k in range(n)]
+    for panel in panels:
+        for side in ("top", "right"):
+            panel.spines[side].set_visible(False)
+    return figure, panels
+
+
+def _named(ev: Evaluation, descriptor: str) -> str:
+    unit = ev.unit_of(descriptor)
+    return f"{TITLES[descriptor]} ({unit})" if unit else TITLES[descriptor]
+
+
+def _legend(figure: Figure, panel: Axes) -> None:
+    """One legend above the panels."""
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+
+
+def _band(panel: Axes, frames: Array, values: Array, colour: str, label: str) -> None:
+    """Mean as a line and the quartiles as a band, frame by frame."""
+    good = np.isfinite(values)
+    places = np.unique(frames[good])
+    parts = [values[good & (frames == k)] for k in places]
+    if not parts:
+        return
+    low, high = np.array([np.percentile(p, [25, 75]) for p in parts]).T
+    marker = "o" if len(places) < 3 else ""
+    panel.fill_between(places, low, high, color=colour, alpha=0.22, linewidth=0)
+    panel.plot(places, [p.mean() for p in parts], color=colour, linewidth=1.6, marker=marker, label=label)
+
+
+@_styled
+def time_figure(ev: Evaluation) -> Figure:
+    """Mean and quartiles of volume, area and sphericity at each frame, over all bodies of each set."""
+    figure, panels = _row(len(SHOWN))
+    for panel, descriptor in zip(panels, SHOWN):
+        for name, colour in colours(ev.sets).items():
+            part = ev.frames[ev.frames["set"] == name]
+            _band(panel, part["frame"], part[descriptor], colour, name)
+        panel.set(xlabel="frame", ylabel=_named(ev, descriptor))
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    _legend(figure, panels[0])
+    return figure
+
+
+def _values(ev: Evaluation, name: str, descriptor: str) -> Array:
+    """One value a sequence, without the missing ones."""
+    values = ev.sequences[descriptor][ev.sequences["set"] == name]
+    return values[np.isfinite(values)]
+
+
+@_styled
+def boxes_figure(ev: Evaluation) -> Figure:
+    """Box plots of volume, area and sphericity, one value a sequence, with all values as points."""
+    figure, panels = _row(len(SHOWN))
+    rng = np.random.default_rng(0)
+    for panel, descriptor in zip(panels, SHOWN):
+        for k, (name, colour) in enumerate(colours(ev.sets).items()):
+            values = _values(ev, name, descriptor)
+            parts = panel.boxplot(values, positions=[k], widths=0.55, showfliers=False, patch_artist=True)
+            parts["boxes"][0].set(facecolor=colour, alpha=0.25, edgecolor=colour)
+            for line in (*parts["medians"], *parts["whiskers"], *parts["caps"]):
+                line.set(color=colour, linewidth=1.4)
+            aside = k + rng.uniform(-0.14, 0.14, len(values))
+            panel.plot(aside, values, "o", color=colour, markersize=3.2, alpha=0.8, markeredgewidth=0)
+        panel.set_ylabel(_named(ev, descriptor))
+        panel.set_xticks(range(len(ev.sets)), ev.sets)
+        panel.set_xlim(-0.6, len(ev.sets) - 0.4)
+    return figure
+
+
+@_styled
+def qq_figure(ev: Evaluation) -> Figure:
+    """Quantiles of each set against those of the reference, one value a sequence; on the diagonal where alike."""
+    figure, panels = _row(len(SHOWN))
+    for panel, descriptor in zip(panels, SHOWN):
+        first = _values(ev, ev.reference, descriptor)
+        seen = [first]
+        for name, colour in list(colours(ev.sets).items())[1:]:
+            second = _values(ev, name, descriptor)
+            n = min(len(first), len(second))
+            at = (np.arange(n) + 0.5) / n
+            x, y = (np.quantile(v, at, method="hazen") for v in (first, second))
+            panel.plot(x, y, "o", color=colour, markersize=4, alpha=0.85, markeredgewidth=0, label=name)
+            seen.append(second)
+        low, high = float(np.min(np.concatenate(seen))), float(np.max(np.concatenate(seen)))
+        room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+        ends = (low - room, high + room)
+        panel.plot(ends, ends, color=FAINT, linewidth=0.9, zorder=0)
+        panel.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{ev.reference}: {_named(ev, descriptor)}")
+        panel.set_ylabel(f"{'made' if len(ev.sets) > 2 else ev.sets[1]}: {_named(ev, descriptor)}")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(MaxNLocator(5))
+    _legend(figure, panels[0])
+    return figure
+
+
+@_styled
+def overlap_figure(ev: Evaluation) -> Figure:
+    """Dice and Jaccard of the paired sets at each frame: mean and quartiles over the sequences."""
+    figure, panels = _row(2, 7.6)
+    for panel, column in zip(panels, ("dice", "jaccard")):
+        low = 1.0
+        for name, colour in colours(ev.sets).items():
+            part = ev.overlap[ev.overlap["set"] == name]
+            _band(panel, part["frame"], part[column], colour, name)
+            values = part[column][np.isfinite(part[column])]
+            low = min(low, float(np.percentile(values, 2)) if values.size else 1.0)
+        low = max(0.0, low - 0.1 * (1.0 - low) - 0.005)
+        panel.set(xlabel="frame", ylabel=f"{column.capitalize()} coefficient", ylim=(low, 1.02 - 0.02 * low))
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if len(ev.paired) > 1:
+        _legend(figure, panels[0])
+    return figure
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Codes
+
+
+def _descriptor_of_codes(ev: Evaluation, space: CodeSpace, descriptor: str) -> Array:
+    """The descriptor of what each code stands for, (n,)."""
+    rows = zip(ev.sequences["set"].tolist(), ev.sequences["sequence"].tolist(), ev.sequences[descriptor].tolist())
+    found = {(name, sequence): value for name, sequence, value in rows}
+    return np.array([found.get(key, np.nan) for key in zip(space.sets.tolist(), space.sequences.tolist())])
+
+
+def _scatter_groups(panel: Axes, points: Array, groups: Array, palette: dict[str, Any]) -> None:
+    for k, (group, colour) in enumerate(palette.items()):
+        at = groups == group
+        marker = _MARKERS[(k // 10) % len(_MARKERS)]
+        panel.scatter(points[at, 0], points[at, 1], s=22, color=colour, marker=marker, linewidths=0, label=group)
+    panel.legend(frameon=False, fontsize=7.5, handletextpad=0.2, loc="best", ncols=1 + len(palette) // 9)
+
+
+def _family_palette(labels: Array) -> dict[str, Any]:
+    import matplotlib
+
+    shades = matplotlib.colormaps["tab10"](np.arange(10))
+    names = [name for name in np.unique(labels).tolist() if name != _UNLABELLED]
+    found: dict[str, Any] = {name: shades[k % 10] for k, name in enumerate(names)}
+    return found | ({_UNLABELLED: "#b8bfc6"} if _UNLABELLED in labels else {})
+
+
+@_styled
+def pca_figure(ev: Evaluation) -> Figure:
+    """Variance that the principal components explain, in all, and the first two as a scatter plot."""
+    space = ev.codes
+    assert space is not None
+    figure, (left, right) = _row(2, 7.6)
+    part = np.cumsum(space.pca.explained) * 100
+    number = np.arange(1, len(part) + 1)
+    left.bar(number, space.pca.explained * 100, color="#c5d3df", width=0.8, label="each")
+    left.plot(number, part, "o-", color=INK, markersize=3, linewidth=1.3, label="together")
+    left.set(xlabel="principal components", ylabel="variance explained (%)", ylim=(0, 104))
+    left.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    left.legend(frameon=False, fontsize=8, loc="center right")
+    scores = space.pca.scores
+    points = np.stack([scores[:, 0], scores[:, 1] if scores.shape[1] > 1 else np.zeros(len(scores))], axis=1)
+    palette = {name: c for name, c in colours(ev.sets).items() if name in space.sets}
+    _scatter_groups(right, points, space.sets, palette)
+    share = [*(space.pca.explained * 100).tolist(), 0.0][:2]
+    right.set(xlabel=f"component 1 ({share[0]:.0f} %)", ylabel=f"component 2 ({share[1]:.0f} %)")
+    return figure
+
+
+@_styled
+def tsne_figure(ev: Evaluation) -> Figure:
+    """The codes by t-SNE, coloured by volume and sphericity, and by label (or else by set)."""
+    space = ev.codes
+    assert space is not None and space.tsne is not None
+    figure, panels = _row(3)
+    x, y = space.tsne.T
+    for panel, descriptor in zip(panels, ("volume", "sphericity")):
+        values = _descriptor_of_codes(ev, space, descriptor)
+        good = np.isfinite(values)
+        panel.scatter(x[~good], y[~good], s=22, color="#c8ced4", linewidths=0)
+        drawn = panel.scatter(x[good], y[good], s=22, c=values[good], cmap="viridis", linewidths=0)
+        figure.colorbar(drawn, ax=panel, label=_named(ev, descriptor), shrink=0.9)
+        panel.set_title(f"by {descriptor}")
+    if space.labels is not None:
+        families = np.where(space.labels == "", _UNLABELLED, space.labels)
+        _scatter_groups(panels[2], space.tsne, families, _family_palette(families))
+        panels[2].set_title("by family")
+    else:
+        palette = {name: c for name, c in colours(ev.sets).items() if name in space.sets}
+        _scatter_groups(panels[2], space.tsne, space.sets, palette)
+        panels[2].set_title("by set")
+    for panel in panels:
+        panel.set(xticks=[], yticks=[])
+        panel.margins(0.08)
+    return figure

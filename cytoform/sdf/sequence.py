@@ -1,0 +1,315 @@
+"""Sequences of signed distances: one living shape in time, one HDF5 file.
+
+The layout is that of the published data sets, as MATLAB wrote it (Wiesner et al. 2024,
+doi 10.1016/j.media.2023.102991): dataset ``sdf_vid``, float32, seen in h5py as (n3, n2, n1, t) and read as
+(t, n1, n2, n3). Ours have (n1, n2, n3) = (z, y, x), one compressed chunk a frame, and attributes for voxel size, unit,
+time step and origin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from .. import __version__
+from ..atomic import atomic_path
+from ..errors import FileFormatError, SequenceError
+from ..image.volume import Grid
+
+__all__ = ["DATASET", "SDFSequence", "SequenceInfo", "open_sequence", "opened", "write_sequence"]
+
+Floats = npt.NDArray[np.float32]
+
+DATASET = "sdf_vid"
+SUFFIXES = (".h5", ".hdf5", ".mat")
+
+_USERBLOCK = 512  # bytes in front of a MAT 7.3 file, whose rest is HDF5
+_REMEDY = f"Expected an HDF5 file with a 4D dataset {DATASET!r}, as cytoform neural prepare writes."
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceInfo:
+    """What is known of a sequence beside its distances.
+
+    Attributes
+    ----------
+    spacing : (3,) float or None
+        Voxel size in µm, (z, y, x); None where the file carries no metric scale, as the published ones.
+    time_step : float or None
+        Seconds between frames.
+    clamp : float or None
+        Largest distance outside that is kept, in the unit of the distances.
+    name : str
+        What the sequence is called.
+    source : str
+        What made it.
+    """
+
+    spacing: tuple[float, float, float] | None = None
+    time_step: float | None = None
+    clamp: float | None = None
+    name: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", Grid((1, 1, 1), self.spacing).spacing)
+        for field in ("time_step", "clamp"):
+            value = getattr(self, field)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise SequenceError(f"{field} is {value!r}; expected a positive number, or None.")
+
+
+class SDFSequence:
+    """Signed distances of a shape in time, negative inside, read frame by frame from memory or from a file.
+
+    Parameters
+    ----------
+    frames : (t, z, y, x) array or h5py dataset (x, y, z, t)
+        Distances in µm where ``info.spacing`` is known, else in the file's own unit.
+    info : SequenceInfo
+    """
+
+    def __init__(self, frames: Any, info: SequenceInfo, *, scale: float = 1.0, path: Path | None = None) -> None:
+        self.info = info
+        self.path = path
+        self._frames = frames
+        self._scale = scale
+        self._on_disk = isinstance(frames, h5py.Dataset)
+        shape = frames.shape
+        self.shape: tuple[int, int, int, int] = tuple(shape[::-1]) if self._on_disk else tuple(shape)
+
+    @classmethod
+    def from_array(cls, sdf: npt.ArrayLike, spacing: float | Sequence[float] | None, **info: Any) -> SDFSequence:
+        """A sequence in memory from (t, z, y, x) distances in µm; ``info`` as in :class:`SequenceInfo`."""
+        array = np.asarray(sdf, dtype=np.float32)
+        if array.ndim != 4 or 0 in array.shape:
+            raise SequenceError(f"sdf has shape {array.shape}; expected (t, z, y, x).")
+        _check_finite(array, "sdf")
+        size = None if spacing is None else Grid(array.shape[1:], spacing).spacing  # type: ignore[arg-type]
+        return cls(array, SequenceInfo(spacing=size, **info))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"SDFSequence({self.info.name!r}, shape={self.shape}, spacing={self.info.spacing})"
+
+    @property
+    def name(self) -> str:
+        """The sequence's name: that of the file, where it has none of its own."""
+        return self.info.name or (self.path.stem if self.path else "sequence")
+
+    @property
+    def grid(self) -> Grid:
+        """Where the samples are: the middle of the box is the origin; voxels of 1 where the size is unknown."""
+        spacing = np.asarray(self.info.spacing or (1.0, 1.0, 1.0))
+        shape = self.shape[1:]
+        return Grid(shape, tuple(spacing), tuple(-0.5 * (np.asarray(shape) - 1) * spacing))
+
+    def frame(self, index: int) -> Floats:
+        """Distances of one frame, (z, y, x) float32, µm.
+
+        Raises
+        ------
+        SequenceError
+            When there is no such frame, or it holds NaN or infinity.
+        FileFormatError
+            When the file breaks off.
+        """
+        if not -len(self) <= index < len(self):
+            raise SequenceError(f"frame {index} was asked for; {self.name} has {len(self)}, counted from 0.")
+        if not self._on_disk:
+            return self._frames[index]
+        try:
+            data = np.ascontiguousarray(self._frames[..., index % len(self)].T, dtype=np.float32)
+        except (OSError, RuntimeError) as error:
+            raise FileFormatError(
+                f"frame {index} of {self.path} cannot be read: {error}.",
+                remedy="The file may be truncated: prepare or download it again.",
+            ) from error
+        _check_finite(data, f"frame {index} of {self.path}")
+        if self._scale != 1.0:
+            data *= np.float32(self._scale)
+        return data
+
+    def __iter__(self) -> Iterator[Floats]:
+        return (self.frame(index) for index in range(len(self)))
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._on_disk and self._frames:
+            self._frames.file.close()
+
+    def __enter__(self) -> SDFSequence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to ``path``; see :func:`write_sequence`."""
+        write_sequence(path, self, self.shape, self.info)
+
+
+def _check_finite(data: npt.NDArray[Any], what: str) -> None:
+    bad = data.size - int(np.isfinite(data).sum())
+    if bad:
+        raise SequenceError(f"{what} has {bad} values that are NaN or infinite; expected numbers.")
+
+
+def open_sequence(path: str | os.PathLike[str], *, spacing: float | Sequence[float] | None = None) -> SDFSequence:
+    """Open a sequence of signed distances; frames are read when they are asked for. Close it, or use it in a ``with``.
+
+    Parameters
+    ----------
+    path : path
+        HDF5 or MAT 7.3 with dataset ``sdf_vid``: ours, or one of the published data sets as it is.
+    spacing : (3,) float or float, optional
+        Voxel size in µm, (z, y, x), for files that carry none. Their distances are then taken to be voxels divided by
+        each frame's largest, whose scale is lost, and stay as they are.
+
+    Raises
+    ------
+    FileFormatError
+        When it is not such a file.
+    """
+    place = Path(path)
+    if not place.is_file():
+        raise FileFormatError(f"{place} does not exist or is not a file.", remedy=_REMEDY)
+    try:
+        file = h5py.File(place, "r")
+    except OSError as error:
+        raise FileFormatError(f"{place} is not a complete HDF5 file: {error}.", remedy=_REMEDY) from error
+    try:
+        return _from_file(file, place, spacing)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _from_file(file: h5py.File, path: Path, spacing: Any) -> SDFSequence:
+    data = file.get(DATASET)
+    if not isinstance(data, h5py.Dataset):
+        held = ", ".join(sorted(file)) or "nothing"
+        raise FileFormatError(f"{path} has no dataset {DATASET!r}; it holds {held}.", remedy=_REMEDY)
+    if data.ndim != 4 or 0 in data.shape or data.dtype.kind != "f":
+        raise FileFormatError(
+            f"{DATASET} of {path} has shape {data.shape} and type {data.dtype}; expected (x, y, z, t) numbers.",
+            remedy=_REMEDY,
+        )
+    attrs = data.attrs
+    size = spacing if spacing is not None else attrs.get("spacing_um")
+    info = SequenceInfo(
+        spacing=None if size is None else Grid(data.shape[2::-1], size).spacing,
+        time_step=_number(attrs, "time_step_s"),
+        clamp=_number(attrs, "clamp"),
+        name=str(attrs.get("name", "")),
+        source=str(attrs.get("source", "")),
+    )
+    return SDFSequence(data, info, scale=_number(attrs, "scale") or 1.0, path=path)
+
+
+def _number(attrs: Any, name: str) -> float | None:
+    return float(attrs[name]) if name in attrs else None
+
+
+def write_sequence(
+    path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike], shape: Sequence[int], info: SequenceInfo
+) -> None:
+    """Write a sequence frame by frame, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        ``.h5``, or ``.mat`` for a MAT 7.3 file, which MATLAB loads as a variable ``sdf_vid`` of (t, z, y, x).
+    frames : iterable of (z, y, x) arrays
+        Distances in µm, taken one at a time.
+    shape : (t, z, y, x)
+    info : SequenceInfo
+
+    Raises
+    ------
+    SequenceError
+        When a frame has another shape, is not finite, or there are more or fewer than ``shape`` says.
+    OutputError
+        When the place cannot be written.
+    """
+    place = Path(path)
+    if place.suffix.lower() not in SUFFIXES:
+        raise SequenceError(f"{place} has an unknown suffix {place.suffix!r}; expected one of {', '.join(SUFFIXES)}.")
+    t, *size = (int(n) for n in shape)
+    matlab = place.suffix.lower() == ".mat"
+    with atomic_path(place) as temporary:
+        with h5py.File(temporary, "w", userblock_size=_USERBLOCK if matlab else 0) as file:
+            data = file.create_dataset(
+                DATASET,
+                shape=(*size[::-1], t),
+                dtype=np.float32,
+                chunks=(*size[::-1], 1),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+            _describe(data, info, matlab)
+            _fill(data, frames, (t, *size))
+        if matlab:
+            _write_header(temporary)
+
+
+def _fill(data: h5py.Dataset, frames: Iterable[npt.ArrayLike], shape: tuple[int, ...]) -> None:
+    count = 0
+    for index, frame in enumerate(frames):
+        array = np.asarray(frame, dtype=np.float32)
+        if index >= shape[0] or array.shape != shape[1:]:
+            raise SequenceError(f"frame {index} has shape {array.shape}; expected {shape[0]} frames of {shape[1:]}.")
+        _check_finite(array, f"frame {index}")
+        data[..., index] = array.T
+        count += 1
+    if count != shape[0]:
+        raise SequenceError(f"there are {count} frames; expected {shape[0]}.")
+
+
+def _describe(data: h5py.Dataset, info: SequenceInfo, matlab: bool) -> None:
+    attrs = data.attrs
+    if info.spacing is not None:
+        attrs["spacing_um"] = np.asarray(info.spacing)
+        attrs["unit"] = "um"
+    attrs["scale"] = 1.0
+    attrs["axes"] = "stored (x, y, z, t); transposed: (t, z, y, x)"
+    if info.time_step is not None:
+        attrs["time_step_s"] = info.time_step
+    if info.clamp is not None:
+        attrs["clamp"] = info.clamp
+    if info.name:
+        attrs["name"] = info.name
+    attrs["source"] = info.source or f"cytoform {__version__}"
+    attrs["cytoform_version"] = __version__
+    if matlab:
+        attrs["MATLAB_class"] = np.bytes_("single")
+
+
+def _write_header(path: Path) -> None:
+    # Ref: MathWorks, MAT-File Format, "Level 5 MAT-file header": 116 bytes of text, 8 of offset, version, "IM".
+    text = f"MATLAB 7.3 MAT-file, written by cytoform {__version__}".ljust(116).encode("ascii")
+    with open(path, "r+b") as file:
+        file.write(text + b"\0" * 8 + (0x0200).to_bytes(2, "little") + b"IM")
+
+
+@contextlib.contextmanager
+def opened(source: SDFSequence | str | os.PathLike[str]) -> Iterator[SDFSequence]:
+    """The sequence itself, or the one in a file, which is closed at the end of the block."""
+    if isinstance(source, SDFSequence):
+        yield source
+    else:
+        with open_sequence(source) as sequence:
+            yield sequence
