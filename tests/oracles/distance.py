@@ -71,7 +71,7 @@ def ellipsoid(points, axes, centre, rotation):
     """Semi-axes along the columns of ``rotation``; the nearest point by bisection of Eberly's equation."""
     axes = np.asarray(axes, dtype=np.float64)
     y = abs((points - centre) @ rotation)
-    low = np.full(y.shape[:-1], -axes.min() ** 2 * (1 - 1e-12))
+    low = np.full(y.shape[:-1], -(axes.min() ** 2) * (1 - 1e-12))
     high = np.full(y.shape[:-1], axes.max() * np.linalg.norm(y, axis=-1).max() + 1)
     for _ in range(70):
         middle = 0.5 * (low + high)

@@ -1,0 +1,137 @@
+"""``cytoform neural prepare``: masks or meshes of living cells to sequences of signed distances."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import ConfigError
+from ..console import echo_table
+from ..inputs import Triple
+
+if TYPE_CHECKING:
+    from ...sdf.prepare import PrepareProgress
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    source: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...", help="A (t, z, y, x) TIFF, an .npz of tracks, a folder, or one file a frame."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the sequences.")],
+    spacing: Annotated[
+        Triple | None, typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm; by default the file's own.")
+    ] = None,
+    shape: Annotated[int, typer.Option(metavar="N", help="Samples along each side of the cube.")] = 64,
+    box: Annotated[
+        float | None,
+        typer.Option(metavar="µm", help="Side of the cube; by default a tenth more than the largest cell."),
+    ] = None,
+    clamp: Annotated[
+        float | None, typer.Option(metavar="µm", help="Largest distance outside; by default a quarter of the cube.")
+    ] = None,
+    no_align: Annotated[bool, typer.Option("--no-align", help="Centre the cells, but do not turn them.")] = False,
+    label: Annotated[list[int] | None, typer.Option(metavar="N", help="Only this label; may come again.")] = None,
+    track: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this track of an .npz.")] = None,
+    daughters: Annotated[
+        list[str] | None,
+        typer.Option(metavar="M:A,B", help="Label M divides into A and B, and its sequence goes on with both."),
+    ] = None,
+    parts: Annotated[int, typer.Option(metavar="N", help="2 for a mask in which a cell divides in two.")] = 1,
+    border: Annotated[str, typer.Option(help="What touches the image's border: error or keep.")] = "error",
+    frames: Annotated[int | None, typer.Option(metavar="N", help="Cut sequences to their first frames.")] = None,
+    min_frames: Annotated[int, typer.Option("--min-frames", metavar="N", help="Leave out shorter sequences.")] = 2,
+    time_step: Annotated[float | None, typer.Option("--time-step", metavar="S", help="Seconds between frames.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the sequence.")] = None,
+    matlab: Annotated[bool, typer.Option("--matlab", help="Write .mat files that MATLAB loads.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files made with other settings.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Make sequences of signed distances from masks or meshes of living cells.
+
+    Each cell becomes one HDF5 file: centred, turned onto its principal axes, its exact signed distance in µm on a cube.
+    Files that are there already, made from the same with the same settings, are kept: run it again to go on.
+
+    Examples:
+    cytoform neural prepare masks.tif --out sequences
+    cytoform neural prepare frames/ --label 7 --spacing 0.5 0.1 0.1 --out sequences
+    cytoform neural prepare tracks.npz --spacing 0.133 0.133 0.133 --frames 8 --min-frames 8 --out sequences
+    """
+    from ...sdf.prepare import prepare as run
+
+    settings: dict[str, Any] = {"shape": shape, "box_um": box, "clamp_um": clamp, "align": not no_align}
+    settings |= {"parts": parts, "border": border, "n_frames": frames, "min_frames": min_frames, "time_step": time_step}
+    with _bar(quiet) as progress:
+        paths = run(
+            source[0] if len(source) == 1 else source,
+            out,
+            spacing=spacing,
+            labels=label or None,
+            daughters=_divisions(daughters or []),
+            tracks=track or None,
+            name=name,
+            suffix=".mat" if matlab else ".h5",
+            overwrite=overwrite,
+            progress=progress,
+            **settings,
+        )
+    _tell(paths)
+
+
+def _divisions(texts: list[str]) -> dict[int, tuple[int, int]]:
+    found = {}
+    for text in texts:
+        mother, _, pair = text.partition(":")
+        try:
+            one, two = (int(part) for part in pair.split(","))
+            found[int(mother)] = one, two
+        except ValueError as error:
+            raise ConfigError(f"--daughters is {text!r}; expected M:A,B, for example 3:7,8.") from error
+    return found
+
+
+@contextlib.contextmanager
+def _bar(quiet: bool) -> Iterator[Any]:
+    """A progress bar with the time left, on stderr, one for each stage."""
+    if quiet:
+        yield None
+        return
+    from tqdm import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def show(progress: PrepareProgress) -> None:
+        if progress.stage not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[progress.stage] = tqdm(
+                total=progress.total, desc=progress.stage, unit="frame", file=sys.stderr, dynamic_ncols=True
+            )
+        bar = bars[progress.stage]
+        bar.total = progress.total
+        bar.update(progress.done - bar.n)
+
+    try:
+        yield show
+    finally:
+        for bar in bars.values():
+            bar.close()
+
+
+def _tell(paths: list[Path]) -> None:
+    from ...sdf import open_sequence
+
+    with open_sequence(paths[0]) as first:
+        side, step = first.shape[1], (first.info.spacing or (0.0,))[0]
+    rows = [("sequences", str(len(paths))), ("cube", f"{side}³ samples of {step:.4g} µm, {side * step:.4g} µm a side")]
+    echo_table(rows)
+    typer.echo(f"They are in {paths[0].parent}")

@@ -1,0 +1,423 @@
+"""Points and distances for training, from sequences on disk, in bounded memory.
+
+Of each frame a *reservoir* is held: points drawn at random, those near the surface or inside apart from those far off.
+Batches are drawn anew from the reservoirs, and a reservoir is drawn anew from its file once it has been used up. Where
+all voxels fit into the memory granted, the reservoirs hold them all. Everything drawn follows from the seed and from
+how often a frame has been visited, never from timing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import SequenceError
+from ..sdf.sequence import SDFSequence, open_sequence
+from .model import Space
+
+__all__ = ["Draw", "Item", "TrainingSet", "Variant", "coordinates", "variants"]
+
+Floats = npt.NDArray[np.float32]
+
+_BYTES = 8  # of a point in a reservoir: its number and its distance
+_LEAST_NEAR_UM, _LEAST_NEAR_VOXELS, _NEAR_WITHOUT_SCALE = 0.6, 2.0, 0.1
+_VISITS = 4  # a reservoir serves as many visits at least; else frames are read for each visit
+_COARSE = 64  # samples along an axis, at most, of the frames that blends look up
+_SAME = 1e-3  # relative difference at which two boxes count as different
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A frame of a sequence, each counted from 0."""
+
+    sequence: int
+    frame: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A mirror image of a sequence, perhaps backwards: signs of the axes and of time."""
+
+    signs: tuple[int, int, int, int] = (1, 1, 1, 1)
+
+    @property
+    def name(self) -> str:
+        """What is flipped, such as ``~zt``; nothing for the sequence itself."""
+        flipped = "".join(axis for axis, sign in zip("zyxt", self.signs) if sign < 0)
+        return f"~{flipped}" if flipped else ""
+
+
+def variants(augment: Sequence[str]) -> list[Variant]:
+    """All variants that ``augment`` (of ``mirror`` and ``time``) asks for, the sequence itself first."""
+    space = itertools.product((1, -1), repeat=3) if "mirror" in augment else [(1, 1, 1)]
+    times = (1, -1) if "time" in augment else (1,)
+    return [Variant((*s, t)) for s in space for t in times]
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """What a step draws: a frame of a variant, or a blend of it with a second sequence at the same time.
+
+    Attributes
+    ----------
+    code, other : int
+        Numbers of the codes, (variant, sequence) in C order; the same where nothing is blended.
+    share : float
+        Weight of the other.
+    number : int
+        The frame, among all frames of all sequences.
+    """
+
+    number: int
+    code: int
+    other: int
+    share: float
+
+
+@dataclasses.dataclass
+class _Reservoir:
+    near: npt.NDArray[np.int32]
+    near_values: Floats
+    far: npt.NDArray[np.int32]
+    far_values: Floats
+    complete: bool
+
+    def draw(self, n: int, fraction: float, rng: np.random.Generator) -> tuple[npt.NDArray[np.int32], Floats]:
+        """n voxels' numbers and distances, a share of them near the surface."""
+        wanted = round(fraction * n) if len(self.far) else n
+        if not len(self.near):
+            wanted = 0
+        near = rng.integers(0, max(len(self.near), 1), wanted)
+        far = rng.integers(0, max(len(self.far), 1), n - wanted)
+        return (
+            np.concatenate([self.near[near], self.far[far]]),
+            np.concatenate([self.near_values[near], self.far_values[far]]),
+        )
+
+
+def coordinates(numbers: npt.NDArray[Any], shape: Sequence[int]) -> Floats:
+    """Coordinates (n, 3) of voxels given by number in a frame of ``shape``: the longest axis runs from −1 to 1."""
+    nz, ny, nx = shape
+    index = np.stack(np.unravel_index(numbers, (nz, ny, nx)), axis=1).astype(np.float32)
+    middle = (np.asarray(shape, dtype=np.float32) - 1) / 2
+    return (index - middle) / np.float32(max(max(shape) - 1, 1) / 2)
+
+
+class TrainingSet:
+    """Sequences to learn from; batches of points come from :meth:`draw`.
+
+    Parameters
+    ----------
+    sources : sequence of paths or SDFSequence
+        All with the same samples and the same voxel size.
+    frame_points : int
+        Points of a draw.
+    near_fraction : float
+        Share of them inside or within ``near_um`` of the surface.
+    near_um : float or None
+        By default 0.6 µm, at least two voxels; 0.1 of the file's unit where there is no metric scale.
+    memory : float
+        Bytes that the reservoirs may take.
+    augment : sequence of str
+        See :func:`variants`.
+    mix : float
+        Share of draws that blend two sequences.
+    seed : int
+
+    Raises
+    ------
+    SequenceError
+        When there is no sequence, one has fewer than two frames, or they do not match each other.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[SDFSequence | str | Path],
+        *,
+        frame_points: int,
+        near_fraction: float = 0.7,
+        near_um: float | None = None,
+        memory: float = 1e9,
+        augment: Sequence[str] = (),
+        mix: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        if not sources:
+            raise SequenceError("there are no sequences to learn from.", remedy="Pass .h5 files of neural prepare.")
+        self.sequences = [s if isinstance(s, SDFSequence) else open_sequence(s) for s in sources]
+        self._own = [not isinstance(s, SDFSequence) for s in sources]
+        try:
+            _check_same(self.sequences)
+        except BaseException:
+            self.close()
+            raise
+        self.items = [Item(s, f) for s, seq in enumerate(self.sequences) for f in range(len(seq))]
+        self.frame_points, self._fraction, self._seed = frame_points, near_fraction, seed
+        self.space = self._space()
+        self._near = self._near_distance(near_um)
+        self.variants, self._mix = variants(augment), mix
+        self._coarse: dict[int, npt.NDArray[np.float16]] = {}
+        coarse = 2 * _COARSE**3 * len(self.items) if mix else 0
+        room = int(max(memory - coarse, 0.25 * memory) / (_BYTES * len(self.items)))
+        self.resident = room >= _VISITS * frame_points
+        self._room = room if self.resident else frame_points
+        self._reservoirs: dict[int, _Reservoir] = {}
+        self._first = np.concatenate([[0], np.cumsum([len(s) for s in self.sequences])]).astype(int).tolist()
+        self.visits = np.zeros(len(self.items), dtype=np.int64)
+        self._reader = ThreadPoolExecutor(1)
+        self._coming: dict[int, Future[_Reservoir]] = {}
+
+    def __len__(self) -> int:
+        """Number of frames, of all variants."""
+        return len(self.items) * len(self.variants)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the codes: all sequences, then all their variants one after the other."""
+        return [s.name + v.name for v in self.variants for s in self.sequences]
+
+    def close(self) -> None:
+        """Close the files that were opened here."""
+        if hasattr(self, "_reader"):
+            self._reader.shutdown(cancel_futures=True)
+        for sequence, own in zip(self.sequences, self._own):
+            if own:
+                sequence.close()
+
+    def __enter__(self) -> TrainingSet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def time(self, item: Item) -> float:
+        """−1 for the first frame of the sequence to 1 for the last."""
+        return 2.0 * item.frame / (len(self.sequences[item.sequence]) - 1) - 1.0
+
+    def draws(self, first: int, count: int) -> list[Draw]:
+        """``count`` draws from place ``first`` on: each epoch goes once through all frames, in a new order."""
+        n = len(self)
+        places = range(first, first + count)
+        epochs = {p // n: None for p in places}
+        drawn = {e: np.random.default_rng((self._seed, 1, e)).permutation(n) for e in epochs}
+        return [self._one(int(drawn[p // n][p % n]), p) for p in places]
+
+    def _one(self, chosen: int, place: int) -> Draw:
+        variant, number = divmod(chosen, len(self.items))
+        code = variant * len(self.sequences) + self.items[number].sequence
+        rng = np.random.default_rng((self._seed, 4, place))
+        if not self._mix or rng.random() >= self._mix:
+            return Draw(number, code, code, 0.0)
+        return Draw(number, code, int(rng.integers(len(self.variants) * len(self.sequences))), float(rng.random()))
+
+    def expect(self, draws: Sequence[Draw]) -> None:
+        """Begin to read, beside the work, what these draws will need."""
+        for number in (d.number for d in draws):
+            if number not in self._coming and self._stale(number):
+                self._coming[number] = self._reader.submit(self._read, number, int(self.visits[number]))
+
+    def draw(self, draw: Draw) -> tuple[Floats, Floats]:
+        """Points (n, 4) and the network's target distances (n,) of a draw, anew at each visit."""
+        number = draw.number
+        visit = int(self.visits[number])
+        reservoir = self._reservoir(number, visit)
+        rng = np.random.default_rng((self._seed, 2, number, visit))
+        own = self.frame_points if not draw.share else self.frame_points // 2
+        points, values = self._drawn(reservoir, number, draw.code, own, rng)
+        if draw.share:
+            points, values = self._blended(draw, points, values, rng)
+        self.visits[number] += 1
+        return points, values
+
+    def _reservoir(self, number: int, visit: int) -> _Reservoir:
+        if self._stale(number):
+            coming = self._coming.pop(number, None)
+            self._reservoirs[number] = coming.result() if coming else self._read(number, visit)
+        held = self._reservoirs[number]
+        if not self.resident:
+            del self._reservoirs[number]
+        return held
+
+    def _signs(self, code: int) -> Floats:
+        return np.array(self.variants[code // len(self.sequences)].signs, dtype=np.float32)
+
+    def _drawn(
+        self, reservoir: _Reservoir, number: int, code: int, n: int, rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
+        chosen, values = reservoir.draw(n, self._fraction, rng)
+        item = self.items[number]
+        points = np.empty((n, 4), dtype=np.float32)
+        points[:, :3] = coordinates(chosen, self.sequences[item.sequence].shape[1:])
+        points[:, 3] = self.time(item)
+        return points * self._signs(code), values
+
+    # -----------------------------------------------------------------------------------------------------------------
+    # Blends
+
+    def _blended(self, draw: Draw, points: Floats, values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Half the points from near each of the two; distances mixed as the codes are."""
+        number = self._at_time(draw.other, float(points[0, 3]))
+        reservoir = self._reservoir(number, int(self.visits[number]))
+        others, theirs = self._drawn(reservoir, number, draw.other, self.frame_points - len(points), rng)
+        others[:, 3] = points[0, 3]
+        here = np.concatenate([values, self._look_up(draw.number, others * self._signs(draw.code))])
+        there = np.concatenate([self._look_up(number, points * self._signs(draw.other)), theirs])
+        share = np.float32(draw.share)
+        return np.concatenate([points, others]), (1 - share) * here + share * there
+
+    def _at_time(self, code: int, time: float) -> int:
+        """The frame of a code's sequence next to a time of its variant."""
+        sequence = code % len(self.sequences)
+        n = len(self.sequences[sequence])
+        frame = round((time * float(self._signs(code)[3]) + 1.0) / 2.0 * (n - 1))
+        return self._first[sequence] + frame
+
+    def _look_up(self, number: int, points: Floats) -> Floats:
+        """Distances at any points (n, 4) of a frame, by linear interpolation between few samples."""
+        if number not in self._coarse:
+            self._reservoirs[number] = self._read(number, int(self.visits[number]))
+        coarse = self._coarse[number]
+        shape = np.array(coarse.shape)
+        full = np.array(self.sequences[self.items[number].sequence].shape[1:])
+        # A coarse sample stands for every full.shape/coarse.shape-th one, ends included.
+        half = (full - 1) / (full.max() - 1)
+        place = (points[:, :3] / half + 1.0) / 2.0 * (shape - 1)
+        place = np.clip(place, 0, shape - 1)
+        low = np.minimum(place.astype(np.int64), shape - 2)
+        part = (place - low).astype(np.float32)
+        total = np.zeros(len(points), dtype=np.float32)
+        for corner in itertools.product((0, 1), repeat=3):
+            weight = np.prod(np.where(np.array(corner, dtype=bool), part, 1 - part), axis=1)
+            z, y, x = (low + corner).T
+            total += weight * coarse[z, y, x]
+        return total
+
+    def _stale(self, number: int) -> bool:
+        held = self._reservoirs.get(number)
+        if held is None:
+            return True
+        return not held.complete and int(self.visits[number]) % self._lifetime == 0
+
+    @property
+    def _lifetime(self) -> int:
+        """Visits after which a reservoir has been used up."""
+        return max(1, self._room // self.frame_points)
+
+    def _read(self, number: int, visit: int) -> _Reservoir:
+        item = self.items[number]
+        sequence = self.sequences[item.sequence]
+        values = sequence.frame(item.frame).ravel() / np.float32(self._unit)
+        near = np.flatnonzero(values <= self._near).astype(np.int32)
+        if not len(near) or float(values[near].min()) > 0:
+            raise SequenceError(
+                f"frame {item.frame} of {sequence.name} has no voxel inside; expected an object in each frame.",
+                remedy="Prepare the sequence again, or leave it out.",
+            )
+        if self._mix and number not in self._coarse:
+            self._coarse[number] = _thinned(values.reshape(sequence.shape[1:]))
+        rng = np.random.default_rng((self._seed, 3, number, visit // self._lifetime))
+        far_count = len(values) - len(near)
+        keep_near = min(len(near), max(1, round(self._fraction * self._room)))
+        keep_far = min(far_count, self._room - keep_near)
+        far = _others(near, values, self._near, keep_far, rng)
+        if keep_near < len(near):
+            near = np.sort(rng.choice(near, keep_near, replace=False))
+        complete = keep_near + keep_far == len(values)
+        return _Reservoir(near, values[near], far, values[far], complete)
+
+    @property
+    def _unit(self) -> float:
+        return self.space.half_um or 1.0
+
+    def _near_distance(self, near_um: float | None) -> float:
+        """In the network's unit."""
+        if self.space.half_um is None:
+            return _NEAR_WITHOUT_SCALE if near_um is None else near_um
+        least = max(_LEAST_NEAR_UM, _LEAST_NEAR_VOXELS * self.space.spacing)
+        return (least if near_um is None else near_um) / self.space.half_um
+
+    def _space(self) -> Space:
+        first = self.sequences[0]
+        samples, spacing = max(first.shape[1:]), first.info.spacing
+        half = None if spacing is None else 0.5 * (samples - 1) * spacing[0]
+        clamp = first.info.clamp
+        return Space(
+            samples=samples,
+            frames=max(len(s) for s in self.sequences),
+            half_um=half,
+            slope=1.0 if half else _slope(first),
+            clamp=None if clamp is None else clamp / (half or 1.0),
+            time_step=first.info.time_step,
+        )
+
+
+def _others(
+    near: npt.NDArray[np.int32], values: Floats, limit: float, count: int, rng: np.random.Generator
+) -> npt.NDArray[np.int32]:
+    """``count`` voxels, each at most once, that are not near."""
+    total = len(values)
+    if count <= 0:
+        return np.zeros(0, dtype=np.int32)
+    if count > 0.25 * (total - len(near)):
+        far = np.flatnonzero(values > limit).astype(np.int32)
+        return far if count == len(far) else np.sort(rng.choice(far, count, replace=False))
+    found = np.zeros(0, dtype=np.int32)
+    while len(found) < count:  # few of many: drawing and sorting out is quicker than listing them all
+        more = rng.integers(0, total, 2 * count, dtype=np.int32)
+        found = np.unique(np.concatenate([found, more[values[more] > limit]]))
+    return np.sort(rng.choice(found, count, replace=False))
+
+
+def _thinned(frame: Floats) -> npt.NDArray[np.float16]:
+    """A frame in fewer samples, the first and last of each axis among them, by linear interpolation."""
+    size = [min(n, _COARSE) for n in frame.shape]
+    if size == list(frame.shape):
+        return frame.astype(np.float16)
+    from scipy import ndimage
+
+    ratio = [k / n for k, n in zip(size, frame.shape)]
+    return ndimage.zoom(frame, ratio, order=1, grid_mode=False).astype(np.float16)
+
+
+def _slope(sequence: SDFSequence) -> float:
+    """Median change of the distance next to the surface, per half of the cube's side."""
+    frame = sequence.frame(0)
+    steps = np.stack(np.gradient(frame))
+    size = np.linalg.norm(steps, axis=0)
+    beside = size[np.abs(frame) <= 2 * max(float(np.median(size)), 1e-12)]
+    return float(np.median(beside if len(beside) else size)) * 0.5 * (max(frame.shape) - 1)
+
+
+def _check_same(sequences: Sequence[SDFSequence]) -> None:
+    first = sequences[0]
+    for sequence in sequences:
+        if len(sequence) < 2:
+            raise SequenceError(f"{sequence.name} has {len(sequence)} frame; expected two or more, a shape in time.")
+        if sequence.shape[1:] != first.shape[1:]:
+            raise SequenceError(
+                f"{sequence.name} has frames of {sequence.shape[1:]}, {first.name} of {first.shape[1:]}; "
+                "expected the same for all.",
+                remedy="Prepare them together, with one shape and box.",
+            )
+        _check_spacing(sequence, first)
+
+
+def _check_spacing(sequence: SDFSequence, first: SDFSequence) -> None:
+    ours, others = sequence.info.spacing, first.info.spacing
+    if (ours is None) != (others is None) or (ours and not np.allclose(ours, others, rtol=_SAME)):
+        raise SequenceError(
+            f"{sequence.name} has voxels of {ours} µm, {first.name} of {others}; expected the same for all.",
+            remedy="Prepare them together, with one box_um.",
+        )
+    if ours and not np.allclose(ours, ours[0], rtol=_SAME):
+        raise SequenceError(
+            f"{sequence.name} has voxels of {ours} µm; expected the same size along all axes.",
+            remedy="Prepare it again: neural prepare gives isotropic samples.",
+        )

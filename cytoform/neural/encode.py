@@ -1,0 +1,288 @@
+"""Fit a code and a rotation to a sequence that the network has not seen.
+
+Rotations spread evenly over all are tried, each with the mean code; the best are followed a while, and the best of
+these to the end with L-BFGS. The code is sought in units of the learned codes' own spread, with a prior that keeps it
+among them. Points are drawn once, so that the answer is that of one well-defined problem: Eq. 10 of Wiesner et al. 2024
+(doi 10.1016/j.media.2023.102991), whose answer turns with the data (their theorem 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..errors import ConfigError, SequenceError
+from ..sdf.sequence import SDFSequence
+from . import blocks, rotation
+from .data import Draw, TrainingSet
+from .devices import torch_device
+from .model import AutoDecoder
+from .use import Codes, decode_codes
+from .workers import Workers
+
+__all__ = ["EncodeConfig", "Encoded", "encode"]
+
+Floats = npt.NDArray[np.float64]
+Tensor = torch.Tensor
+
+_SIDE_SPREAD = 0.3  # of the codes' standard deviation: how far the code may lie off the learned ones' span
+_HUBER = 0.01  # in voxels of the training grid's half side; smooths the loss for L-BFGS
+_BOX_TOLERANCE = 1e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeConfig:
+    """How a code is sought.
+
+    Attributes
+    ----------
+    rotation : bool
+        Whether the shape may be turned; without it the data must be aligned as the training's were.
+    starts : int
+        Rotations tried.
+    followed : tuple of int
+        How many of the best are kept after each round.
+    rounds : tuple of int
+        Iterations of L-BFGS in each round; one more than ``followed``.
+    points : tuple of int
+        Points of each round, over all frames.
+    prior : float
+        Weight of the code's distance from the learned ones, in the network's unit of distance per standard deviation.
+    seed : int
+    """
+
+    rotation: bool = True
+    starts: int = 60
+    followed: tuple[int, ...] = (10, 3)
+    rounds: tuple[int, ...] = (12, 25, 80)
+    points: tuple[int, ...] = (1500, 4000, 16000)
+    prior: float = 1e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.starts < 1 or min(self.followed + self.rounds + self.points) < 1:
+            raise ConfigError("starts, followed, rounds and points are counts; expected at least 1.")
+        if not (len(self.rounds) == len(self.points) == len(self.followed) + 1):
+            raise ConfigError(
+                f"there are {len(self.rounds)} rounds, {len(self.points)} numbers of points and {len(self.followed)} "
+                "cuts between; expected as many points as rounds, and one cut fewer."
+            )
+        if not self.prior >= 0:
+            raise ConfigError(f"prior is {self.prior!r}; expected a number of at least 0.")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoded:
+    """A code and a rotation that a sequence was found to have.
+
+    Attributes
+    ----------
+    code : (latent,) float
+    rotation : (3, 3) float
+        Turns the network's shape into the one seen.
+    loss : float
+        Mean absolute difference at the points, in µm where the model has a metric scale.
+    name : str
+    """
+
+    code: Floats
+    rotation: Floats
+    loss: float
+    name: str
+    model: AutoDecoder
+
+    def reconstruct(self, out: str | os.PathLike[str] | None = None, **options: Any) -> SDFSequence | Path:
+        """The shape as the network knows it, turned as the data; options as in :func:`reconstruct`."""
+        codes = Codes(self.code[None], self.rotation[None], [self.name])
+        return decode_codes(self.model, codes, out, source="encoded", **options)[0]
+
+
+def encode(
+    model: AutoDecoder | str | os.PathLike[str],
+    sequence: SDFSequence | str | os.PathLike[str],
+    config: EncodeConfig | None = None,
+    *,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> Encoded:
+    """Fit a code and a rotation to an unseen sequence; the network stays as it is.
+
+    Parameters
+    ----------
+    model : AutoDecoder or path
+    sequence : SDFSequence or path
+        In the box that the model was trained in; its samples and frames may be others.
+    config : EncodeConfig, optional
+    device : str
+    progress : callable, optional
+        Called with starts followed so far and in all.
+
+    Returns
+    -------
+    Encoded
+
+    Raises
+    ------
+    SequenceError
+        When the sequence lies in another box, or cannot be learned from (see :func:`train`).
+    ConfigError
+        When the model has learned no codes to begin with.
+    """
+    model = model if isinstance(model, AutoDecoder) else AutoDecoder.load(model)
+    config = config or EncodeConfig()
+    if not len(model.learned):
+        raise ConfigError("the model has learned no sequences, so that no code is known to begin from.")
+    source = sequence if isinstance(sequence, SDFSequence) else Path(sequence)
+    with Workers(torch_device(device)) as workers:
+        data = _points(model, source, config)
+        search = _Search(model, data, config, workers)
+        best = search.run(progress)
+    loss = best.loss * (model.space.half_um or 1.0)
+    return Encoded(search.code(best.weights).numpy(), best.matrix.numpy(), loss, data.name, model)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Data:
+    """Points (frames, P, 4) and targets (frames, P) of all frames."""
+
+    points: Tensor
+    target: Tensor
+    name: str
+
+    def first(self, count: int) -> tuple[Tensor, Tensor]:
+        per_frame = max(1, min(count // len(self.points), self.points.shape[1]))
+        return self.points[:, :per_frame], self.target[:, :per_frame]
+
+
+def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig) -> _Data:
+    with TrainingSet([source], frame_points=1, seed=config.seed) as probe:
+        frames, space = len(probe), probe.space
+    ours, theirs = model.space.half_um, space.half_um
+    if (ours is None) != (theirs is None) or (ours and abs(ours - theirs) > _BOX_TOLERANCE * ours):
+        raise SequenceError(
+            f"the sequence lies in a box of half side {theirs} µm, the model's is {ours}; expected the same.",
+            remedy="Prepare it with the box_um that the model was trained with.",
+        )
+    near = model.notes.get("training", {}).get("near_um")
+    count = -(-max(config.points) // frames)
+    with TrainingSet([source], frame_points=count, near_um=near, seed=config.seed) as data:
+        drawn = [data.draw(Draw(k, 0, 0, 0.0)) for k in range(frames)]
+        name = data.names[0]
+    rng = np.random.default_rng((config.seed, 5))
+    mixed = [(p[o], v[o]) for p, v in drawn for o in [rng.permutation(len(v))]]  # near and far in any first part
+    like = model.layers[0].matrix
+    points = torch.as_tensor(np.stack([p for p, _ in mixed]), dtype=like.dtype)
+    return _Data(points, torch.as_tensor(np.stack([v for _, v in mixed]), dtype=like.dtype), name)
+
+
+@dataclasses.dataclass(eq=False)
+class _Candidate:
+    """Where a search stands: the code in units of the codes' spread, the rotation, the mean loss with the prior."""
+
+    weights: Tensor
+    matrix: Tensor
+    loss: float
+
+
+class _Search:
+    def __init__(self, model: AutoDecoder, data: _Data, config: EncodeConfig, workers: Workers) -> None:
+        self.data, self.config, self.workers = data, config, workers
+        self.dtype = model.layers[0].matrix.dtype
+        self.folded = blocks.fold(model.to(workers.device))
+        self.mean, self.basis = _basis(model.learned.codes.double())
+        self.huber = _HUBER * 2.0 / (model.space.samples - 1) * model.space.slope * 10
+
+    def code(self, weights: Tensor) -> Tensor:
+        """Code (latent,) of weights in units of the codes' spread."""
+        return self.mean + self.basis @ weights
+
+    def run(self, progress: Callable[[int, int], None] | None) -> _Candidate:
+        c = self.config
+        rotations = rotation.even_rotations(c.starts) if c.rotation else rotation.even_rotations(1)
+        zero = torch.zeros(self.basis.shape[1], dtype=torch.float64)
+        found = [_Candidate(zero, torch.as_tensor(rotation.as_matrix(q)), np.inf) for q in rotations]
+        total, done = self._work(len(found)), 0
+        for n, (steps, points) in enumerate(zip(c.rounds, c.points)):
+            batch = self.data.first(points)
+            for k, candidate in enumerate(found):
+                found[k] = self._follow(candidate, batch, steps)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+            found = _best(found, c.followed[n] if n < len(c.followed) else 1)
+        return found[0]
+
+    def _work(self, starts: int) -> int:
+        return starts + sum(min(starts, n) for n in self.config.followed)
+
+    def _follow(self, start: _Candidate, batch: tuple[Tensor, Tensor], steps: int) -> _Candidate:
+        """L-BFGS over the code's weights and a small turn on top of the rotation it begins with."""
+        turning = self.config.rotation
+        unknown = torch.cat([start.weights, torch.zeros(3 * turning, dtype=torch.float64)]).requires_grad_()
+        optimizer = torch.optim.LBFGS([unknown], max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+        work = self.workers.cut(*(t.to(self.workers.device) for t in batch))
+
+        def closure() -> Tensor:
+            loss, gradient = self._loss(unknown.detach(), start.matrix, batch, work)
+            unknown.grad = gradient
+            return torch.tensor(loss, dtype=torch.float64)
+
+        optimizer.step(closure)
+        weights, matrix = self._split(unknown.detach(), start.matrix)
+        loss, _ = self._loss(unknown.detach(), start.matrix, batch, work)
+        return _Candidate(weights, matrix, loss)
+
+    def _split(self, unknown: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        n = self.basis.shape[1]
+        return unknown[:n], _turned(matrix, unknown[n:]) if self.config.rotation else matrix
+
+    def _loss(
+        self, unknown: Tensor, matrix: Tensor, batch: tuple[Tensor, Tensor], work: list[Any]
+    ) -> tuple[float, Tensor]:
+        n, frames = self.basis.shape[1], len(batch[0])
+        count = batch[1].numel()
+        turn = unknown[n:].clone().requires_grad_()
+        turned = _turned(matrix, turn) if self.config.rotation else matrix
+        weights = unknown[:n]
+        device = self.workers.device
+        codes = self.code(weights).to(device, self.dtype).expand(frames, -1).contiguous()
+        turns = turned.detach().to(device, self.dtype).expand(frames, -1, -1).contiguous()
+        passed, _ = self.workers.run(self.folded, work, codes, turns, weights=False, huber=self.huber)
+        d_code = passed.codes.sum(0).double().cpu() / count
+        loss = passed.loss / count + self.config.prior * float(weights @ weights)
+        gradient = [self.basis.T @ d_code + 2.0 * self.config.prior * weights]
+        if self.config.rotation:
+            d_turn = passed.turns.sum(0).double().cpu() / count
+            gradient.append(torch.autograd.grad((turned * d_turn).sum(), turn)[0])
+        return loss, torch.cat(gradient)
+
+
+def _turned(matrix: Tensor, turn: Tensor) -> Tensor:
+    """The rotation after a further turn about the vector ``turn``, by about its length."""
+    quaternion = torch.cat([torch.ones(1, dtype=turn.dtype), 0.5 * turn])
+    return rotation.to_matrix(quaternion) @ matrix
+
+
+def _best(found: list[_Candidate], count: int) -> list[_Candidate]:
+    return sorted(found, key=lambda c: c.loss)[:count]
+
+
+def _basis(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of the codes, and directions (latent, k) scaled by their standard deviation along them.
+
+    Directions that no learned code has are there too, scaled down: unseen shapes differ from all seen ones.
+    """
+    mean = codes.mean(0)
+    _, size, directions = torch.linalg.svd(codes - mean, full_matrices=True)
+    deviation = torch.zeros(codes.shape[1], dtype=codes.dtype)
+    deviation[: len(size)] = size / max(len(codes) - 1, 1) ** 0.5
+    typical = float(codes.std()) if len(codes) > 1 else float(codes.abs().mean())
+    floor = max(_SIDE_SPREAD * typical, 1e-6)
+    return mean, directions.T * deviation.clamp(min=floor)

@@ -1,0 +1,139 @@
+"""Files of decoded shapes: signed distances, masks, meshes and points, in µm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..atomic import ensure_folder
+from ..errors import ConfigError, OutputError
+from ..mesh.geometry import vertex_normals
+from ..mesh.io import write_mesh
+from ..mesh.surface import SurfaceMesh
+from ..sdf.sequence import SDFSequence, SequenceInfo, write_sequence
+
+__all__ = ["FORMATS", "Writer", "frame_mesh"]
+
+FORMATS = ("h5", "mat", "mask", "mesh", "points")
+
+Frames = Iterable[npt.NDArray[np.float32]]
+
+
+def frame_mesh(sequence: SDFSequence, index: int) -> SurfaceMesh | None:
+    """Closed surface of a frame in µm, (z, y, x), with the middle of the box at the origin; None without one."""
+    return _mesh(sequence.frame(index), sequence)
+
+
+class Writer:
+    """Writes each decoded sequence in all formats asked for, one frame in memory at a time.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown format.
+    OutputError
+        When a file is there already and ``overwrite`` is not set, or the place cannot be written.
+    """
+
+    def __init__(self, folder: Path, formats: Sequence[str], *, overwrite: bool, names: Sequence[str]) -> None:
+        unknown = sorted(set(formats) - set(FORMATS))
+        if unknown or not formats:
+            raise ConfigError(f"formats is {list(formats)!r}; expected some of {', '.join(FORMATS)}.")
+        self.folder, self.formats = ensure_folder(folder), list(dict.fromkeys(formats))
+        self.written: list[Path] = []
+        taken = [p for name in names for f in self.formats if (p := self._place(name, f)).exists()]
+        if taken and not overwrite:
+            raise OutputError(
+                f"{taken[0]} exists already ({len(taken)} files in all).",
+                remedy="Choose another folder, or pass overwrite.",
+            )
+
+    def _place(self, name: str, form: str) -> Path:
+        if form in ("h5", "mat"):
+            return self.folder / f"{name}.{form}"
+        return self.folder / (f"{name}_mask.tif" if form == "mask" else f"{name}_{form}")
+
+    def write(self, name: str, frames: Frames, shape: tuple[int, ...], info: SequenceInfo) -> None:
+        """Write one sequence; ``frames`` is gone through once."""
+        first, *others = sorted(self.formats, key=lambda f: f not in ("h5", "mat"))
+        if first in ("h5", "mat"):
+            place = self._place(name, first)
+            write_sequence(place, frames, shape, info)
+            self.written.append(place)
+            if not others:
+                return
+            from ..sdf.sequence import open_sequence
+
+            with open_sequence(place) as sequence:
+                self._others(name, sequence, others)
+        else:
+            self._others(name, SDFSequence(np.stack(list(frames)), info), [first, *others])
+
+    def _others(self, name: str, sequence: SDFSequence, formats: Sequence[str]) -> None:
+        for form in formats:
+            place = self._place(name, form)
+            if form in ("h5", "mat"):
+                sequence.save(place)
+            elif form == "mask":
+                _write_masks(place, sequence)
+            else:
+                _write_surfaces(place, name, sequence, points=form == "points")
+            self.written.append(place)
+
+
+def _write_masks(place: Path, sequence: SDFSequence) -> None:
+    import tifffile
+
+    from ..atomic import atomic_path
+
+    masks = np.stack([(frame < 0).astype(np.uint8) for frame in sequence])
+    dz, dy, dx = sequence.grid.spacing
+    about: dict[str, object] = {"axes": "TZYX", "spacing": dz, "unit": "um"}
+    if sequence.info.time_step is not None:
+        about["finterval"] = sequence.info.time_step
+    with atomic_path(place) as temporary:
+        tifffile.imwrite(
+            temporary, masks, imagej=True, resolution=(1.0 / dx, 1.0 / dy), metadata=about, compression="zlib"
+        )
+
+
+def _write_surfaces(folder: Path, name: str, sequence: SDFSequence, *, points: bool) -> None:
+    ensure_folder(folder)
+    for index, mesh in enumerate(_meshes(sequence)):
+        if mesh is None:
+            continue
+        place = folder / f"{name}_t{index:02d}.ply"
+        if points:
+            _write_points(place, mesh)
+        else:
+            write_mesh(place, mesh)
+
+
+def _meshes(sequence: SDFSequence) -> Iterator[SurfaceMesh | None]:
+    return (_mesh(frame, sequence) for frame in sequence)
+
+
+def _mesh(frame: npt.NDArray[np.float32], sequence: SDFSequence) -> SurfaceMesh | None:
+    from skimage import measure
+
+    if not frame.min() < 0:
+        return None
+    outside = np.float32(max(float(frame.max()), 1e-6))
+    closed = np.pad(frame, 1, constant_values=outside)
+    vertices, faces, _, _ = measure.marching_cubes(closed, 0.0, allow_degenerate=False)
+    mesh = SurfaceMesh(sequence.grid.to_um(vertices.astype(np.float64) - 1.0), faces.astype(np.int64))
+    return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
+
+
+def _write_points(place: Path, mesh: SurfaceMesh) -> None:
+    """Vertices of the surface with their normals, (x, y, z), as binary PLY."""
+    from ..atomic import write_bytes
+
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    rows = np.hstack([mesh.vertices[:, ::-1], normals[:, ::-1]]).astype("<f4")
+    names = "".join(f"property float {n}\n" for n in ("x", "y", "z", "nx", "ny", "nz"))
+    head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(rows)}\n{names}end_header\n"
+    write_bytes(place, head.encode("ascii") + rows.tobytes())

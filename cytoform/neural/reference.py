@@ -1,0 +1,82 @@
+"""Weights of the published auto-decoder, translated into ours."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+
+import torch
+
+from ..errors import ConfigError, FileFormatError
+from .config import NetworkConfig
+
+__all__ = ["read_reference"]
+
+_NAME = re.compile(r"(?:module\.)?lin(\d+)\.(weight|bias)$")
+_REMEDY = "Expected the .pth of the published auto-decoder, with layers lin0, lin1, … in 'model_state_dict'."
+
+
+def read_reference(path: Path, *, omega: float, activation: str) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
+    """Architecture and state dict of a published checkpoint.
+
+    There each layer takes [code, coordinates] (the first), [units, coordinates] or [units, code, coordinates].
+
+    Raises
+    ------
+    FileFormatError
+        When the file cannot be read without running code, or is not such a network.
+    """
+    weights, biases = _read(path)
+    try:
+        return _translate(weights, biases, omega, activation)
+    except (IndexError, ValueError, ConfigError) as error:
+        shapes = [tuple(w.shape) for w in weights]
+        raise FileFormatError(f"{path} has layers {shapes}, no auto-decoder's: {error}", remedy=_REMEDY) from error
+
+
+def _read(path: Path) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    if not path.is_file():
+        raise FileFormatError(f"{path} does not exist or is not a file.", remedy=_REMEDY)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FileFormatError(f"{path} cannot be opened as tensors alone: {first}", remedy=_REMEDY) from error
+    state = content.get("model_state_dict", content) if isinstance(content, dict) else None
+    found: dict[tuple[int, str], torch.Tensor] = {}
+    for name, value in state.items() if isinstance(state, dict) else ():
+        match = _NAME.search(str(name))
+        if match and isinstance(value, torch.Tensor):
+            found[int(match[1]), match[2]] = value
+    count = len(found) // 2
+    if count < 2 or set(found) != {(n, kind) for n in range(count) for kind in ("weight", "bias")}:
+        raise FileFormatError(f"{path} holds no complete auto-decoder.", remedy=_REMEDY)
+    return [found[n, "weight"] for n in range(count)], [found[n, "bias"] for n in range(count)]
+
+
+def _translate(
+    weights: list[torch.Tensor], biases: list[torch.Tensor], omega: float, activation: str
+) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
+    latent = weights[0].shape[1] - 4
+    units = [0, *(w.shape[0] for w in weights)]
+    with_code = [n for n, w in enumerate(weights) if w.shape[1] == units[n] + latent + 4]
+    config = NetworkConfig(
+        latent=latent,
+        width=weights[1].shape[1],
+        layers=len(weights) - 1,
+        activation=activation,
+        omega=omega,
+        latent_layers=tuple(n + 1 for n in with_code),
+        shrink=True,
+    )
+    if config.widths != tuple(units[1:-1]) or units[-1] != 1:
+        raise ValueError(f"widths {units[1:]} where {[*config.widths, 1]} were expected.")
+    state: dict[str, torch.Tensor] = {}
+    for n, (weight, bias) in enumerate(zip(weights, biases)):
+        hidden, rest = weight[:, : units[n]], weight[:, units[n] :]
+        if n in with_code:
+            state[f"layers.{n}.code"], rest = rest[:, :latent].contiguous(), rest[:, latent:]
+        state[f"layers.{n}.matrix"] = torch.cat([hidden, rest], 1)
+        state[f"layers.{n}.bias"] = bias
+    return config, state

@@ -1,0 +1,326 @@
+"""Train an auto-decoder on sequences of signed distances."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..atomic import ensure_folder, write_text
+from ..errors import ConfigError, FileFormatError, Interrupted, OutputError
+from ..interruption import Interruption
+from ..sdf.sequence import SDFSequence
+from .checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
+from .config import TrainConfig, preset
+from .data import TrainingSet
+from .devices import bfloat16_is_quicker, torch_device
+from .distributed import Team, join
+from .model import AutoDecoder
+from .trainer import Trainer
+from .workers import Workers
+
+__all__ = ["TrainProgress", "train"]
+
+MODEL = "model.safetensors"
+_TIMED_STEPS, _TIMED_SECONDS = 10, 3.0  # after which `minutes` is turned into epochs
+_SPARE = 0.97  # of the time asked for, so that the last epoch fits in
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainProgress:
+    """Where a training stands.
+
+    Attributes
+    ----------
+    step, total : int
+    epoch, epochs : int
+    loss : float
+        Mean absolute difference of the last epoch, in the network's unit; of the last step during the first.
+    seconds, left : float
+        Since the start of this run, and still to go.
+    """
+
+    step: int
+    total: int
+    epoch: int
+    epochs: int
+    loss: float
+    seconds: float
+    left: float
+
+
+def train(
+    sequences: Sequence[SDFSequence | str | Path] | str | Path,
+    out: str | os.PathLike[str] | None = None,
+    config: TrainConfig | str = "default",
+    *,
+    labels: Sequence[str] | None = None,
+    minutes: float | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    precision: str = "auto",
+    memory_gb: float = 1.0,
+    checkpoint_minutes: float = 5.0,
+    resume: bool = False,
+    overwrite: bool = False,
+    tensorboard: str | os.PathLike[str] | None = None,
+    progress: Callable[[TrainProgress], None] | None = None,
+) -> AutoDecoder:
+    """Learn weights, codes and rotations from sequences.
+
+    Points are drawn anew at every step from the files (70 % of them inside or near the surface), in bounded memory.
+    Ctrl-C saves a checkpoint; ``resume=True`` goes on from there as if nothing had happened, on a CPU to the last
+    digit. Under ``torchrun`` every process takes its share of each batch (data parallel) and the first one writes.
+
+    Parameters
+    ----------
+    sequences : list of paths or SDFSequence, or a folder of .h5 files
+        All with the same samples and voxel size, as ``neural prepare`` writes them together.
+    out : path, optional
+        Folder for ``model.safetensors`` (+ .json), ``checkpoint.safetensors`` and ``history.csv``.
+    config : TrainConfig or str
+        Or the name of a preset: ``default``, ``miccai2022``, ``media2024``.
+    labels : list of str, optional
+        A family's name for each sequence.
+    minutes : float, optional
+        Choose ``epochs`` so that the training takes about this long on this machine.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    dtype : str
+        ``float32`` or ``float64``.
+    precision : str
+        ``full``; ``mixed``, products of the backward pass in bfloat16; ``auto``, mixed where that measures faster.
+    memory_gb : float
+        For points held in memory.
+    checkpoint_minutes : float
+    resume, overwrite : bool
+        Go on with the training in ``out``; or replace it.
+    tensorboard : path, optional
+        Folder for TensorBoard's events (needs the tensorboard package).
+    progress : callable, optional
+        Called after every step with a :class:`TrainProgress`.
+
+    Returns
+    -------
+    AutoDecoder
+        On the CPU, with ``learned`` codes and rotations.
+
+    Raises
+    ------
+    SequenceError
+        When sequences do not match, are too short, or a frame has no object.
+    ConfigError, BackendError
+        For options that make no sense, or a device that is not there.
+    OutputError
+        When ``out`` cannot be written, or holds another training.
+    FileFormatError
+        When the checkpoint does not fit.
+    Interrupted
+        After Ctrl-C, when the checkpoint has been written.
+    """
+    config = preset(config) if isinstance(config, str) else config
+    _check_options(dtype, precision, minutes, resume, out)
+    files = _files(sequences)
+    team, where = join(torch_device(device))
+    folder = _folder(out, resume, overwrite, team)
+    stored = read_checkpoint(folder / CHECKPOINT) if resume and folder else None
+    if stored:
+        config = TrainConfig.from_json(stored[1]["config"])
+        precision, dtype, minutes = stored[1]["precision"], stored[1]["dtype"], None
+    mixed = _mixed(precision, dtype, where, config)
+    with (
+        TrainingSet(
+            files,
+            frame_points=config.frame_points,
+            near_fraction=config.near_fraction,
+            near_um=config.near_um,
+            memory=memory_gb * 1e9,
+            augment=config.augment,
+            mix=config.mix,
+            seed=config.seed,
+        ) as data,
+        Workers(where) as workers,
+    ):
+        trainer = Trainer(
+            data,
+            config,
+            device=where,
+            dtype=getattr(torch, dtype),
+            mixed=mixed,
+            labels=_labels(labels, len(data.sequences)),
+            team=team,
+            workers=workers,
+        )
+        if stored:
+            trainer.restore(stored[0], int(stored[1]["step"]))
+        run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard)
+        return run.to_the_end(minutes)
+
+
+class _Run:
+    """The loop around the steps: progress, checkpoints, interruptions."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: Path | None,
+        checkpoint_minutes: float,
+        progress: Callable[[TrainProgress], None] | None,
+        tensorboard: str | os.PathLike[str] | None,
+    ) -> None:
+        self.trainer, self.folder, self.team = trainer, folder if trainer.team.leads else None, trainer.team
+        self._every = 60.0 * checkpoint_minutes
+        self._progress = progress if trainer.team.leads else None
+        self._writer = _writer(tensorboard) if tensorboard and trainer.team.leads else None
+        self._first_step = trainer.step_number
+        self._begin = self._saved = time.monotonic()
+
+    def to_the_end(self, minutes: float | None) -> AutoDecoder:
+        trainer = self.trainer
+        with Interruption() as interruption:
+            while trainer.step_number < trainer.total_steps:
+                loss = trainer.step()
+                if minutes is not None and self._long_enough():
+                    trainer.with_epochs(self._epochs_for(minutes))
+                    minutes = None
+                self._tell(loss)
+                if self.team.agree(interruption.asked, trainer.device):
+                    self._save()
+                    raise Interrupted(self._farewell())
+                if time.monotonic() - self._saved > self._every:
+                    self._save()
+        return self._finish()
+
+    def _long_enough(self) -> bool:
+        done = self.trainer.step_number - self._first_step
+        return done >= _TIMED_STEPS and time.monotonic() - self._begin > _TIMED_SECONDS
+
+    def _epochs_for(self, minutes: float) -> int:
+        spent = time.monotonic() - self._begin
+        per_step = spent / (self.trainer.step_number - self._first_step)
+        flag = torch.tensor([per_step], device=self.trainer.device)
+        self.team.add_up([flag])
+        steps = _SPARE * 60.0 * minutes / (float(flag) / self.team.size)
+        return max(1, int(steps / self.trainer.steps_per_epoch))
+
+    def _tell(self, loss: float) -> None:
+        trainer = self.trainer
+        ended = trainer.step_number % trainer.steps_per_epoch == 0
+        if self._writer is not None and ended:
+            self._writer.add_scalar("loss", trainer.history[-1], len(trainer.history))
+        if self._progress is None:
+            return
+        seconds = time.monotonic() - self._begin
+        done = trainer.step_number - self._first_step
+        left = seconds / done * (trainer.total_steps - trainer.step_number)
+        shown = trainer.history[-1] if trainer.history else loss
+        epoch = len(trainer.history)
+        self._progress(
+            TrainProgress(trainer.step_number, trainer.total_steps, epoch, trainer.config.epochs, shown, seconds, left)
+        )
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        if self.folder is None:
+            return
+        trainer = self.trainer
+        text = {
+            "config": trainer.config.to_json(),
+            "step": trainer.step_number,
+            "precision": "mixed" if trainer.mixed else "full",
+            "dtype": str(trainer.dtype).removeprefix("torch."),
+            "names": trainer.data.names,
+        }
+        write_checkpoint(self.folder / CHECKPOINT, trainer.tensors(), text)
+        self._write_history()
+
+    def _write_history(self) -> None:
+        assert self.folder is not None
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["epoch", "loss"])
+        writer.writerows((n + 1, f"{loss:.9g}") for n, loss in enumerate(self.trainer.history))
+        write_text(self.folder / "history.csv", table.getvalue())
+
+    def _farewell(self) -> str:
+        done = f"Stopped after {self.trainer.step_number} of {self.trainer.total_steps} steps."
+        return done if self.folder is None else f"{done} Go on with resume=True (--resume), out={self.folder}."
+
+    def _finish(self) -> AutoDecoder:
+        model = self.trainer.finished()
+        model.notes["seconds"] = time.monotonic() - self._begin
+        if self.folder is not None:
+            self._save()
+            model.save(self.folder / MODEL)
+        if self._writer is not None:
+            self._writer.close()
+        return model
+
+
+def _check_options(dtype: str, precision: str, minutes: float | None, resume: bool, out: Any) -> None:
+    if dtype not in ("float32", "float64"):
+        raise ConfigError(f"dtype is {dtype!r}; expected 'float32' or 'float64'.")
+    if precision not in ("auto", "full", "mixed"):
+        raise ConfigError(f"precision is {precision!r}; expected 'auto', 'full' or 'mixed'.")
+    if minutes is not None and not minutes > 0:
+        raise ConfigError(f"minutes is {minutes!r}; expected a positive number.")
+    if resume and out is None:
+        raise ConfigError("resume needs the folder of the training.", remedy="Pass out=.")
+
+
+def _files(sequences: Any) -> list[Any]:
+    if not isinstance(sequences, (str, os.PathLike)):
+        return list(sequences)
+    place = Path(sequences)
+    if not place.is_dir():
+        return [place]
+    found = sorted(p for p in place.iterdir() if p.suffix.lower() in (".h5", ".hdf5", ".mat"))
+    if not found:
+        raise FileFormatError(f"{place} holds no .h5 files.", remedy="Pass the folder that neural prepare wrote.")
+    return found
+
+
+def _folder(out: Any, resume: bool, overwrite: bool, team: Team) -> Path | None:
+    if out is None:
+        return None
+    folder = Path(out)
+    if not team.leads:
+        return folder
+    taken = [name for name in (MODEL, CHECKPOINT) if (folder / name).exists()]
+    if taken and not (resume or overwrite):
+        raise OutputError(
+            f"{folder} holds a training already ({', '.join(taken)}).",
+            remedy="Choose another folder, or pass resume or overwrite.",
+        )
+    return ensure_folder(folder)
+
+
+def _labels(labels: Sequence[str] | None, n: int) -> list[str]:
+    if labels is None:
+        return [""] * n
+    if len(labels) != n:
+        raise ConfigError(f"there are {len(labels)} labels; expected {n}, one for each sequence.")
+    return [str(label) for label in labels]
+
+
+def _mixed(precision: str, dtype: str, device: torch.device, config: TrainConfig) -> bool:
+    if dtype != "float32":
+        if precision == "mixed":
+            raise ConfigError("precision='mixed' goes with dtype='float32' only.")
+        return False
+    return precision == "mixed" or (precision == "auto" and bfloat16_is_quicker(device, config.network.width))
+
+
+def _writer(folder: str | os.PathLike[str]) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("tensorboard is not installed.", remedy="pip install tensorboard.") from error
+    return SummaryWriter(os.fspath(folder))

@@ -1,0 +1,301 @@
+"""Shapes out of a model: those it learned, new ones, and those between."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..errors import ConfigError
+from ..sdf.sequence import SDFSequence, SequenceInfo
+from . import rotation as rotations
+from .decode import Decoder, Sampling
+from .devices import torch_device
+from .export import Writer
+from .model import AutoDecoder
+from .prior import Prior, fit_prior
+from .workers import Workers
+
+__all__ = ["Codes", "decode_codes", "generate", "interpolate", "reconstruct"]
+
+Progress = Callable[[int, int, str], None]
+Model = AutoDecoder | str | os.PathLike[str]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Codes:
+    """What shall be decoded: codes, their rotations and names.
+
+    Attributes
+    ----------
+    codes : (n, latent) float
+    matrices : (n, 3, 3) float
+    names : list of str
+    """
+
+    codes: npt.NDArray[np.float64]
+    matrices: npt.NDArray[np.float64]
+    names: list[str]
+
+
+def reconstruct(
+    model: Model,
+    which: int | str | Sequence[int | str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    frames: int | Sequence[float] | None = None,
+    shape: int | Sequence[int] | None = None,
+    rotation: npt.ArrayLike | str = "learned",
+    formats: Sequence[str] = ("h5",),
+    exhaustive: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[SDFSequence] | list[Path]:
+    """The sequences that a model has learned, at any resolution in space and time.
+
+    Parameters
+    ----------
+    model : AutoDecoder or path
+    which : int, str or list of these, optional
+        Sequences by number or name; by default all that were given in training.
+    out : path, optional
+        Folder for files. Without it sequences in memory are returned.
+    frames : int or list of float, optional
+        Number of frames, or their times from −1 (first) to 1 (last); by default as in training.
+    shape : int or (3,) int, optional
+        Samples along the sides; by default as in training. −1 … 1 spans the longest.
+    rotation : str or array
+        ``learned``; ``none``, as the network knows the shape; or a matrix, quaternion or three angles.
+    formats : list of str
+        Of the files: ``h5``, ``mat``, ``mask`` (TIFF), ``mesh`` (PLY a frame), ``points`` (PLY a frame).
+    exhaustive : bool
+        Ask the network at every voxel instead of following the surface.
+    device : str
+    overwrite : bool
+    progress : callable, optional
+        Called with frames done, frames in all and the sequence's name.
+
+    Returns
+    -------
+    list of SDFSequence, or of the paths that were written
+
+    Raises
+    ------
+    SequenceError, ConfigError, FileFormatError, OutputError
+    """
+    model = _opened(model)
+    chosen = range(model.learned.originals) if which is None else [which] if isinstance(which, (int, str)) else which
+    index = [model.learned.index(w) for w in chosen]
+    if not index:
+        raise ConfigError("the model has learned no sequences.", remedy="Train it, or use encode.")
+    matrices = np.stack([_matrix(model, k, rotation) for k in index])
+    codes = Codes(model.learned.codes.double().numpy()[index], matrices, [model.learned.names[k] for k in index])
+    return decode_codes(
+        model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
+        overwrite=overwrite, progress=progress, source="reconstructed",
+    )  # fmt: skip
+
+
+def generate(
+    model: Model,
+    n: int,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    prior: str | Prior = "gaussian",
+    spread: float | None = None,
+    seed: int = 0,
+    rotation: npt.ArrayLike | str = "none",
+    frames: int | Sequence[float] | None = None,
+    shape: int | Sequence[int] | None = None,
+    formats: Sequence[str] = ("h5",),
+    exhaustive: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[SDFSequence] | list[Path]:
+    """New living shapes, from codes drawn at random.
+
+    Parameters
+    ----------
+    model : AutoDecoder or path
+    n : int
+    prior : str or Prior
+        ``gaussian``: fitted to the learned codes; ``near``: noise around them; ``mixture``: several Gaussians.
+    spread : float, optional
+        Width of the prior relative to the learned codes.
+    seed : int
+    rotation : str or array
+        ``none``; ``random``, any rotation, one for each shape; or a matrix, quaternion or three angles.
+
+    The other parameters, and what is returned, are as in :func:`reconstruct`.
+
+    Raises
+    ------
+    ConfigError, FileFormatError, OutputError
+    """
+    model = _opened(model)
+    if n < 1:
+        raise ConfigError(f"n is {n}; expected at least 1.")
+    rng = np.random.default_rng((seed, 4))
+    source = fit_prior(model.learned, prior, spread=spread, seed=seed) if isinstance(prior, str) else prior
+    drawn = source.draw(n, rng)
+    names = [f"generated_{k:03d}" for k in range(n)]
+    codes = Codes(drawn, _given_matrices(rotation, n, rng), names)
+    return decode_codes(
+        model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
+        overwrite=overwrite, progress=progress, source=f"generated, prior {prior}, seed {seed}",
+    )  # fmt: skip
+
+
+def interpolate(
+    model: Model,
+    start: int | str | npt.ArrayLike,
+    end: int | str | npt.ArrayLike | None = None,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    steps: int = 5,
+    frames: int | Sequence[float] | None = None,
+    shape: int | Sequence[int] | None = None,
+    rotation: npt.ArrayLike | str = "none",
+    formats: Sequence[str] = ("h5",),
+    exhaustive: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[SDFSequence] | list[Path]:
+    """Shapes between two learned ones, or one of them between its frames and voxels.
+
+    Parameters
+    ----------
+    model : AutoDecoder or path
+    start, end : int, str or (latent,) array
+        Sequences by number or name, or codes. With ``end``, ``steps`` codes on the straight line between them, both
+        included; without it, the one sequence at other times (``frames``) or samples (``shape``).
+    steps : int
+    rotation : str or array
+        ``none``, or a matrix, quaternion or three angles; ``learned`` without ``end``.
+
+    The other parameters, and what is returned, are as in :func:`reconstruct`.
+    """
+    model = _opened(model)
+    if end is None and isinstance(start, (int, str)):
+        return reconstruct(
+            model, start, out, frames=frames, shape=shape, rotation=rotation, formats=formats, exhaustive=exhaustive,
+            device=device, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    if steps < 2 and end is not None:
+        raise ConfigError(f"steps is {steps}; expected at least 2, the start and the end.")
+    a = model.code(start).double().numpy()
+    b = a if end is None else model.code(end).double().numpy()
+    along = np.linspace(0.0, 1.0, steps if end is not None else 1)[:, None]
+    names = [f"between_{k:03d}" for k in range(len(along))]
+    codes = Codes(a + along * (b - a), _given_matrices(rotation, len(along), np.random.default_rng(0)), names)
+    return decode_codes(
+        model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
+        overwrite=overwrite, progress=progress, source="between two codes",
+    )  # fmt: skip
+
+
+def decode_codes(
+    model: AutoDecoder,
+    codes: Codes,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    frames: int | Sequence[float] | None = None,
+    shape: int | Sequence[int] | None = None,
+    formats: Sequence[str] = ("h5",),
+    exhaustive: bool = False,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    source: str = "",
+) -> list[SDFSequence] | list[Path]:
+    """Sequences of given codes; parameters and result as in :func:`reconstruct`."""
+    times = _times(model, frames)
+    sampling = Sampling.cube(model.space.samples if shape is None else shape)
+    writer = None if out is None else Writer(Path(out), formats, overwrite=overwrite, names=codes.names)
+    made: list[SDFSequence] = []
+    with Workers(torch_device(device)) as workers:
+        decoder = Decoder(model, workers)
+        for k, name in enumerate(codes.names):
+            info = _info(model, sampling, times, name, source)
+            code = torch.as_tensor(codes.codes[k])
+            stream = _stream(decoder, code, codes.matrices[k], times, sampling, exhaustive)
+            told = _told(stream, k * len(times), len(codes.names) * len(times), name, progress)
+            if writer is None:
+                made.append(SDFSequence(np.stack(list(told)), info))
+            else:
+                writer.write(name, told, (len(times), *sampling.shape), info)
+    return made if writer is None else writer.written
+
+
+def _stream(
+    decoder: Decoder,
+    code: torch.Tensor,
+    matrix: npt.NDArray[np.float64],
+    times: Sequence[float],
+    sampling: Sampling,
+    exhaustive: bool,
+) -> Iterator[npt.NDArray[np.float32]]:
+    unit = np.float32(decoder.model.space.half_um or 1.0)
+    for time in times:
+        yield decoder.frame(code, time, sampling, rotation=matrix, exhaustive=exhaustive) * unit
+
+
+def _told(
+    stream: Iterator[npt.NDArray[np.float32]], done: int, total: int, name: str, progress: Progress | None
+) -> Iterator[npt.NDArray[np.float32]]:
+    for n, frame in enumerate(stream, start=1):
+        yield frame
+        if progress is not None:
+            progress(done + n, total, name)
+
+
+def _opened(model: Model) -> AutoDecoder:
+    return model if isinstance(model, AutoDecoder) else AutoDecoder.load(model)
+
+
+def _times(model: AutoDecoder, frames: int | Sequence[float] | None) -> list[float]:
+    if frames is None:
+        frames = model.space.frames
+    if isinstance(frames, (int, np.integer)):
+        if frames < 1:
+            raise ConfigError(f"frames is {frames}; expected at least 1.")
+        return np.linspace(-1.0, 1.0, int(frames)).tolist() if frames > 1 else [-1.0]
+    times = [float(t) for t in frames]
+    if not times or not np.isfinite(times).all():
+        raise ConfigError(f"frames is {frames!r}; expected a number of frames or a list of times from −1 to 1.")
+    return times
+
+
+def _info(model: AutoDecoder, sampling: Sampling, times: Sequence[float], name: str, source: str) -> SequenceInfo:
+    space = model.space
+    spacing = None if space.half_um is None else tuple(s * space.half_um for s in sampling.step)
+    step = None
+    if space.time_step is not None and len(times) > 1:
+        step = space.time_step * (space.frames - 1) * abs(times[1] - times[0]) / 2.0 or None
+    clamp = None if space.clamp is None else space.clamp * (space.half_um or 1.0)
+    return SequenceInfo(spacing=spacing, time_step=step, clamp=clamp, name=name, source=source)  # type: ignore[arg-type]
+
+
+def _matrix(model: AutoDecoder, index: int, rotation: npt.ArrayLike | str) -> npt.NDArray[np.float64]:
+    if isinstance(rotation, str) and rotation == "learned":
+        return model.rotation(index)
+    return _given_matrices(rotation, 1, np.random.default_rng(0))[0]
+
+
+def _given_matrices(rotation: npt.ArrayLike | str, n: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    if isinstance(rotation, str):
+        if rotation == "random":
+            drawn = rng.standard_normal((n, 4))
+            return np.stack([rotations.as_matrix(q) for q in drawn])
+        if rotation != "none":
+            raise ConfigError(f"rotation is {rotation!r}; expected 'none', 'random', 'learned' or numbers.")
+        return np.tile(np.eye(3), (n, 1, 1))
+    return np.tile(rotations.as_matrix(rotation), (n, 1, 1))
