@@ -11,6 +11,7 @@ import typer
 from .. import __version__
 from . import demo, fitting, info, rendering
 from .console import DEBUG, Group, as_shown
+from .neural import neural
 
 __all__ = ["app", "main"]
 
@@ -55,6 +56,7 @@ for _name, _command in (
     ("info", info.info),
 ):
     app.command(_name, **as_shown(_command))(_command)
+app.add_typer(neural, name="neural")
 
 
 def main() -> None:

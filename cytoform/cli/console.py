@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,18 @@ from typer.core import TyperCommand, TyperGroup
 from ..atomic import ensure_folder
 from ..errors import CytoformError, OutputError
 
-__all__ = ["DEBUG", "Command", "Group", "ProgressBar", "as_shown", "echo_table", "result_folder"]
+__all__ = [
+    "DEBUG",
+    "Command",
+    "Group",
+    "ProgressBar",
+    "WorkBar",
+    "as_shown",
+    "check_empty",
+    "check_free",
+    "echo_table",
+    "result_folder",
+]
 
 DEBUG = "CYTOFORM_DEBUG"
 
@@ -118,6 +130,88 @@ class ProgressBar:
         return tqdm(total=total, file=sys.stderr, bar_format=form, mininterval=0.2, dynamic_ncols=True)
 
 
+class WorkBar:
+    """Shows on stderr how far long work is, and the time left. Use as a context; call it with what is done.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted.
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, unit: str, *, quiet: bool = False) -> None:
+        self._unit, self._quiet = unit, quiet
+        self._bar: Any = None
+        self._stage: str | None = None
+        self._first, self._begin = 0, 0.0
+
+    def __enter__(self) -> WorkBar:
+        self._begin = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(
+        self,
+        done: int,
+        total: int,
+        name: str = "",
+        *,
+        stage: str = "",
+        note: str = "",
+        left: float | None = None,
+        first: int = 0,
+    ) -> None:
+        """Show that `done` of `total` is done.
+
+        Parameters
+        ----------
+        name : str
+            What is worked on.
+        stage : str
+            Another stage has a bar of its own, and its time is counted anew.
+        note : str
+            Shown at the end.
+        left : float, optional
+            Seconds still to go; by default judged by the mean speed so far.
+        first : int
+            What was done before the work began.
+        """
+        if self._quiet:
+            return
+        if stage != self._stage:
+            self._open(stage, first, total)
+        bar = self._bar
+        seconds = time.monotonic() - self._begin
+        if left is None and done > self._first:
+            left = seconds / (done - self._first) * (total - done)
+        known = "" if left is None else f"{bar.format_interval(left)} left"
+        bar.total = total
+        bar.set_description_str(name or stage, refresh=False)
+        bar.set_postfix_str(", ".join(text for text in (known, note) if text), refresh=False)
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.refresh()
+
+    def _open(self, stage: str, first: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self._bar is not None:
+            self._bar.close()
+            self._begin = time.monotonic()
+        self._stage, self._first = stage, first
+        form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]"
+        pause = 0.2 if sys.stderr.isatty() else 10.0  # a log file keeps every line
+        self._bar = tqdm(
+            total=total, unit=self._unit, file=sys.stderr, bar_format=form, mininterval=pause, dynamic_ncols=True
+        )
+        self._bar.start_t -= time.monotonic() - self._begin
+
+
 def _missing(folder: Path) -> list[Path]:
     """The folders that have to be made for `folder` to exist, innermost first."""
     wanted = []
@@ -145,6 +239,21 @@ def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
         raise OutputError(
             f"the result folder {folder} exists and is not empty.",
             remedy="Choose another one with --out, or pass --overwrite, or --resume to go on with an interrupted fit.",
+        )
+
+
+def check_empty(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder for results that has something in it, unless told otherwise.
+
+    Raises
+    ------
+    OutputError
+        When it has.
+    """
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(
+            f"the result folder {folder} exists and is not empty.",
+            remedy="Choose another one with --out, or pass --overwrite.",
         )
 
 

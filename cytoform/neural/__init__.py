@@ -1,7 +1,7 @@
 """Living shapes as neural signed distances: prepare, train, reconstruct, encode, generate, interpolate, evaluate.
 
-The only room that imports torch; public names are loaded when they are first used, and ``prepare`` and ``evaluate`` work
-without it.
+The only room that imports torch; public names are loaded when they are first used, and ``prepare`` and ``evaluate``
+work without it.
 """
 
 from __future__ import annotations

@@ -132,7 +132,10 @@ class TrainConfig:
     code_weight : float
         Weight of ‖z‖² in the loss, after a ramp over ``code_ramp`` epochs.
     code_std : float
-        Codes start from N(0, code_std²).
+        Standard deviation of the codes at the start.
+    code_start : str
+        ``"shapes"``: principal components of the sequences' distances, so that alike shapes begin with alike codes;
+        ``"normal"``: N(0, code_std²), as the papers have it, and always with ``rotation``.
     augment : tuple of str
         ``"mirror"``: each sequence also flipped along its axes, in all 8 ways; ``"time"``: also backwards. Each variant
         has a code of its own. More shapes make the space between them smoother, and unseen ones easier to encode.
@@ -149,7 +152,7 @@ class TrainConfig:
     network: NetworkConfig = NetworkConfig()
     optimizer: str = "muon"
     lr: float = 1e-3
-    matrix_lr: float = 0.03
+    matrix_lr: float = 0.015
     code_lr: float = 1e-3
     rotation_lr: float = 1e-2
     schedule: str = "cosine"
@@ -161,7 +164,8 @@ class TrainConfig:
     near_um: float | None = None
     code_weight: float = 1e-4
     code_ramp: int = 1
-    code_std: float = 0.01
+    code_std: float = 0.1
+    code_start: str = "shapes"
     augment: tuple[str, ...] = ()
     mix: float = 0.0
     rotation: bool = False
@@ -173,6 +177,7 @@ class TrainConfig:
             object.__setattr__(self, "network", NetworkConfig(**self.network))
         _choice("optimizer", self.optimizer, ("muon", "adam"))
         _choice("schedule", self.schedule, ("cosine", "halve"))
+        _choice("code_start", self.code_start, ("shapes", "normal"))
         for name in ("lr", "matrix_lr", "code_lr", "rotation_lr", "code_std"):
             _positive(name, getattr(self, name))
         for name in ("epochs", "batch_frames", "frame_points", "halve_every", "code_ramp"):
@@ -214,7 +219,15 @@ class TrainConfig:
 
 
 # Ref: Wiesner et al. 2022, doi 10.1007/978-3-031-16440-8_6; 2024, doi 10.1016/j.media.2023.102991, section 5.
-_PAPERS = dict(optimizer="adam", lr=1e-4, code_lr=1e-4, rotation_lr=1e-4, schedule="halve", code_ramp=100)
+_PAPERS = dict(
+    optimizer="adam",
+    lr=1e-4,
+    code_lr=1e-4,
+    rotation_lr=1e-4,
+    schedule="halve",
+    code_ramp=100,
+    code_start="normal",
+)
 
 PRESETS: dict[str, TrainConfig] = {
     "default": TrainConfig(),

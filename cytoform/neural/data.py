@@ -30,6 +30,8 @@ _BYTES = 8  # of a point in a reservoir: its number and its distance
 _LEAST_NEAR_UM, _LEAST_NEAR_VOXELS, _NEAR_WITHOUT_SCALE = 0.6, 2.0, 0.1
 _VISITS = 4  # a reservoir serves as many visits at least; else frames are read for each visit
 _COARSE = 64  # samples along an axis, at most, of the frames that blends look up
+_FEATURE_TIMES, _FEATURE_SIDE = 5, 20  # what two shapes are compared by
+_REACH = 0.2  # of half the cube's side: beyond it distances are alike
 _SAME = 1e-3  # relative difference at which two boxes count as different
 
 
@@ -88,6 +90,7 @@ class _Reservoir:
     far: npt.NDArray[np.int32]
     far_values: Floats
     complete: bool
+    fill: int = 0  # how often it has been drawn anew
 
     def draw(self, n: int, fraction: float, rng: np.random.Generator) -> tuple[npt.NDArray[np.int32], Floats]:
         """n voxels' numbers and distances, a share of them near the surface."""
@@ -236,10 +239,17 @@ class TrainingSet:
         self.visits[number] += 1
         return points, values
 
+    def skip(self, draw: Draw) -> None:
+        """Count a draw that another process takes: what is drawn follows from how often a frame was visited."""
+        self.visits[draw.number] += 1
+
     def _reservoir(self, number: int, visit: int) -> _Reservoir:
         if self._stale(number):
             coming = self._coming.pop(number, None)
-            self._reservoirs[number] = coming.result() if coming else self._read(number, visit)
+            read = coming.result() if coming else None
+            if read is None or read.fill != visit // self._lifetime:
+                read = self._read(number, visit)
+            self._reservoirs[number] = read
         held = self._reservoirs[number]
         if not self.resident:
             del self._reservoirs[number]
@@ -299,11 +309,41 @@ class TrainingSet:
             total += weight * coarse[z, y, x]
         return total
 
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def shape_scores(self, latent: int) -> npt.NDArray[np.float64]:
+        """Principal components (n_codes, latent) of the shapes, scaled to a standard deviation of 1 over all.
+
+        Each sequence counts by its distances at a few times on a coarse lattice, levelled off away from the surface.
+        """
+        each = [self._features(s) for s in range(len(self.sequences))]
+        rows = []
+        for variant in self.variants:
+            *space, time = (slice(None, None, sign) for sign in variant.signs)
+            rows += [f[time, space[0], space[1], space[2]].ravel() for f in each]
+        features = np.stack(rows)
+        left, size, _ = np.linalg.svd(features - features.mean(0), full_matrices=False)
+        kept = min(latent, len(size))
+        scores = np.zeros((len(rows), latent))
+        scores[:, :kept] = left[:, :kept] * size[:kept]
+        deviation = float(scores.std())
+        return scores / deviation if deviation > 0 else scores
+
+    def _features(self, sequence: int) -> Floats:
+        source = self.sequences[sequence]
+        reach = np.float32(_REACH * self._unit if self.space.half_um else _REACH * self.space.slope)
+        found = []
+        for time in np.linspace(0.0, 1.0, _FEATURE_TIMES):
+            frame = source.frame(round(time * (len(source) - 1)))
+            places = [np.rint(np.linspace(0, n - 1, min(n, _FEATURE_SIDE))).astype(int) for n in frame.shape]
+            found.append(np.tanh(frame[np.ix_(*places)] / reach))
+        return np.stack(found)
+
     def _stale(self, number: int) -> bool:
         held = self._reservoirs.get(number)
         if held is None:
             return True
-        return not held.complete and int(self.visits[number]) % self._lifetime == 0
+        return not held.complete and held.fill != int(self.visits[number]) // self._lifetime
 
     @property
     def _lifetime(self) -> int:
@@ -330,7 +370,7 @@ class TrainingSet:
         if keep_near < len(near):
             near = np.sort(rng.choice(near, keep_near, replace=False))
         complete = keep_near + keep_far == len(values)
-        return _Reservoir(near, values[near], far, values[far], complete)
+        return _Reservoir(near, values[near], far, values[far], complete, visit // self._lifetime)
 
     @property
     def _unit(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..errors import ConfigError
 from . import blocks
 from .model import AutoDecoder
 from .workers import Workers
@@ -45,8 +46,16 @@ class Sampling:
 
     @classmethod
     def cube(cls, shape: int | Sequence[int]) -> Sampling:
-        """The training cube in ``shape`` samples: each axis runs from −1 to 1, or the longest where they differ."""
-        n = (shape,) * 3 if isinstance(shape, int) else tuple(int(k) for k in shape)
+        """The training cube in ``shape`` samples: each axis runs from −1 to 1, or the longest where they differ.
+
+        Raises
+        ------
+        ConfigError
+            When the shape is not one or three numbers of at least 2.
+        """
+        n = (int(shape),) * 3 if isinstance(shape, (int, np.integer)) else tuple(int(k) for k in shape)
+        if len(n) != 3 or min(n) < 2:
+            raise ConfigError(f"shape is {shape!r}; expected a number of samples of at least 2, or three of them.")
         step = 2.0 / (max(n) - 1)
         first = tuple(-0.5 * step * (k - 1) for k in n)
         return cls(n, first, (step, step, step))  # type: ignore[arg-type]

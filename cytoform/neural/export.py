@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Writer:
             )
 
     def _place(self, name: str, form: str) -> Path:
+        name = _file_name(name)
         if form in ("h5", "mat"):
             return self.folder / f"{name}.{form}"
         return self.folder / (f"{name}_mask.tif" if form == "mask" else f"{name}_{form}")
@@ -80,8 +82,13 @@ class Writer:
             elif form == "mask":
                 _write_masks(place, sequence)
             else:
-                _write_surfaces(place, name, sequence, points=form == "points")
+                _write_surfaces(place, _file_name(name), sequence, points=form == "points")
             self.written.append(place)
+
+
+def _file_name(name: str) -> str:
+    """A sequence's name without what would lead out of the folder or what file systems refuse."""
+    return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name).lstrip(".") or "sequence"
 
 
 def _write_masks(place: Path, sequence: SDFSequence) -> None:
@@ -102,6 +109,9 @@ def _write_masks(place: Path, sequence: SDFSequence) -> None:
 
 def _write_surfaces(folder: Path, name: str, sequence: SDFSequence, *, points: bool) -> None:
     ensure_folder(folder)
+    for old in folder.glob("*.ply"):  # of a longer sequence, that this one replaces
+        if re.fullmatch(rf"{re.escape(name)}_t\d+\.ply", old.name):
+            old.unlink()
     for index, mesh in enumerate(_meshes(sequence)):
         if mesh is None:
             continue

@@ -302,7 +302,8 @@ class AutoDecoder(nn.Module):
                 int(text.get("originals", len(text["names"]))),
             )
             model.notes = dict(text["notes"])
-        except (KeyError, TypeError, RuntimeError, ConfigError) as error:
+            _check_learned(model.learned, model.config.latent)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise FileFormatError(
                 f"{place} does not hold the network that {place.with_suffix(_TEXT).name} describes: {error}",
                 remedy="Keep the two files of one model together.",
@@ -344,6 +345,13 @@ class AutoDecoder(nn.Module):
     def rotation(self, which: int | str) -> npt.NDArray[np.float64]:
         """Rotation matrix (3, 3) of a learned sequence."""
         return rotation.as_matrix(self.learned.rotations[self.learned.index(which)].double().numpy())
+
+
+def _check_learned(learned: Learned, latent: int) -> None:
+    n = len(learned.names)
+    fits = learned.codes.shape == (n, latent) and learned.rotations.shape == (n, 4) and len(learned.labels) == n
+    if not fits or not 0 <= learned.originals <= n:
+        raise ValueError(f"{len(learned.codes)} codes of {latent} and {n} names do not go together.")
 
 
 def _weights_path(path: str | os.PathLike[str]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def _read(path: Path) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         raise FileFormatError(f"{path} does not exist or is not a file.", remedy=_REMEDY)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # broken pickles fail in any way: IndexError, struct.error, UnpicklingError …
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise FileFormatError(f"{path} cannot be opened as tensors alone: {first}", remedy=_REMEDY) from error
     state = content.get("model_state_dict", content) if isinstance(content, dict) else None

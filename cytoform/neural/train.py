@@ -134,6 +134,7 @@ def train(
     if stored:
         config = TrainConfig.from_json(stored[1]["config"])
         precision, dtype, minutes = stored[1]["precision"], stored[1]["dtype"], None
+    _check_team(team, config)
     mixed = _mixed(precision, dtype, where, config)
     with (
         TrainingSet(
@@ -159,6 +160,7 @@ def train(
             workers=workers,
         )
         if stored:
+            _check_names(stored[1].get("names"), data.names)
             trainer.restore(stored[0], int(stored[1]["step"]))
         run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard)
         return run.to_the_end(minutes)
@@ -187,7 +189,8 @@ class _Run:
         with Interruption() as interruption:
             while trainer.step_number < trainer.total_steps:
                 loss = trainer.step()
-                if minutes is not None and self._long_enough():
+                # Asked of all, or some would go on while others wait for their answer.
+                if minutes is not None and self.team.agree(self._long_enough(), trainer.device):
                     trainer.with_epochs(self._epochs_for(minutes))
                     minutes = None
                 self._tell(loss)
@@ -273,6 +276,27 @@ def _check_options(dtype: str, precision: str, minutes: float | None, resume: bo
         raise ConfigError(f"minutes is {minutes!r}; expected a positive number.")
     if resume and out is None:
         raise ConfigError("resume needs the folder of the training.", remedy="Pass out=.")
+
+
+def _check_names(stored: Any, given: list[str]) -> None:
+    if stored != given:
+        raise FileFormatError(
+            "the checkpoint is that of another network or other sequences: "
+            f"{_short(stored)} there, {_short(given)} here.",
+            remedy="Resume with the same sequences in the same order, or start anew.",
+        )
+
+
+def _short(names: Any) -> str:
+    return ", ".join(map(str, (names or [])[:5])) + (" …" if len(names or []) > 5 else "")
+
+
+def _check_team(team: Team, config: TrainConfig) -> None:
+    if team.size > config.batch_frames:
+        raise ConfigError(
+            f"there are {team.size} processes and {config.batch_frames} frames a step; expected a frame for each.",
+            remedy="Start fewer processes, or raise batch_frames.",
+        )
 
 
 def _files(sequences: Any) -> list[Any]:

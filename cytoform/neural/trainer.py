@@ -58,7 +58,10 @@ class Trainer:
         self.model.space = data.space
         n = len(data.names)
         rng = np.random.default_rng((config.seed, 0))
-        codes = rng.normal(0.0, config.code_std, (n, config.network.latent))
+        codes = rng.normal(0.0, 1.0, (n, config.network.latent))
+        if config.code_start == "shapes" and not config.rotation and n > 1:
+            codes = data.shape_scores(config.network.latent)
+        codes *= config.code_std
         angles = rng.normal(0.0, config.rotation_std, (n, 3)) * config.rotation
         self.codes = torch.nn.Parameter(torch.as_tensor(codes, device=device, dtype=dtype))
         self.rotations = torch.nn.Parameter(
@@ -117,8 +120,7 @@ class Trainer:
 
     def step(self) -> float:
         """Draw, sum, move; the mean absolute difference at the points drawn."""
-        mine = self._draws(self.step_number)
-        drawn = [self.data.draw(draw) for draw in mine]
+        mine, drawn = self._mine()
         for ahead in range(1, _AHEAD + 1):
             self.data.expect(self._draws(self.step_number + ahead))
         loss = self._gradients(mine, drawn)
@@ -133,6 +135,18 @@ class Trainer:
             self.history.append(float(np.mean(self._losses)))
             self._losses = []
         return loss
+
+    def _mine(self) -> tuple[list[Draw], list[tuple[np.ndarray, np.ndarray]]]:
+        """This process's draws of this step and their points; those of others are counted."""
+        n = self.config.batch_frames
+        mine, drawn = [], []
+        for place, draw in enumerate(self.data.draws(self.step_number * n, n)):
+            if place % self.team.size == self.team.rank:
+                mine.append(draw)
+                drawn.append(self.data.draw(draw))
+            else:
+                self.data.skip(draw)
+        return mine, drawn
 
     def _draws(self, step: int) -> list[Draw]:
         """What this process takes at a step."""

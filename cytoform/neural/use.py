@@ -90,7 +90,8 @@ def reconstruct(
     SequenceError, ConfigError, FileFormatError, OutputError
     """
     model = _opened(model)
-    chosen = range(model.learned.originals) if which is None else [which] if isinstance(which, (int, str)) else which
+    one = isinstance(which, (int, np.integer, str))
+    chosen = range(model.learned.originals) if which is None else [which] if one else which
     index = [model.learned.index(w) for w in chosen]
     if not index:
         raise ConfigError("the model has learned no sequences.", remedy="Train it, or use encode.")
@@ -147,9 +148,10 @@ def generate(
     drawn = source.draw(n, rng)
     names = [f"generated_{k:03d}" for k in range(n)]
     codes = Codes(drawn, _given_matrices(rotation, n, rng), names)
+    kind = prior if isinstance(prior, str) else type(prior).__name__
     return decode_codes(
         model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
-        overwrite=overwrite, progress=progress, source=f"generated, prior {prior}, seed {seed}",
+        overwrite=overwrite, progress=progress, source=f"generated, prior {kind}, seed {seed}",
     )  # fmt: skip
 
 
@@ -184,7 +186,7 @@ def interpolate(
     The other parameters, and what is returned, are as in :func:`reconstruct`.
     """
     model = _opened(model)
-    if end is None and isinstance(start, (int, str)):
+    if end is None and isinstance(start, (int, np.integer, str)):
         return reconstruct(
             model, start, out, frames=frames, shape=shape, rotation=rotation, formats=formats, exhaustive=exhaustive,
             device=device, overwrite=overwrite, progress=progress,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from ...errors import ConfigError, FileFormatError, OutputError
-from ..console import result_folder
+from ...errors import ConfigError, FileFormatError
+from ..console import WorkBar, check_empty, result_folder
 
 __all__ = ["evaluate"]
 
@@ -20,7 +19,7 @@ Triple = tuple[float, float, float]
 def evaluate(
     real: Annotated[Path, typer.Argument(metavar="REAL", help="Folder of the real sequences (HDF5), or one file.")],
     made: Annotated[
-        list[str], typer.Argument(metavar="MADE...", help="Folders of made sequences: DIR, or NAME=DIR to name it.")
+        list[str], typer.Argument(metavar="MADE", help="Folders of made sequences: DIR, or NAME=DIR to name it.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Result folder.")] = Path("evaluation"),
     paired: Annotated[
@@ -56,9 +55,10 @@ def evaluate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Compare made shapes with real ones: volume, surface and sphericity in time, tests, overlap.
+    """Compare made shapes with real ones.
 
-    The result folder holds report.html, its figures as PNG, and frames.csv, sequences.csv, tests.csv and overlap.csv.
+    Volume, surface and sphericity in time, tests, overlap, latent codes. The result folder holds
+    report.html, its figures as PNG, and frames.csv, sequences.csv, tests.csv and overlap.csv.
 
     Examples:
     cytoform neural evaluate real generated
@@ -66,11 +66,7 @@ def evaluate(
     cytoform neural evaluate real new=run/out --codes new=codes.npy --labels new=families.txt
     """
     sets = _named_folders(real, made)
-    if not overwrite and out.is_dir() and any(out.iterdir()):
-        raise OutputError(
-            f"the result folder {out} exists and is not empty.",
-            remedy="Choose another one with --out, or pass --overwrite.",
-        )
+    check_empty(out, overwrite=overwrite)
     given = _per_set(codes, list(sets), _read_codes, "--codes")
     families = _per_set(labels, list(sets), _read_labels, "--labels")
     if families is not None and given is None:
@@ -78,7 +74,7 @@ def evaluate(
     from ...neural.evaluation import evaluate as run
 
     name, *_ = sets
-    with result_folder(out), _Bar(quiet) as bar:
+    with result_folder(out), WorkBar("sequences", quiet=quiet) as bar:
         found = run(
             sets[name],
             {k: v for k, v in sets.items() if k != name},
@@ -150,28 +146,3 @@ def _read_labels(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{path} is not text: {error}.", remedy="Expected a label in each line.") from error
-
-
-class _Bar:
-    """Sequences done, on stderr."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, done: int, total: int, name: str) -> None:
-        if self._quiet:
-            return
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, file=sys.stderr, unit="sequence", dynamic_ncols=True)
-        self._bar.set_description_str(name, refresh=False)
-        self._bar.update(done - self._bar.n)

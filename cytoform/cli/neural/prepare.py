@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ...errors import ConfigError
-from ..console import echo_table
+from ..console import WorkBar, echo_table
 from ..inputs import Triple
-
-if TYPE_CHECKING:
-    from ...sdf.prepare import PrepareProgress
 
 __all__ = ["prepare"]
 
@@ -23,9 +17,7 @@ __all__ = ["prepare"]
 def prepare(
     source: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="SOURCE...", help="A (t, z, y, x) TIFF, an .npz of tracks, a folder, or one file a frame."
-        ),
+        typer.Argument(metavar="SOURCE", help="A (t, z, y, x) TIFF, an .npz of tracks, a folder, or one file a frame."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the sequences.")],
     spacing: Annotated[
@@ -56,7 +48,7 @@ def prepare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files made with other settings.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Make sequences of signed distances from masks or meshes of living cells.
+    """Make sequences of signed distances from masks or meshes.
 
     Each cell becomes one HDF5 file: centred, turned onto its principal axes, its exact signed distance in µm on a cube.
     Files that are there already, made from the same with the same settings, are kept: run it again to go on.
@@ -70,7 +62,7 @@ def prepare(
 
     settings: dict[str, Any] = {"shape": shape, "box_um": box, "clamp_um": clamp, "align": not no_align}
     settings |= {"parts": parts, "border": border, "n_frames": frames, "min_frames": min_frames, "time_step": time_step}
-    with _bar(quiet) as progress:
+    with WorkBar("frames", quiet=quiet) as bar:
         paths = run(
             source[0] if len(source) == 1 else source,
             out,
@@ -81,7 +73,7 @@ def prepare(
             name=name,
             suffix=".mat" if matlab else ".h5",
             overwrite=overwrite,
-            progress=progress,
+            progress=lambda p: bar(p.done, p.total, stage=p.stage, left=p.seconds_left),
             **settings,
         )
     _tell(paths)
@@ -99,34 +91,6 @@ def _divisions(texts: list[str]) -> dict[int, tuple[int, int]]:
     return found
 
 
-@contextlib.contextmanager
-def _bar(quiet: bool) -> Iterator[Any]:
-    """A progress bar with the time left, on stderr, one for each stage."""
-    if quiet:
-        yield None
-        return
-    from tqdm import tqdm
-
-    bars: dict[str, Any] = {}
-
-    def show(progress: PrepareProgress) -> None:
-        if progress.stage not in bars:
-            for bar in bars.values():
-                bar.close()
-            bars[progress.stage] = tqdm(
-                total=progress.total, desc=progress.stage, unit="frame", file=sys.stderr, dynamic_ncols=True
-            )
-        bar = bars[progress.stage]
-        bar.total = progress.total
-        bar.update(progress.done - bar.n)
-
-    try:
-        yield show
-    finally:
-        for bar in bars.values():
-            bar.close()
-
-
 def _tell(paths: list[Path]) -> None:
     from ...sdf import open_sequence
 
@@ -135,3 +99,4 @@ def _tell(paths: list[Path]) -> None:
     rows = [("sequences", str(len(paths))), ("cube", f"{side}³ samples of {step:.4g} µm, {side * step:.4g} µm a side")]
     echo_table(rows)
     typer.echo(f"They are in {paths[0].parent}")
+    typer.echo(f"Next:  cytoform neural train {paths[0].parent} --out run")

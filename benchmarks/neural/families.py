@@ -1,0 +1,77 @@
+"""Three simulated families: reconstruction and generation against held-out shapes; one network for all three."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cytoform.neural.evaluation import evaluate, silhouette
+from cytoform.neural.use import generate, reconstruct
+from cytoform.sdf import SDFSequence, open_sequence
+from cytoform.synth import FAMILIES
+
+from .common import Bench, overlaps, spread, table
+
+HELD_OUT_SEED, GENERATION_SEED = 1000, 7
+PRIORS = {"deforming": "gaussian", "dividing": "gaussian", "filopodial": "near"}
+MEASURES = ("volume", "surface", "sphericity")
+
+
+def families(bench: Bench) -> None:
+    """33 learned, 33 generated, 33 held out, for each family; Kolmogorov–Smirnov on one value per sequence."""
+    kept = {}
+    for name in FAMILIES:
+        count = bench.size.sequences
+        files, held = bench.files(name, count, 0), bench.files(name, count, HELD_OUT_SEED)
+        model = bench.train(files, name)
+        model.save(bench.out / f"{name}_model")
+        found = overlaps(model, files)
+        table(
+            [name, "Dice, mean ± sd (least frame)", "last frame", "training"],
+            [["reconstruction", spread(found), spread(found[:, -1]), f"{model.notes['wall_seconds'] / 60:.1f} min"]],
+        )
+        made = reconstruct(model, out=bench.out / name / "reconstructed", overwrite=True)
+        new = generate(
+            model, count, bench.out / name / "generated", prior=PRIORS[name], seed=GENERATION_SEED, overwrite=True
+        )
+        kept[name] = {"dice": found.tolist(), "tests": _tests(bench, name, files, made, held, new, model)}
+    bench.save("families", kept)
+
+
+def _tests(bench, name, files, made, held, new, model):  # type: ignore[no-untyped-def]
+    rows = []
+    for label, real, other, paired in (("generated", held, new, None), ("reconstructed", files, made, True)):
+        result = evaluate(real, {label: other}, bench.out / name / f"evaluation_{label}", paired=paired)
+        for test in result.tests:
+            if test["scope"] == "sequence":
+                rows.append([label, *(test[k] for k in ("descriptor", "ks_statistic", "p", "cliffs_delta"))])
+    rows = [[str(a), str(b), float(c), float(d), float(e)] for a, b, c, d, e in rows]
+    table(["set", "descriptor", "KS D", "p", "Cliff's delta"], rows)
+    return rows
+
+
+def _without_scale(path: Path) -> SDFSequence:
+    """A sequence in units of its own box, as the published sets are: the families' boxes differ."""
+    with open_sequence(path) as real:
+        half = 0.5 * (real.shape[1] - 1) * real.info.spacing[0]
+        frames = np.stack(list(real)) / np.float32(half)
+        return SDFSequence.from_array(frames, None, name=f"{path.parent.name}_{real.name}")
+
+
+def clusters(bench: Bench) -> None:
+    """One network for all three families: do their codes part?"""
+    count = max(4, bench.size.sequences // 3) if bench.size.small else bench.size.sequences
+    files, labels = [], []
+    for name in FAMILIES:
+        files += [_without_scale(path) for path in bench.files(name, bench.size.sequences, 0)[:count]]
+        labels += [name] * count
+    model = bench.train(files, "three families", labels=labels)
+    model.save(bench.out / "clusters_model")
+    codes = model.learned.codes.double().numpy()
+    found = overlaps(model, files)
+    table(
+        ["three families in one network", "silhouette of the codes", "Dice"],
+        [[f"{count} of each", silhouette(codes, labels), spread(found)]],
+    )
+    bench.save("clusters", {"codes": codes.tolist(), "labels": labels, "dice": found.tolist()})

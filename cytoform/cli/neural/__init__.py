@@ -1,0 +1,31 @@
+"""``cytoform neural``: living shapes as networks. torch, h5py and scipy load when a command runs."""
+
+from __future__ import annotations
+
+import typer
+
+from ..console import as_shown
+from .encode import encode
+from .evaluate import evaluate
+from .generate import generate
+from .interpolate import interpolate
+from .prepare import prepare
+from .reconstruct import reconstruct
+from .simulate import simulate
+from .train import train
+
+__all__ = ["neural"]
+
+neural = typer.Typer(
+    name="neural",
+    help="Living shapes as networks of signed distances.",
+    epilog="\b\nTry it:\n  cytoform neural simulate dividing -n 10"
+    "\n  cytoform neural train dividing --out run --minutes 5"
+    "\n  cytoform neural generate run --out generated --format mesh",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _command in (prepare, simulate, train, reconstruct, generate, interpolate, encode, evaluate):
+    neural.command(_command.__name__, **as_shown(_command))(_command)

@@ -1,0 +1,129 @@
+"""``cytoform neural encode``: codes of sequences that the network has not seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import ConfigError
+from ..console import WorkBar, check_empty, echo_table, result_folder
+from .options import (
+    Device,
+    Exhaustive,
+    Formats,
+    Frames,
+    ModelPath,
+    Quiet,
+    Shape,
+    next_command,
+    open_model,
+    resolution,
+    sequence_files,
+)
+
+if TYPE_CHECKING:
+    from ...neural.encode import EncodeConfig, Encoded
+    from ...neural.model import AutoDecoder
+
+__all__ = ["encode"]
+
+
+def encode(
+    model: ModelPath,
+    sequences: Annotated[
+        list[Path], typer.Argument(metavar="SEQUENCES", help="Folders of sequences (HDF5), or files.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Result folder.")] = Path("encoded"),
+    rotation: Annotated[
+        bool,
+        typer.Option("--rotation/--no-rotation", help="Find how the shape is turned, or take it as aligned already."),
+    ] = True,
+    starts: Annotated[int, typer.Option(metavar="N", min=1, help="Rotations tried; fewer are quicker.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, help="Of the points drawn.")] = 0,
+    frames: Frames = None,
+    shape: Shape = None,
+    formats: Formats = None,
+    exhaustive: Exhaustive = False,
+    device: Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find codes for sequences that the model has not seen.
+
+    The folder holds the reconstructions, codes.csv (a row of numbers for each sequence) and encoded.json with code,
+    rotation matrix and loss of each. Sequences must lie in the box that the model was trained in.
+
+    Examples:
+    cytoform neural encode run unseen.h5 --out encoded
+    cytoform neural encode run unseen --no-rotation --format h5 --format mesh
+    """
+    from ...neural import EncodeConfig
+
+    check_empty(out, overwrite=overwrite)
+    options = resolution(frames, shape, formats, exhaustive, device) | {"overwrite": overwrite}
+    files = sequence_files(sequences)
+    _check_names(files)
+    config = EncodeConfig(rotation=rotation, starts=starts, seed=seed)
+    opened = open_model(model)
+    with result_folder(out):
+        found = _encode_all(opened, files, config, out, options, quiet)
+    echo_table([(one.name, f"loss {one.loss:.4g} {_unit(opened)}") for one in found])
+    typer.echo(f"Codes, rotations and reconstructions are in {out}")
+    if len(sequences) == 1 and {"h5", "mat"} & set(options["formats"]):
+        next_command("evaluate", *sequences, out, "--paired", out.resolve().name)
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    """Results are named by the files; two of one name would be written one over the other."""
+    names = [path.stem for path in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"several sequences are called {twice[0]}; their results would have the same name.",
+            remedy="Rename the files, or encode them into different folders.",
+        )
+
+
+def _encode_all(
+    model: AutoDecoder, files: Sequence[Path], config: EncodeConfig, out: Path, options: dict[str, Any], quiet: bool
+) -> list[Encoded]:
+    """One after the other; what is done is written at once."""
+    from ...neural import encode as run
+
+    found: list[Encoded] = []
+    with WorkBar("tries", quiet=quiet) as bar:
+        for count, path in enumerate(files, start=1):
+            stage = path.stem if len(files) == 1 else f"{path.stem} ({count}/{len(files)})"
+            one = run(
+                model,
+                path,
+                config,
+                device=options["device"],
+                progress=lambda done, total, stage=stage: bar(done, total, stage=stage),  # type: ignore[misc]
+            )
+            found.append(dataclasses.replace(one, name=path.stem))
+            found[-1].reconstruct(out, **options)
+            _write(found, out, _unit(model))
+    return found
+
+
+def _unit(model: AutoDecoder) -> str:
+    return "in the files' unit" if model.space.half_um is None else "µm"
+
+
+def _write(found: Sequence[Encoded], out: Path, unit: str) -> None:
+    from ...atomic import write_text
+
+    names = ",".join(one.name.replace(",", " ") for one in found)
+    rows = [",".join(f"{value:.9g}" for value in one.code) for one in found]
+    write_text(out / "codes.csv", "\n".join([f"# {names}", *rows, ""]))
+    told = [
+        {"name": one.name, "loss": one.loss, "unit": unit, "rotation": one.rotation.tolist(), "code": one.code.tolist()}
+        for one in found
+    ]
+    write_text(out / "encoded.json", json.dumps(told, indent=1, ensure_ascii=False))

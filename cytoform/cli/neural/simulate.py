@@ -1,0 +1,117 @@
+"""``cytoform neural simulate``: families of living shapes made by formulas, to train on or to try things with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import ConfigError
+from ..console import WorkBar, echo_table
+from .options import Overwrite, Quiet, next_command
+
+if TYPE_CHECKING:
+    from ...synth import Family
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help="deforming, dividing or filopodial.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder; by default the family's name.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="How many individuals.")] = 30,
+    frames: Annotated[int, typer.Option(metavar="N", min=2, help="Frames of each.")] = 30,
+    shape: Annotated[int, typer.Option(metavar="N", min=8, help="Samples along each side of the cube.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other individuals.")] = 0,
+    coarse: Annotated[
+        bool,
+        typer.Option("--coarse", help="filopodial: thicken the filopodia so that they hold together at this --shape."),
+    ] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Replace a number of the family, such as growth=2.5 or box_um=50. May be repeated.",
+        ),
+    ] = None,
+    clamp: Annotated[
+        float | None, typer.Option(metavar="µm", help="Largest distance outside; by default all are kept.")
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make living cells that deform, divide or grow filopodia.
+
+    They come as sequences of exact signed distances in µm. Files that are there already with the same settings are
+    kept: run it again to go on.
+
+    Examples:
+    cytoform neural simulate dividing -n 20 --out dividing
+    cytoform neural simulate filopodial --coarse --shape 64 --out filopodial
+    cytoform neural simulate deforming -n 5 --frames 10 --set growth=2 --set deformation=0.1
+    """
+    from ...synth import write_family
+
+    made = _family(family, options or [], coarse, shape)
+    folder = Path(made.name) if out is None else out
+    with WorkBar("sequences", quiet=quiet) as bar:
+        paths = write_family(
+            made,
+            n,
+            folder,
+            seed=seed,
+            n_frames=frames,
+            shape=shape,
+            clamp_um=clamp,
+            overwrite=overwrite,
+            progress=bar,
+        )
+    step = made.box_um / shape
+    cube = f"{shape}³ samples of {step:.4g} µm, {made.box_um:.4g} µm a side"
+    echo_table([("sequences", f"{len(paths)} of {frames} frames"), ("cube", cube)])
+    typer.echo(f"They are in {folder}")
+    next_command("train", folder, "--out", "run")
+
+
+def _family(name: str, texts: list[str], coarse: bool, shape: int) -> Family:
+    from ...synth import Filopodial
+    from ...synth import family as by_name
+
+    made = by_name(name, **dict(_option(text) for text in texts))
+    if not isinstance(made, Filopodial):
+        if coarse:
+            raise ConfigError(f"--coarse came with {name}; only filopodial has filopodia.", remedy="Leave it away.")
+        return made
+    try:
+        thick = made.resolved_at(shape)
+    except ConfigError as error:  # it would be thicker than the body allows
+        raise ConfigError(
+            f"--shape is {shape}: no filopodia hold together in so few samples of {made.box_um:g} µm.",
+            remedy="Raise --shape, for example to 64.",
+        ) from error
+    if coarse:
+        return thick
+    if thick.radius_um > made.radius_um:
+        typer.echo(
+            f"Note: filopodia with a radius of {made.radius_um:.3g} µm fall apart at {shape} samples in "
+            f"{made.box_um:g} µm; --coarse makes it {thick.radius_um:.3g} µm.",
+            err=True,
+        )
+    return made
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value as a whole number, a number or a text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise ConfigError(f"--set is {text!r}; expected NAME=VALUE, such as growth=2.5.")
+    for kind in (int, float):
+        try:
+            return name.strip(), kind(value)
+        except ValueError:
+            continue
+    return name.strip(), value.strip()

@@ -1,0 +1,189 @@
+"""``cytoform neural train``: a network that learns living shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ...errors import ConfigError, FileFormatError
+from ..console import WorkBar, echo_table
+from .options import Device, Quiet, leads, next_command, sequence_files
+
+if TYPE_CHECKING:
+    from ...neural.config import TrainConfig
+    from ...neural.model import AutoDecoder
+    from ...neural.train import TrainProgress
+
+__all__ = ["train"]
+
+
+def train(
+    sequences: Annotated[
+        list[Path], typer.Argument(metavar="SEQUENCES", help="Folders of sequences (HDF5), or files.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the model.")],
+    preset: Annotated[str, typer.Option(metavar="NAME", help="default, miccai2022 or media2024.")] = "default",
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="An epoch draws as many frames as there are. By the preset.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="MIN", help="Choose the epochs so that it takes about this long.")
+    ] = None,
+    latent: Annotated[int | None, typer.Option(metavar="N", help="Length of the code.")] = None,
+    omega: Annotated[float | None, typer.Option(metavar="ω0", help="Frequency of the sine.")] = None,
+    activation: Annotated[str | None, typer.Option(metavar="NAME", help="sine or relu.")] = None,
+    width: Annotated[int | None, typer.Option(metavar="N", help="Units of a hidden layer.")] = None,
+    layers: Annotated[int | None, typer.Option(metavar="N", help="Hidden layers.")] = None,
+    rotation: Annotated[
+        bool | None, typer.Option("--rotation/--no-rotation", help="Learn a rotation for each sequence. By the preset.")
+    ] = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOW", help="mirror (all 8 ways) or time (backwards): more shapes. May be repeated."),
+    ] = None,
+    mix: Annotated[
+        float | None, typer.Option(metavar="PART", help="Share of the draws that are a blend of two sequences.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate of Adam.")] = None,
+    batch_frames: Annotated[int | None, typer.Option("--batch-frames", metavar="N", help="Frames a step.")] = None,
+    frame_points: Annotated[int | None, typer.Option("--frame-points", metavar="N", help="Points a frame.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of whatever is drawn at random.")] = 0,
+    device: Device = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="full, mixed (bfloat16), or auto: mixed where it is faster.")
+    ] = "auto",
+    memory_gb: Annotated[float, typer.Option("--memory-gb", metavar="GB", help="For points held in memory.")] = 1.0,
+    checkpoint_minutes: Annotated[
+        float, typer.Option("--checkpoint-minutes", metavar="MIN", help="Between two checkpoints.")
+    ] = 5.0,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|TEXT",
+            help="Families: a file with a line for each sequence, folder for the names of their folders, or one text.",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the training in the folder.")] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for events that TensorBoard shows.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network on sequences of signed distances.
+
+    The folder holds model.safetensors with its model.json, history.csv and checkpoint.safetensors. Ctrl-C saves; the
+    same command with --resume goes on, with the settings that it began with. Under torchrun each process takes its
+    share.
+
+    Examples:
+    cytoform neural train sequences --out run --minutes 10
+    cytoform neural train sequences --out run --preset media2024 --epochs 200 --augment mirror --augment time
+    cytoform neural train deforming dividing --labels folder --out run
+    torchrun --nproc-per-node 2 -m cytoform neural train sequences --out run
+    """
+    _check(epochs, minutes, memory_gb, checkpoint_minutes, resume, overwrite)
+    files = sequence_files(sequences)
+    if resume and not (out / "checkpoint.safetensors").is_file():
+        raise FileFormatError(
+            f"there is no checkpoint.safetensors in {out}; expected the folder of an interrupted training.",
+            remedy="Pass that folder with --out, or leave --resume away to start anew.",
+        )
+    families = None if labels is None else _families(labels, files)
+    from ...neural import train as run
+
+    config = _settings(
+        preset, layers, epochs=epochs, latent=latent, omega=omega, activation=activation, width=width,
+        rotation=rotation, augment=tuple(augment) if augment else None, mix=mix, lr=lr, batch_frames=batch_frames,
+        frame_points=frame_points, seed=seed,
+    )  # fmt: skip
+    with WorkBar("steps", quiet=quiet or not leads()) as bar:
+        model = run(
+            files,
+            out,
+            config,
+            labels=families,
+            minutes=minutes,
+            device=device,
+            precision=precision,
+            memory_gb=memory_gb,
+            checkpoint_minutes=checkpoint_minutes,
+            resume=resume,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+            progress=_shown(bar),
+        )
+    if leads():
+        _tell(model, out)
+
+
+def _check(
+    epochs: int | None, minutes: float | None, memory_gb: float, checkpoint_minutes: float, resume: bool, anew: bool
+) -> None:
+    if resume and anew:
+        raise ConfigError("--overwrite and --resume came together; expected one of them.", remedy="Leave one away.")
+    if epochs is not None and minutes is not None:
+        raise ConfigError("--epochs and --minutes came together; expected one of them.", remedy="Leave one away.")
+    for name, value in (("--memory-gb", memory_gb), ("--checkpoint-minutes", checkpoint_minutes)):
+        if not value > 0:
+            raise ConfigError(f"{name} is {value:g}; expected a number above 0.")
+
+
+def _families(text: str, files: list[Path]) -> list[str]:
+    """``--labels``: a family's name for each sequence."""
+    if text == "folder":
+        return [path.resolve().parent.name for path in files]
+    place = Path(text)
+    if not place.is_file():
+        if place.suffix or place.exists():
+            raise FileFormatError(f"{place} does not exist or is not a file.", remedy="Check --labels.")
+        return [text] * len(files)
+    try:
+        found = place.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise FileFormatError(f"{place} is not text: {error}.", remedy="Expected a label in each line.") from error
+    if len(found) != len(files):
+        raise ConfigError(
+            f"{place} has {len(found)} lines; expected {len(files)}, one for each sequence.",
+            remedy="Sequences count in the order of their names, folder by folder.",
+        )
+    return found
+
+
+def _settings(preset: str, layers: int | None, **given: Any) -> TrainConfig:
+    """The preset with what was given. With fewer layers the code enters those of its layers that there are."""
+    from ...neural import NetworkConfig
+    from ...neural import preset as made
+
+    changes = {name: value for name, value in given.items() if value is not None}
+    if layers is not None:
+        changes |= {"layers": layers, "latent_layers": [n for n in NetworkConfig().latent_layers if n <= layers]}
+    return made(preset, **changes)
+
+
+def _shown(bar: WorkBar) -> Callable[[TrainProgress], None]:
+    first: list[int] = []
+
+    def show(now: TrainProgress) -> None:
+        first.append(now.step - 1) if not first else None
+        epoch = min(now.epoch + 1, now.epochs)
+        note = f"loss {now.loss:.3g}"
+        bar(now.step, now.total, f"epoch {epoch}/{now.epochs}", note=note, left=now.left, first=first[0])
+
+    return show
+
+
+def _tell(model: AutoDecoder, out: Path) -> None:
+    loss, half = model.notes.get("loss"), model.space.half_um
+    rows = [("model", repr(model))]
+    if loss is not None:
+        shown = f"{loss:.4g} in the files' unit" if half is None else f"{loss * half:.4g} µm"
+        rows.append(("loss", f"{shown}, the mean error of the distances drawn in the last epoch"))
+    rows.append(("time", f"{model.notes['seconds']:.0f} s, {model.notes['epochs_done']} epochs"))
+    echo_table(rows)
+    typer.echo(f"The model is {out / 'model.safetensors'}")
+    next_command("reconstruct", out, "--out", out / "reconstructed")
+    next_command("generate", out, "-n", "10", "--out", out / "generated")

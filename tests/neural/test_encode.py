@@ -1,0 +1,157 @@
+"""Codes and rotations found again, of shapes that a small network has learned or that lie between them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from neural.shapes import body
+from scipy.spatial.transform import Rotation
+
+from cytoform.errors import ConfigError, SequenceError
+from cytoform.sdf import SDFSequence
+
+torch = pytest.importorskip("torch")
+
+from cytoform.neural import EncodeConfig, NetworkConfig, TrainConfig, encode, reconstruct, train  # noqa: E402
+from cytoform.neural.encode import _basis, _turned  # noqa: E402
+from cytoform.neural.model import Learned  # noqa: E402
+
+ARMS = {"short": 0.0, "middle": 0.5, "long": 1.0}
+QUICK = EncodeConfig(starts=30, followed=(6, 2), rounds=(10, 15, 40), points=(400, 800, 3000))
+CPU = dict(device="cpu")
+TURN = Rotation.from_rotvec([1.1, -0.7, 1.6])
+
+
+def angle(matrix, other):
+    """Degrees between two rotations."""
+    return np.degrees(Rotation.from_matrix(matrix @ np.asarray(other).T).magnitude())
+
+
+def overlap(sequence, other):
+    a, b = (np.stack([f < 0 for f in s]) for s in (sequence, other))
+    return (a & b).sum() / (a | b).sum()
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Three sizes of one shape, learned in a few seconds."""
+    config = TrainConfig(
+        network=NetworkConfig(latent=4, width=32, layers=3, latent_layers=(1, 2), omega=8.0),
+        epochs=150,
+        batch_frames=4,
+        frame_points=256,
+        lr=3e-3,
+        code_lr=3e-3,
+    )
+    return train([body(arm, name=name) for name, arm in ARMS.items()], config=config, precision="full", **CPU)
+
+
+def test_the_network_has_learned_them(model):
+    for name, arm in ARMS.items():
+        (found,) = reconstruct(model, name, **CPU)
+        assert overlap(found, body(arm)) > 0.9
+
+
+def test_a_learned_sequence_turned(model):
+    turned = body(1.0, turn=TURN.as_matrix(), name="turned")
+    told = []
+    found = encode(model, turned, QUICK, progress=lambda *t: told.append(t), **CPU)
+    assert angle(found.rotation, TURN.as_matrix()) < 6
+    codes = model.learned.codes.double().numpy()
+    distance = np.linalg.norm(codes - found.code, axis=1)
+    assert distance.argmin() == 2 and distance[2] < 0.5 * np.linalg.norm(codes[2] - codes[1])
+    assert overlap(found.reconstruct(**CPU), turned) > 0.88
+    assert found.name == "turned" and found.loss < 0.15  # µm; its radius is about 1.5
+    assert told == [(k, 38) for k in range(1, 39)]
+
+
+def test_aligned_data_without_rotation(model):
+    found = encode(model, body(0.0), dataclasses.replace(QUICK, rotation=False), **CPU)
+    np.testing.assert_array_equal(found.rotation, np.eye(3))
+    assert np.linalg.norm(model.learned.codes.numpy() - found.code, axis=1).argmin() == 0
+    assert overlap(found.reconstruct(**CPU), body(0.0)) > 0.9
+
+
+def test_an_unseen_one_with_other_samples_and_frames(model, tmp_path):
+    """A quarter of the way; 20 samples and 3 frames in the same box, from a file."""
+    place = tmp_path / "seen.h5"
+    unseen = body(0.25, n=20, frames=3)
+    unseen.save(place)
+    found = encode(model, place, dataclasses.replace(QUICK, rotation=False), **CPU)
+    again = found.reconstruct(frames=3, shape=20, **CPU)
+    assert found.name == "seen" and overlap(again, unseen) > 0.88
+    assert overlap(again, unseen) > max(overlap(body(a, n=20, frames=3), unseen) for a in (0.5, 1.0))
+
+
+def test_seeded_and_nothing_of_the_network_changes(model):
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    quick = EncodeConfig(starts=3, followed=(1,), rounds=(3, 3), points=(200, 400))
+    one, same = (encode(model, body(0.5), quick, **CPU) for _ in range(2))
+    other = encode(model, body(0.5), dataclasses.replace(quick, seed=1), **CPU)
+    np.testing.assert_array_equal(one.code, same.code)
+    np.testing.assert_array_equal(one.rotation, same.rotation)
+    assert not np.array_equal(one.code, other.code)
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+def test_prior_pulls_towards_the_mean(model):
+    quick = EncodeConfig(rotation=False, followed=(), rounds=(15,), points=(1000,), prior=1e3)
+    mean = model.learned.codes.double().numpy().mean(0)
+    held = encode(model, body(1.0), quick, **CPU).code
+    free = encode(model, body(1.0), dataclasses.replace(quick, prior=0.0), **CPU).code
+    assert np.linalg.norm(held - mean) < 0.01 * np.linalg.norm(free - mean)
+
+
+def test_basis_spans_all_and_has_the_codes_spread():
+    codes = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    codes = codes * torch.tensor([3.0, 1.0, 1.0, 0.0])
+    mean, basis = _basis(codes)
+    np.testing.assert_allclose(mean.numpy(), codes.numpy().mean(0))
+    covariance = np.cov(codes.numpy().T)
+    sizes = np.linalg.norm(basis.numpy(), axis=0)
+    directions = basis.numpy() / sizes
+    np.testing.assert_allclose(directions @ directions.T, np.eye(4), atol=1e-12)
+    # where the spread is large enough, it is the covariance; elsewhere a part of the typical one
+    values = np.linalg.eigvalsh(covariance)[::-1]
+    np.testing.assert_allclose(sizes, np.maximum(np.sqrt(np.maximum(values, 0)), 0.3 * codes.numpy().std(ddof=1)))
+
+
+def test_turned_is_a_small_rotation():
+    turn = torch.tensor([1e-4, -2e-4, 3e-4], dtype=torch.float64)
+    base = torch.tensor(TURN.as_matrix())
+    wanted = Rotation.from_rotvec(turn.numpy()).as_matrix() @ base.numpy()
+    np.testing.assert_allclose(_turned(base, turn).numpy(), wanted, atol=1e-10)
+
+
+def test_errors(model):
+    def refused(error, match, sequence):
+        with pytest.raises(error, match=match):
+            encode(model, sequence, QUICK, **CPU)
+
+    values = np.stack(list(body()))
+    refused(SequenceError, "box of half side 3.3", SDFSequence.from_array(values, 6.6 / 15))
+    refused(SequenceError, "box of half side None", SDFSequence.from_array(values, None))
+    refused(SequenceError, "1 frame", SDFSequence.from_array(values[:1], 6 / 15))
+    blank = type(model)(model.config)
+    with pytest.raises(ConfigError, match="learned no sequences"):
+        encode(blank, body(), QUICK, **CPU)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [dict(starts=0), dict(rounds=(1, 2)), dict(points=(10, 10, 0)), dict(followed=(1,)), dict(prior=-1.0),
+     dict(prior=float("nan"))],
+)  # fmt: skip
+def test_settings_that_make_no_sense(wrong):
+    with pytest.raises(ConfigError):
+        EncodeConfig(**wrong)
+
+
+def test_a_single_learned_sequence(model):
+    """The code is then sought about the only one there is."""
+    alone = type(model)(model.config)
+    alone.load_state_dict(model.state_dict())
+    alone.space, alone.notes = model.space, model.notes
+    alone.learned = Learned(model.learned.codes[:1], model.learned.rotations[:1], ["short"], [""], 1)
+    found = encode(alone, body(0.0), dataclasses.replace(QUICK, rotation=False), **CPU)
+    assert overlap(found.reconstruct(**CPU), body(0.0)) > 0.85
