@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..image.volume import Volume
+from ..interruption import Interruption
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from ..optim import LaplacianPreconditioner

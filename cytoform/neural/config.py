@@ -81,7 +81,10 @@ class NetworkConfig:
     def _numbers(self, name: str, value: Any) -> tuple[int, ...]:
         numbers = tuple(sorted({int(n) for n in value}))
         if numbers and not (1 <= numbers[0] and numbers[-1] <= self.layers):
-            raise ConfigError(f"{name} is {value!r}; expected numbers of layers from 1 to {self.layers}.")
+            raise ConfigError(
+                f"{name} is {value!r}; expected numbers of layers from 1 to {self.layers}.",
+                remedy=f"Pass {name} together with layers.",
+            )
         return numbers
 
     def takes_code(self, layer: int) -> bool:

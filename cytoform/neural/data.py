@@ -183,8 +183,10 @@ class TrainingSet:
 
     @property
     def names(self) -> list[str]:
-        """Names of the codes: all sequences, then all their variants one after the other."""
-        return [s.name + v.name for v in self.variants for s in self.sequences]
+        """Names of the codes, each once: all sequences, then all their variants one after the other."""
+        given = [s.name for s in self.sequences]
+        unique = [n if (k := given[:i].count(n)) == 0 else f"{n}_{k + 1}" for i, n in enumerate(given)]
+        return [name + v.name for v in self.variants for name in unique]
 
     def close(self) -> None:
         """Close the files that were opened here."""
@@ -333,8 +335,8 @@ class TrainingSet:
         source = self.sequences[sequence]
         reach = np.float32(_REACH * self._unit if self.space.half_um else _REACH * self.space.slope)
         found = []
-        for time in np.linspace(0.0, 1.0, _FEATURE_TIMES):
-            frame = source.frame(round(time * (len(source) - 1)))
+        for number in _spread_frames(len(source)):
+            frame = source.frame(number)
             places = [np.rint(np.linspace(0, n - 1, min(n, _FEATURE_SIDE))).astype(int) for n in frame.shape]
             found.append(np.tanh(frame[np.ix_(*places)] / reach))
         return np.stack(found)
@@ -413,6 +415,12 @@ def _others(
         more = rng.integers(0, total, 2 * count, dtype=np.int32)
         found = np.unique(np.concatenate([found, more[values[more] > limit]]))
     return np.sort(rng.choice(found, count, replace=False))
+
+
+def _spread_frames(count: int) -> list[int]:
+    """A few frames spread over all, the same ones counted from either end."""
+    first = [round(k * (count - 1) / (_FEATURE_TIMES - 1)) for k in range(_FEATURE_TIMES // 2)]
+    return [*first, (count - 1) // 2, *(count - 1 - k for k in reversed(first))]
 
 
 def _thinned(frame: Floats) -> npt.NDArray[np.float16]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from ..mesh.surface import SurfaceMesh
 from ..sdf.sequence import SDFSequence, SequenceInfo, write_sequence
 
 __all__ = ["FORMATS", "Writer", "frame_mesh"]
+
+_LOG = logging.getLogger(__name__)
 
 FORMATS = ("h5", "mat", "mask", "mesh", "points")
 
@@ -114,6 +117,7 @@ def _write_surfaces(folder: Path, name: str, sequence: SDFSequence, *, points: b
             old.unlink()
     for index, mesh in enumerate(_meshes(sequence)):
         if mesh is None:
+            _LOG.warning("frame %d of %s has no surface: nothing is written for it.", index, name)
             continue
         place = folder / f"{name}_t{index:02d}.ply"
         if points:

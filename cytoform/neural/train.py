@@ -190,7 +190,8 @@ class _Run:
             while trainer.step_number < trainer.total_steps:
                 loss = trainer.step()
                 # Asked of all, or some would go on while others wait for their answer.
-                if minutes is not None and self.team.agree(self._long_enough(), trainer.device):
+                last = trainer.step_number == trainer.total_steps
+                if minutes is not None and self.team.agree(last or self._long_enough(), trainer.device):
                     trainer.with_epochs(self._epochs_for(minutes))
                     minutes = None
                 self._tell(loss)
@@ -323,6 +324,9 @@ def _folder(out: Any, resume: bool, overwrite: bool, team: Team) -> Path | None:
             f"{folder} holds a training already ({', '.join(taken)}).",
             remedy="Choose another folder, or pass resume or overwrite.",
         )
+    if overwrite and not resume:  # an interrupted training must not stand beside the old one's model
+        for name in (MODEL, Path(MODEL).with_suffix(".json"), CHECKPOINT, "history.csv"):
+            (folder / name).unlink(missing_ok=True)
     return ensure_folder(folder)
 
 
