@@ -30,7 +30,7 @@ _BYTES = 8  # of a point in a reservoir: its number and its distance
 _LEAST_NEAR_UM, _LEAST_NEAR_VOXELS, _NEAR_WITHOUT_SCALE = 0.6, 2.0, 0.1
 _VISITS = 4  # a reservoir serves as many visits at least; else frames are read for each visit
 _COARSE = 64  # samples along an axis, at most, of the frames that blends look up
-_FEATURE_TIMES, _FEATURE_SIDE = 5, 20  # what two shapes are compared by
+_FEATURE_TIMES, _FEATURE_SIDE = 6, 20  # what two shapes are compared by
 _REACH = 0.2  # of half the cube's side: beyond it distances are alike
 _SAME = 1e-3  # relative difference at which two boxes count as different
 
@@ -420,7 +420,7 @@ def _others(
 def _spread_frames(count: int) -> list[int]:
     """A few frames spread over all, the same ones counted from either end."""
     first = [round(k * (count - 1) / (_FEATURE_TIMES - 1)) for k in range(_FEATURE_TIMES // 2)]
-    return [*first, (count - 1) // 2, *(count - 1 - k for k in reversed(first))]
+    return [*first, *(count - 1 - k for k in reversed(first))]
 
 
 def _thinned(frame: Floats) -> npt.NDArray[np.float16]:
