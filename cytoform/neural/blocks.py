@@ -75,19 +75,23 @@ class Gradients:
             tensor.zero_()
 
 
-def fold(network: AutoDecoder, *, mixed: bool = False) -> Folded:
-    """Weights of a network times its ω0, as copies, with bfloat16 ones beside them when ``mixed``."""
+def fold(network: AutoDecoder, *, mixed: bool = False, device: torch.device | None = None) -> Folded:
+    """Weights of a network times its ω0, as copies, with bfloat16 ones beside them when ``mixed``; on ``device``."""
     config = network.config
     sine = config.activation == "sine"
     omega = config.omega if sine else 1.0
     layers = list(network.layers)
     scales = [omega] * config.layers + [1.0]
-    matrices = [layer.matrix.detach() * s for layer, s in zip(layers, scales)]
+
+    def copy(tensor: Tensor, scale: float) -> Tensor:
+        return (tensor.detach() * scale).to(device)
+
+    matrices = [copy(layer.matrix, s) for layer, s in zip(layers, scales)]
     return Folded(
         matrices=matrices,
         halves=[m.to(torch.bfloat16) for m in matrices] if mixed else None,
-        code_matrices=[None if layer.code is None else layer.code.detach() * omega for layer in layers],
-        biases=[layer.bias.detach() * s for layer, s in zip(layers, scales)],
+        code_matrices=[None if layer.code is None else copy(layer.code, omega) for layer in layers],
+        biases=[copy(layer.bias, s) for layer, s in zip(layers, scales)],
         coordinates=[config.takes_coordinates(n) for n in range(config.layers + 1)],
         sine=sine,
         omega=omega,

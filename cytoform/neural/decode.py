@@ -79,7 +79,7 @@ class Decoder:
     def __init__(self, model: AutoDecoder, workers: Workers) -> None:
         like = model.layers[0].matrix
         self.model, self._workers, self._dtype = model, workers, like.dtype
-        self._folded = blocks.fold(model.to(workers.device))
+        self._folded = blocks.fold(model, device=workers.device)
         self.evaluations = 0
 
     def frame(

@@ -60,10 +60,10 @@ class EncodeConfig:
 
     rotation: bool = True
     starts: int = 60
-    followed: tuple[int, ...] = (10, 3)
-    rounds: tuple[int, ...] = (12, 25, 80)
-    points: tuple[int, ...] = (1500, 4000, 16000)
-    prior: float = 1e-4
+    followed: tuple[int, ...] = (8, 2)
+    rounds: tuple[int, ...] = (12, 25, 150)
+    points: tuple[int, ...] = (1500, 4000, 10000)
+    prior: float = 1e-5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -195,7 +195,7 @@ class _Search:
     def __init__(self, model: AutoDecoder, data: _Data, config: EncodeConfig, workers: Workers) -> None:
         self.data, self.config, self.workers = data, config, workers
         self.dtype = model.layers[0].matrix.dtype
-        self.folded = blocks.fold(model.to(workers.device))
+        self.folded = blocks.fold(model, device=workers.device)
         self.mean, self.basis = _basis(model.learned.codes.double())
         self.huber = _HUBER * 2.0 / (model.space.samples - 1) * model.space.slope * 10
 
