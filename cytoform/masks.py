@@ -13,11 +13,14 @@ from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
 
-__all__ = ["label_mask", "mask_sdf", "mask_to_mesh", "mesh_to_mask"]
+__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "label_mask", "marching_cubes", "mask_sdf",
+           "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+SPECK = 0.02  # part of a frame's voxels inside under which a component is no daughter
 
 _FACES_AT_ONCE = 200_000  # bounds the memory that the scan takes
 _LEAST_BLUR = 0.2  # voxels; less changes nothing
@@ -115,13 +118,13 @@ def mask_to_mesh(
     VolumeError
         When the mask is not 3D, empty, or does not fit the grid.
     """
-    inside = _binary(mask, label)
+    inside = binary_mask(mask, label)
     grid = grid if isinstance(grid, Grid) else Grid(inside.shape, grid)  # type: ignore[arg-type]
     if inside.shape != grid.shape:
         raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
     if largest:
         inside = _largest_part(inside)
-    (low, high), margin = _bounds(inside), 2 + int(np.ceil(3 * smooth))
+    (low, high), margin = bounds(inside), 2 + int(np.ceil(3 * smooth))
     part = np.pad(inside[tuple(slice(a, b) for a, b in zip(low, high))], margin)
     mesh = _smooth_surface(part, smooth)
     return mesh.with_vertices(grid.to_um(mesh.vertices + (low - margin)))
@@ -150,7 +153,7 @@ def mask_sdf(mask: npt.ArrayLike, spacing: float | Sequence[float]) -> Floats:
     VolumeError
         When the mask is not 3D, or is empty or full, so that there is no wall.
     """
-    inside = _binary(mask, None)
+    inside = binary_mask(mask, None)
     if inside.all():
         raise VolumeError(f"mask is full, all {inside.size} voxels are inside; expected some outside.")
     size = np.asarray(Grid(inside.shape, spacing).spacing)  # type: ignore[arg-type]
@@ -236,7 +239,14 @@ def _cut(corners: Floats, plane: Ints) -> tuple[Floats, Floats]:
 # Meshing and distances
 
 
-def _binary(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]:
+def binary_mask(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]:
+    """Where a mask is not zero, or equal to ``label``; (z, y, x) bool.
+
+    Raises
+    ------
+    VolumeError
+        When the mask is not 3D, or nothing is inside.
+    """
     array = np.asarray(mask)
     if array.ndim != 3:
         raise VolumeError(f"mask has {array.ndim} axes, shape {array.shape}; expected 3, (z, y, x).")
@@ -254,7 +264,8 @@ def _largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
 
 
-def _bounds(inside: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def bounds(inside: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """First index inside and first behind it along each axis, (3,) and (3,) int64, of a mask that is not empty."""
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
     return np.array([s.start for s in box]), np.array([s.stop for s in box])
 
@@ -266,7 +277,7 @@ def _smooth_surface(inside: npt.NDArray[np.bool_], smooth: float) -> SurfaceMesh
         if mesh is not None:
             return mesh
         smooth *= 0.7
-    return _marching_cubes(inside.astype(np.float32), 0.5)
+    return marching_cubes(inside.astype(np.float32), 0.5)
 
 
 def _same_volume(field: npt.NDArray[np.float32], smooth: float, volume: int) -> SurfaceMesh | None:
@@ -275,7 +286,7 @@ def _same_volume(field: npt.NDArray[np.float32], smooth: float, volume: int) -> 
     for _ in range(4):
         if not _LEVELS[0] <= level <= _LEVELS[1] or field.max() <= level:
             return None
-        mesh = _marching_cubes(field, _between(field, level))
+        mesh = marching_cubes(field, between_levels(field, level))
         depth = (mesh.volume - volume) / mesh.area
         if abs(depth) < _DEPTH_TOLERANCE:
             break
@@ -283,14 +294,21 @@ def _same_volume(field: npt.NDArray[np.float32], smooth: float, volume: int) -> 
     return mesh
 
 
-def _between(field: npt.NDArray[np.float32], level: float) -> float:
-    # A voxel that lies on the level, or nearly so, would give triangles without area.
+def between_levels(field: npt.NDArray[np.float32], level: float) -> float:
+    """The level, moved as little as keeps it off all voxels' values: one that lies on it gives triangles without area.
+
+    Values must lie on both sides of the level.
+    """
     below, above = float(field[field <= level].max()), float(field[field > level].min())
     room = min(1e-3, 0.25 * (above - below))
     return min(max(level, below + room), above - room)
 
 
-def _marching_cubes(field: npt.NDArray[np.float32], level: float) -> SurfaceMesh:
+def marching_cubes(field: npt.NDArray[np.float32], level: float) -> SurfaceMesh:
+    """Surface of a field, larger inside or outside, at a level; in voxels, faces counter-clockwise from outside.
+
+    Ref: Lewiner et al. 2003, doi 10.1080/10867651.2003.10487582.
+    """
     from skimage import measure
 
     points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)

@@ -52,7 +52,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tenso
             about = file.metadata() or {}
             if about.get("format") != _FORMAT:
                 raise FileFormatError(f"{place} is not a training's checkpoint.", remedy="Start the training anew.")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(about["state"])
+            # Copies: a tensor that maps the file would keep it from being replaced on Windows.
+            found = {name: file.get_tensor(name).clone() for name in file.keys()}
+            return found, json.loads(about["state"])
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         if isinstance(error, FileFormatError):
             raise

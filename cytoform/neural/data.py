@@ -29,8 +29,8 @@ Floats = npt.NDArray[np.float32]
 _BYTES = 8  # of a point in a reservoir: its number and its distance
 _LEAST_NEAR_UM, _LEAST_NEAR_VOXELS, _NEAR_WITHOUT_SCALE = 0.6, 2.0, 0.1
 _VISITS = 4  # a reservoir serves as many visits at least; else frames are read for each visit
-_COARSE = 64  # samples along an axis, at most, of the frames that blends look up
-_FEATURE_TIMES, _FEATURE_SIDE = 6, 20  # what two shapes are compared by
+_LEAST_COARSE, _COARSE = 16, 64  # samples along an axis, at most, of the frames that blends look up
+_FEATURE_TIMES, _FEATURE_SIDE, _FEATURE_BYTES = 6, 20, 2e8  # what shapes are compared by
 _REACH = 0.2  # of half the cube's side: beyond it distances are alike
 _SAME = 1e-3  # relative difference at which two boxes count as different
 
@@ -154,9 +154,11 @@ class TrainingSet:
     ) -> None:
         if not sources:
             raise SequenceError("there are no sequences to learn from.", remedy="Pass .h5 files of neural prepare.")
-        self.sequences = [s if isinstance(s, SDFSequence) else open_sequence(s) for s in sources]
+        self.sequences: list[SDFSequence] = []
         self._own = [not isinstance(s, SDFSequence) for s in sources]
         try:
+            for source in sources:
+                self.sequences.append(source if isinstance(source, SDFSequence) else open_sequence(source))
             _check_same(self.sequences)
         except BaseException:
             self.close()
@@ -167,7 +169,9 @@ class TrainingSet:
         self._near = self._near_distance(near_um)
         self.variants, self._mix = variants(augment), mix
         self._coarse: dict[int, npt.NDArray[np.float16]] = {}
-        coarse = 2 * _COARSE**3 * len(self.items) if mix else 0
+        # Half of the memory, at most, is for the thinned frames that blends look up.
+        self._side = int(min(_COARSE, max(_LEAST_COARSE, (0.5 * memory / (2 * len(self.items))) ** (1 / 3))))
+        coarse = 2 * self._side**3 * len(self.items) if mix else 0
         room = int(max(memory - coarse, 0.25 * memory) / (_BYTES * len(self.items)))
         self.resident = room >= _VISITS * frame_points
         self._room = room if self.resident else frame_points
@@ -201,6 +205,17 @@ class TrainingSet:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def check(self) -> None:
+        """Read every frame once: each must be finite and hold an object.
+
+        Raises
+        ------
+        SequenceError, FileFormatError
+        """
+        for item in self.items:
+            sequence = self.sequences[item.sequence]
+            _check_object(sequence.frame(item.frame), item, sequence)
 
     def time(self, item: Item) -> float:
         """−1 for the first frame of the sequence to 1 for the last."""
@@ -318,7 +333,9 @@ class TrainingSet:
 
         Each sequence counts by its distances at a few times on a coarse lattice, levelled off away from the surface.
         """
-        each = [self._features(s) for s in range(len(self.sequences))]
+        room = _FEATURE_BYTES / (4 * _FEATURE_TIMES * len(self.names))
+        side = int(min(_FEATURE_SIDE, max(2.0, room ** (1 / 3))))
+        each = [self._features(s, side) for s in range(len(self.sequences))]
         rows = []
         for variant in self.variants:
             *space, time = (slice(None, None, sign) for sign in variant.signs)
@@ -331,13 +348,13 @@ class TrainingSet:
         deviation = float(scores.std())
         return scores / deviation if deviation > 0 else scores
 
-    def _features(self, sequence: int) -> Floats:
+    def _features(self, sequence: int, side: int) -> Floats:
         source = self.sequences[sequence]
         reach = np.float32(_REACH * self._unit if self.space.half_um else _REACH * self.space.slope)
         found = []
         for number in _spread_frames(len(source)):
             frame = source.frame(number)
-            places = [np.rint(np.linspace(0, n - 1, min(n, _FEATURE_SIDE))).astype(int) for n in frame.shape]
+            places = [np.rint(np.linspace(0, n - 1, min(n, side))).astype(int) for n in frame.shape]
             found.append(np.tanh(frame[np.ix_(*places)] / reach))
         return np.stack(found)
 
@@ -357,13 +374,9 @@ class TrainingSet:
         sequence = self.sequences[item.sequence]
         values = sequence.frame(item.frame).ravel() / np.float32(self._unit)
         near = np.flatnonzero(values <= self._near).astype(np.int32)
-        if not len(near) or float(values[near].min()) > 0:
-            raise SequenceError(
-                f"frame {item.frame} of {sequence.name} has no voxel inside; expected an object in each frame.",
-                remedy="Prepare the sequence again, or leave it out.",
-            )
+        _check_object(values, item, sequence)
         if self._mix and number not in self._coarse:
-            self._coarse[number] = _thinned(values.reshape(sequence.shape[1:]))
+            self._coarse[number] = _thinned(values.reshape(sequence.shape[1:]), self._side)
         rng = np.random.default_rng((self._seed, 3, number, visit // self._lifetime))
         far_count = len(values) - len(near)
         keep_near = min(len(near), max(1, round(self._fraction * self._room)))
@@ -423,9 +436,9 @@ def _spread_frames(count: int) -> list[int]:
     return [*first, *(count - 1 - k for k in reversed(first))]
 
 
-def _thinned(frame: Floats) -> npt.NDArray[np.float16]:
+def _thinned(frame: Floats, side: int) -> npt.NDArray[np.float16]:
     """A frame in fewer samples, the first and last of each axis among them, by linear interpolation."""
-    size = [min(n, _COARSE) for n in frame.shape]
+    size = [min(n, side) for n in frame.shape]
     if size == list(frame.shape):
         return frame.astype(np.float16)
     from scipy import ndimage
@@ -435,12 +448,34 @@ def _thinned(frame: Floats) -> npt.NDArray[np.float16]:
 
 
 def _slope(sequence: SDFSequence) -> float:
-    """Median change of the distance next to the surface, per half of the cube's side."""
+    """Median change of the distance beside the surface, per half of the cube's side.
+
+    Beside the surface: where the sign changes to a next voxel. Most of a clamped frame does not change at all.
+    """
     frame = sequence.frame(0)
-    steps = np.stack(np.gradient(frame))
-    size = np.linalg.norm(steps, axis=0)
-    beside = size[np.abs(frame) <= 2 * max(float(np.median(size)), 1e-12)]
-    return float(np.median(beside if len(beside) else size)) * 0.5 * (max(frame.shape) - 1)
+    inside = frame < 0
+    beside = np.zeros(frame.shape, dtype=bool)
+    for axis in range(3):
+        changes = np.diff(inside, axis=axis)
+        there = [slice(None)] * 3
+        for part in (slice(None, -1), slice(1, None)):
+            there[axis] = part
+            beside[tuple(there)] |= changes
+    size = np.linalg.norm(np.stack(np.gradient(frame)), axis=0)[beside]
+    if not len(size) or not float(np.median(size)) > 0:
+        raise SequenceError(
+            f"frame 0 of {sequence.name} has no surface, its distances are all of one sign; expected an object.",
+            remedy="Prepare the sequence again, or leave it out.",
+        )
+    return float(np.median(size)) * 0.5 * (max(frame.shape) - 1)
+
+
+def _check_object(values: Floats, item: Item, sequence: SDFSequence) -> None:
+    if not float(values.min()) < 0:
+        raise SequenceError(
+            f"frame {item.frame} of {sequence.name} has no voxel inside; expected an object in each frame.",
+            remedy="Prepare the sequence again, or leave it out.",
+        )
 
 
 def _check_same(sequences: Sequence[SDFSequence]) -> None:

@@ -45,7 +45,7 @@ class Team:
 def join(device: torch.device) -> tuple[Team, torch.device]:
     """The team that ``torchrun`` tells of in the environment, joined once, and this process's own GPU."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if size == 1 or "RANK" not in os.environ:  # a scheduler may set the one without starting a team
         return Team(), device
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 Tensor = torch.Tensor
 
 _SIDE_SPREAD = 0.3  # of the codes' standard deviation: how far the code may lie off the learned ones' span
-_HUBER = 0.01  # in voxels of the training grid's half side; smooths the loss for L-BFGS
+_HUBER = 0.1  # voxels of the training grid, below which the loss is smoothed for L-BFGS
 _BOX_TOLERANCE = 1e-2
 
 
@@ -90,6 +90,9 @@ class Encoded:
     loss : float
         Mean absolute difference at the points, in µm where the model has a metric scale.
     name : str
+    model : AutoDecoder
+    frames : int
+        Of the sequence.
     """
 
     code: Floats
@@ -97,10 +100,11 @@ class Encoded:
     loss: float
     name: str
     model: AutoDecoder
+    frames: int
 
     def reconstruct(self, out: str | os.PathLike[str] | None = None, **options: Any) -> SDFSequence | Path:
         """The shape as the network knows it, turned as the data; options as in :func:`reconstruct`."""
-        codes = Codes(self.code[None], self.rotation[None], [self.name])
+        codes = Codes(self.code[None], self.rotation[None], [self.name], [self.frames])
         return decode_codes(self.model, codes, out, source="encoded", **options)[0]
 
 
@@ -144,8 +148,8 @@ def encode(
         data = _points(model, source, config)
         search = _Search(model, data, config, workers)
         best = search.run(progress)
-    loss = best.loss * (model.space.half_um or 1.0)
-    return Encoded(search.code(best.weights).numpy(), best.matrix.numpy(), loss, data.name, model)
+        loss = search.difference(best) * (model.space.half_um or 1.0)
+    return Encoded(search.code(best.weights).numpy(), best.matrix.numpy(), loss, data.name, model, len(data.points))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -164,11 +168,20 @@ class _Data:
 def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig) -> _Data:
     with TrainingSet([source], frame_points=1, seed=config.seed) as probe:
         frames, space = len(probe), probe.space
+        reach = max(_reach(sequence) for sequence in probe.sequences)
     ours, theirs = model.space.half_um, space.half_um
-    if (ours is None) != (theirs is None) or (ours and abs(ours - theirs) > _BOX_TOLERANCE * ours):
+    if (ours is None) != (theirs is None):
         raise SequenceError(
-            f"the sequence lies in a box of half side {theirs} µm, the model's is {ours}; expected the same.",
-            remedy="Prepare it with the box_um that the model was trained with.",
+            f"the sequence's box has a half side of {theirs} µm, the model's {ours}; expected both to have a metric "
+            "scale, or neither.",
+            remedy="Pass spacing= to open_sequence, or prepare both alike.",
+        )
+    ratio = theirs / ours if ours and theirs else 1.0
+    if reach * ratio > 1.0 + _BOX_TOLERANCE:
+        raise SequenceError(
+            f"the shape reaches {reach * ratio:.2f} times as far as the box of the model, whose half side is "
+            f"{ours or 1:.4g} µm; expected it to lie inside.",
+            remedy="Train with a larger box_um, or prepare the sequence centred.",
         )
     near = model.notes.get("training", {}).get("near_um")
     count = -(-max(config.points) // frames)
@@ -179,7 +192,15 @@ def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig
     mixed = [(p[o], v[o]) for p, v in drawn for o in [rng.permutation(len(v))]]  # near and far in any first part
     like = model.layers[0].matrix
     points = torch.as_tensor(np.stack([p for p, _ in mixed]), dtype=like.dtype)
-    return _Data(points, torch.as_tensor(np.stack([v for _, v in mixed]), dtype=like.dtype), name)
+    points[..., :3] *= ratio  # from the sequence's half side to the model's
+    return _Data(points, ratio * torch.as_tensor(np.stack([v for _, v in mixed]), dtype=like.dtype), name)
+
+
+def _reach(sequence: SDFSequence) -> float:
+    """How far the inside reaches from the middle along an axis in the first frame, in half sides of the cube."""
+    inside = np.argwhere(sequence.frame(0) < 0)
+    middle = (np.asarray(sequence.shape[1:]) - 1) / 2
+    return float(np.abs(inside - middle).max() / middle.max()) if len(inside) else 0.0
 
 
 @dataclasses.dataclass(eq=False)
@@ -197,7 +218,7 @@ class _Search:
         self.dtype = model.layers[0].matrix.dtype
         self.folded = blocks.fold(model, device=workers.device)
         self.mean, self.basis = _basis(model.learned.codes.double())
-        self.huber = _HUBER * 2.0 / (model.space.samples - 1) * model.space.slope * 10
+        self.huber = _HUBER * 2.0 / (model.space.samples - 1) * model.space.slope
 
     def code(self, weights: Tensor) -> Tensor:
         """Code (latent,) of weights in units of the codes' spread."""
@@ -218,6 +239,17 @@ class _Search:
                     progress(done, total)
             found = _best(found, c.followed[n] if n < len(c.followed) else 1)
         return found[0]
+
+    def difference(self, found: _Candidate) -> float:
+        """Mean absolute difference at the points, without prior and smoothing, in the network's unit."""
+        points, target = self.data.points, self.data.target
+        frames = len(points)
+        device = self.workers.device
+        codes = self.code(found.weights).to(device, self.dtype).expand(frames, -1).contiguous()
+        turns = found.matrix.to(device, self.dtype).expand(frames, -1, -1).contiguous()
+        work = self.workers.cut(points.to(device), target.to(device))
+        passed, _ = self.workers.run(self.folded, work, codes, turns, weights=False)
+        return passed.loss / target.numel()
 
     def _work(self, starts: int) -> int:
         return starts + sum(min(starts, n) for n in self.config.followed)

@@ -1,25 +1,30 @@
-"""Files of decoded shapes: signed distances, masks, meshes and points, in µm."""
+"""Files of decoded shapes: signed distances, masks, meshes and points, in µm; in voxels without a metric scale."""
 
 from __future__ import annotations
 
 import logging
+import math
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..atomic import ensure_folder
+from ..atomic import atomic_path, ensure_folder, write_bytes
 from ..errors import ConfigError, OutputError
 from ..mesh.geometry import vertex_normals
 from ..mesh.io import write_mesh
 from ..mesh.surface import SurfaceMesh
-from ..sdf.sequence import SDFSequence, SequenceInfo, write_sequence
+from ..sdf.sequence import SDFSequence, SequenceInfo, open_sequence, write_sequence
 
 __all__ = ["FORMATS", "Writer", "frame_mesh"]
 
 _LOG = logging.getLogger(__name__)
+
+_IMAGEJ_BYTES = 2**32 - 2**25  # of voxels; ImageJ's TIFF counts its bytes with 32 bits, and needs some for its heads
 
 FORMATS = ("h5", "mat", "mask", "mesh", "points")
 
@@ -27,12 +32,18 @@ Frames = Iterable[npt.NDArray[np.float32]]
 
 
 def frame_mesh(sequence: SDFSequence, index: int) -> SurfaceMesh | None:
-    """Closed surface of a frame in µm, (z, y, x), with the middle of the box at the origin; None without one."""
+    """Closed surface of a frame in µm, (z, y, x), with the middle of the box at the origin; None without one.
+
+    In voxels where the sequence carries no metric scale.
+    """
     return _mesh(sequence.frame(index), sequence)
 
 
 class Writer:
     """Writes each decoded sequence in all formats asked for, one frame in memory at a time.
+
+    The first format to be written is one of signed distances, from which the others are made; where none was asked
+    for, it is a temporary file beside the results.
 
     Raises
     ------
@@ -68,25 +79,27 @@ class Writer:
             place = self._place(name, first)
             write_sequence(place, frames, shape, info)
             self.written.append(place)
-            if not others:
-                return
-            from ..sdf.sequence import open_sequence
+            if others:
+                self._others(name, place, others)
+            return
+        with tempfile.TemporaryDirectory(prefix=".decoding-", dir=self.folder) as held:
+            place = Path(held) / "frames.h5"
+            write_sequence(place, frames, shape, info)
+            self._others(name, place, [first, *others])
 
-            with open_sequence(place) as sequence:
-                self._others(name, sequence, others)
-        else:
-            self._others(name, SDFSequence(np.stack(list(frames)), info), [first, *others])
-
-    def _others(self, name: str, sequence: SDFSequence, formats: Sequence[str]) -> None:
-        for form in formats:
-            place = self._place(name, form)
-            if form in ("h5", "mat"):
-                sequence.save(place)
-            elif form == "mask":
-                _write_masks(place, sequence)
-            else:
-                _write_surfaces(place, _file_name(name), sequence, points=form == "points")
-            self.written.append(place)
+    def _others(self, name: str, source: Path, formats: Sequence[str]) -> None:
+        with open_sequence(source) as sequence:
+            if sequence.info.spacing is None and set(formats) - {"h5", "mat"}:
+                _LOG.info("%s carries no metric scale: lengths in its masks and meshes are in voxels.", name)
+            for form in formats:
+                place = self._place(name, form)
+                if form in ("h5", "mat"):
+                    sequence.save(place)
+                elif form == "mask":
+                    _write_masks(place, sequence)
+                else:
+                    _write_surfaces(place, _file_name(name), sequence, points=form == "points")
+                self.written.append(place)
 
 
 def _file_name(name: str) -> str:
@@ -97,17 +110,28 @@ def _file_name(name: str) -> str:
 def _write_masks(place: Path, sequence: SDFSequence) -> None:
     import tifffile
 
-    from ..atomic import atomic_path
-
-    masks = np.stack([(frame < 0).astype(np.uint8) for frame in sequence])
-    dz, dy, dx = sequence.grid.spacing
-    about: dict[str, object] = {"axes": "TZYX", "spacing": dz, "unit": "um"}
-    if sequence.info.time_step is not None:
-        about["finterval"] = sequence.info.time_step
+    planes = ((plane < 0).astype(np.uint8) for frame in sequence for plane in frame)
+    small = math.prod(sequence.shape) <= _IMAGEJ_BYTES
+    about = {"axes": "TZYX"} | (_imagej if small else _ome)(sequence.info)
+    options: dict[str, Any] = {"imagej": True} if small else {"ome": True, "bigtiff": True}
+    if small and sequence.info.spacing is not None:
+        options["resolution"] = tuple(1.0 / size for size in sequence.info.spacing[:0:-1])  # x, y
     with atomic_path(place) as temporary:
         tifffile.imwrite(
-            temporary, masks, imagej=True, resolution=(1.0 / dx, 1.0 / dy), metadata=about, compression="zlib"
+            temporary, planes, shape=sequence.shape, dtype=np.uint8, metadata=about, compression="zlib", **options
         )
+
+
+def _imagej(info: SequenceInfo) -> dict[str, Any]:
+    found: dict[str, Any] = {} if info.spacing is None else {"spacing": info.spacing[0], "unit": "um"}
+    return found if info.time_step is None else found | {"finterval": info.time_step}
+
+
+def _ome(info: SequenceInfo) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for axis, size in zip("ZYX", info.spacing or ()):
+        found |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    return found if info.time_step is None else found | {"TimeIncrement": info.time_step, "TimeIncrementUnit": "s"}
 
 
 def _write_surfaces(folder: Path, name: str, sequence: SDFSequence, *, points: bool) -> None:
@@ -122,6 +146,8 @@ def _write_surfaces(folder: Path, name: str, sequence: SDFSequence, *, points: b
         place = folder / f"{name}_t{index:02d}.ply"
         if points:
             _write_points(place, mesh)
+        elif sequence.info.spacing is None:
+            _write_in_voxels(place, mesh)
         else:
             write_mesh(place, mesh)
 
@@ -142,10 +168,18 @@ def _mesh(frame: npt.NDArray[np.float32], sequence: SDFSequence) -> SurfaceMesh 
     return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
 
 
+def _write_in_voxels(place: Path, mesh: SurfaceMesh) -> None:
+    """Binary PLY, (x, y, z), that does not claim to be in µm as those of :func:`write_mesh` do."""
+    head = "ply\nformat binary_little_endian 1.0\ncomment cytoform, (x, y, z) in voxels\n"
+    head += f"element vertex {len(mesh.vertices)}\n" + "".join(f"property double {a}\n" for a in "xyz")
+    head += f"element face {len(mesh.faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    table = np.zeros(len(mesh.faces), dtype=[("n", "u1"), ("corners", "<i4", 3)])
+    table["n"], table["corners"] = 3, mesh.faces
+    write_bytes(place, head.encode("ascii") + mesh.vertices[:, ::-1].astype("<f8").tobytes() + table.tobytes())
+
+
 def _write_points(place: Path, mesh: SurfaceMesh) -> None:
     """Vertices of the surface with their normals, (x, y, z), as binary PLY."""
-    from ..atomic import write_bytes
-
     normals = vertex_normals(mesh.vertices, mesh.faces)
     rows = np.hstack([mesh.vertices[:, ::-1], normals[:, ::-1]]).astype("<f4")
     names = "".join(f"property float {n}\n" for n in ("x", "y", "z", "nx", "ny", "nz"))

@@ -77,6 +77,8 @@ class Learned:
         Families, where several were learned by one network; else empty texts.
     originals : int
         The first of them are sequences as they were given; the others are mirrored or backwards.
+    frames : list of int
+        Frames of each.
     """
 
     codes: torch.Tensor
@@ -84,6 +86,7 @@ class Learned:
     names: list[str]
     labels: list[str]
     originals: int = 0
+    frames: list[int] = dataclasses.field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -269,6 +272,7 @@ class AutoDecoder(nn.Module):
             "names": self.learned.names,
             "labels": self.learned.labels,
             "originals": self.learned.originals,
+            "frames": self.learned.frames,
             "notes": self.notes,
         }
         with atomic_path(place) as temporary:
@@ -299,7 +303,8 @@ class AutoDecoder(nn.Module):
                 tensors["rotations"],
                 list(text["names"]),
                 list(text["labels"]),
-                int(text.get("originals", len(text["names"]))),
+                int(text["originals"]),
+                [int(n) for n in text.get("frames", [])],
             )
             model.notes = dict(text["notes"])
             _check_learned(model.learned, model.config.latent)
@@ -328,8 +333,11 @@ class AutoDecoder(nn.Module):
 
         config, weights = read_reference(Path(path), omega=omega, activation=activation)
         model = cls(config)
-        model.to(weights["layers.0.matrix"].dtype)
-        model.load_state_dict(weights)
+        try:
+            model.to(weights["layers.0.matrix"].dtype)
+            model.load_state_dict(weights)
+        except (RuntimeError, TypeError) as error:
+            raise FileFormatError(f"{path} does not hold an auto-decoder's weights: {error}") from error
         model.notes = {"source": f"published auto-decoder, {Path(path).name}"}
         return model
 
@@ -350,7 +358,7 @@ class AutoDecoder(nn.Module):
 def _check_learned(learned: Learned, latent: int) -> None:
     n = len(learned.names)
     fits = learned.codes.shape == (n, latent) and learned.rotations.shape == (n, 4) and len(learned.labels) == n
-    if not fits or not 0 <= learned.originals <= n:
+    if not fits or not 0 <= learned.originals <= n or len(learned.frames) not in (0, n):
         raise ValueError(f"{len(learned.codes)} codes of {latent} and {n} names do not go together.")
 
 
@@ -380,7 +388,8 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        # Copies: a tensor that maps the file would keep it from being replaced on Windows.
+        return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except FileNotFoundError as error:
         raise FileFormatError(f"{path} does not exist.", remedy="Pass the model.safetensors of a training.") from error
     except (SafetensorError, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import torch
 from ..atomic import ensure_folder, write_text
 from ..errors import ConfigError, FileFormatError, Interrupted, OutputError
 from ..interruption import Interruption
-from ..sdf.sequence import SDFSequence
+from ..sdf.sequence import SDFSequence, sequence_files
 from .checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from .config import TrainConfig, preset
 from .data import TrainingSet
@@ -28,7 +29,10 @@ from .workers import Workers
 
 __all__ = ["TrainProgress", "train"]
 
+_LOG = logging.getLogger(__name__)
+
 MODEL = "model.safetensors"
+_FILES = (MODEL, "model.json", "codes.csv")  # of a finished training
 _TIMED_STEPS, _TIMED_SECONDS = 10, 3.0  # after which `minutes` is turned into epochs
 _SPARE = 0.97  # of the time asked for, so that the last epoch fits in
 
@@ -125,15 +129,20 @@ def train(
     Interrupted
         After Ctrl-C, when the checkpoint has been written.
     """
+    given = config != "default"
     config = preset(config) if isinstance(config, str) else config
     _check_options(dtype, precision, minutes, resume, out)
     files = _files(sequences)
     team, where = join(torch_device(device))
     folder = _folder(out, resume, overwrite, team)
     stored = read_checkpoint(folder / CHECKPOINT) if resume and folder else None
+    threads: int | None = None
     if stored:
-        config = TrainConfig.from_json(stored[1]["config"])
-        precision, dtype, minutes = stored[1]["precision"], stored[1]["dtype"], None
+        text = stored[1]
+        asked, config = config, TrainConfig.from_json(text["config"])
+        _check_same_network(asked, config, given=given)
+        precision, dtype, minutes = text["precision"], text["dtype"], text["minutes"]
+        memory_gb, labels, threads = text["memory_gb"], text["labels"], text["threads"]
     _check_team(team, config)
     mixed = _mixed(precision, dtype, where, config)
     with (
@@ -147,8 +156,10 @@ def train(
             mix=config.mix,
             seed=config.seed,
         ) as data,
-        Workers(where) as workers,
+        Workers(where, threads) as workers,
     ):
+        if stored:
+            _check_names(stored[1].get("names"), data.names)
         trainer = Trainer(
             data,
             config,
@@ -160,9 +171,10 @@ def train(
             workers=workers,
         )
         if stored:
-            _check_names(stored[1].get("names"), data.names)
             trainer.restore(stored[0], int(stored[1]["step"]))
-        run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard)
+        elif folder and team.leads:
+            _remove_old(folder, data)
+        run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard, memory_gb)
         return run.to_the_end(minutes)
 
 
@@ -176,7 +188,10 @@ class _Run:
         checkpoint_minutes: float,
         progress: Callable[[TrainProgress], None] | None,
         tensorboard: str | os.PathLike[str] | None,
+        memory_gb: float,
     ) -> None:
+        self._memory_gb = memory_gb
+        self._minutes: float | None = None  # that are still to be turned into epochs
         self.trainer, self.folder, self.team = trainer, folder if trainer.team.leads else None, trainer.team
         self._every = 60.0 * checkpoint_minutes
         self._progress = progress if trainer.team.leads else None
@@ -185,18 +200,20 @@ class _Run:
         self._begin = self._saved = time.monotonic()
 
     def to_the_end(self, minutes: float | None) -> AutoDecoder:
-        trainer = self.trainer
+        trainer, self._minutes = self.trainer, minutes
         with Interruption() as interruption:
             while trainer.step_number < trainer.total_steps:
                 loss = trainer.step()
                 # Asked of all, or some would go on while others wait for their answer.
                 last = trainer.step_number == trainer.total_steps
-                if minutes is not None and self.team.agree(last or self._long_enough(), trainer.device):
-                    trainer.with_epochs(self._epochs_for(minutes))
-                    minutes = None
+                timed = self._minutes
+                if timed is not None and self.team.agree(last or self._long_enough(), trainer.device):
+                    trainer.with_epochs(self._epochs_for(timed))
+                    self._minutes = None
                 self._tell(loss)
                 if self.team.agree(interruption.asked, trainer.device):
                     self._save()
+                    self._close_writer()
                     raise Interrupted(self._farewell())
                 if time.monotonic() - self._saved > self._every:
                     self._save()
@@ -241,6 +258,10 @@ class _Run:
             "precision": "mixed" if trainer.mixed else "full",
             "dtype": str(trainer.dtype).removeprefix("torch."),
             "names": trainer.data.names,
+            "labels": trainer.labels,
+            "memory_gb": self._memory_gb,
+            "threads": trainer.workers.count,
+            "minutes": self._minutes,
         }
         write_checkpoint(self.folder / CHECKPOINT, trainer.tensors(), text)
         self._write_history()
@@ -263,9 +284,12 @@ class _Run:
         if self.folder is not None:
             self._save()
             model.save(self.folder / MODEL)
+        self._close_writer()
+        return model
+
+    def _close_writer(self) -> None:
         if self._writer is not None:
             self._writer.close()
-        return model
 
 
 def _check_options(dtype: str, precision: str, minutes: float | None, resume: bool, out: Any) -> None:
@@ -277,6 +301,16 @@ def _check_options(dtype: str, precision: str, minutes: float | None, resume: bo
         raise ConfigError(f"minutes is {minutes!r}; expected a positive number.")
     if resume and out is None:
         raise ConfigError("resume needs the folder of the training.", remedy="Pass out=.")
+
+
+def _check_same_network(asked: TrainConfig, stored: TrainConfig, *, given: bool) -> None:
+    if given and asked.network != stored.network:
+        raise FileFormatError(
+            f"the checkpoint is that of another network: {stored.network}; {asked.network} was asked for.",
+            remedy="Resume with the settings it began with, or start anew in another folder.",
+        )
+    if given and asked != stored:
+        _LOG.warning("The training goes on with the settings that it began with; the ones given now are not used.")
 
 
 def _check_names(stored: Any, given: list[str]) -> None:
@@ -306,10 +340,7 @@ def _files(sequences: Any) -> list[Any]:
     place = Path(sequences)
     if not place.is_dir():
         return [place]
-    found = sorted(p for p in place.iterdir() if p.suffix.lower() in (".h5", ".hdf5", ".mat"))
-    if not found:
-        raise FileFormatError(f"{place} holds no .h5 files.", remedy="Pass the folder that neural prepare wrote.")
-    return found
+    return list(sequence_files(place))
 
 
 def _folder(out: Any, resume: bool, overwrite: bool, team: Team) -> Path | None:
@@ -324,10 +355,16 @@ def _folder(out: Any, resume: bool, overwrite: bool, team: Team) -> Path | None:
             f"{folder} holds a training already ({', '.join(taken)}).",
             remedy="Choose another folder, or pass resume or overwrite.",
         )
-    if overwrite and not resume:  # an interrupted training must not stand beside the old one's model
-        for name in (MODEL, Path(MODEL).with_suffix(".json"), CHECKPOINT, "history.csv"):
-            (folder / name).unlink(missing_ok=True)
     return ensure_folder(folder)
+
+
+def _remove_old(folder: Path, data: TrainingSet) -> None:
+    """An interrupted training must not stand beside an older one's model; but bad input must not cost that either."""
+    old = [folder / name for name in (*_FILES, CHECKPOINT, "history.csv")]
+    if any(path.exists() for path in old):
+        data.check()
+    for path in old:
+        path.unlink(missing_ok=True)
 
 
 def _labels(labels: Sequence[str] | None, n: int) -> list[str]:

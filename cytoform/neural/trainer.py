@@ -67,7 +67,7 @@ class Trainer:
         self.rotations = torch.nn.Parameter(
             torch.as_tensor(rotation.from_angles(angles), device=device, dtype=dtype), requires_grad=config.rotation
         )
-        self._names, self._labels = data.names, labels
+        self._names, self.labels = data.names, labels
         self.step_number = 0
         self.history: list[float] = []  # mean loss of each epoch
         self._losses: list[float] = []
@@ -204,8 +204,9 @@ class Trainer:
             self.codes.detach().cpu().clone(),
             torch.nn.functional.normalize(self.rotations.detach(), dim=1).cpu(),
             list(self._names),
-            list(self._labels) * len(self.data.variants),
+            list(self.labels) * len(self.data.variants),
             originals=len(self.data.sequences),
+            frames=[len(s) for s in self.data.sequences] * len(self.data.variants),
         )
         model.notes = {
             "training": self.config.to_json(),

@@ -36,11 +36,14 @@ class Codes:
     codes : (n, latent) float
     matrices : (n, 3, 3) float
     names : list of str
+    frames : list of int, optional
+        Frames of each, where nothing else is asked for; those of the training by default.
     """
 
     codes: npt.NDArray[np.float64]
     matrices: npt.NDArray[np.float64]
     names: list[str]
+    frames: list[int] | None = None
 
 
 def reconstruct(
@@ -96,7 +99,8 @@ def reconstruct(
     if not index:
         raise ConfigError("the model has learned no sequences.", remedy="Train it, or use encode.")
     matrices = np.stack([_matrix(model, k, rotation) for k in index])
-    codes = Codes(model.learned.codes.double().numpy()[index], matrices, [model.learned.names[k] for k in index])
+    own = [model.learned.frames[k] for k in index] if model.learned.frames else None
+    codes = Codes(model.learned.codes.double().numpy()[index], matrices, [model.learned.names[k] for k in index], own)
     return decode_codes(
         model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
         overwrite=overwrite, progress=progress, source="reconstructed",
@@ -219,21 +223,24 @@ def decode_codes(
     source: str = "",
 ) -> list[SDFSequence] | list[Path]:
     """Sequences of given codes; parameters and result as in :func:`reconstruct`."""
-    times = _times(model, frames)
+    own = codes.frames or [model.space.frames] * len(codes.names)
+    times = [_times(n if frames is None else frames) for n in own]
+    total, done = sum(map(len, times)), 0
     sampling = Sampling.cube(model.space.samples if shape is None else shape)
     writer = None if out is None else Writer(Path(out), formats, overwrite=overwrite, names=codes.names)
     made: list[SDFSequence] = []
     with Workers(torch_device(device)) as workers:
         decoder = Decoder(model, workers)
         for k, name in enumerate(codes.names):
-            info = _info(model, sampling, times, name, source)
+            info = _info(model, sampling, times[k], own[k], name, source)
             code = torch.as_tensor(codes.codes[k])
-            stream = _stream(decoder, code, codes.matrices[k], times, sampling, exhaustive)
-            told = _told(stream, k * len(times), len(codes.names) * len(times), name, progress)
+            stream = _stream(decoder, code, codes.matrices[k], times[k], sampling, exhaustive)
+            told = _told(stream, done, total, name, progress)
             if writer is None:
                 made.append(SDFSequence(np.stack(list(told)), info))
             else:
-                writer.write(name, told, (len(times), *sampling.shape), info)
+                writer.write(name, told, (len(times[k]), *sampling.shape), info)
+            done += len(times[k])
     return made if writer is None else writer.written
 
 
@@ -263,9 +270,7 @@ def _opened(model: Model) -> AutoDecoder:
     return model if isinstance(model, AutoDecoder) else AutoDecoder.load(model)
 
 
-def _times(model: AutoDecoder, frames: int | Sequence[float] | None) -> list[float]:
-    if frames is None:
-        frames = model.space.frames
+def _times(frames: int | Sequence[float]) -> list[float]:
     if isinstance(frames, (int, np.integer)):
         if frames < 1:
             raise ConfigError(f"frames is {frames}; expected at least 1.")
@@ -276,12 +281,14 @@ def _times(model: AutoDecoder, frames: int | Sequence[float] | None) -> list[flo
     return times
 
 
-def _info(model: AutoDecoder, sampling: Sampling, times: Sequence[float], name: str, source: str) -> SequenceInfo:
+def _info(
+    model: AutoDecoder, sampling: Sampling, times: Sequence[float], frames: int, name: str, source: str
+) -> SequenceInfo:
     space = model.space
     spacing = None if space.half_um is None else tuple(s * space.half_um for s in sampling.step)
     step = None
     if space.time_step is not None and len(times) > 1:
-        step = space.time_step * (space.frames - 1) * abs(times[1] - times[0]) / 2.0 or None
+        step = space.time_step * (frames - 1) * abs(times[1] - times[0]) / 2.0 or None
     clamp = None if space.clamp is None else space.clamp * (space.half_um or 1.0)
     return SequenceInfo(spacing=spacing, time_step=step, clamp=clamp, name=name, source=source)  # type: ignore[arg-type]
 

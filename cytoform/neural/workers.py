@@ -19,6 +19,7 @@ __all__ = ["Block", "Pass", "Workers"]
 Tensor = torch.Tensor
 
 CPU_POINTS, GPU_POINTS = 1024, 1 << 18
+_THREADS = torch.get_num_threads()  # asked once: workers turn torch's own threads off while they are at it
 
 
 @dataclasses.dataclass
@@ -59,14 +60,17 @@ class Workers:
 
     def __init__(self, device: torch.device, count: int | None = None) -> None:
         self.device = device
-        self.count = 1 if device.type != "cpu" else count or torch.get_num_threads()
+        self.count: int = 1 if device.type != "cpu" else count or _THREADS
         self.block_points = CPU_POINTS if device.type == "cpu" else GPU_POINTS
+        self._before = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,))
         self._held: list[blocks.Gradients] = []
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and give torch its own back."""
         self._pool.shutdown()
+        if self._before != torch.get_num_threads():
+            torch.set_num_threads(self._before)
 
     def __enter__(self) -> Workers:
         return self

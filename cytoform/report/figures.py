@@ -22,7 +22,8 @@ from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from .data import ReportData
 
-__all__ = ["contours", "loss_figure", "outlines", "psf_figure", "psf_profile", "slices_figure", "surface_figure"]
+__all__ = ["contours", "loss_figure", "outlines", "psf_figure", "psf_profile", "slices_figure", "styled",
+           "surface_figure"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -47,7 +48,7 @@ _STYLE = {
 }
 
 
-def _styled(make: Any) -> Any:
+def styled(make: Any) -> Any:
     """Draw a figure in the report's style, whatever the user's matplotlibrc says."""
 
     @functools.wraps(make)
@@ -246,7 +247,7 @@ def _layout(view: _View) -> tuple[Figure, Floats]:
     return figure, np.array([*panels.ravel(), *bars], dtype=object)
 
 
-@_styled
+@styled
 def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
     """Three orthogonal slices (rows: across z, y, x) of data, model and residual (columns), all at one scale.
 
@@ -333,7 +334,7 @@ def _kinds(data: ReportData, n: int) -> Array:
     return np.array([k.decode() if isinstance(k, bytes) else str(k) for k in kinds.tolist()])
 
 
-@_styled
+@styled
 def loss_figure(data: ReportData) -> Figure:
     """Loss against steps on a logarithmic scale, one line for each kind of step, stages shaded."""
     loss = np.asarray(data.history.get("loss", ()), dtype=np.float64)
@@ -424,7 +425,7 @@ def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[F
     return place, values, _half_width(place, values)
 
 
-@_styled
+@styled
 def psf_figure(data: ReportData) -> Figure:
     """The PSF across z and across y, and its profiles with their full widths at half maximum."""
     volume = _psf_volume(data.psf)
@@ -478,7 +479,7 @@ def _camera(yaw: float) -> Floats:
     return xyz[:, ::-1]
 
 
-@_styled
+@styled
 def surface_figure(mesh: SurfaceMesh) -> Figure:
     """The surface, lit and seen from one side: faces painted from far to near."""
     right, down, away = _camera(first_yaw(mesh))

@@ -22,15 +22,16 @@ from scipy import ndimage
 
 from .. import __version__
 from ..atomic import ensure_folder
-from ..errors import ConfigError, FileFormatError, MeshError, OutputError, SequenceError, VolumeError
+from ..errors import ConfigError, CytoformError, FileFormatError, MeshError, OutputError, SequenceError, VolumeError
 from ..image.io import image_info, read_volume
 from ..image.volume import Grid, Volume
+from ..masks import SPECK
 from ..mesh.io import read_mesh
 from ..mesh.surface import SurfaceMesh
 from ..mesh.topology import orient_outward
-from .align import align_track
+from .align import align_track, followed
 from .distance import mesh_sdf
-from .sequence import SequenceInfo, open_sequence, write_sequence
+from .sequence import SequenceInfo, natural, open_sequence, write_sequence
 from .surface import mask_surface
 
 __all__ = ["PrepareConfig", "PrepareProgress", "prepare"]
@@ -42,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 _MARGIN = 0.1  # of the largest body's reach, around it
 _CLAMP = 0.25  # of the box
 _IMAGES = (".tif", ".tiff")
-_MESHES = (".ply", ".obj", ".stl", ".vtp", ".off", ".rec")
+_MESHES = (".ply", ".obj", ".stl", ".vtp", ".rec")
 _ZARR = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _TRACK = re.compile(r"(?P<track>.+)_t(?P<time>\d+)_v")
 _SIDES = (("first z", "last z"), ("first y", "last y"), ("first x", "last x"))
@@ -64,7 +65,8 @@ class PrepareConfig:
     align : bool
         Turn bodies onto their principal axes. They are centred in any case.
     parts : int
-        Bodies that a frame of a mask without labels may have: its largest, or its two largest after a division.
+        Bodies that a frame of a mask without labels may have: its largest, or its two largest after a division. A
+        second one smaller than a fiftieth of all that is inside is a speck and left out.
     border : "error" or "keep"
         What to do with an object that touches the image's border: it is cut there.
     n_frames : int, optional
@@ -197,6 +199,8 @@ def prepare(
     tell = _Teller(progress)
     found = _Reader(config, spacing, labels, daughters or {}, tracks, name, tell).read(source)
     runs = _long_enough(found, config)
+    if config.parts > 1 and not daughters:  # labels know already who is who
+        runs = {label: followed(frames) for label, frames in runs.items()}
     aligned = {label: align_track(frames, rotate=config.align) for label, frames in runs.items()}
     box = _box(aligned, config)
     clamp = _CLAMP * box if config.clamp_um is None else float(config.clamp_um)
@@ -272,7 +276,7 @@ class _Reader:
         if path.suffix.lower() == ".npz":
             return self._archive(path)
         if path.is_dir() and not any((path / name).exists() for name in _ZARR):
-            files = sorted((p for p in path.iterdir() if p.suffix.lower() in _IMAGES + _MESHES), key=_natural)
+            files = sorted((p for p in path.iterdir() if p.suffix.lower() in _IMAGES + _MESHES), key=natural)
             if not files:
                 raise FileFormatError(f"{path} holds no TIFF and no mesh files; expected one for each frame.")
             return self._files(files)
@@ -348,7 +352,7 @@ class _Reader:
             owner = mothers.get(value, value)
             label = name if single else f"{name}_{owner}"
             track = found.setdefault(owner, _Track(label, source))
-            surfaces = crops.surfaces(value, self.config, f"frame {index} of {label}", track.digest)
+            surfaces = crops.surfaces(value, self.config, f"frame {index} of {label}", track.digest, index)
             bodies.setdefault(owner, []).extend(surfaces)
         for owner, surfaces in bodies.items():
             found[owner].frames[index] = surfaces
@@ -371,9 +375,9 @@ class _Reader:
         try:
             with np.load(path, allow_pickle=False) as data:
                 return self._from_archive(path, data, scale)
+        except CytoformError:
+            raise
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            if isinstance(error, (MeshError, SequenceError)):
-                raise
             raise FileFormatError(f"{path} cannot be read as .npz: {error}.", remedy="Is it complete?") from error
 
     def _from_archive(self, path: Path, data: Any, scale: npt.NDArray[Any]) -> list[_Track]:
@@ -426,14 +430,15 @@ class _Crops:
                 parts[value] = data[box] == value, grid, np.array(ends)
         return cls(parts)
 
-    def surfaces(self, value: int, config: PrepareConfig, where: str, digest: Any) -> Bodies:
-        """Surfaces of the largest part, or of the two largest."""
+    def surfaces(self, value: int, config: PrepareConfig, where: str, digest: Any, index: int) -> Bodies:
+        """Surfaces of the largest part, or of the two largest; what is tiny beside all of them is no daughter."""
         mask, grid, ends = self.parts[value]
-        digest.update(np.packbits(mask).tobytes() + repr((grid.shape, grid.spacing)).encode())
+        digest.update(np.packbits(mask).tobytes() + repr((index, grid)).encode())
         parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
         sizes = np.bincount(parts.ravel())[1:]
+        order = np.argsort(-sizes, kind="stable")[: config.parts]
         found = []
-        for number in 1 + np.argsort(-sizes, kind="stable")[: config.parts]:
+        for number in 1 + order[(sizes[order] >= SPECK * sizes.sum()) | (order == order[0])]:
             body = parts == number
             if config.border == "error":
                 _check_border(body, ends, where)
@@ -450,10 +455,6 @@ def _check_border(body: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_], wher
                     "shape is cut; expected a whole object.",
                     remedy="Leave the object out, or pass border='keep' (--border keep) to close it there.",
                 )
-
-
-def _natural(path: Path) -> list[Any]:
-    return [(0, int(t), "") if t.isdigit() else (1, 0, t) for t in re.findall(r"\d+|\D+", path.name)]
 
 
 def _stem(path: Path) -> str:
@@ -520,13 +521,22 @@ def _size(box: float, config: PrepareConfig) -> tuple[float, float, float]:
     return (box / config.shape,) * 3
 
 
+def _recipe(text: str) -> Any:
+    """What decides whether two files are made alike: the settings and the input's digest, but not where it lay."""
+    try:
+        told = json.loads(text)
+        return told["made_by"], told["settings"]
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
 def _is_there(path: Path, text: str) -> bool:
     """Whether the file was made from the same with the same settings; anything else in its place is an error."""
     if not path.exists():
         return False
     try:
         with open_sequence(path) as sequence:
-            if sequence.info.source == text:
+            if _recipe(sequence.info.source) == _recipe(text):
                 _LOG.info("%s is there already", path)
                 return True
     except (FileFormatError, SequenceError):

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from ..atomic import atomic_path
 from ..errors import FileFormatError, SequenceError
 from ..image.volume import Grid
 
-__all__ = ["DATASET", "SDFSequence", "SequenceInfo", "open_sequence", "opened", "write_sequence"]
+__all__ = ["DATASET", "SUFFIXES", "SDFSequence", "SequenceInfo", "natural", "open_sequence", "opened",
+           "sequence_files", "write_sequence"]  # fmt: skip
 
 Floats = npt.NDArray[np.float32]
 
@@ -159,6 +161,30 @@ class SDFSequence:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to ``path``; see :func:`write_sequence`."""
         write_sequence(path, self, self.shape, self.info)
+
+
+def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Key that sorts paths by name with numbers as numbers: cell_2 before cell_10, whatever the case of the letters."""
+    parts = re.findall(r"\d+|\D+", path.name.lower())
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts], path.name
+
+
+def sequence_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """The files of sequences that lie directly in a folder, in natural order; hidden ones are left out.
+
+    Raises
+    ------
+    FileFormatError
+        When there is no such folder, or none of these files in it.
+    """
+    place, remedy = Path(folder), "Pass the folder that neural prepare or simulate wrote; files lie directly in it."
+    if not place.is_dir():
+        what = "is not a folder" if place.exists() else "does not exist"
+        raise FileFormatError(f"{place} {what}; expected a folder of sequences.", remedy=remedy)
+    found = [p for p in place.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    if not found:
+        raise FileFormatError(f"{place} holds no sequences; expected files {', '.join(SUFFIXES)}.", remedy=remedy)
+    return sorted(found, key=natural)
 
 
 def _check_finite(data: npt.NDArray[Any], what: str) -> None:

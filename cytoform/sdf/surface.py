@@ -28,7 +28,7 @@ from scipy import fft, ndimage
 from ..backend import threads
 from ..errors import VolumeError
 from ..image.volume import Grid
-from ..masks import _between, _binary, _bounds, _marching_cubes, mask_sdf
+from ..masks import between_levels, binary_mask, bounds, marching_cubes, mask_sdf
 from .distance import mesh_sdf
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ def mask_surface(mask: npt.ArrayLike, spacing: Grid | float | Sequence[float]) -
     VolumeError
         When the mask is not 3D, empty, or does not fit the grid.
     """
-    inside = _binary(mask, None)
+    inside = binary_mask(mask, None)
     grid = spacing if isinstance(spacing, Grid) else Grid(inside.shape, spacing)  # type: ignore[arg-type]
     if inside.shape != grid.shape:
         raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
     lattice = _Lattice.around(inside, grid)
     phi = lattice.tidy(_smoothest(lattice)).astype(np.float32)
-    mesh = _marching_cubes(phi, _between(phi, 0.0))
+    mesh = marching_cubes(phi, between_levels(phi, 0.0))
     return mesh.with_vertices(grid.to_um(mesh.vertices / lattice.factors + lattice.low))
 
 
@@ -139,7 +139,7 @@ class _Lattice:
         size = np.asarray(grid.spacing) / min(grid.spacing)
         factors = np.where(size < _FINE, 1, np.rint(size)).astype(np.int64)
         margin = np.ceil(_MARGIN / size).astype(np.int64)
-        low, high = _bounds(inside)
+        low, high = bounds(inside)
         part = inside[tuple(slice(a, b) for a, b in zip(low, high))]
         return cls(np.pad(part, [(int(m), int(m)) for m in margin]), size, factors, low - margin)
 

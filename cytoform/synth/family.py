@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import ensure_folder
-from ..errors import ConfigError, FileFormatError, OutputError
+from ..errors import ConfigError, FileFormatError, OutputError, SequenceError
 from ..image.volume import Grid
 from ..mesh.surface import SurfaceMesh
 from ..sdf.distance import mesh_sdf
@@ -28,6 +28,7 @@ FAMILIES: dict[str, type[Family]] = {}
 FRAMES = 30  # of the published sequences; the families' rates are per 29 steps
 
 _LEAST_SHAPE = 8
+_REMEDY = "Choose another folder, or pass overwrite=True (--overwrite)."
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> None:
@@ -352,7 +353,7 @@ def write_family(
     ConfigError
         When a number is out of range, or a shape does not fit into the box.
     OutputError
-        When a file cannot be written, or one with other settings is in the way.
+        When a file cannot be written, or one with other settings, broken or not ours is in the way.
     """
     check_count("n_frames", n_frames, 2)
     shapes = family(name).sample_many(n, seed)
@@ -369,18 +370,16 @@ def write_family(
 
 
 def _is_written(path: Path, source: str) -> bool:
-    """Whether the file is there with these settings. One that breaks off is not; one with others is an error."""
+    """Whether the file is there with these settings; anything else in its place is an error."""
     if not path.exists():
         return False
     try:
         with open_sequence(path) as there:
             same = there.info.source == source
-    except FileFormatError:
-        return False
+    except (FileFormatError, SequenceError) as error:
+        raise OutputError(f"{path} is in the way and cannot be read as a sequence: {error}", remedy=_REMEDY) from error
     if not same:
-        raise OutputError(
-            f"{path} holds a sequence with other settings.", remedy="Choose another folder, or pass overwrite=True."
-        )
+        raise OutputError(f"{path} holds a sequence with other settings, or none of ours.", remedy=_REMEDY)
     return True
 
 

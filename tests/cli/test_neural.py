@@ -1,6 +1,7 @@
 """``cytoform neural``: from simulated cells to a trained model and back, and errors that tell what to do."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from cytoform.cli import app
 from cytoform.cli.console import WorkBar
 from cytoform.cli.neural.options import frames_of, rotation_of, shape_of
 from cytoform.errors import ConfigError
+from cytoform.image.volume import Grid
+from cytoform.masks import label_mask
+from cytoform.mesh.shapes import ellipsoid
+from cytoform.sdf import open_sequence
 
 COMMANDS = ("prepare", "simulate", "train", "reconstruct", "generate", "interpolate", "encode", "evaluate")
 SHAPE, FRAMES, SEQUENCES = 16, 3, 2
@@ -154,7 +159,7 @@ def test_training_tells_size_loss_files_and_what_next(trained):
     assert "epoch 40/40" in output and "left" in output  # the progress bar
     assert text["network"]["width"] == 16 and text["network"]["latent_layers"] == [1]
     assert text["labels"] == ["data"] * SEQUENCES
-    assert files(folder) == ["checkpoint.safetensors", "history.csv", "model.json", "model.safetensors"]
+    assert files(folder) == ["checkpoint.safetensors", "codes.csv", "history.csv", "model.json", "model.safetensors"]
 
 
 def test_options_reach_the_training_and_quiet_is_quiet(data, work):
@@ -274,6 +279,94 @@ def test_encode_writes_codes_that_evaluate_reads(data, trained, work):
     codes = ("--codes", "encoded=encoded/codes.csv")
     output = good(run("evaluate", data, "encoded", "--paired", "encoded", *codes))
     assert Path("evaluation/report.html").is_file() and "Dice" in output
+
+
+def told_next(output, command):
+    """The command that the output tells to run next, as arguments."""
+    [line] = [line for line in output.splitlines() if line.startswith(f"Next:  cytoform neural {command}")]
+    return shlex.split(line)[3:]
+
+
+@pytest.mark.parametrize("box, paired", [(60, True), (66, False)])
+def test_what_encode_tells_to_do_next_works_for_other_frames_and_samples(trained, work, box, paired):
+    shape, frames = 20, FRAMES + 2
+    side = box if not paired else 60 * (SHAPE - 1) / SHAPE * shape / (shape - 1)  # as far from first to last sample
+    size = ("--set", f"box_um={side!r}", "--shape", shape, "--frames", frames)
+    good(run("simulate", "deforming", "-n", 2, "--out", "unseen", *size))
+    output = good(run("encode", trained[0], "unseen", "--starts", 1, "--no-rotation"))
+    with open_sequence("encoded/deforming-s0-01.h5") as found, open_sequence("unseen/deforming-s0-01.h5") as seen:
+        assert found.shape == seen.shape == (frames, shape, shape, shape)
+        assert found.info.time_step == pytest.approx(seen.info.time_step)
+        assert np.allclose(found.info.spacing, seen.info.spacing, rtol=1e-4) is paired
+    command = told_next(output, "evaluate")
+    assert ("--paired" in command) is paired
+    good(run(*command))
+
+
+def test_encode_at_other_frames_than_the_sequence_tells_no_pairs(data, trained, work):
+    output = good(run("encode", trained[0], data, "--starts", 1, "--no-rotation", "--frames", 2, "--shape", 12))
+    with open_sequence("encoded/deforming-s0-00.h5") as found:
+        assert found.shape == (2, 12, 12, 12)
+    assert "--paired" not in told_next(output, "evaluate")
+
+
+def test_codes_of_a_training_are_read_by_evaluate(data, trained, work):
+    first, *rows = (trained[0] / "codes.csv").read_text(encoding="utf-8").splitlines()
+    assert first == "# deforming-s0-00,deforming-s0-01" and len(rows) == SEQUENCES
+    from cytoform.neural import AutoDecoder
+
+    learned = AutoDecoder.load(trained[0]).learned.codes
+    assert np.allclose(np.loadtxt(rows, delimiter=",", ndmin=2), learned, rtol=1e-6)
+    good(run("reconstruct", trained[0]))
+    good(run("evaluate", data, "reconstructed", "--paired", "reconstructed", "--codes", trained[0] / "codes.csv"))
+    assert (Path("evaluation") / "codes.csv").read_text().count("reconstructed") == SEQUENCES
+
+
+def readme_commands():
+    """Those under "Living shapes", in order, as arguments."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    part = text[text.index("\n## Living shapes") :].partition("\n## ")[2].partition("\n## ")[0]
+    lines = [line.strip() for line in part.splitlines() if line.startswith("    cytoform neural ")]
+    return [shlex.split(line, comments=True)[2:] for line in lines]
+
+
+def changed(args, **options):
+    """Arguments with other values of options, which are there or are added."""
+    args = list(args)
+    for name, value in options.items():
+        option = f"--{name}"
+        if option in args:
+            args[args.index(option) + 1] = value
+        else:
+            args += [option, value]
+    return args
+
+
+def test_what_the_readme_says_of_living_shapes_works(work):
+    """Its commands as they stand, but small."""
+    pytest.importorskip("torch")
+    commands = {args[0]: args for args in readme_commands()}
+    assert list(commands) == ["prepare", "train", "reconstruct", "generate", "evaluate", "simulate"]
+    grid, bodies = Grid((24, 50, 50), (0.5, 0.25, 0.25)), ((2.0, 2.4, 4.0), (1.8, 2.0, 4.6), (2.2, 2.6, 3.4))
+    centres = ((2.9, 3.2, 6.2), (8.6, 3.2, 6.2), (5.7, 9.0, 6.2))
+    masks = [
+        label_mask([ellipsoid(np.array(r) * (0.8 + 0.1 * t), c, edge=0.6) for r, c in zip(bodies, centres)], grid)
+        for t in range(3)
+    ]
+    meta = {"axes": "TZYX", "spacing": 0.5, "unit": "um"}
+    tifffile.imwrite("masks.tif", np.stack(masks), imagej=True, resolution=(4.0, 4.0), metadata=meta)
+    good(run(*changed(commands["prepare"], shape=SHAPE)))
+    train = [*commands["train"], *TINY]
+    train[(at := train.index("--minutes")) : at + 2] = ["--epochs", EPOCHS]
+    good(run(*train))
+    good(run(*commands["reconstruct"]))
+    generate = commands["generate"]
+    generate[generate.index("-n") + 1] = 2
+    good(run(*generate))
+    output = good(run(*commands["evaluate"]))
+    assert "Dice" in output and Path("evaluation/report.html").is_file()
+    assert len(files("cells", "*.h5")) == 3 and len(files("new", "*.tif")) == len(files("new", "*.h5")) == 2
+    good(run(*changed(commands["simulate"], n=1, frames=2, shape=SHAPE, out="simulated")))
 
 
 @pytest.mark.parametrize("command", ["reconstruct", "generate", "encode", "interpolate"])

@@ -272,3 +272,23 @@ def test_published_files_train(tmp_path):
     config = TrainConfig(epochs=2, frame_points=64, batch_frames=2)
     model = train([tmp_path / "cell.mat"], config=config, device="cpu", precision="full")
     assert model.space.half_um is None and model.space.frames == 3 and np.isfinite(model.notes["loss"])
+
+
+def test_the_slope_of_a_clamped_file_without_scale():
+    """Most of such a frame is level: only what lies beside the surface counts."""
+    n = 32
+    axis = np.arange(n) - 0.5 * (n - 1)
+    distance = np.sqrt(sum(a**2 for a in np.meshgrid(axis, axis, axis, indexing="ij"))) - 6.0
+    frame = np.minimum(distance, 4.0) / 6.0
+    assert np.mean(frame == frame.max()) > 0.5
+    with TrainingSet([SDFSequence.from_array(np.stack([frame, frame]), None)], frame_points=64) as data:
+        assert data.space.slope == pytest.approx((n - 1) / 2 / 6.0, rel=0.1)
+        assert np.isfinite(data.shape_scores(4)).all()
+
+
+def test_the_memory_of_blends_stays_within_what_is_granted():
+    sequence = body(0.0, n=24)
+    with TrainingSet([sequence], frame_points=16, memory=4 * 2 * 16**3 * len(sequence), mix=1.0) as data:
+        for draw in data.draws(0, 12):
+            data.draw(draw)
+        assert sum(c.nbytes for c in data._coarse.values()) <= 0.6 * 4 * 2 * 16**3 * len(sequence)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from neural.shapes import body
+from neural.shapes import balls, body, cube
 from scipy.spatial.transform import Rotation
 
 from cytoform.errors import ConfigError, SequenceError
@@ -40,6 +40,7 @@ def model():
         epochs=150,
         batch_frames=4,
         frame_points=256,
+        matrix_lr=0.03,
         lr=3e-3,
         code_lr=3e-3,
     )
@@ -129,12 +130,23 @@ def test_errors(model):
             encode(model, sequence, QUICK, **CPU)
 
     values = np.stack(list(body()))
-    refused(SequenceError, "box of half side 3.3", SDFSequence.from_array(values, 6.6 / 15))
-    refused(SequenceError, "box of half side None", SDFSequence.from_array(values, None))
+    refused(SequenceError, "reaches .* times as far as the box", SDFSequence.from_array(3 * values, 3 * 6 / 15))
+    refused(SequenceError, "half side of None", SDFSequence.from_array(values, None))
     refused(SequenceError, "1 frame", SDFSequence.from_array(values[:1], 6 / 15))
     blank = type(model)(model.config)
     with pytest.raises(ConfigError, match="learned no sequences"):
         encode(blank, body(), QUICK, **CPU)
+
+
+def test_another_box_is_another_scale_of_the_same_shape(model):
+    """The same body in a box a quarter larger: same code, same size in µm."""
+    values = [3.0 * balls(1.25 * cube(20), time, 1.0) for time in np.linspace(-1, 1, 4)]
+    wide = SDFSequence.from_array(values, 1.25 * 6.0 / 19)
+    without = dataclasses.replace(QUICK, rotation=False)
+    found = encode(model, wide, without, **CPU)
+    same = encode(model, body(1.0), without, **CPU)
+    assert np.linalg.norm(found.code - same.code) < 0.25 * float(model.learned.codes.std(0).norm())
+    assert overlap(found.reconstruct(**CPU), body(1.0)) > 0.88
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from neural.shapes import balls, body
 
 from cytoform.errors import BackendError, ConfigError, FileFormatError, Interrupted, OutputError, SequenceError
+from cytoform.sdf import SDFSequence
 
 torch = pytest.importorskip("torch")
 
@@ -263,6 +265,34 @@ def test_other_sequences_are_refused_and_nothing_overwritten(tmp_path):
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == held
 
 
+def test_bad_input_does_not_cost_the_old_training(tmp_path):
+    train(two(), tmp_path, SHORT, **ON)
+    held = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    empty = SDFSequence.from_array(np.abs(np.stack(list(two()[1]))), two()[1].info.spacing, name="empty")
+    for wrong in ([two()[0], body(1.0, n=10)], [two()[0], empty]):
+        with pytest.raises(SequenceError):
+            train(wrong, tmp_path, SHORT, overwrite=True, **ON)
+        assert {p: p.read_bytes() for p in tmp_path.iterdir()} == held
+
+
+def test_a_network_that_is_not_the_checkpoints_is_refused(tmp_path):
+    with pytest.raises(Interrupted):
+        train(two(), tmp_path, SHORT, progress=stop_at(4), **ON)
+    wider = dataclasses.replace(SHORT, network=dataclasses.replace(SHORT.network, width=20))
+    with pytest.raises(FileFormatError, match="another network"):
+        train(two(), tmp_path, wider, resume=True, device="cpu")
+
+
+def test_torch_has_its_threads_back(tmp_path):
+    before = torch.get_num_threads()
+    train(two(), tmp_path, SHORT, **ON)
+    told = []
+    thread = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert told == [before] and torch.get_num_threads() == before
+
+
 def test_tensors_of_another_network_are_refused(tmp_path):
     with pytest.raises(Interrupted):
         train(two(), tmp_path, SHORT, progress=stop_at(4), **ON)
@@ -366,7 +396,7 @@ def test_no_gpu():
 def test_nothing_to_learn_from(tmp_path):
     with pytest.raises(SequenceError, match="no sequences"):
         train([], config=SHORT)
-    with pytest.raises(FileFormatError, match=r"holds no \.h5 files"):
+    with pytest.raises(FileFormatError, match="holds no sequences"):
         train(tmp_path, config=SHORT)
     with pytest.raises(FileFormatError, match="does not exist"):
         train(tmp_path / "none.h5", config=SHORT)

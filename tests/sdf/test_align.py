@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from cytoform.errors import MeshError
 from cytoform.mesh.shapes import ellipsoid, icosphere, lobed_cell
 from cytoform.mesh.surface import SurfaceMesh
-from cytoform.sdf.align import align_track, moments, principal_rotation
+from cytoform.sdf.align import align_track, followed, moments, principal_rotation
 
 DIGITS = 1e-9
 
@@ -87,6 +87,24 @@ def test_without_turning():
     body = turned(lobed_cell(seed=2), Rotation.random(rng=3).as_matrix(), (5, 5, 5))
     [[found]] = align_track([[body]], rotate=False)
     np.testing.assert_allclose(found.vertices, body.vertices - moments(body).centroid, atol=DIGITS)
+
+
+def test_bodies_are_followed_by_their_places():
+    drift, shapes = np.array([0, 3.0, 9.0]), [(2, 2.5, 3), (3, 2, 2.5)]
+    frames = []
+    for t, order in enumerate(([0, 1], [1, 0], [0, 1], [1, 0])):
+        turn = Rotation.from_euler("z", 20 * t, degrees=True).as_matrix()
+        pair = [turned(ellipsoid(s, (0, 0, z), edge=0.8), turn, drift * t) for s, z in zip(shapes, (-4, 4))]
+        frames.append([pair[k] for k in order])
+    frames.insert(2, frames[1])
+    found = followed(frames)
+    for before, after in itertools.pairwise(found):
+        for one, other in zip(before, after):
+            assert moments(one).volume == pytest.approx(moments(other).volume)
+    spreads = [[np.diag(moments(body).covariance) for body in bodies] for bodies in align_track(found)]
+    np.testing.assert_allclose(spreads, [spreads[0]] * len(spreads), rtol=1e-3)
+    alone, pair = [frames[0][0]], frames[0]
+    assert followed([pair, alone, pair[::-1]]) == [pair, alone, pair[::-1]]  # nothing to follow
 
 
 def test_daughters_keep_their_places():

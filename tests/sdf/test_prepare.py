@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from cytoform.errors import ConfigError, FileFormatError, MeshError, OutputError, SequenceError, VolumeError
 from cytoform.image.io import write_volume
@@ -12,12 +14,14 @@ from cytoform.image.volume import Grid
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh.io import write_mesh
 from cytoform.mesh.shapes import ellipsoid
+from cytoform.metrics import dice
 from cytoform.sdf import open_sequence
 from cytoform.sdf.prepare import prepare
 
 SPACING = (0.5, 0.2, 0.2)
 GRID = Grid((20, 44, 44), SPACING)
 SMALL = {"shape": 24}
+LIKE = 0.9  # Dice of bodies whose lengths differ by 1 %, three voxels thick; 0.5 where one is turned by a right angle
 
 
 def cell(t=0, centre=(4.8, 4.3, 4.1)):
@@ -108,6 +112,65 @@ def test_largest_part_and_parts(tmp_path):
     ]
     assert volume[0][1] == pytest.approx(volume[0][0], rel=0.05)
     assert volume[1][1] - volume[1][0] == pytest.approx(4 / 3 * np.pi, rel=0.3)
+
+
+@pytest.mark.parametrize("share, bodies", [(0.04, 2), (0.01, 1)])
+def test_a_speck_is_no_daughter(tmp_path, share, bodies):
+    stack = masks(2)
+    side = round((share * int(stack[1].sum()) / 3) ** 0.5)
+    stack[1, 1:4, 1 : 1 + side, 1 : 1 + side] = 1
+    assert stack[1, 1:4, 1 : 1 + side, 1 : 1 + side].size / stack[1].sum() == pytest.approx(share, rel=0.3)
+    [path] = prepare(stack, tmp_path, spacing=SPACING, parts=2, shape=48)
+    with open_sequence(path) as sequence:
+        assert ndimage.label(sequence.frame(1) < 0)[1] == bodies
+
+
+def test_daughters_that_are_larger_in_turn_are_followed(tmp_path):
+    """Leaning to different sides, one that is turned as the other was comes to lie across."""
+    spacing = (0.25, 0.2, 0.2)
+    stack = np.zeros((4, 40, 44, 44), dtype=np.uint8)
+    for t, frame in enumerate(stack):
+        for side, x in ((1, 2.0), (-1, 6.4)):
+            turn = Rotation.from_euler("x", 35 * side, degrees=True).as_matrix()  # of the last two: y and x
+            body = ellipsoid(np.array((1.4, 2.6, 1.0)) * (1 + 0.003 * side * (-1) ** t), edge=0.4)
+            body = body.with_vertices(body.vertices @ turn.T + (4.8, 4.3, x))
+            frame |= mesh_to_mask(body, Grid(frame.shape, spacing))
+    sizes = [np.bincount(ndimage.label(frame)[0].ravel())[1:] for frame in stack]
+    assert [int(np.argmax(size)) for size in sizes] == [0, 1, 0, 1]
+    [path] = prepare(stack, tmp_path, spacing=spacing, parts=2, shape=32)
+    with open_sequence(path) as sequence:
+        frames = [frame < 0 for frame in sequence]
+    for frame in frames[1:]:
+        assert dice(frame, frames[0]) > LIKE
+
+
+def test_the_same_masks_elsewhere_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    meta = {"axes": "TZYX", **{f"PhysicalSize{a}": s for a, s in zip("ZYX", SPACING)}}
+    tifffile.imwrite("cell.ome.tif", masks(), ome=True, metadata=meta)
+    [path] = prepare("cell.ome.tif", "out", name="a", **SMALL)
+    before = path.stat().st_mtime_ns
+    prepare(tmp_path / "cell.ome.tif", "out", name="a", **SMALL)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "cell.ome.tif").rename(tmp_path / "other" / "moved.ome.tif")
+    prepare("other/moved.ome.tif", "out", name="a", **SMALL)
+    assert path.stat().st_mtime_ns == before
+    with pytest.raises(OutputError, match="other shapes"):
+        prepare("other/moved.ome.tif", "out", name="a", border="keep", **SMALL)
+
+
+def test_the_place_of_an_object_counts(tmp_path):
+    """Two daughters that keep their shapes but move apart are another sequence."""
+    stack = np.zeros((2, *GRID.shape), dtype=np.uint8)
+    ball = mesh_to_mask(ellipsoid((1, 1, 1), (4.8, 4.3, 2.3), edge=0.4), GRID)
+    stack[:, ball] = 1
+    far, near = stack.copy(), stack.copy()
+    far[:, np.roll(ball, 20, axis=2)] = 2
+    near[:, np.roll(ball, 14, axis=2)] = 2
+    arguments = {"spacing": SPACING, "daughters": {3: (1, 2)}, "name": "a", "box_um": 12.0} | SMALL
+    prepare(far, tmp_path, **arguments)
+    with pytest.raises(OutputError, match="other shapes"):
+        prepare(near, tmp_path, **arguments)
 
 
 def test_labels_and_daughters(tmp_path):
@@ -225,6 +288,14 @@ def test_files_that_cannot_be_used(tmp_path, folder):
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04 no")
     with pytest.raises(FileFormatError, match="npz"):
         prepare(tmp_path / "x.npz", tmp_path / "out", spacing=1, **SMALL)
+    np.savez(tmp_path / "x.npz", other=np.zeros(3))
+    with pytest.raises(FileFormatError, match="holds no arrays") as caught:
+        prepare(tmp_path / "x.npz", tmp_path / "out", spacing=1, **SMALL)
+    assert "cannot be read" not in str(caught.value)  # told once
+    (tmp_path / "off").mkdir()
+    (tmp_path / "off" / "t0.off").write_text("OFF")
+    with pytest.raises(FileFormatError, match="no mesh files"):
+        prepare(tmp_path / "off", tmp_path / "out", **SMALL)
     with pytest.raises(MeshError, match="unit"):
         prepare(tmp_path / "x.npz", tmp_path / "out", **SMALL)
     with pytest.raises(FileFormatError, match="no TIFF"):

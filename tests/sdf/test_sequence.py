@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cytoform.errors import FileFormatError, OutputError, SequenceError
-from cytoform.sdf import SDFSequence, SequenceInfo, open_sequence, write_sequence
+from cytoform.sdf import SDFSequence, SequenceInfo, open_sequence, sequence_files, write_sequence
 
 FRAMES = np.random.default_rng(0).normal(size=(3, 4, 5, 6)).astype(np.float32)
 INFO = SequenceInfo((0.3, 0.2, 0.1), 60.0, 1.5, "cell", "a test")
@@ -141,3 +141,16 @@ def test_places_that_cannot_be_written(tmp_path):
 def test_info_out_of_range(field):
     with pytest.raises(SequenceError, match=field):
         SequenceInfo(**{field: -1.0})
+
+
+def test_files_of_a_folder_come_in_natural_order(tmp_path):
+    for name in ("cell_10.h5", "cell_2.H5", "Cell_1.mat", "cell_3.hdf5", "other²_1.h5", "._cell_1.h5", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.h5").mkdir()
+    names = ["Cell_1.mat", "cell_2.H5", "cell_3.hdf5", "cell_10.h5", "other²_1.h5"]
+    assert [p.name for p in sequence_files(tmp_path)] == names
+    for place, what in ((tmp_path / "folder.h5", "holds no"), (tmp_path / "none", "does not exist"),
+                        (tmp_path / "notes.txt", "is not a folder")):  # fmt: skip
+        with pytest.raises(FileFormatError, match=what) as caught:
+            sequence_files(place)
+        assert "neural prepare" in caught.value.remedy

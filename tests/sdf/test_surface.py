@@ -1,10 +1,14 @@
 """Surfaces of masks, against bodies with a formula."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from oracles.distance import capsule, ellipsoid, positions, sphere
 from scipy import ndimage
 
+import cytoform
 from cytoform.errors import VolumeError
 from cytoform.image.volume import Grid
 from cytoform.masks import mesh_to_mask
@@ -126,3 +130,11 @@ def test_masks_without_a_body(mask, message):
 def test_mask_that_does_not_fit_the_grid():
     with pytest.raises(VolumeError, match="expected"):
         mask_surface(np.ones((3, 3, 3)), Grid((3, 3, 4), 1.0))
+
+
+@pytest.mark.parametrize("room", ["sdf", "neural/evaluation"])
+def test_no_private_name_of_another_room_is_imported(room):
+    for place in Path(cytoform.__file__).parent.joinpath(room).glob("*.py"):
+        for node in ast.walk(ast.parse(place.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level > 1:
+                assert not [a.name for a in node.names if a.name.startswith("_") and a.name != "__version__"], place

@@ -12,7 +12,7 @@ from cytoform.errors import ConfigError, OutputError
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import topology
 from cytoform.metrics import sphericity, sphericity_media2024, sphericity_miccai2022
-from cytoform.sdf import open_sequence
+from cytoform.sdf import SDFSequence, open_sequence
 from cytoform.synth import FAMILIES, Dividing, Filopodial, family, write_family
 from cytoform.synth.primitives import Samples, harmonics, volume_centroid
 
@@ -227,16 +227,32 @@ def test_files_are_written_kept_and_replaced(tmp_path):
         np.testing.assert_array_equal(there.frame(2), here.frame(2))
         assert there.info == here.info
     before = [p.stat().st_mtime_ns for p in paths]
-    paths[1].write_bytes(paths[1].read_bytes()[:500])  # broken off
     more = write_family("dividing", 3, tmp_path / "new", seed=4, **write)
-    assert more[:2] == paths and paths[0].stat().st_mtime_ns == before[0]
-    with open_sequence(paths[1]) as there:
+    assert more[:2] == paths and [p.stat().st_mtime_ns for p in paths] == before
+    with open_sequence(more[2]) as there:
         assert len(there) == 3
     with pytest.raises(OutputError, match="other settings"):
         write_family("dividing", 1, tmp_path / "new", seed=4, n_frames=4, shape=10)
     write_family("dividing", 1, tmp_path / "new", seed=4, n_frames=4, shape=10, overwrite=True)
     with open_sequence(paths[0]) as there:
         assert len(there) == 4
+
+
+@pytest.mark.parametrize("kind", ["text", "broken off", "another's"])
+def test_what_is_not_ours_is_not_written_over(tmp_path, kind):
+    tiny = {"n_frames": 2, "shape": 8, "seed": 4}
+    [path] = write_family("dividing", 1, tmp_path, **tiny)
+    if kind == "another's":
+        SDFSequence.from_array(np.ones((2, 4, 4, 4)), 1.0, source="measured").save(path)
+    else:
+        path.write_bytes(b"my notes" if kind == "text" else path.read_bytes()[:500])
+    held = path.read_bytes()
+    with pytest.raises(OutputError, match="overwrite"):
+        write_family("dividing", 1, tmp_path, **tiny)
+    assert path.read_bytes() == held
+    write_family("dividing", 1, tmp_path, overwrite=True, **tiny)
+    with open_sequence(path) as there:
+        assert there.shape == (2, 8, 8, 8)
 
 
 def test_bad_input(tmp_path):

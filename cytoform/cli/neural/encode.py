@@ -24,6 +24,7 @@ from .options import (
     open_model,
     resolution,
     sequence_files,
+    write_codes,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ...neural.model import AutoDecoder
 
 __all__ = ["encode"]
+
+_SAME_GRID = 1e-4  # relative difference of voxels, above which evaluate refuses to pair
 
 
 def encode(
@@ -56,7 +59,8 @@ def encode(
     """Find codes for sequences that the model has not seen.
 
     The folder holds the reconstructions, codes.csv (a row of numbers for each sequence) and encoded.json with code,
-    rotation matrix and loss of each. Sequences must lie in the box that the model was trained in.
+    rotation matrix and loss of each. Reconstructions have the sequences' own frames and samples, unless others are
+    asked for. Shapes must lie in the box that the model was trained in.
 
     Examples:
     cytoform neural encode run unseen.h5 --out encoded
@@ -75,7 +79,8 @@ def encode(
     echo_table([(one.name, f"loss {one.loss:.4g} {_unit(opened)}") for one in found])
     typer.echo(f"Codes, rotations and reconstructions are in {out}")
     if len(sequences) == 1 and {"h5", "mat"} & set(options["formats"]):
-        next_command("evaluate", *sequences, out, "--paired", out.resolve().name)
+        alike = _alike(files, found, options)
+        next_command("evaluate", *sequences, out, *(["--paired", out.resolve().name] if alike else []))
 
 
 def _check_names(files: Sequence[Path]) -> None:
@@ -107,9 +112,35 @@ def _encode_all(
                 progress=lambda done, total, stage=stage: bar(done, total, stage=stage),  # type: ignore[misc]
             )
             found.append(dataclasses.replace(one, name=path.stem))
-            found[-1].reconstruct(out, **options)
+            found[-1].reconstruct(out, **_sampled(path, options))
             _write(found, out, _unit(model))
     return found
+
+
+def _sampled(path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with the sequence's own frames and samples where no others were asked for."""
+    from ...sdf import open_sequence
+
+    with open_sequence(path) as sequence:
+        own = {"frames": len(sequence), "shape": sequence.shape[1:]}
+    return options | {name: value for name, value in own.items() if options[name] is None}
+
+
+def _alike(files: Sequence[Path], found: Sequence[Encoded], options: dict[str, Any]) -> bool:
+    """Whether the reconstructions have the frames and grids of their originals, so that voxels can be compared."""
+    from ...sdf import open_sequence
+
+    if options["frames"] is not None or options["shape"] is not None:
+        return False
+    for path, one in zip(files, found):
+        with open_sequence(path) as sequence:
+            spacing, longest = sequence.info.spacing, max(sequence.shape[1:])
+        half = one.model.space.half_um
+        if spacing is not None and half is not None:
+            made = 2.0 * half / (longest - 1)
+            if any(abs(made - size) > _SAME_GRID * size for size in spacing):
+                return False
+    return True
 
 
 def _unit(model: AutoDecoder) -> str:
@@ -119,9 +150,7 @@ def _unit(model: AutoDecoder) -> str:
 def _write(found: Sequence[Encoded], out: Path, unit: str) -> None:
     from ...atomic import write_text
 
-    names = ",".join(one.name.replace(",", " ") for one in found)
-    rows = [",".join(f"{value:.9g}" for value in one.code) for one in found]
-    write_text(out / "codes.csv", "\n".join([f"# {names}", *rows, ""]))
+    write_codes(out / "codes.csv", [one.name for one in found], [one.code for one in found])
     told = [
         {"name": one.name, "loss": one.loss, "unit": unit, "rotation": one.rotation.tolist(), "code": one.code.tolist()}
         for one in found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,10 +37,9 @@ __all__ = [
     "sequence_files",
     "shape_of",
     "wanted",
+    "write_codes",
     "write_shapes",
 ]
-
-_SUFFIXES = (".h5", ".hdf5", ".mat")
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a training, or its model.safetensors.")]
 Frames = Annotated[
@@ -88,30 +88,25 @@ def next_command(*words: str | Path) -> None:
 
 
 def sequence_files(places: Sequence[Path]) -> list[Path]:
-    """Files as they are given; of a folder all sequences in it, by name.
+    """Files as they are given; of a folder all sequences in it, in natural order.
 
     Raises
     ------
     FileFormatError
         When a place does not exist, or a folder holds no sequences.
     """
-    found: list[Path] = []
-    for place in places:
-        if place.is_file():
-            found.append(place)
-            continue
-        if not place.is_dir():
-            raise FileFormatError(
-                f"{place} does not exist.", remedy="Pass the folder that neural prepare or simulate wrote."
-            )
-        inside = sorted(p for p in place.iterdir() if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
-        if not inside:
-            raise FileFormatError(
-                f"{place} holds no sequences ({', '.join(_SUFFIXES)}).",
-                remedy="Pass the folder that neural prepare or simulate wrote.",
-            )
-        found += inside
-    return found
+    from ...sdf import sequence_files as inside
+
+    return [path for place in places for path in ([place] if place.is_file() else inside(place))]
+
+
+def write_codes(place: Path, names: Sequence[str], codes: Any) -> None:
+    """Codes as ``evaluate --codes`` reads them: a ``#`` line of names, then a row of numbers for each; (n, latent)."""
+    from ...atomic import write_text
+
+    head = ",".join(re.sub(r"[,\r\n]", " ", name) for name in names)
+    rows = [",".join(f"{value:.9g}" for value in code) for code in codes]
+    write_text(place, "\n".join([f"# {head}", *rows, ""]))
 
 
 def open_model(path: Path) -> AutoDecoder:

@@ -10,7 +10,7 @@ import typer
 
 from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, echo_table
-from .options import Device, Quiet, leads, next_command, sequence_files
+from .options import Device, Quiet, leads, next_command, sequence_files, write_codes
 
 if TYPE_CHECKING:
     from ...neural.config import TrainConfig
@@ -75,9 +75,9 @@ def train(
 ) -> None:
     """Train a network on sequences of signed distances.
 
-    The folder holds model.safetensors with its model.json, history.csv and checkpoint.safetensors. Ctrl-C saves; the
-    same command with --resume goes on, with the settings that it began with. Under torchrun each process takes its
-    share.
+    The folder holds model.safetensors with its model.json, codes.csv (a row of numbers for each sequence), history.csv
+    and checkpoint.safetensors. Ctrl-C saves; the same command with --resume goes on, with the settings that it began
+    with. Under torchrun each process takes its share.
 
     Examples:
     cytoform neural train sequences --out run --minutes 10
@@ -117,6 +117,8 @@ def train(
             progress=_shown(bar),
         )
     if leads():
+        n = model.learned.originals
+        write_codes(out / "codes.csv", model.learned.names[:n], model.learned.codes[:n].tolist())
         _tell(model, out)
 
 
@@ -153,15 +155,19 @@ def _families(text: str, files: list[Path]) -> list[str]:
     return found
 
 
-def _settings(preset: str, layers: int | None, **given: Any) -> TrainConfig:
-    """The preset with what was given. With fewer layers the code enters those of its layers that there are."""
+def _settings(preset: str, layers: int | None, **given: Any) -> TrainConfig | str:
+    """The preset with what was given. With fewer layers the code enters those of its layers that there are.
+
+    It is the word "default" where nothing was given, which ``--resume`` does not compare with the stored settings.
+    """
     from ...neural import NetworkConfig
     from ...neural import preset as made
 
     changes = {name: value for name, value in given.items() if value is not None}
     if layers is not None:
         changes |= {"layers": layers, "latent_layers": [n for n in NetworkConfig().latent_layers if n <= layers]}
-    return made(preset, **changes)
+    found = made(preset, **changes)
+    return "default" if found == made("default") else found
 
 
 def _shown(bar: WorkBar) -> Callable[[TrainProgress], None]:

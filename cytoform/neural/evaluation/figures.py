@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ...report.figures import FAINT, INK, _styled
+from ...report.figures import FAINT, INK, styled
 from .measure import DESCRIPTORS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _band(panel: Axes, frames: Array, values: Array, colour: str, label: str) ->
     panel.plot(places, [p.mean() for p in parts], color=colour, linewidth=1.6, marker=marker, label=label)
 
 
-@_styled
+@styled
 def time_figure(ev: Evaluation) -> Figure:
     """Mean and quartiles of volume, area and sphericity at each frame, over all bodies of each set."""
     figure, panels = _row(len(SHOWN))
@@ -91,7 +91,7 @@ def _values(ev: Evaluation, name: str, descriptor: str) -> Array:
     return values[np.isfinite(values)]
 
 
-@_styled
+@styled
 def boxes_figure(ev: Evaluation) -> Figure:
     """Box plots of volume, area and sphericity, one value a sequence, with all values as points."""
     figure, panels = _row(len(SHOWN))
@@ -111,7 +111,7 @@ def boxes_figure(ev: Evaluation) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def qq_figure(ev: Evaluation) -> Figure:
     """Quantiles of each set against those of the reference, one value a sequence; on the diagonal where alike."""
     figure, panels = _row(len(SHOWN))
@@ -137,7 +137,7 @@ def qq_figure(ev: Evaluation) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def overlap_figure(ev: Evaluation) -> Figure:
     """Dice and Jaccard of the paired sets at each frame: mean and quartiles over the sequences."""
     figure, panels = _row(2, 7.6)
@@ -184,7 +184,7 @@ def _family_palette(labels: Array) -> dict[str, Any]:
     return found | ({_UNLABELLED: "#b8bfc6"} if _UNLABELLED in labels else {})
 
 
-@_styled
+@styled
 def pca_figure(ev: Evaluation) -> Figure:
     """Variance that the principal components explain, in all, and the first two as a scatter plot."""
     space = ev.codes
@@ -206,7 +206,7 @@ def pca_figure(ev: Evaluation) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def tsne_figure(ev: Evaluation) -> Figure:
     """The codes by t-SNE, coloured by volume and sphericity, and by label (or else by set)."""
     space = ev.codes

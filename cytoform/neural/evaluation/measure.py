@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ import numpy.typing as npt
 from scipy import ndimage, optimize
 
 from ...errors import SequenceError
+from ...masks import SPECK
 from ...metrics import dice, iou, sphericity, sphericity_media2024, sphericity_miccai2022
-from ...sdf.sequence import SUFFIXES, SDFSequence, opened
+from ...sdf.sequence import SDFSequence, opened, sequence_files
 
 __all__ = ["DESCRIPTORS", "Entry", "Tracker", "body_surface", "collect", "measure_sequence", "overlap_rows", "pairs",
            "split", "table"]  # fmt: skip
@@ -27,7 +27,6 @@ Ints = npt.NDArray[np.int32]
 Source = SDFSequence | str | os.PathLike[str]
 
 DESCRIPTORS = ("volume", "area", "sphericity", "sphericity_miccai2022", "sphericity_media2024")
-SPECK = 0.02  # part of the frame's voxels under which a component is no daughter
 
 FRAME_COLUMNS: dict[str, type] = {
     "set": str, "sequence": str, "frame": int, "time_s": float, "component": int, "components": int, "specks": int,
@@ -106,7 +105,7 @@ def collect(what: Any, set_name: str, spacing: tuple[float, float, float] | None
     SequenceError
         When there are none.
     FileFormatError
-        When a file is not one of signed distances.
+        When a file is not one of signed distances, or a folder holds none.
     """
     given = [what] if isinstance(what, SDFSequence | str | os.PathLike) else list(what)
     entries: list[Entry] = []
@@ -130,20 +129,7 @@ def _files(one: Any, set_name: str) -> list[Any]:
             remedy="Make one with SDFSequence.from_array(sdf, spacing).",
         )
     place = Path(one)
-    if not place.is_dir():
-        return [place]
-    found = [p for p in place.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")]
-    if not found:
-        raise SequenceError(
-            f"the folder {place} of the set {set_name!r} has no sequences; expected files {', '.join(SUFFIXES)}.",
-            remedy="Check the folder; files lie directly in it.",
-        )
-    return sorted(found, key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sorts file_2 before file_10."""
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.findall(r"\d+|\D+", path.name.lower())]
+    return sequence_files(place) if place.is_dir() else [place]
 
 
 def pairs(real: Sequence[Entry], made: Sequence[Entry], set_name: str) -> tuple[list[tuple[Entry, Entry]], str]:

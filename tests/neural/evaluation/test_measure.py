@@ -157,7 +157,7 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
 
 
 def test_sets_without_sequences_are_refused(tmp_path):
-    with pytest.raises(SequenceError, match="has no sequences"):
+    with pytest.raises(FileFormatError, match="holds no sequences"):
         collect(tmp_path, "real")
     with pytest.raises(SequenceError, match="has no sequences"):
         collect([], "real")
