@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _LOG = logging.getLogger(__name__)
 MODEL = "model.safetensors"
 _FILES = (MODEL, "model.json", "codes.csv")  # of a finished training
 _TIMED_STEPS, _TIMED_SECONDS = 10, 3.0  # after which `minutes` is turned into epochs
+_KEPT_DURATIONS = 200
 _SPARE = 0.97  # of the time asked for, so that the last epoch fits in
 
 
@@ -197,17 +199,20 @@ class _Run:
         self._progress = progress if trainer.team.leads else None
         self._writer = _writer(tensorboard) if tensorboard and trainer.team.leads else None
         self._first_step = trainer.step_number
+        self._durations: deque[float] = deque(maxlen=_KEPT_DURATIONS)
         self._begin = self._saved = time.monotonic()
 
     def to_the_end(self, minutes: float | None) -> AutoDecoder:
         trainer, self._minutes = self.trainer, minutes
         with Interruption() as interruption:
             while trainer.step_number < trainer.total_steps:
+                begin = time.monotonic()
                 loss = trainer.step()
+                self._durations.append(time.monotonic() - begin)
                 # Asked of all, or some would go on while others wait for their answer.
                 last = trainer.step_number == trainer.total_steps
                 timed = self._minutes
-                if timed is not None and self.team.agree(last or self._long_enough(), trainer.device):
+                if timed is not None and self.team.agree(last or self._long_enough(timed), trainer.device):
                     trainer.with_epochs(self._epochs_for(timed))
                     self._minutes = None
                 self._tell(loss)
@@ -219,17 +224,20 @@ class _Run:
                     self._save()
         return self._finish()
 
-    def _long_enough(self) -> bool:
-        done = self.trainer.step_number - self._first_step
-        return done >= _TIMED_STEPS and time.monotonic() - self._begin > _TIMED_SECONDS
+    def _long_enough(self, minutes: float) -> bool:
+        """Whether steps can be timed: once each frame has been read, or a tenth of the time is over."""
+        done, spent = self.trainer.step_number - self._first_step, time.monotonic() - self._begin
+        read = done >= self.trainer.steps_per_epoch or spent > 0.1 * 60.0 * minutes
+        return done >= _TIMED_STEPS and spent > _TIMED_SECONDS and read
 
     def _epochs_for(self, minutes: float) -> int:
-        spent = time.monotonic() - self._begin
-        per_step = spent / (self.trainer.step_number - self._first_step)
-        flag = torch.tensor([per_step], device=self.trainer.device)
-        self.team.add_up([flag])
-        steps = _SPARE * 60.0 * minutes / (float(flag) / self.team.size)
-        return max(1, int(steps / self.trainer.steps_per_epoch))
+        """By the usual time of a step: the first ones also read files."""
+        usual = sorted(self._durations)[len(self._durations) // 2]
+        told = torch.tensor([usual, time.monotonic() - self._begin], device=self.trainer.device)
+        self.team.add_up([told])
+        per_step, spent = (told / self.team.size).tolist()
+        steps = self.trainer.step_number + max(0.0, _SPARE * 60.0 * minutes - spent) / per_step
+        return max(1, round(steps / self.trainer.steps_per_epoch))
 
     def _tell(self, loss: float) -> None:
         trainer = self.trainer

@@ -26,7 +26,7 @@ _LENGTHS = (1.0, 0.62, 0.5)  # of stem, branches and their branches
 _ROOT = 0.55  # where a filopodium begins inside the body, in radii of it
 _FLARE = 1.6  # width of the rounding at the body, in filopodium radii
 _WEB = 0.6  # width of the rounding at a fork, in filopodium radii
-_ROOM = 0.46  # of the box on either side that filopodia may reach into; the rest is for the move to the centroid
+_ROOM = 0.45  # of the box on either side that filopodia may reach into; the rest is for the move to the centroid
 _RESOLVED = 1.5  # radii at the root that a voxel has to fit into, so that a sampled tip holds together
 
 
