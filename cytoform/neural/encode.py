@@ -104,7 +104,8 @@ class Encoded:
 
     def reconstruct(self, out: str | os.PathLike[str] | None = None, **options: Any) -> SDFSequence | Path:
         """The shape as the network knows it, turned as the data; options as in :func:`reconstruct`."""
-        codes = Codes(self.code[None], self.rotation[None], [self.name], [self.frames])
+        codes = Codes(self.code[None], self.rotation[None], [self.name])
+        options.setdefault("frames", self.frames)
         return decode_codes(self.model, codes, out, source="encoded", **options)[0]
 
 

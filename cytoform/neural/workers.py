@@ -69,8 +69,7 @@ class Workers:
     def close(self) -> None:
         """End the threads, and give torch its own back."""
         self._pool.shutdown()
-        if self._before != torch.get_num_threads():
-            torch.set_num_threads(self._before)
+        torch.set_num_threads(self._before)  # this thread may have them still, but new ones would not
 
     def __enter__(self) -> Workers:
         return self
