@@ -22,7 +22,7 @@ from cytoform.sdf import SDFSequence, open_sequence
 from cytoform.synth import Family, family, write_family
 
 TRACKS = Path(os.environ.get("CYTOFORM_TEST_DATA", "")) / "sequences" / "celegans_tracks.npz"
-TRACK_SPACING_UM, TRACK_BOX_UM = 0.133, 14.0
+TRACK_SPACING_UM = 0.133
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from cytoform.neural.encode import EncodeConfig, encode
 from cytoform.sdf import open_sequence
 from cytoform.sdf.prepare import prepare
 
-from .common import TRACK_BOX_UM, TRACK_SPACING_UM, TRACKS, Bench, overlaps, spread, table, timed_training
+from .common import TRACK_SPACING_UM, TRACKS, Bench, overlaps, spread, table, timed_training
 
 FRAMES, SAMPLES, SEEN = 8, 64, 20
 
@@ -21,7 +21,7 @@ FRAMES, SAMPLES, SEEN = 8, 64, 20
 def track_files(bench: Bench) -> list[Path]:
     """All tracks with eight frames in a row, 64³."""
     return prepare(
-        TRACKS, bench.out / "data" / "tracks", spacing=TRACK_SPACING_UM, shape=SAMPLES, box_um=TRACK_BOX_UM,
+        TRACKS, bench.out / "data" / "tracks", spacing=TRACK_SPACING_UM, shape=SAMPLES,
         n_frames=FRAMES, min_frames=FRAMES,
     )  # fmt: skip
 
