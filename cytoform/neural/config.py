@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import ConfigError
 
-__all__ = ["PRESETS", "NetworkConfig", "TrainConfig", "preset"]
+__all__ = ["PRESETS", "NetworkConfig", "TrainConfig", "changed", "preset"]
 
 
 def _whole(name: str, value: Any, least: int) -> None:
@@ -257,7 +257,7 @@ PRESETS: dict[str, TrainConfig] = {
 
 
 def preset(name: str, **changes: Any) -> TrainConfig:
-    """A preset with changes; those that belong to the network (``latent``, ``omega`` ...) find their way.
+    """A preset with changes, as :func:`changed` takes them.
 
     Raises
     ------
@@ -265,11 +265,21 @@ def preset(name: str, **changes: Any) -> TrainConfig:
         When the preset or an option is unknown, or out of range.
     """
     _choice("preset", name, tuple(PRESETS))
+    return changed(PRESETS[name], **changes)
+
+
+def changed(base: TrainConfig, **changes: Any) -> TrainConfig:
+    """Settings with changes; those that belong to the network (``latent``, ``omega`` ...) find their way.
+
+    Raises
+    ------
+    ConfigError
+        When an option is unknown, or out of range.
+    """
     inner = {field.name for field in dataclasses.fields(NetworkConfig)}
     outer = {field.name for field in dataclasses.fields(TrainConfig)}
     unknown = sorted(set(changes) - inner - outer)
     if unknown:
         raise ConfigError(f"unknown options {unknown}; expected some of {sorted(inner | outer)}.")
-    base = PRESETS[name]
     network = dataclasses.replace(base.network, **{k: v for k, v in changes.items() if k in inner})
     return dataclasses.replace(base, **{"network": network, **{k: v for k, v in changes.items() if k in outer}})

@@ -27,6 +27,8 @@ Ints = npt.NDArray[np.int64]
 MARGIN = 1.5  # by how much the network's distance may change quicker than a true one
 COARSEST = 8  # voxels along the side of the first blocks
 _CLAMP_ROOM = 0.8  # a block's limit stays below this part of the clamp, else nothing could be ruled out
+_EDGE = 1e-6  # of half the cube's side
+_EIGHT = np.stack(np.meshgrid((0, 1), (0, 1), (0, 1), indexing="ij"), -1).reshape(-1, 3)
 _LEAST = 0.25  # voxels from the surface that a voxel in a block without surface is given at least
 
 
@@ -45,8 +47,10 @@ class Sampling:
     step: tuple[float, float, float]
 
     @classmethod
-    def cube(cls, shape: int | Sequence[int]) -> Sampling:
-        """The training cube in ``shape`` samples: each axis runs from −1 to 1, or the longest where they differ.
+    def cube(cls, shape: int | Sequence[int], half: float = 1.0) -> Sampling:
+        """A cube in ``shape`` samples: each axis, or the longest where they differ, runs from −half to half.
+
+        −1 and 1 are the first and the last sample of the training's cube.
 
         Raises
         ------
@@ -56,9 +60,13 @@ class Sampling:
         n = (int(shape),) * 3 if isinstance(shape, (int, np.integer)) else tuple(int(k) for k in shape)
         if len(n) != 3 or min(n) < 2:
             raise ConfigError(f"shape is {shape!r}; expected a number of samples of at least 2, or three of them.")
-        step = 2.0 / (max(n) - 1)
+        step = 2.0 * half / (max(n) - 1)
         first = tuple(-0.5 * step * (k - 1) for k in n)
         return cls(n, first, (step, step, step))  # type: ignore[arg-type]
+
+    def corners(self) -> npt.NDArray[np.float64]:
+        """Outermost samples (8, 3)."""
+        return self.first + _EIGHT * (np.asarray(self.shape) - 1) * self.step  # type: ignore[no-any-return]
 
 
 class Decoder:
@@ -111,20 +119,36 @@ class Decoder:
         return _everywhere(ask, sampling) if exhaustive else _along_surface(ask, sampling, self.model)
 
 
+def _knows_beyond(model: AutoDecoder) -> bool:
+    """Whether the network may have learned from places outside of its cube, as it does with rotations."""
+    return bool(model.notes.get("training", {}).get("rotation", True))
+
+
 class _Question:
-    """Asks the network for distances at places given in voxels."""
+    """Asks the network for distances at places given in voxels.
+
+    Outside of the cube that the network knows, the distance at its border grows by the way from there.
+    """
 
     def __init__(self, decoder: Decoder, code: torch.Tensor, time: float, sampling: Sampling, rotation: object) -> None:
         device = decoder._workers.device
         self._decoder, self._time = decoder, time
         self._code = code.to(device=device, dtype=decoder._dtype)
         self._first, self._step = np.asarray(sampling.first), np.asarray(sampling.step)
-        self._turn = None if rotation is None else np.asarray(rotation, dtype=np.float64)
+        self._turn = np.eye(3) if rotation is None else np.asarray(rotation, dtype=np.float64)
+        reach = float(np.abs(sampling.corners() @ self._turn).max())
+        self._leaves = reach > 1.0 + _EDGE and not _knows_beyond(decoder.model)
+        self._slope = decoder.model.space.slope
 
     def __call__(self, index: npt.NDArray[np.float64] | Ints) -> Floats:
-        places = self._first + index * self._step
-        if self._turn is not None:
-            places = places @ self._turn
+        places = (self._first + index * self._step) @ self._turn
+        if self._leaves:
+            inside = np.clip(places, -1.0, 1.0)
+            further = np.linalg.norm(places - inside, axis=1)
+            return self._ask(inside) + (self._slope * further).astype(np.float32)
+        return self._ask(places)
+
+    def _ask(self, places: npt.NDArray[np.float64]) -> Floats:
         points = np.empty((len(places), 4), dtype=np.float32 if self._decoder._dtype == torch.float32 else np.float64)
         points[:, :3], points[:, 3] = places, self._time
         self._decoder.evaluations += len(points)
@@ -166,9 +190,6 @@ def _along_surface(ask: _Question, sampling: Sampling, model: AutoDecoder) -> Fl
         _settle(field, corners, side, found, _least(sampling, model))
     nz, ny, nx = sampling.shape
     return np.ascontiguousarray(field[:nz, :ny, :nx])
-
-
-_EIGHT = np.stack(np.meshgrid((0, 1), (0, 1), (0, 1), indexing="ij"), -1).reshape(-1, 3)
 
 
 def _limit(side: int, sampling: Sampling, model: AutoDecoder) -> float:

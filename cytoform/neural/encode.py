@@ -12,7 +12,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from . import blocks, rotation
 from .data import Draw, TrainingSet
 from .devices import torch_device
 from .model import AutoDecoder
-from .use import Codes, decode_codes
+from .use import Codes, Decoding, decode_codes
 from .workers import Workers
 
 __all__ = ["EncodeConfig", "Encoded", "encode"]
@@ -93,6 +93,10 @@ class Encoded:
     model : AutoDecoder
     frames : int
         Of the sequence.
+    shape : (3,) int
+        Its samples.
+    box : float
+        Half its cube's side, in that of the model's.
     """
 
     code: Floats
@@ -101,11 +105,24 @@ class Encoded:
     name: str
     model: AutoDecoder
     frames: int
+    shape: tuple[int, int, int]
+    box: float = 1.0
 
-    def reconstruct(self, out: str | os.PathLike[str] | None = None, **options: Any) -> SDFSequence | Path:
-        """The shape as the network knows it, turned as the data; options as in :func:`reconstruct`."""
-        codes = Codes(self.code[None], self.rotation[None], [self.name])
-        options.setdefault("frames", self.frames)
+    def reconstruct(
+        self, out: str | os.PathLike[str] | None = None, **options: Unpack[Decoding]
+    ) -> SDFSequence | Path:
+        """The shape as the network knows it, turned as the data, in the box of the data.
+
+        Parameters
+        ----------
+        out : path, optional
+            Folder for files. Without it a sequence in memory is returned.
+        **options
+            See :class:`cytoform.neural.use.Decoding`; frames and samples are those of the data by default.
+        """
+        codes = Codes(self.code[None], self.rotation[None], [self.name], [self.frames], self.box)
+        if options.get("shape") is None:
+            options["shape"] = self.shape
         return decode_codes(self.model, codes, out, source="encoded", **options)[0]
 
 
@@ -150,16 +167,19 @@ def encode(
         search = _Search(model, data, config, workers)
         best = search.run(progress)
         loss = search.difference(best) * (model.space.half_um or 1.0)
-    return Encoded(search.code(best.weights).numpy(), best.matrix.numpy(), loss, data.name, model, len(data.points))
+    code, turn = search.code(best.weights).numpy(), best.matrix.numpy()
+    return Encoded(code, turn, loss, data.name, model, len(data.points), data.shape, data.box)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Data:
-    """Points (frames, P, 4) and targets (frames, P) of all frames."""
+    """Points (frames, P, 4) and targets (frames, P) of all frames; samples, and half side in that of the model."""
 
     points: Tensor
     target: Tensor
     name: str
+    shape: tuple[int, int, int]
+    box: float
 
     def first(self, count: int) -> tuple[Tensor, Tensor]:
         per_frame = max(1, min(count // len(self.points), self.points.shape[1]))
@@ -168,7 +188,7 @@ class _Data:
 
 def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig) -> _Data:
     with TrainingSet([source], frame_points=1, seed=config.seed) as probe:
-        frames, space = len(probe), probe.space
+        frames, space, shape = len(probe), probe.space, probe.sequences[0].shape[1:]
         reach = max(_reach(sequence) for sequence in probe.sequences)
     ours, theirs = model.space.half_um, space.half_um
     if (ours is None) != (theirs is None):
@@ -194,7 +214,8 @@ def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig
     like = model.layers[0].matrix
     points = torch.as_tensor(np.stack([p for p, _ in mixed]), dtype=like.dtype)
     points[..., :3] *= ratio  # from the sequence's half side to the model's
-    return _Data(points, ratio * torch.as_tensor(np.stack([v for _, v in mixed]), dtype=like.dtype), name)
+    target = ratio * torch.as_tensor(np.stack([v for _, v in mixed]), dtype=like.dtype)
+    return _Data(points, target, name, shape, ratio)
 
 
 def _reach(sequence: SDFSequence) -> float:

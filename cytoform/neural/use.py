@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from .model import AutoDecoder
 from .prior import Prior, fit_prior
 from .workers import Workers
 
-__all__ = ["Codes", "decode_codes", "generate", "interpolate", "reconstruct"]
+__all__ = ["Codes", "Decoding", "decode_codes", "generate", "interpolate", "reconstruct"]
 
 Progress = Callable[[int, int, str], None]
 Model = AutoDecoder | str | os.PathLike[str]
@@ -38,12 +39,45 @@ class Codes:
     names : list of str
     frames : list of int, optional
         Frames of each, where nothing else is asked for; those of the training by default.
+    box : float
+        Side of the cube that is sampled, in sides of the training's.
     """
 
     codes: npt.NDArray[np.float64]
     matrices: npt.NDArray[np.float64]
     names: list[str]
     frames: list[int] | None = None
+    box: float = 1.0
+
+
+class Decoding(TypedDict, total=False):
+    """Options of everything that decodes, all by keyword.
+
+    Attributes
+    ----------
+    frames : int or list of float, optional
+        Number of frames, or their times from −1 (first) to 1 (last); by default as in training.
+    shape : int or (3,) int, optional
+        Samples along the sides; by default as in training. −1 … 1 spans the longest.
+    formats : list of str
+        Of the files: ``h5`` (by default), ``mat``, ``mask`` (TIFF), ``mesh`` (PLY a frame), ``points`` (PLY a frame).
+    exhaustive : bool
+        Ask the network at every voxel instead of following the surface.
+    device : str
+        ``auto`` (by default), ``cpu`` or ``cuda``.
+    overwrite : bool
+        Replace files that are there.
+    progress : callable, optional
+        Called with frames done, frames in all and the sequence's name.
+    """
+
+    frames: int | Sequence[float] | None
+    shape: int | Sequence[int] | None
+    formats: Sequence[str]
+    exhaustive: bool
+    device: str
+    overwrite: bool
+    progress: Progress | None
 
 
 def reconstruct(
@@ -51,14 +85,8 @@ def reconstruct(
     which: int | str | Sequence[int | str] | None = None,
     out: str | os.PathLike[str] | None = None,
     *,
-    frames: int | Sequence[float] | None = None,
-    shape: int | Sequence[int] | None = None,
     rotation: npt.ArrayLike | str = "learned",
-    formats: Sequence[str] = ("h5",),
-    exhaustive: bool = False,
-    device: str = "auto",
-    overwrite: bool = False,
-    progress: Progress | None = None,
+    **options: Unpack[Decoding],
 ) -> list[SDFSequence] | list[Path]:
     """The sequences that a model has learned, at any resolution in space and time.
 
@@ -69,20 +97,10 @@ def reconstruct(
         Sequences by number or name; by default all that were given in training.
     out : path, optional
         Folder for files. Without it sequences in memory are returned.
-    frames : int or list of float, optional
-        Number of frames, or their times from −1 (first) to 1 (last); by default as in training.
-    shape : int or (3,) int, optional
-        Samples along the sides; by default as in training. −1 … 1 spans the longest.
     rotation : str or array
         ``learned``; ``none``, as the network knows the shape; or a matrix, quaternion or three angles.
-    formats : list of str
-        Of the files: ``h5``, ``mat``, ``mask`` (TIFF), ``mesh`` (PLY a frame), ``points`` (PLY a frame).
-    exhaustive : bool
-        Ask the network at every voxel instead of following the surface.
-    device : str
-    overwrite : bool
-    progress : callable, optional
-        Called with frames done, frames in all and the sequence's name.
+    **options
+        Resolution, formats and device, by keyword: see :class:`Decoding`.
 
     Returns
     -------
@@ -101,10 +119,7 @@ def reconstruct(
     matrices = np.stack([_matrix(model, k, rotation) for k in index])
     own = [model.learned.frames[k] for k in index] if model.learned.frames else None
     codes = Codes(model.learned.codes.double().numpy()[index], matrices, [model.learned.names[k] for k in index], own)
-    return decode_codes(
-        model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
-        overwrite=overwrite, progress=progress, source="reconstructed",
-    )  # fmt: skip
+    return decode_codes(model, codes, out, source="reconstructed", **options)
 
 
 def generate(
@@ -116,13 +131,7 @@ def generate(
     spread: float | None = None,
     seed: int = 0,
     rotation: npt.ArrayLike | str = "none",
-    frames: int | Sequence[float] | None = None,
-    shape: int | Sequence[int] | None = None,
-    formats: Sequence[str] = ("h5",),
-    exhaustive: bool = False,
-    device: str = "auto",
-    overwrite: bool = False,
-    progress: Progress | None = None,
+    **options: Unpack[Decoding],
 ) -> list[SDFSequence] | list[Path]:
     """New living shapes, from codes drawn at random.
 
@@ -138,7 +147,7 @@ def generate(
     rotation : str or array
         ``none``; ``random``, any rotation, one for each shape; or a matrix, quaternion or three angles.
 
-    The other parameters, and what is returned, are as in :func:`reconstruct`.
+    The other options, and what is returned, are as in :func:`reconstruct`.
 
     Raises
     ------
@@ -153,10 +162,7 @@ def generate(
     names = [f"generated_{k:03d}" for k in range(n)]
     codes = Codes(drawn, _given_matrices(rotation, n, rng), names)
     kind = prior if isinstance(prior, str) else type(prior).__name__
-    return decode_codes(
-        model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
-        overwrite=overwrite, progress=progress, source=f"generated, prior {kind}, seed {seed}",
-    )  # fmt: skip
+    return decode_codes(model, codes, out, source=f"generated, prior {kind}, seed {seed}", **options)
 
 
 def interpolate(
@@ -166,14 +172,8 @@ def interpolate(
     out: str | os.PathLike[str] | None = None,
     *,
     steps: int = 5,
-    frames: int | Sequence[float] | None = None,
-    shape: int | Sequence[int] | None = None,
     rotation: npt.ArrayLike | str = "none",
-    formats: Sequence[str] = ("h5",),
-    exhaustive: bool = False,
-    device: str = "auto",
-    overwrite: bool = False,
-    progress: Progress | None = None,
+    **options: Unpack[Decoding],
 ) -> list[SDFSequence] | list[Path]:
     """Shapes between two learned ones, or one of them between its frames and voxels.
 
@@ -187,14 +187,11 @@ def interpolate(
     rotation : str or array
         ``none``, or a matrix, quaternion or three angles; ``learned`` without ``end``.
 
-    The other parameters, and what is returned, are as in :func:`reconstruct`.
+    The other options, and what is returned, are as in :func:`reconstruct`.
     """
     model = _opened(model)
     if end is None and isinstance(start, (int, np.integer, str)):
-        return reconstruct(
-            model, start, out, frames=frames, shape=shape, rotation=rotation, formats=formats, exhaustive=exhaustive,
-            device=device, overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+        return reconstruct(model, start, out, rotation=rotation, **options)
     if steps < 2 and end is not None:
         raise ConfigError(f"steps is {steps}; expected at least 2, the start and the end.")
     a = model.code(start).double().numpy()
@@ -202,10 +199,7 @@ def interpolate(
     along = np.linspace(0.0, 1.0, steps if end is not None else 1)[:, None]
     names = [f"between_{k:03d}" for k in range(len(along))]
     codes = Codes(a + along * (b - a), _given_matrices(rotation, len(along), np.random.default_rng(0)), names)
-    return decode_codes(
-        model, codes, out, frames=frames, shape=shape, formats=formats, exhaustive=exhaustive, device=device,
-        overwrite=overwrite, progress=progress, source="between two codes",
-    )  # fmt: skip
+    return decode_codes(model, codes, out, source="between two codes", **options)
 
 
 def decode_codes(
@@ -226,7 +220,7 @@ def decode_codes(
     own = codes.frames or [model.space.frames] * len(codes.names)
     times = [_times(n if frames is None else frames) for n in own]
     total, done = sum(map(len, times)), 0
-    sampling = Sampling.cube(model.space.samples if shape is None else shape)
+    sampling = Sampling.cube(model.space.samples if shape is None else shape, codes.box)
     writer = None if out is None else Writer(Path(out), formats, overwrite=overwrite, names=codes.names)
     made: list[SDFSequence] = []
     with Workers(torch_device(device)) as workers:

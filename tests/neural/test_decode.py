@@ -36,6 +36,7 @@ def test_samples_are_those_of_the_cube():
     grid = places(Sampling.cube((3, 5, 9)))
     np.testing.assert_allclose(grid[0, 0, 0], [-0.25, -0.5, -1])
     np.testing.assert_allclose(grid[-1, -1, -1], [0.25, 0.5, 1])
+    np.testing.assert_allclose(places(Sampling.cube((3, 5, 9), 1.5)), 1.5 * grid)
 
 
 @pytest.mark.parametrize("clamp", [None, 0.5, 0.2, 0.05])
@@ -107,3 +108,18 @@ def test_double_precision():
         field = Decoder(model, workers).frame(torch.zeros(1, dtype=torch.float64), 0.0, sampling, exhaustive=True)
     assert field.dtype == np.float32
     np.testing.assert_allclose(field, Octahedron()(places(sampling), 0.0), atol=1e-6)
+
+
+@pytest.mark.parametrize("turn", [np.eye(3), Rotation.from_rotvec([0.4, 0.5, -0.2]).as_matrix()])
+def test_outside_of_the_cube_the_border_s_distance_grows_by_the_way_there(turn):
+    """The network of a training without rotations has never been asked there."""
+    body, sampling = Octahedron(), Sampling.cube(24, 1.4)
+    at = places(sampling) @ turn
+    inside = np.clip(at, -1, 1)
+    wanted = body(inside, 0.0) + np.linalg.norm(at - inside, axis=-1)
+    for training, truth in (({"rotation": False}, wanted), ({"rotation": True}, body(at, 0.0)), (None, body(at, 0.0))):
+        model = body.model(samples=24)
+        model.notes = {"training": training} if training else {}
+        with Workers(CPU, 1) as workers:
+            frame = Decoder(model, workers).frame(torch.tensor([0.0]), 0.0, sampling, rotation=turn, exhaustive=True)
+        np.testing.assert_allclose(frame, truth, atol=1e-5)

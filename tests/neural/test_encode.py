@@ -79,7 +79,8 @@ def test_an_unseen_one_with_other_samples_and_frames(model, tmp_path):
     unseen = body(0.25, n=20, frames=3)
     unseen.save(place)
     found = encode(model, place, dataclasses.replace(QUICK, rotation=False), **CPU)
-    again = found.reconstruct(frames=3, shape=20, **CPU)
+    again = found.reconstruct(**CPU)  # at the frames and samples of what was encoded
+    assert again.shape == unseen.shape and again.info.spacing == pytest.approx(unseen.info.spacing)
     assert found.name == "seen" and overlap(again, unseen) > 0.88
     assert overlap(again, unseen) > max(overlap(body(a, n=20, frames=3), unseen) for a in (0.5, 1.0))
 
@@ -146,7 +147,12 @@ def test_another_box_is_another_scale_of_the_same_shape(model):
     found = encode(model, wide, without, **CPU)
     same = encode(model, body(1.0), without, **CPU)
     assert np.linalg.norm(found.code - same.code) < 0.25 * float(model.learned.codes.std(0).norm())
-    assert overlap(found.reconstruct(**CPU), body(1.0)) > 0.88
+    again = found.reconstruct(**CPU)
+    assert again.shape == wide.shape and again.info.spacing == pytest.approx(wide.info.spacing)
+    assert overlap(again, wide) > 0.88
+    assert overlap(found.reconstruct(shape=24, **CPU), SDFSequence.from_array(
+        [3.0 * balls(1.25 * cube(24), time, 1.0) for time in np.linspace(-1, 1, 4)], 1.25 * 6.0 / 23
+    )) > 0.88  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["encode"]
 
-_SAME_GRID = 1e-4  # relative difference of voxels, above which evaluate refuses to pair
-
 
 def encode(
     model: ModelPath,
@@ -59,7 +57,7 @@ def encode(
     """Find codes for sequences that the model has not seen.
 
     The folder holds the reconstructions, codes.csv (a row of numbers for each sequence) and encoded.json with code,
-    rotation matrix and loss of each. Reconstructions have the sequences' own frames and samples, unless others are
+    rotation matrix and loss of each. Reconstructions have the sequences' own frames, samples and box, unless others are
     asked for. Shapes must lie in the box that the model was trained in.
 
     Examples:
@@ -79,7 +77,7 @@ def encode(
     echo_table([(one.name, f"loss {one.loss:.4g} {_unit(opened)}") for one in found])
     typer.echo(f"Codes, rotations and reconstructions are in {out}")
     if len(sequences) == 1 and {"h5", "mat"} & set(options["formats"]):
-        alike = _alike(files, found, options)
+        alike = options["frames"] is None and options["shape"] is None  # else voxels cannot be compared
         next_command("evaluate", *sequences, out, *(["--paired", out.resolve().name] if alike else []))
 
 
@@ -112,35 +110,9 @@ def _encode_all(
                 progress=lambda done, total, stage=stage: bar(done, total, stage=stage),  # type: ignore[misc]
             )
             found.append(dataclasses.replace(one, name=path.stem))
-            found[-1].reconstruct(out, **_sampled(path, options))
+            found[-1].reconstruct(out, **options)
             _write(found, out, _unit(model))
     return found
-
-
-def _sampled(path: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """The options, with the sequence's own frames and samples where no others were asked for."""
-    from ...sdf import open_sequence
-
-    with open_sequence(path) as sequence:
-        own = {"frames": len(sequence), "shape": sequence.shape[1:]}
-    return options | {name: value for name, value in own.items() if options[name] is None}
-
-
-def _alike(files: Sequence[Path], found: Sequence[Encoded], options: dict[str, Any]) -> bool:
-    """Whether the reconstructions have the frames and grids of their originals, so that voxels can be compared."""
-    from ...sdf import open_sequence
-
-    if options["frames"] is not None or options["shape"] is not None:
-        return False
-    for path, one in zip(files, found):
-        with open_sequence(path) as sequence:
-            spacing, longest = sequence.info.spacing, max(sequence.shape[1:])
-        half = one.model.space.half_um
-        if spacing is not None and half is not None:
-            made = 2.0 * half / (longest - 1)
-            if any(abs(made - size) > _SAME_GRID * size for size in spacing):
-                return False
-    return True
 
 
 def _unit(model: AutoDecoder) -> str:

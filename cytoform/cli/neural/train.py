@@ -50,7 +50,7 @@ def train(
     lr: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate of Adam.")] = None,
     batch_frames: Annotated[int | None, typer.Option("--batch-frames", metavar="N", help="Frames a step.")] = None,
     frame_points: Annotated[int | None, typer.Option("--frame-points", metavar="N", help="Points a frame.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of whatever is drawn at random.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of whatever is drawn at random; 0 by default.")] = None,
     device: Device = "auto",
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="full, mixed (bfloat16), or auto: mixed where it is faster.")
@@ -95,8 +95,9 @@ def train(
     families = None if labels is None else _families(labels, files)
     from ...neural import train as run
 
+    base = _stored(out) if resume and preset == "default" else preset
     config = _settings(
-        preset, layers, epochs=epochs, latent=latent, omega=omega, activation=activation, width=width,
+        base, layers, epochs=epochs, latent=latent, omega=omega, activation=activation, width=width,
         rotation=rotation, augment=tuple(augment) if augment else None, mix=mix, lr=lr, batch_frames=batch_frames,
         frame_points=frame_points, seed=seed,
     )  # fmt: skip
@@ -155,19 +156,24 @@ def _families(text: str, files: list[Path]) -> list[str]:
     return found
 
 
-def _settings(preset: str, layers: int | None, **given: Any) -> TrainConfig | str:
-    """The preset with what was given. With fewer layers the code enters those of its layers that there are.
+def _stored(out: Path) -> TrainConfig:
+    """The settings that an interrupted training began with."""
+    from ...neural import TrainConfig
+    from ...neural.checkpoint import CHECKPOINT, read_checkpoint
 
-    It is the word "default" where nothing was given, which ``--resume`` does not compare with the stored settings.
-    """
+    return TrainConfig.from_json(read_checkpoint(out / CHECKPOINT)[1]["config"])
+
+
+def _settings(base: TrainConfig | str, layers: int | None, **given: Any) -> TrainConfig:
+    """Settings, or a preset's, with what was given. With fewer layers the code enters those of its layers there are."""
     from ...neural import NetworkConfig
     from ...neural import preset as made
+    from ...neural.config import changed
 
     changes = {name: value for name, value in given.items() if value is not None}
     if layers is not None:
         changes |= {"layers": layers, "latent_layers": [n for n in NetworkConfig().latent_layers if n <= layers]}
-    found = made(preset, **changes)
-    return "default" if found == made("default") else found
+    return made(base, **changes) if isinstance(base, str) else changed(base, **changes)
 
 
 def _shown(bar: WorkBar) -> Callable[[TrainProgress], None]:
