@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SequenceError
-from ..sdf.sequence import SDFSequence, open_sequence
-from .model import Space
+from ..sdf.sequence import SDFSequence
+from .sources import Sources
 
 __all__ = ["Draw", "Item", "TrainingSet", "Variant", "coordinates", "variants"]
 
@@ -32,7 +31,6 @@ _VISITS = 4  # a reservoir serves as many visits at least; else frames are read 
 _LEAST_COARSE, _COARSE = 16, 64  # samples along an axis, at most, of the frames that blends look up
 _FEATURE_TIMES, _FEATURE_SIDE, _FEATURE_BYTES = 6, 20, 2e8  # what shapes are compared by
 _REACH = 0.2  # of half the cube's side: beyond it distances are alike
-_SAME = 1e-3  # relative difference at which two boxes count as different
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,20 +150,10 @@ class TrainingSet:
         mix: float = 0.0,
         seed: int = 0,
     ) -> None:
-        if not sources:
-            raise SequenceError("there are no sequences to learn from.", remedy="Pass .h5 files of neural prepare.")
-        self.sequences: list[SDFSequence] = []
-        self._own = [not isinstance(s, SDFSequence) for s in sources]
-        try:
-            for source in sources:
-                self.sequences.append(source if isinstance(source, SDFSequence) else open_sequence(source))
-            _check_same(self.sequences)
-        except BaseException:
-            self.close()
-            raise
-        self.items = [Item(s, f) for s, seq in enumerate(self.sequences) for f in range(len(seq))]
+        self.sources = Sources(sources)
+        self.items = [Item(s, f) for s, length in enumerate(self.sources.lengths) for f in range(length)]
         self.frame_points, self._fraction, self._seed = frame_points, near_fraction, seed
-        self.space = self._space()
+        self.space = self.sources.space()
         self._near = self._near_distance(near_um)
         self.variants, self._mix = variants(augment), mix
         self._coarse: dict[int, npt.NDArray[np.float16]] = {}
@@ -176,7 +164,7 @@ class TrainingSet:
         self.resident = room >= _VISITS * frame_points
         self._room = room if self.resident else frame_points
         self._reservoirs: dict[int, _Reservoir] = {}
-        self._first = np.concatenate([[0], np.cumsum([len(s) for s in self.sequences])]).astype(int).tolist()
+        self._first = np.concatenate([[0], np.cumsum(self.sources.lengths)]).astype(int).tolist()
         self.visits = np.zeros(len(self.items), dtype=np.int64)
         self._reader = ThreadPoolExecutor(1)
         self._coming: dict[int, Future[_Reservoir]] = {}
@@ -188,17 +176,13 @@ class TrainingSet:
     @property
     def names(self) -> list[str]:
         """Names of the codes, each once: all sequences, then all their variants one after the other."""
-        given = [s.name for s in self.sequences]
+        given = self.sources.names
         unique = [n if (k := given[:i].count(n)) == 0 else f"{n}_{k + 1}" for i, n in enumerate(given)]
         return [name + v.name for v in self.variants for name in unique]
 
     def close(self) -> None:
-        """Close the files that were opened here."""
-        if hasattr(self, "_reader"):
-            self._reader.shutdown(cancel_futures=True)
-        for sequence, own in zip(self.sequences, self._own):
-            if own:
-                sequence.close()
+        """End the reading ahead."""
+        self._reader.shutdown(cancel_futures=True)
 
     def __enter__(self) -> TrainingSet:
         return self
@@ -214,12 +198,11 @@ class TrainingSet:
         SequenceError, FileFormatError
         """
         for item in self.items:
-            sequence = self.sequences[item.sequence]
-            _check_object(sequence.frame(item.frame), item, sequence)
+            self.sources.frame(item.sequence, item.frame)
 
     def time(self, item: Item) -> float:
         """−1 for the first frame of the sequence to 1 for the last."""
-        return 2.0 * item.frame / (len(self.sequences[item.sequence]) - 1) - 1.0
+        return 2.0 * item.frame / (self.sources.lengths[item.sequence] - 1) - 1.0
 
     def draws(self, first: int, count: int) -> list[Draw]:
         """``count`` draws from place ``first`` on: each epoch goes once through all frames, in a new order."""
@@ -231,11 +214,11 @@ class TrainingSet:
 
     def _one(self, chosen: int, place: int) -> Draw:
         variant, number = divmod(chosen, len(self.items))
-        code = variant * len(self.sequences) + self.items[number].sequence
+        code = variant * len(self.sources) + self.items[number].sequence
         rng = np.random.default_rng((self._seed, 4, place))
         if not self._mix or rng.random() >= self._mix:
             return Draw(number, code, code, 0.0)
-        return Draw(number, code, int(rng.integers(len(self.variants) * len(self.sequences))), float(rng.random()))
+        return Draw(number, code, int(rng.integers(len(self.variants) * len(self.sources))), float(rng.random()))
 
     def expect(self, draws: Sequence[Draw]) -> None:
         """Begin to read, beside the work, what these draws will need."""
@@ -273,7 +256,7 @@ class TrainingSet:
         return held
 
     def _signs(self, code: int) -> Floats:
-        return np.array(self.variants[code // len(self.sequences)].signs, dtype=np.float32)
+        return np.array(self.variants[code // len(self.sources)].signs, dtype=np.float32)
 
     def _drawn(
         self, reservoir: _Reservoir, number: int, code: int, n: int, rng: np.random.Generator
@@ -281,7 +264,7 @@ class TrainingSet:
         chosen, values = reservoir.draw(n, self._fraction, rng)
         item = self.items[number]
         points = np.empty((n, 4), dtype=np.float32)
-        points[:, :3] = coordinates(chosen, self.sequences[item.sequence].shape[1:])
+        points[:, :3] = coordinates(chosen, self.sources.shape)
         points[:, 3] = self.time(item)
         return points * self._signs(code), values
 
@@ -301,8 +284,8 @@ class TrainingSet:
 
     def _at_time(self, code: int, time: float) -> int:
         """The frame of a code's sequence next to a time of its variant."""
-        sequence = code % len(self.sequences)
-        n = len(self.sequences[sequence])
+        sequence = code % len(self.sources)
+        n = self.sources.lengths[sequence]
         frame = round((time * float(self._signs(code)[3]) + 1.0) / 2.0 * (n - 1))
         return self._first[sequence] + frame
 
@@ -312,7 +295,7 @@ class TrainingSet:
             self._reservoirs[number] = self._read(number, int(self.visits[number]))
         coarse = self._coarse[number]
         shape = np.array(coarse.shape)
-        full = np.array(self.sequences[self.items[number].sequence].shape[1:])
+        full = np.array(self.sources.shape)
         # A coarse sample stands for every full.shape/coarse.shape-th one, ends included.
         half = (full - 1) / (full.max() - 1)
         place = (points[:, :3] / half + 1.0) / 2.0 * (shape - 1)
@@ -335,7 +318,7 @@ class TrainingSet:
         """
         room = _FEATURE_BYTES / (4 * _FEATURE_TIMES * len(self.names))
         side = int(min(_FEATURE_SIDE, max(2.0, room ** (1 / 3))))
-        each = [self._features(s, side) for s in range(len(self.sequences))]
+        each = [self._features(s, side) for s in range(len(self.sources))]
         rows = []
         for variant in self.variants:
             *space, time = (slice(None, None, sign) for sign in variant.signs)
@@ -349,11 +332,10 @@ class TrainingSet:
         return scores / deviation if deviation > 0 else scores
 
     def _features(self, sequence: int, side: int) -> Floats:
-        source = self.sequences[sequence]
         reach = np.float32(_REACH * self._unit if self.space.half_um else _REACH * self.space.slope)
         found = []
-        for number in _spread_frames(len(source)):
-            frame = source.frame(number)
+        for number in _spread_frames(self.sources.lengths[sequence]):
+            frame = self.sources.frame(sequence, number)
             places = [np.rint(np.linspace(0, n - 1, min(n, side))).astype(int) for n in frame.shape]
             found.append(np.tanh(frame[np.ix_(*places)] / reach))
         return np.stack(found)
@@ -371,12 +353,10 @@ class TrainingSet:
 
     def _read(self, number: int, visit: int) -> _Reservoir:
         item = self.items[number]
-        sequence = self.sequences[item.sequence]
-        values = sequence.frame(item.frame).ravel() / np.float32(self._unit)
+        values = self.sources.frame(item.sequence, item.frame).ravel() / np.float32(self._unit)
         near = np.flatnonzero(values <= self._near).astype(np.int32)
-        _check_object(values, item, sequence)
         if self._mix and number not in self._coarse:
-            self._coarse[number] = _thinned(values.reshape(sequence.shape[1:]), self._side)
+            self._coarse[number] = _thinned(values.reshape(self.sources.shape), self._side)
         rng = np.random.default_rng((self._seed, 3, number, visit // self._lifetime))
         far_count = len(values) - len(near)
         keep_near = min(len(near), max(1, round(self._fraction * self._room)))
@@ -397,20 +377,6 @@ class TrainingSet:
             return _NEAR_WITHOUT_SCALE if near_um is None else near_um
         least = max(_LEAST_NEAR_UM, _LEAST_NEAR_VOXELS * self.space.spacing)
         return (least if near_um is None else near_um) / self.space.half_um
-
-    def _space(self) -> Space:
-        first = self.sequences[0]
-        samples, spacing = max(first.shape[1:]), first.info.spacing
-        half = None if spacing is None else 0.5 * (samples - 1) * spacing[0]
-        clamp = first.info.clamp
-        return Space(
-            samples=samples,
-            frames=max(len(s) for s in self.sequences),
-            half_um=half,
-            slope=1.0 if half else _slope(first),
-            clamp=None if clamp is None else clamp / (half or 1.0),
-            time_step=first.info.time_step,
-        )
 
 
 def _others(
@@ -445,62 +411,3 @@ def _thinned(frame: Floats, side: int) -> npt.NDArray[np.float16]:
 
     ratio = [k / n for k, n in zip(size, frame.shape)]
     return ndimage.zoom(frame, ratio, order=1, grid_mode=False).astype(np.float16)
-
-
-def _slope(sequence: SDFSequence) -> float:
-    """Median change of the distance beside the surface, per half of the cube's side.
-
-    Beside the surface: where the sign changes to a next voxel. Most of a clamped frame does not change at all.
-    """
-    frame = sequence.frame(0)
-    inside = frame < 0
-    beside = np.zeros(frame.shape, dtype=bool)
-    for axis in range(3):
-        changes = np.diff(inside, axis=axis)
-        there = [slice(None)] * 3
-        for part in (slice(None, -1), slice(1, None)):
-            there[axis] = part
-            beside[tuple(there)] |= changes
-    size = np.linalg.norm(np.stack(np.gradient(frame)), axis=0)[beside]
-    if not len(size) or not float(np.median(size)) > 0:
-        raise SequenceError(
-            f"frame 0 of {sequence.name} has no surface, its distances are all of one sign; expected an object.",
-            remedy="Prepare the sequence again, or leave it out.",
-        )
-    return float(np.median(size)) * 0.5 * (max(frame.shape) - 1)
-
-
-def _check_object(values: Floats, item: Item, sequence: SDFSequence) -> None:
-    if not float(values.min()) < 0:
-        raise SequenceError(
-            f"frame {item.frame} of {sequence.name} has no voxel inside; expected an object in each frame.",
-            remedy="Prepare the sequence again, or leave it out.",
-        )
-
-
-def _check_same(sequences: Sequence[SDFSequence]) -> None:
-    first = sequences[0]
-    for sequence in sequences:
-        if len(sequence) < 2:
-            raise SequenceError(f"{sequence.name} has {len(sequence)} frame; expected two or more, a shape in time.")
-        if sequence.shape[1:] != first.shape[1:]:
-            raise SequenceError(
-                f"{sequence.name} has frames of {sequence.shape[1:]}, {first.name} of {first.shape[1:]}; "
-                "expected the same for all.",
-                remedy="Prepare them together, with one shape and box.",
-            )
-        _check_spacing(sequence, first)
-
-
-def _check_spacing(sequence: SDFSequence, first: SDFSequence) -> None:
-    ours, others = sequence.info.spacing, first.info.spacing
-    if (ours is None) != (others is None) or (ours and not np.allclose(ours, others, rtol=_SAME)):
-        raise SequenceError(
-            f"{sequence.name} has voxels of {ours} µm, {first.name} of {others}; expected the same for all.",
-            remedy="Prepare them together, with one box_um.",
-        )
-    if ours and not np.allclose(ours, ours[0], rtol=_SAME):
-        raise SequenceError(
-            f"{sequence.name} has voxels of {ours} µm; expected the same size along all axes.",
-            remedy="Prepare it again: neural prepare gives isotropic samples.",
-        )

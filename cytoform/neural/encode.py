@@ -188,8 +188,8 @@ class _Data:
 
 def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig) -> _Data:
     with TrainingSet([source], frame_points=1, seed=config.seed) as probe:
-        frames, space, shape = len(probe), probe.space, probe.sequences[0].shape[1:]
-        reach = max(_reach(sequence) for sequence in probe.sequences)
+        frames, space, shape = len(probe), probe.space, probe.sources.shape
+        reach = _reach(probe.sources.frame(0, 0))
     ours, theirs = model.space.half_um, space.half_um
     if (ours is None) != (theirs is None):
         raise SequenceError(
@@ -218,11 +218,11 @@ def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig
     return _Data(points, target, name, shape, ratio)
 
 
-def _reach(sequence: SDFSequence) -> float:
-    """How far the inside reaches from the middle along an axis in the first frame, in half sides of the cube."""
-    inside = np.argwhere(sequence.frame(0) < 0)
-    middle = (np.asarray(sequence.shape[1:]) - 1) / 2
-    return float(np.abs(inside - middle).max() / middle.max()) if len(inside) else 0.0
+def _reach(frame: npt.NDArray[np.float32]) -> float:
+    """How far the inside of a frame reaches from its middle along an axis, in half sides of the cube."""
+    inside = np.argwhere(frame < 0)
+    middle = (np.asarray(frame.shape) - 1) / 2
+    return float(np.abs(inside - middle).max() / middle.max())
 
 
 @dataclasses.dataclass(eq=False)

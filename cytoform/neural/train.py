@@ -168,7 +168,7 @@ def train(
             device=where,
             dtype=getattr(torch, dtype),
             mixed=mixed,
-            labels=_labels(labels, len(data.sequences)),
+            labels=_labels(labels, len(data.sources)),
             team=team,
             workers=workers,
         )

@@ -205,8 +205,8 @@ class Trainer:
             torch.nn.functional.normalize(self.rotations.detach(), dim=1).cpu(),
             list(self._names),
             list(self.labels) * len(self.data.variants),
-            originals=len(self.data.sequences),
-            frames=[len(s) for s in self.data.sequences] * len(self.data.variants),
+            originals=len(self.data.sources),
+            frames=self.data.sources.lengths * len(self.data.variants),
         )
         model.notes = {
             "training": self.config.to_json(),

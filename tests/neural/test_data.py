@@ -292,3 +292,17 @@ def test_the_memory_of_blends_stays_within_what_is_granted():
         for draw in data.draws(0, 12):
             data.draw(draw)
         assert sum(c.nbytes for c in data._coarse.values()) <= 0.6 * 4 * 2 * 16**3 * len(sequence)
+
+
+def test_more_files_than_may_be_open(tmp_path):
+    resource = pytest.importorskip("resource", reason="limits of open files are Unix's")
+    path = tmp_path / "a.h5"
+    body(0.0, name="a").save(path)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
+    try:
+        with TrainingSet([path] * 200, frame_points=50) as data:
+            drawn = [data.draw(Draw(number, number // 4, number // 4, 0.0)) for number in range(len(data))]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(data.names) == 200 == len(set(data.names)) and len(drawn) == 800
