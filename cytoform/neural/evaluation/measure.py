@@ -247,10 +247,21 @@ def body_surface(sdf: npt.ArrayLike, labels: Ints, number: int, spacing: Sequenc
     volume, area = _enclosed(field, step)
     finer = np.clip(np.ceil(_FINE * step * area / (3.0 * volume)), 1, _MOST_FINER).astype(int) if volume > 0 else 1
     if np.any(finer > 1) and field.size * np.prod(finer) <= _MOST_VOXELS:
-        shape = (np.array(field.shape) - 1) * finer + 1
-        field = ndimage.zoom(field, shape / np.array(field.shape), order=3, mode="nearest")
-        volume, area = _enclosed(field, step / finer)
+        volume, area = _enclosed(_finer(field, finer), step / finer)
     return volume, area
+
+
+def _finer(field: Floats, factors: npt.NDArray[np.int64]) -> Floats:
+    """Cubic splines through a field's samples, at ``factors`` times as many steps along the axes.
+
+    Axis after axis, each a product with the matrix of the splines: several times as quick as ``ndimage.zoom`` at once.
+    """
+    splines = [
+        ndimage.zoom(np.eye(n), (((n - 1) * factor + 1) / n, 1), order=3, mode="nearest")
+        for n, factor in zip(field.shape, factors.tolist())
+    ]
+    along_z = (splines[0] @ field.reshape(len(field), -1)).reshape(-1, *field.shape[1:])
+    return np.matmul(splines[1], along_z) @ splines[2].T  # type: ignore[no-any-return]
 
 
 def _closed(field: Floats) -> Floats:

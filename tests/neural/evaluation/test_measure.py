@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 from neural.evaluation.bodies import capsule, coordinates, growing, sphere
+from scipy import ndimage
 
 from cytoform.errors import FileFormatError, SequenceError
 from cytoform.neural.evaluation.measure import (
     Entry,
     Tracker,
+    _finer,
     body_surface,
     collect,
     measure_sequence,
@@ -186,3 +188,11 @@ def test_pairs_need_like_grids():
         pairs([_entry("a")], [_entry("a", (3, 8, 8, 9))], "made")
     with pytest.raises(SequenceError, match="expected the same"):
         pairs([_entry("a", spacing=(1, 1, 1))], [_entry("a", spacing=(2, 1, 1))], "made")
+
+
+@pytest.mark.parametrize("factors", [(2, 3, 4), (4, 4, 4), (1, 2, 1)])
+def test_splines_axis_by_axis_are_those_of_all_at_once(factors):
+    field = np.random.default_rng(3).normal(size=(7, 9, 12))
+    shape = (np.array(field.shape) - 1) * factors + 1
+    wanted = ndimage.zoom(field, shape / np.array(field.shape), order=3, mode="nearest")
+    np.testing.assert_allclose(_finer(field, np.array(factors)), wanted, rtol=0, atol=1e-12)
