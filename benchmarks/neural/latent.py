@@ -62,7 +62,7 @@ def latent_sizes(bench: Bench) -> None:
 
 def equivariance(bench: Bench) -> None:
     """Unseen shapes and the same ones turned, encoded from independent starts: code and rotation composed."""
-    count = 12 if bench.size.small else 33
+    count = bench.size.sequences
     shapes = bench.family("deforming").sample_many(count + 3, 0)
     still = [turned_sequence(bench, s, np.eye(3), f"shape{k}") for k, s in enumerate(shapes[:count])]
     model = bench.train(still, "equivariance", rotation=True, rotation_std=0.05)

@@ -10,6 +10,7 @@ import numpy as np
 from cytoform.metrics import dice
 from cytoform.neural.config import preset
 from cytoform.neural.encode import EncodeConfig, encode
+from cytoform.neural.model import AutoDecoder
 from cytoform.sdf import open_sequence
 from cytoform.sdf.prepare import prepare
 
@@ -53,14 +54,20 @@ def tracks(bench: Bench) -> None:
         ["20 tracks", "mean ± sd (least frame)", "least track", "training"],
         [["Dice", spread(seen), seen.mean(1).min(), f"{model.notes['wall_seconds'] / 60:.1f} min"]],
     )
+    bench.save("tracks", {"seen": seen.tolist()})
+    unseen(bench)
+
+
+def unseen(bench: Bench) -> None:
+    """The tracks that the network of ``tracks`` has not seen, encoded."""
+    model = AutoDecoder.load(bench.out / "tracks_model")
     rows = []
-    for path in files[SEEN:]:
+    for path in track_files(bench)[SEEN:]:
         with open_sequence(path) as real:
             begin = time.monotonic()
             found = encode(model, real, EncodeConfig())
             seconds = time.monotonic() - begin
-            made = found.reconstruct(frames=len(real), shape=real.shape[1:])
-            values = np.array([dice(a < 0, b < 0) for a, b in zip(made, real)])
+            values = np.array([dice(a < 0, b < 0) for a, b in zip(found.reconstruct(), real)])
         rows.append([path.stem, values.mean(), values.min(), f"{seconds:.0f} s"])
     table(["unseen track", "mean Dice", "worst frame", "time"], rows)
-    bench.save("tracks", {"seen": seen.tolist(), "unseen": rows})
+    bench.save("unseen", rows)

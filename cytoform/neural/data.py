@@ -19,12 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..sdf.sequence import SDFSequence
+from .model import Space
 from .sources import Sources
 
-__all__ = ["Draw", "Item", "TrainingSet", "Variant", "coordinates", "variants"]
+__all__ = ["NEAR_FRACTION", "Draw", "Item", "TrainingSet", "Variant", "coordinates", "near_distance", "variants"]
 
 Floats = npt.NDArray[np.float32]
 
+NEAR_FRACTION = 0.7  # of the points that lie inside or near the surface
 _BYTES = 8  # of a point in a reservoir: its number and its distance
 _LEAST_NEAR_UM, _LEAST_NEAR_VOXELS, _NEAR_WITHOUT_SCALE = 0.6, 2.0, 0.1
 _VISITS = 4  # a reservoir serves as many visits at least; else frames are read for each visit
@@ -143,7 +145,7 @@ class TrainingSet:
         sources: Sequence[SDFSequence | str | Path],
         *,
         frame_points: int,
-        near_fraction: float = 0.7,
+        near_fraction: float = NEAR_FRACTION,
         near_um: float | None = None,
         memory: float = 1e9,
         augment: Sequence[str] = (),
@@ -154,7 +156,7 @@ class TrainingSet:
         self.items = [Item(s, f) for s, length in enumerate(self.sources.lengths) for f in range(length)]
         self.frame_points, self._fraction, self._seed = frame_points, near_fraction, seed
         self.space = self.sources.space()
-        self._near = self._near_distance(near_um)
+        self._near = near_distance(self.space, near_um)
         self.variants, self._mix = variants(augment), mix
         self._coarse: dict[int, npt.NDArray[np.float16]] = {}
         # Half of the memory, at most, is for the thinned frames that blends look up.
@@ -371,12 +373,13 @@ class TrainingSet:
     def _unit(self) -> float:
         return self.space.half_um or 1.0
 
-    def _near_distance(self, near_um: float | None) -> float:
-        """In the network's unit."""
-        if self.space.half_um is None:
-            return _NEAR_WITHOUT_SCALE if near_um is None else near_um
-        least = max(_LEAST_NEAR_UM, _LEAST_NEAR_VOXELS * self.space.spacing)
-        return (least if near_um is None else near_um) / self.space.half_um
+
+def near_distance(space: Space, near_um: float | None) -> float:
+    """Distance from the surface, in the network's unit, up to which points count as near; see :class:`TrainingSet`."""
+    if space.half_um is None:
+        return _NEAR_WITHOUT_SCALE if near_um is None else near_um
+    least = max(_LEAST_NEAR_UM, _LEAST_NEAR_VOXELS * space.spacing)
+    return (least if near_um is None else near_um) / space.half_um
 
 
 def _others(

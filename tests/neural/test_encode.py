@@ -13,7 +13,7 @@ from cytoform.sdf import SDFSequence
 torch = pytest.importorskip("torch")
 
 from cytoform.neural import EncodeConfig, NetworkConfig, TrainConfig, encode, reconstruct, train  # noqa: E402
-from cytoform.neural.encode import _basis, _turned  # noqa: E402
+from cytoform.neural.encode import _along_curve, _basis, _spread_voxels, _turned  # noqa: E402
 from cytoform.neural.model import Learned  # noqa: E402
 
 ARMS = {"short": 0.0, "middle": 0.5, "long": 1.0}
@@ -173,3 +173,32 @@ def test_a_single_learned_sequence(model):
     alone.learned = Learned(model.learned.codes[:1], model.learned.rotations[:1], ["short"], [""], 1)
     found = encode(alone, body(0.0), dataclasses.replace(QUICK, rotation=False), **CPU)
     assert overlap(found.reconstruct(**CPU), body(0.0)) > 0.85
+
+
+def test_the_curve_goes_through_every_voxel_by_neighbouring_blocks():
+    shape = (4, 8, 2)
+    place = _along_curve(np.arange(64), shape)
+    assert len(set(place.tolist())) == 64
+    z, y, x = np.unravel_index(np.argsort(place), shape)
+    for first in range(0, 64, 8):  # each eight in a row are a cube of two
+        part = np.stack([z, y, x])[:, first : first + 8]
+        assert (np.ptp(part, axis=1) == 1).all() and len(set(map(tuple, part.T))) == 8
+    assert (place[np.ravel_multi_index((0, 0, 1), shape)], place[np.ravel_multi_index((1, 0, 0), shape)]) == (1, 4)
+
+
+def test_points_are_spread_evenly_over_both_kinds():
+    shape, count = (24, 24, 24), 300
+    at = np.stack(np.unravel_index(np.arange(24**3), shape), 1) - 11.5
+    near = np.linalg.norm(at, axis=1) < 8
+    smooth = at[:, 0] + 0.1 * at[:, 1] * at[:, 2]
+    even, drawn = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        chosen = _spread_voxels(near, count, shape, rng)
+        assert len(chosen) == count and near[chosen].sum() == 210
+        even.append(smooth[chosen[:210]].mean())
+        drawn.append(rng.choice(smooth[near], 210).mean())
+    assert np.std(even) < 0.5 * np.std(drawn) and abs(np.mean(even)) < 3 * np.std(even) / 40**0.5
+    few = _spread_voxels(np.arange(27) == 13, 10, (3, 3, 3), np.random.default_rng(0))
+    assert (few == 13).sum() == 7 and len(few) == 10
+    assert (_spread_voxels(np.ones(27, dtype=bool), 9, (3, 3, 3), np.random.default_rng(0)) < 27).all()
