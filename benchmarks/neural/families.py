@@ -27,7 +27,7 @@ def families(bench: Bench) -> None:
     for name in FAMILIES:
         count = bench.size.sequences
         drawn = bench.files(name, 2 * count, 0)
-        files, held = drawn[::2], drawn[1::2]
+        files = drawn[::2]
         model = bench.train(files, name)
         model.save(bench.out / f"{name}_model")
         found = overlaps(model, files)
@@ -35,15 +35,17 @@ def families(bench: Bench) -> None:
             [name, "Dice, mean ± sd (least frame)", "last frame", "training"],
             [["reconstruction", spread(found), spread(found[:, -1]), f"{model.notes['wall_seconds'] / 60:.1f} min"]],
         )
-        made = reconstruct(model, out=bench.out / name / "reconstructed", overwrite=True)
-        new = generate(
-            model, count, bench.out / name / "generated", prior=PRIORS[name], seed=GENERATION_SEED, overwrite=True
-        )
-        kept[name] = {"dice": found.tolist(), "tests": _tests(bench, name, files, made, held, new, model)}
+        reconstruct(model, out=bench.out / name / "reconstructed", overwrite=True)
+        generate(model, count, bench.out / name / "generated", prior=PRIORS[name], seed=GENERATION_SEED, overwrite=True)
+        kept[name] = {"dice": found.tolist(), "tests": compared(bench, name)}
     bench.save("families", kept)
 
 
-def _tests(bench, name, files, made, held, new, model):  # type: ignore[no-untyped-def]
+def compared(bench: Bench, name: str) -> list:
+    """Tests on the files that ``families`` left."""
+    drawn = bench.files(name, 2 * bench.size.sequences, 0)
+    files, held = drawn[::2], drawn[1::2]
+    made, new = (bench.out / name / kind for kind in ("reconstructed", "generated"))
     rows = []
     cases = (("generated", held, new, None), ("reconstructed", files, made, True), ("learned", held, files, None))
     for label, real, other, paired in cases:
