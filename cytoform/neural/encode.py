@@ -120,7 +120,9 @@ class Encoded:
         **options
             See :class:`cytoform.neural.use.Decoding`; frames and samples are those of the data by default.
         """
-        codes = Codes(self.code[None], self.rotation[None], [self.name], [self.frames], self.box)
+        codes = Codes(self.code[None], self.rotation[None], [self.name], box=self.box)
+        if options.get("frames") is None:
+            options["frames"] = self.frames
         if options.get("shape") is None:
             options["shape"] = self.shape
         return decode_codes(self.model, codes, out, source="encoded", **options)[0]
