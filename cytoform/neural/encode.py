@@ -233,7 +233,7 @@ def _spread_voxels(
     """``count`` voxels of a frame, as many of them near as in a training, spread evenly over both kinds.
 
     Each kind is lined up along a curve that fills space and cut into parts of equal length, of which each gives one
-    voxel: sums over them scatter several times less than over voxels drawn at random.
+    voxel: sums of smooth functions over them scatter less than half as much as over voxels drawn at random.
     """
     kinds = [np.flatnonzero(near), np.flatnonzero(~near)]
     wanted = round(NEAR_FRACTION * count) if len(kinds[1]) else count

@@ -190,6 +190,7 @@ def test_interrupted_training_goes_on_with_resume(data, work, monkeypatch):
     refused(run("reconstruct", "run"), "has not ended", "--resume")
     refused(run("train", data, "--out", "run", "--resume", "--width", 24), "another network")
     good(run("train", data, "--out", "run", "--resume", *TINY[:2]))  # what is told again is what it began with
+    good(run("train", data, "--out", "run", "--resume"))
     assert len(Path("run/history.csv").read_text().splitlines()) == 1 + 4
 
 
