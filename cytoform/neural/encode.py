@@ -57,14 +57,15 @@ class EncodeConfig:
         Points of each round, over all frames.
     prior : float
         Weight of the code's distance from the learned ones, in the network's unit of distance per standard deviation.
+        A smaller one follows shapes unlike the learned ones more closely, and leaves the code less well determined.
     seed : int
     """
 
     rotation: bool = True
     starts: int = 60
-    followed: tuple[int, ...] = (8, 2)
-    rounds: tuple[int, ...] = (12, 25, 150)
-    points: tuple[int, ...] = (1500, 4000, 10000)
+    followed: tuple[int, ...] = (8, 1, 1)
+    rounds: tuple[int, ...] = (10, 20, 120, 30)
+    points: tuple[int, ...] = (800, 3000, 8000, 60000)
     prior: float = 1e-5
     seed: int = 0
 
@@ -232,10 +233,10 @@ def _spread_voxels(
 ) -> npt.NDArray[np.int64]:
     """``count`` voxels of a frame, as many of them near as in a training, spread evenly over both kinds.
 
-    Each kind is lined up along a curve that fills space and cut into parts of equal length, of which each gives one
+    Those that are not near come from the ball inside the cube: the corners would not turn with the data. Each kind is lined up along a curve that fills space and cut into parts of equal length, of which each gives one
     voxel: sums of smooth functions over them scatter less than half as much as over voxels drawn at random.
     """
-    kinds = [np.flatnonzero(near), np.flatnonzero(~near)]
+    kinds = [np.flatnonzero(near), np.flatnonzero(~near & _ball(shape).ravel())]
     wanted = round(NEAR_FRACTION * count) if len(kinds[1]) else count
     chosen = []
     for numbers, n in zip(kinds, (wanted, count - wanted)):
@@ -244,6 +245,12 @@ def _spread_voxels(
         line = numbers[np.argsort(_along_curve(numbers, shape), kind="stable")]
         chosen.append(line[((np.arange(n) + rng.random(n)) * (len(line) / max(n, 1))).astype(np.int64)])
     return np.concatenate(chosen)
+
+
+def _ball(shape: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+    """The voxels within the ball that touches the cube's faces."""
+    z, y, x = np.ogrid[tuple(slice(-1, 1, n * 1j) for n in shape)]
+    return z * z + y * y + x * x <= 1.0
 
 
 def _along_curve(numbers: npt.NDArray[np.int64], shape: tuple[int, int, int]) -> npt.NDArray[np.int64]:

@@ -196,6 +196,7 @@ def test_points_are_spread_evenly_over_both_kinds():
         rng = np.random.default_rng(seed)
         chosen = _spread_voxels(near, count, shape, rng)
         assert len(chosen) == count and near[chosen].sum() == 210
+        assert (np.linalg.norm(at[chosen], axis=1) <= 11.5 + 1e-9).all()  # the corners would not turn with the shape
         even.append(smooth[chosen[:210]].mean())
         drawn.append(rng.choice(smooth[near], 210).mean())
     assert np.std(even) < 0.5 * np.std(drawn) and abs(np.mean(even)) < 3 * np.std(even) / 40**0.5
