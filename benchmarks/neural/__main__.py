@@ -2,15 +2,18 @@
 
     python -m benchmarks.neural EXPERIMENT [--size small|full] [--out DIR] [--minutes M]
 
-Prints Markdown tables; the numbers stay as JSON in DIR. ``one``, ``tracks`` and
-``unseen``, which comes after it, need CYTOFORM_TEST_DATA.
+Prints Markdown tables; the numbers stay as JSON in DIR. ``one``, ``tracks`` and ``unseen``, which comes after it, need
+CYTOFORM_TEST_DATA. ``families`` is ``deforming``, ``dividing`` and ``filopodial`` one after another.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from pathlib import Path
+
+from cytoform.synth import FAMILIES
 
 from . import compare, decoding, families, latent, real
 from .common import Bench
@@ -20,6 +23,7 @@ EXPERIMENTS = {
     "tracks": real.tracks,
     "unseen": real.unseen,
     "families": families.families,
+    **{name: functools.partial(families.one_family, name=name) for name in FAMILIES},
     "clusters": families.clusters,
     "activation": compare.activation,
     "deepsdf": compare.deepsdf,
@@ -41,7 +45,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="of a training of one family; others take a share of it")
     options = parser.parse_args()
     bench = Bench(options.size, options.out, options.minutes)
-    parts = [name for name in EXPERIMENTS if name != "unseen"]  # which tracks does too
+    parts = [name for name in EXPERIMENTS if name not in ("unseen", *FAMILIES)]  # which tracks and families do too
     for name in parts if options.experiment == "all" else [options.experiment]:
         begin = time.monotonic()
         print(f"\n## {name}, {options.size}", flush=True)

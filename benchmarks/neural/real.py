@@ -40,7 +40,7 @@ def one_sequence(bench: Bench) -> None:
     bench.save("one", rows)
 
 
-# Tracks are few and unlike each other: their shapes are followed closely, and nobody asks how well a code is determined.
+# Tracks are few and unlike each other: their shapes are followed closely; how well a code is determined is not asked.
 TRACK_PRIOR = 1e-6
 TRACK_OPTIONS = dict(latent=128, augment=("mirror", "time"), mix=0.5, batch_frames=16)
 

@@ -233,8 +233,9 @@ def _spread_voxels(
 ) -> npt.NDArray[np.int64]:
     """``count`` voxels of a frame, as many of them near as in a training, spread evenly over both kinds.
 
-    Those that are not near come from the ball inside the cube: the corners would not turn with the data. Each kind is lined up along a curve that fills space and cut into parts of equal length, of which each gives one
-    voxel: sums of smooth functions over them scatter less than half as much as over voxels drawn at random.
+    Those that are not near come from the ball inside the cube: the corners would not turn with the data. Each kind is
+    lined up along a curve that fills space and cut into parts of equal length, of which each gives one voxel: sums of
+    smooth functions over them scatter less than half as much as over voxels drawn at random.
     """
     kinds = [np.flatnonzero(near), np.flatnonzero(~near & _ball(shape).ravel())]
     wanted = round(NEAR_FRACTION * count) if len(kinds[1]) else count

@@ -134,9 +134,7 @@ class Workers:
         if len(points) <= size or self.count == 1:
             parts = [blocks.values(folded, p[None], code[None])[0] for p in points.split(size)]
         else:
-            parts = list(
-                self._pool.map(lambda p: blocks.values(folded, p[None], code[None])[0], points.split(size))
-            )
+            parts = list(self._pool.map(lambda p: blocks.values(folded, p[None], code[None])[0], points.split(size)))
         return torch.cat(parts) if parts else points[:, 0]
 
 
