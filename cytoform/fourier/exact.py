@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import weakref
+
 import numpy as np
 import numpy.typing as npt
 
 from .. import backend
 from ..image.band import Band
-from ..kernels import triangle
+from ..kernels.triangle import BLOCK, LANES
 
 __all__ = ["adjoint", "forward", "forward_at"]
 
 Floats = npt.NDArray[np.float64]
+PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that threads end together
 
 
 def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike, device: str) -> Floats:
     """Sum over faces of strengths · G at any frequencies, (n, 2): real and imaginary parts, float64."""
     out = np.empty((len(frequencies), 2))
-    table = triangle.inverse_factorials(dtype)
-    backend.kernels(backend.resolve_device(device)).mesh_ft(corners, strengths, frequencies, table, out)
+    loops = backend.kernels(backend.resolve_device(device))
+    loops.mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
     return out
 
 
@@ -51,9 +55,15 @@ def forward(
     -------
     (band.shape) complex64 or complex128
     """
-    out = forward_at(corners, strengths, band.frequencies, dtype=dtype, device=device)
-    values = out.view(np.complex128)[:, 0].astype(np.result_type(dtype, np.complex64))
-    return band.scatter(values)
+    complex_type = np.result_type(dtype, np.complex64)
+    if backend.resolve_device(device) == "cuda":
+        out = forward_at(corners, strengths, band.frequencies, dtype=dtype, device="cuda")
+        return band.scatter(out.view(np.complex128)[:, 0].astype(complex_type))
+    lines = _lines(band)
+    out = np.empty((len(lines.numbers), 2, lines.length))
+    loops = backend.kernels("cpu")
+    loops.mesh_ft_lines(lines.turned(corners), strengths, *lines.arguments(dtype), lines.work(BLOCK, dtype), out)
+    return lines.to_box(out, complex_type)
 
 
 def adjoint(
@@ -76,10 +86,109 @@ def adjoint(
     moves : (n_faces, 3 corners, 3 axes) float64
         Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm.
     """
-    weighted = (cotangent * band.weights).ravel()[band.index].astype(np.complex128)
-    pairs = np.ascontiguousarray(weighted).view(np.float64).reshape(-1, 2)
     values, moves = np.empty(len(corners)), np.empty((len(corners), 3, 3))
-    table = triangle.inverse_factorials(dtype)
-    loops = backend.kernels(backend.resolve_device(device))
-    loops.mesh_ft_adjoint(corners, band.frequencies, pairs, table, values, moves)
-    return values, moves
+    weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
+    if backend.resolve_device(device) == "cuda":
+        pairs = weighted.ravel()[band.index].view(np.float64).reshape(-1, 2)
+        loops = backend.kernels("cuda")
+        loops.mesh_ft_adjoint(corners, band.frequencies, pairs, np.empty(0, dtype), values, moves)
+        return values, moves
+    lines = _lines(band)
+    # in float32 the largest is 1, whatever the unit of a loss: nothing over- or underflows
+    largest = float(np.abs(weighted.ravel()[band.index]).max(initial=0.0))
+    size = largest if 0.0 < largest < np.inf else 1.0
+    parts = min(PARTS_PER_THREAD * backend.threads(), max(len(corners), 1))
+    backend.kernels("cpu").mesh_ft_lines_adjoint(
+        lines.turned(corners), *lines.arguments(dtype), lines.from_box(weighted / size, dtype),
+        lines.work(parts, dtype), values, moves,
+    )  # fmt: skip
+    out = np.empty_like(moves)
+    out[:, :, list(lines.order)] = moves
+    return values * size, out * size
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Lines:
+    """The kept modes of a band as lines along one axis, as the loops of :mod:`cytoform.kernels.mesh_ft_cpu` take them.
+
+    order: the box's axes as (axis0, axis1, axis of the lines); sort: modes along a line, ascending; numbers (n, 4): of
+    every line its place on axes 0 and 1 and its first and last step.
+    """
+
+    band: Band
+    order: tuple[int, int, int]
+    sort: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]
+    axes: tuple[Floats, Floats, Floats]
+
+    @property
+    def length(self) -> int:
+        return len(self.axes[2])
+
+    def turned(self, corners: Floats) -> Floats:
+        """Coordinates in the order of the axes."""
+        return np.ascontiguousarray(corners[:, :, list(self.order)])
+
+    def arguments(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray, ...]:
+        """Frequencies, steps and lines, in the order in which the kernels take them."""
+        along = self.axes[2]
+        ends = along[::LANES].copy(), along[LANES - 1 :: LANES].copy()
+        return *self.axes, along.astype(dtype), *ends, self.numbers
+
+    def work(self, count: int, dtype: npt.DTypeLike) -> tuple[npt.NDArray, ...]:
+        """Room for the tables of `count` faces."""
+        n0, n1, n2 = map(len, self.axes)
+        return (
+            np.empty((count, 3)), np.empty((count, 2, 3)), np.empty((count, n0, 2)), np.empty((count, n1, 2)),
+            np.empty((count, 2, n2), dtype),
+        )  # fmt: skip
+
+    def to_box(self, out: Floats, complex_type: npt.DTypeLike) -> npt.NDArray:
+        """Values on the lines (n, 2, length) to the band's box, zero at modes that are not kept."""
+        shape = tuple(self.band.shape[d] for d in self.order)
+        turned = np.zeros(shape, dtype=complex_type)
+        i0, i1 = self.numbers[:, 0], self.numbers[:, 1]
+        count = len(self.sort)
+        turned.real[i0[:, None], i1[:, None], self.sort] = out[:, 0, :count]
+        turned.imag[i0[:, None], i1[:, None], self.sort] = out[:, 1, :count]
+        box = np.empty(self.band.shape, dtype=complex_type)
+        np.transpose(box, self.order)[...] = turned
+        if self.band.mask is not None:
+            box[~self.band.mask] = 0
+        return box
+
+    def from_box(self, box: npt.NDArray, dtype: npt.DTypeLike) -> npt.NDArray:
+        """Real and imaginary parts (n, 2, length) of the box's kept modes on the lines, zero elsewhere."""
+        kept = box if self.band.mask is None else np.where(self.band.mask, box, 0)
+        i0, i1 = self.numbers[:, 0], self.numbers[:, 1]
+        chosen = np.transpose(kept, self.order)[i0[:, None], i1[:, None], self.sort]
+        out = np.zeros((len(self.numbers), 2, self.length), dtype=dtype)
+        out[:, 0, : len(self.sort)] = chosen.real
+        out[:, 1, : len(self.sort)] = chosen.imag
+        return out
+
+
+_made: weakref.WeakKeyDictionary[Band, _Lines] = weakref.WeakKeyDictionary()
+
+
+def _lines(band: Band) -> _Lines:
+    """Lines of a band along the axis that leaves the fewest lanes idle; kept as long as the band."""
+    if band not in _made:
+        _made[band] = _make_lines(band)
+    return _made[band]
+
+
+def _make_lines(band: Band) -> _Lines:
+    last = min(range(3), key=lambda d: (-(-band.shape[d] // LANES) * LANES / band.shape[d], d != 1))
+    order = (*(d for d in range(3) if d != last), last)
+    axes = [a.ravel() for a in band.axes]
+    sort = np.argsort(axes[last], kind="stable")
+    along = axes[last][sort]
+    along = np.concatenate([along, np.full(-len(along) % LANES, along[-1])])
+    mask = np.ones(band.shape, dtype=bool) if band.mask is None else band.mask
+    kept = np.transpose(mask, order)[:, :, sort]
+    numbers = np.argwhere(kept.any(axis=2))
+    rows = kept[numbers[:, 0], numbers[:, 1]]
+    first, stop = rows.argmax(axis=1), rows.shape[1] - rows[:, ::-1].argmax(axis=1)
+    numbers = np.column_stack([numbers, first // LANES, -(-stop // LANES)]).astype(np.int64)
+    return _Lines(band, order, sort, np.ascontiguousarray(numbers), (axes[order[0]], axes[order[1]], along))

@@ -1,8 +1,7 @@
 """Exact transform of a triangle mesh and its adjoint, on a CUDA device (or on numba's simulator of one).
 
-The same functions as in `mesh_ft_cpu`, with the same arrays in and out. Phases are formed in float64 for both
-precisions; spreads, series and trigonometry run in the precision of the table, whose numbers are compiled into the
-kernels. Sums are in float64 and ordered: no atomics, so that a result is the same from run to run.
+Frequencies come as a list here. Phases are formed in float64 for both precisions; spreads, series and trigonometry run
+in the precision of `lane`. Sums are in float64 and ordered: no atomics, so that a result is the same from run to run.
 """
 
 from __future__ import annotations
@@ -28,19 +27,25 @@ _THIRD = 1.0 / 3.0
 _TURN = 2.0 * math.pi
 _PER_TURN = 1.0 / _TURN
 
-_formulas = triangle.build(cuda.jit(device=True))
-_value, _gradient = _formulas.value, _formulas.gradient
+
+@cuda.jit(device=True)
+def _sincos(x):
+    return math.sin(x), math.cos(x)
+
+
+@functools.cache
+def _formulas(real: Any) -> Any:
+    return triangle.build(cuda.jit(device=True), real, _sincos)
 
 
 @functools.cache
 def _value_kernel(real: Any) -> Any:
     """The kernel of :func:`mesh_ft` for a working precision, np.float32 or np.float64."""
-    constants = triangle.inverse_factorials(real)
+    formula = _formulas(real).value
 
     @cuda.jit
     def kernel(corners, weights, frequencies, out):
         """One thread per frequency; the block reads the faces together, a tile at a time."""
-        table = cuda.const.array_like(constants)
         tile = cuda.shared.array((_BLOCK, 10), np.float64)
         lane = cuda.threadIdx.x
         n_faces = corners.shape[0]
@@ -63,7 +68,7 @@ def _value_kernel(real: Any) -> Any:
                     b = tile[f, 3] * kz + tile[f, 4] * ky + tile[f, 5] * kx
                     c = tile[f, 6] * kz + tile[f, 7] * ky + tile[f, 8] * kx
                     m = (a + b + c) * _THIRD
-                    re, im = _value(real(a - m), real(b - m), real(c - m), table)
+                    re, im = formula(real(a - m), real(b - m), real(c - m))
                     angle = real(m - _TURN * math.floor(m * _PER_TURN + 0.5))
                     cosine, sine = math.cos(angle), math.sin(angle)
                     total_re += tile[f, 9] * (cosine * re + sine * im)
@@ -79,12 +84,11 @@ def _value_kernel(real: Any) -> Any:
 @functools.cache
 def _adjoint_kernel(real: Any) -> Any:
     """The kernel of :func:`mesh_ft_adjoint` for a working precision, np.float32 or np.float64."""
-    constants = triangle.inverse_factorials(real)
+    formula = _formulas(real).gradient
 
     @cuda.jit
     def kernel(corners, frequencies, cotangent, out_value, out_phase):
         """One block per face; its threads stride over the frequencies, and their sums are added up as a tree."""
-        table = cuda.const.array_like(constants)
         sums = cuda.shared.array((_SUMS, _BLOCK), np.float64)
         lane = cuda.threadIdx.x
         for f in range(cuda.blockIdx.x, corners.shape[0], cuda.gridDim.x):
@@ -96,7 +100,7 @@ def _adjoint_kernel(real: Any) -> Any:
                 b = corners[f, 1, 0] * kz + corners[f, 1, 1] * ky + corners[f, 1, 2] * kx
                 c = corners[f, 2, 0] * kz + corners[f, 2, 1] * ky + corners[f, 2, 2] * kx
                 m = (a + b + c) * _THIRD
-                g_re, g_im, a_re, a_im, b_re, b_im, c_re, c_im = _gradient(real(a - m), real(b - m), real(c - m), table)
+                g_re, g_im, a_re, a_im, b_re, b_im, c_re, c_im = formula(real(a - m), real(b - m), real(c - m))
                 angle = real(m - _TURN * math.floor(m * _PER_TURN + 0.5))
                 cosine, sine = math.cos(angle), math.sin(angle)
                 # conj(cotangent) exp(-i m)
@@ -145,23 +149,23 @@ def _blocks(wanted: int) -> int:
     return min(max(wanted, _LEAST_BLOCKS), _MOST_BLOCKS)
 
 
-def mesh_ft(corners, weights, frequencies, table, out):
+def mesh_ft(corners, weights, frequencies, lane, out):
     """out[k] = sum over faces of weights[f] G at frequencies[k].
 
-    corners (n_faces, 3, 3) and frequencies (n, 3) float64; weights (n_faces,) float64; table in the working precision;
-    out (n, 2) float64, real and imaginary. Arrays of the host; they travel to the device and back.
+    corners (n_faces, 3, 3) and frequencies (n, 3) float64; weights (n_faces,) float64; lane (any) in the working
+    precision; out (n, 2) float64, real and imaginary. Arrays of the host; they travel to the device and back.
     """
     n = len(frequencies)
     if n == 0 or len(corners) == 0:
         out[...] = 0.0
         return
     result = cuda.device_array((n, 2), np.float64)
-    kernel = _value_kernel(table.dtype.type)[_blocks(-(-n // _BLOCK)), _BLOCK]
+    kernel = _value_kernel(lane.dtype.type)[_blocks(-(-n // _BLOCK)), _BLOCK]
     kernel(_to_device(corners), _to_device(weights), _to_device(frequencies), result)
     out[...] = result.copy_to_host()
 
 
-def mesh_ft_adjoint(corners, frequencies, cotangent, table, out_value, out_phase):
+def mesh_ft_adjoint(corners, frequencies, cotangent, lane, out_value, out_phase):
     """Sums over frequencies of Re conj(cotangent) times G and times its derivatives, face by face.
 
     cotangent (n, 2) float64. out_value[f] = sum of Re conj(c) G, (n_faces,); out_phase[f, i] = sum of
@@ -173,7 +177,7 @@ def mesh_ft_adjoint(corners, frequencies, cotangent, table, out_value, out_phase
         out_phase[...] = 0.0
         return
     values, phases = cuda.device_array(n_faces, np.float64), cuda.device_array((n_faces, 3, 3), np.float64)
-    kernel = _adjoint_kernel(table.dtype.type)[_blocks(n_faces), _BLOCK]
+    kernel = _adjoint_kernel(lane.dtype.type)[_blocks(n_faces), _BLOCK]
     kernel(_to_device(corners), _to_device(frequencies), _to_device(cotangent), values, phases)
     out_value[...] = values.copy_to_host()
     out_phase[...] = phases.copy_to_host()

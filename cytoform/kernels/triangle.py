@@ -2,181 +2,325 @@
 
 With the phases a, b, c of the three corners at a frequency, the transform of a triangle of area A is 2 A G(a, b, c),
 G = -f[a, b, c], f(x) = exp(-i x), where f[...] is a divided difference (Hermite-Genocchi). Its derivatives are
-dG/da = -f[a, a, b, c] and so on. Nothing here divides by a difference that may be small:
+dG/da = -f[a, a, b, c] and so on. The centroid's phase m = (a + b + c) / 3 is taken out, so that p + q + r = 0 for what
+remains, and G = exp(-i m) K(p, q, r). Nothing here divides by a difference that may be small:
 
-* the centroid's phase m = (a + b + c) / 3 is taken out, so that p + q + r = 0 for what remains;
-* where the largest of \\|p\\|, \\|q\\|, \\|r\\| is small, G = exp(-i m) K with the power series
-  K = sum over n of (-i)^n h_n / (n + 2)!, h_n = -e2 h_(n-2) + e3 h_(n-3), e2 = p q + q r + r p, e3 = p q r;
-* elsewhere the sorted points are split at the largest distance, and the recursion f[x0 .. xk] =
-  (f[x1 .. xk] - f[x0 .. x(k-1)]) / (xk - x0) ends in a series as soon as its points are close.
+* Where the largest of |p|, |q|, |r| is small, K is a power series in e2 = p q + q r + r p and e3 = p q r:
+  K = sum over n of (-i)^n h_n / (n + 2)!, h_n = -e2 h_(n-2) + e3 h_(n-3). The derivatives need K and its slopes for
+  e2 and e3 only: dG/da = exp(-i m) (-i K / 3 - p dK/de2 + (q r - e2 / 3) dK/de3), and both slopes are series in the
+  g_n = h_n - e2 g_(n-2) + e3 g_(n-3): dK/de2 = sum of (-i)^n g_n / (n + 4)!, dK/de3 = i sum of (-i)^n g_n / (n + 5)!.
+* Elsewhere the points are sorted to x <= y <= z, and z - x > 4. Differences of two points are sinc functions, those of
+  a doubled point are f[x, x, y] = exp(-i x) (-sinc²(d/2) / 2 + i (d - sin d) / d²), d = y - x, and one division by
+  z - x leads from each order to the next.
 
-`table` holds the inverse factorials 1/n! in the working precision. Literals other than whole factors of it are avoided
-on purpose: they would lift float32 to float64. Complex numbers are pairs (real, imaginary).
+All is straight-line code with selections instead of branches, sums unrolled when compiled, so that a compiler can lay
+16 frequencies side by side. Complex numbers are pairs (real, imaginary); every constant is in the working precision,
+or it would lift float32 to float64.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-__all__ = ["SERIES_LIMIT", "TABLE_LENGTH", "build", "inverse_factorials"]
+__all__ = ["BLOCK", "LANES", "SERIES_LIMIT", "SHORT_LIMIT", "build", "polynomial_sincos"]
+
+LANES = 16  # frequencies that the CPU's loops take side by side
+BLOCK = 32  # faces whose tables they make together
 
 SERIES_LIMIT = 3.0  # the series is used where the largest centred phase is below this
 SHORT_LIMIT = 1.0  # and with fewer terms below this
-SPLIT_LIMIT = 2.0  # a divided difference of points closer than this is summed as a series
-TABLE_LENGTH = 32
-SHORT_TERMS, LONG_TERMS, ZERO = 32, 33, 34  # what follows the inverse factorials in a table
-# Terms that reach rounding: (short, long) for float32 and float64.
-TERMS = {np.dtype(np.float32): (14, 18), np.dtype(np.float64): (20, 26)}
+# Terms that reach rounding for float32 and float64: of the short and the long series, of sine and cosine up to pi / 2,
+# of (d - sin d) / d^3 up to 2.
+_TERMS = {np.float32: (14, 18), np.float64: (20, 26)}
+_SINE_TERMS = {np.float32: 7, np.float64: 11}
+_GAP_TERMS = {np.float32: 7, np.float64: 11}
+_GAP_LIMIT = 2.0
+# pi in parts, of which the first two have zeros at the end, so that their products with whole numbers are exact
+_PI_PARTS = {
+    np.float32: (3.140625, 9.670257568359375e-4, 6.278329465203569e-07),
+    np.float64: (3.1415926534682512, 1.215420100718692e-10, 5.825464112186712e-20),
+}
+
+Jit = Callable[[Callable], Any]
 
 
-def inverse_factorials(dtype: Any) -> np.ndarray:
-    """1/n! for n = 0 .. TABLE_LENGTH - 1, then the numbers of terms of the short and the long series, and a zero."""
-    dtype = np.dtype(dtype)
-    return np.array([1.0 / math.factorial(n) for n in range(TABLE_LENGTH)] + [*TERMS[dtype], 0.0], dtype=dtype)
+def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
+    """c0 + c1 x + c2 x² + ..., unrolled four at a time."""
+    c0, c1, c2, c3 = [*coefficients, *[coefficients[0] * 0] * 3][:4]
+    if len(coefficients) <= 4:
 
+        @jit
+        def last(x):
+            return c0 + x * (c1 + x * (c2 + x * c3))
 
-def build(jit: Callable[[Callable], Callable]) -> SimpleNamespace:
-    """Compile the formulas with `jit`: ``numba.njit`` or a CUDA device function's decorator."""
-
-    @jit
-    def complete_series(p, q, r, table, terms):
-        """K(p, q, r) for p + q + r = 0."""
-        minus_e2 = -(p * q + r * (p + q))
-        e3 = p * q * r
-        old3, old2, old1 = table[0], table[ZERO], minus_e2  # h_0, h_1, h_2
-        even = table[2] - minus_e2 * table[4]
-        odd = table[ZERO]
-        # h_3 = e3, and from there the recursion; signs follow (-i)^n
-        for n in range(3, terms - 1, 4):
-            h = minus_e2 * old2 + e3 * old3
-            odd += h * table[n + 2]
-            old3, old2, old1 = old2, old1, h
-            h = minus_e2 * old2 + e3 * old3
-            even += h * table[n + 3]
-            old3, old2, old1 = old2, old1, h
-            h = minus_e2 * old2 + e3 * old3
-            odd -= h * table[n + 4]
-            old3, old2, old1 = old2, old1, h
-            h = minus_e2 * old2 + e3 * old3
-            even -= h * table[n + 5]
-            old3, old2, old1 = old2, old1, h
-        return even, odd
+        return last
+    rest = _polynomial(jit, coefficients[4:])
 
     @jit
-    def complete_series_gradient(p, q, r, table, terms):
-        """K and exp(i m) dG/d(a, b, c) for p + q + r = 0, from H_n = h_n + p H_(n-1)."""
-        minus_e2 = -(p * q + r * (p + q))
-        e3 = p * q * r
-        zero = table[ZERO]
-        old3, old2, old1 = zero, zero, zero
-        h = table[0]
-        value_even, value_odd = zero, zero
-        hp, hq, hr = zero, zero, zero
-        p_even, p_odd, q_even, q_odd, r_even, r_odd = zero, zero, zero, zero, zero, zero
-        sign = table[0]
-        for n in range(0, terms, 2):
-            # even n: (-i)^n = sign, (-i)^(n+1) = -i sign
-            hp, hq, hr = h + p * hp, h + q * hq, h + r * hr
-            value_even += sign * h * table[n + 2]
-            weight = -sign * table[n + 3]
-            p_odd += weight * hp
-            q_odd += weight * hq
-            r_odd += weight * hr
-            old3, old2, old1 = old2, old1, h
-            h = minus_e2 * old2 + e3 * old3
-            # odd n + 1: (-i)^(n+1) = -i sign, (-i)^(n+2) = -sign
-            hp, hq, hr = h + p * hp, h + q * hq, h + r * hr
-            value_odd -= sign * h * table[n + 3]
-            weight = -sign * table[n + 4]
-            p_even += weight * hp
-            q_even += weight * hq
-            r_even += weight * hr
-            old3, old2, old1 = old2, old1, h
-            h = minus_e2 * old2 + e3 * old3
-            sign = -sign
-        return value_even, value_odd, p_even, p_odd, q_even, q_odd, r_even, r_odd
+    def value(x):
+        return c0 + x * (c1 + x * (c2 + x * (c3 + x * rest(x))))
+
+    return value
+
+
+def _alternating(real: Any, factorials: Sequence[int]) -> list[Any]:
+    """1/k0!, -1/k1!, 1/k2!, ..."""
+    return [real((-1.0) ** n / math.factorial(k)) for n, k in enumerate(factorials)]
+
+
+def polynomial_sincos(jit: Jit, real: Any) -> Any:
+    """Sine and cosine (of float32 or float64) without branches, tables or calls: Taylor's sums after whole half turns.
+
+    The error is a few units of the last place for arguments up to 1e4, beyond which it grows with them.
+    """
+    count = _SINE_TERMS[real]
+    sine = _polynomial(jit, _alternating(real, range(1, 2 * count, 2)))
+    cosine = _polynomial(jit, _alternating(real, range(0, 2 * count, 2)))
+    first, second, third = (real(part) for part in _PI_PARTS[real])
+    per_half_turn, half, one, two = real(1 / math.pi), real(0.5), real(1), real(2)
 
     @jit
-    def difference2(x, y, table):
-        """f[x, y] = -i exp(-i (x + y) / 2) sinc((y - x) / 2)."""
-        middle = (x + y) * table[2]
-        half = (y - x) * table[2]
-        sinc = table[0]
-        if half != table[ZERO]:
-            sinc = math.sin(half) / half
-        return -math.sin(middle) * sinc, -math.cos(middle) * sinc
+    def sincos(x):
+        turns = np.rint(x * per_half_turn)
+        y = ((x - turns * first) - turns * second) - turns * third
+        sign = one - two * (turns - two * np.floor(turns * half))
+        return sign * (y * sine(y * y)), sign * cosine(y * y)
+
+    return sincos
+
+
+def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
+    """K, and K with its derivatives, by the power series; for p + q + r = 0."""
+    # (-i)^n / (n + k)!: the sign of its real or imaginary part, for n = 0, 1, 2, ...
+    by2, by4, by5 = ([real((-1.0) ** (n // 2) / math.factorial(n + k)) for n in range(terms + 1)] for k in (2, 4, 5))
+    zero, one, third = real(0), real(1), real(1 / 3)
+
+    def value_from(n: int) -> Any:
+        if n >= terms:
+
+            @jit
+            def done(s2, e3, h3, h2, h1, even, odd):
+                return even, odd
+
+            return done
+        odd_factor, even_factor = -by2[n], by2[n + 1]
+        rest = value_from(n + 2)
+
+        @jit
+        def step(s2, e3, h3, h2, h1, even, odd):
+            h = s2 * h2 + e3 * h3
+            next_h = s2 * h1 + e3 * h2
+            return rest(s2, e3, h1, h, next_h, even + next_h * even_factor, odd + h * odd_factor)
+
+        return step
+
+    def gradient_from(n: int) -> Any:
+        if n >= terms:
+
+            @jit
+            def done(s2, e3, h3, h2, h1, g3, g2, g1, k_re, k_im, a_re, a_im, b_re, b_im):
+                return k_re, k_im, a_re, a_im, b_re, b_im
+
+            return done
+        odd2, even2, odd4, even4, odd5, even5 = -by2[n], by2[n + 1], -by4[n], by4[n + 1], -by5[n], by5[n + 1]
+        rest = gradient_from(n + 2)
+
+        @jit
+        def step(s2, e3, h3, h2, h1, g3, g2, g1, k_re, k_im, a_re, a_im, b_re, b_im):
+            h = s2 * h2 + e3 * h3
+            g = s2 * g2 + (e3 * g3 + h)
+            next_h = s2 * h1 + e3 * h2
+            next_g = s2 * g1 + (e3 * g2 + next_h)
+            return rest(
+                s2, e3, h1, h, next_h, g1, g, next_g, k_re + next_h * even2, k_im + h * odd2,
+                a_re + next_g * even4, a_im + g * odd4, b_re + next_g * even5, b_im + g * odd5,
+            )  # fmt: skip
+
+        return step
+
+    sum_value, sum_gradient = value_from(3), gradient_from(3)
+    k0, k2, a0, a2, b0, b2 = by2[0], by2[2], by4[0], by4[2], by5[0], by5[2]
 
     @jit
-    def difference3(x, y, z, table, terms):
-        """f[x, y, z] of sorted points."""
-        if z - x > SPLIT_LIMIT:
-            scale = table[0] / (z - x)
-            upper_re, upper_im = difference2(y, z, table)
-            lower_re, lower_im = difference2(x, y, table)
-            return (upper_re - lower_re) * scale, (upper_im - lower_im) * scale
-        third = table[3] + table[3]
-        middle = (x + y + z) * third
-        even, odd = complete_series(x - middle, y - middle, z - middle, table, terms)
-        cosine, sine = math.cos(middle), math.sin(middle)
-        return -(cosine * even + sine * odd), -(cosine * odd - sine * even)
+    def value(p, q, r):
+        s2 = -(p * q + r * (p + q))
+        return sum_value(s2, p * q * r, one, zero, s2, k0 + s2 * k2, zero)
 
     @jit
-    def value(p, q, r, table):
-        """K(p, q, r) = exp(i m) G, as (real, imaginary), for p + q + r = 0."""
-        largest = max(abs(p), max(abs(q), abs(r)))
-        if largest <= SHORT_LIMIT:
-            return complete_series(p, q, r, table, int(table[SHORT_TERMS]))
-        long = int(table[LONG_TERMS])
-        if largest <= SERIES_LIMIT:
-            return complete_series(p, q, r, table, long)
-        low = min(p, min(q, r))
-        high = max(p, max(q, r))
-        real, imaginary = difference3(low, max(min(p, q), min(max(p, q), r)), high, table, long)
-        return -real, -imaginary
+    def gradient(p, q, r):
+        qr, rp, pq = q * r, r * p, p * q
+        e2 = pq + r * (p + q)
+        s2 = -e2
+        k_re, k_im, a_re, a_im, b_re, b_im = sum_gradient(
+            s2, p * qr, one, zero, s2, one, zero, s2 + s2,
+            k0 + s2 * k2, zero, a0 + (s2 + s2) * a2, zero, b0 + (s2 + s2) * b2, zero,
+        )  # fmt: skip
+        common, m_re, m_im = e2 * third, k_im * third, -(k_re * third)
+        slope = qr - common
+        p_re, p_im = m_re - p * a_re - slope * b_im, m_im - p * a_im + slope * b_re
+        slope = rp - common
+        q_re, q_im = m_re - q * a_re - slope * b_im, m_im - q * a_im + slope * b_re
+        slope = pq - common
+        r_re, r_im = m_re - r * a_re - slope * b_im, m_im - r * a_im + slope * b_re
+        return k_re, k_im, p_re, p_im, q_re, q_im, r_re, r_im
+
+    return value, gradient
+
+
+def _differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
+    """K, and K with its derivatives, by divided differences; for spreads above SERIES_LIMIT."""
+    zero, one, half, two, limit = real(0), real(1), real(0.5), real(2), real(_GAP_LIMIT)
+    gap_series = _polynomial(jit, _alternating(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
 
     @jit
-    def gradient(p, q, r, table):
-        """K, dG/da, dG/db, dG/dc (the latter three times exp(i m)), as eight reals, for p + q + r = 0."""
-        largest = max(abs(p), max(abs(q), abs(r)))
-        if largest <= SHORT_LIMIT:
-            return complete_series_gradient(p, q, r, table, int(table[SHORT_TERMS]))
-        long = int(table[LONG_TERMS])
-        if largest <= SERIES_LIMIT:
-            return complete_series_gradient(p, q, r, table, long)
-        x = min(p, min(q, r))
-        z = max(p, max(q, r))
-        y = max(min(p, q), min(max(p, q), r))
-        scale = table[0] / (z - x)
-        all_re, all_im = difference3(x, y, z, table, long)
-        xxy_re, xxy_im = difference3(x, x, y, table, long)
-        xyy_re, xyy_im = difference3(x, y, y, table, long)
-        yyz_re, yyz_im = difference3(y, y, z, table, long)
-        yzz_re, yzz_im = difference3(y, z, z, table, long)
+    def in_order(p, q, r):
+        low, high = min(p, min(q, r)), max(p, max(q, r))
+        return low, max(min(p, q), min(max(p, q), r)), high
+
+    @jit
+    def sinc(sine, u):
+        divisor = one if u == zero else u
+        return one if u == zero else sine / divisor
+
+    @jit
+    def gap_part(d, sine, cosine):
+        """(d - sin d) / d², from the sine and cosine of d / 2."""
+        divisor = one if d < one else d
+        direct = (divisor - two * sine * cosine) / (divisor * divisor)
+        return d * gap_series(d * d) if d <= limit else direct
+
+    @jit
+    def value(p, q, r):
+        x, y, z = in_order(p, q, r)
+        u, v = half * (y - x), half * (z - y)
+        sin_u, cos_u = sincos(u)
+        sin_v, cos_v = sincos(v)
+        sin_low, cos_low = sincos(half * (x + y))
+        # half the way from x + y to y + z is u + v
+        cosine, sine = cos_u * cos_v - sin_u * sin_v, sin_u * cos_v + cos_u * sin_v
+        sin_high, cos_high = sin_low * cosine + cos_low * sine, cos_low * cosine - sin_low * sine
+        low, high, scale = sinc(sin_u, u), sinc(sin_v, v), one / (z - x)
+        return (sin_high * high - sin_low * low) * scale, (cos_high * high - cos_low * low) * scale
+
+    @jit
+    def gradient(p, q, r):
+        x, y, z = in_order(p, q, r)
+        d1, d2 = y - x, z - y
+        u, v = half * d1, half * d2
+        sin_u, cos_u = sincos(u)
+        sin_v, cos_v = sincos(v)
+        sin_y, cos_y = sincos(y)
+        sinc_u, sinc_v = sinc(sin_u, u), sinc(sin_v, v)
+        odd_u, odd_v = gap_part(d1, sin_u, cos_u), gap_part(d2, sin_v, cos_v)
+        even_u, even_v = half * sinc_u * sinc_u, half * sinc_v * sinc_v
+        # at (x + y) / 2 = y - u, x = y - 2 u, (y + z) / 2 = y + v, z = y + 2 v
+        cos_low, sin_low = cos_y * cos_u + sin_y * sin_u, sin_y * cos_u - cos_y * sin_u
+        cos_x, sin_x = cos_low * cos_u + sin_low * sin_u, sin_low * cos_u - cos_low * sin_u
+        cos_high, sin_high = cos_y * cos_v - sin_y * sin_v, sin_y * cos_v + cos_y * sin_v
+        cos_z, sin_z = cos_high * cos_v - sin_high * sin_v, sin_high * cos_v + cos_high * sin_v
+        scale = one / (z - x)
+        k_re = (sin_high * sinc_v - sin_low * sinc_u) * scale
+        k_im = (cos_high * sinc_v - cos_low * sinc_u) * scale
+        # f[x, x, y], f[x, y, y], f[y, y, z], f[y, z, z]
+        xxy_re, xxy_im = sin_x * odd_u - cos_x * even_u, cos_x * odd_u + sin_x * even_u
+        xyy_re, xyy_im = -(sin_y * odd_u) - cos_y * even_u, sin_y * even_u - cos_y * odd_u
+        yyz_re, yyz_im = sin_y * odd_v - cos_y * even_v, cos_y * odd_v + sin_y * even_v
+        yzz_re, yzz_im = -(sin_z * odd_v) - cos_z * even_v, sin_z * even_v - cos_z * odd_v
         # -f[x, x, y, z], -f[x, y, y, z], -f[x, y, z, z]
-        low_re, low_im = (xxy_re - all_re) * scale, (xxy_im - all_im) * scale
+        low_re, low_im = (k_re + xxy_re) * scale, (k_im + xxy_im) * scale
         mid_re, mid_im = (xyy_re - yyz_re) * scale, (xyy_im - yyz_im) * scale
-        top_re, top_im = (all_re - yzz_re) * scale, (all_im - yzz_im) * scale
-        # where two points are equal, so are the two differences, and either will do
-        p_re, p_im = mid_re, mid_im
-        if p == x:
-            p_re, p_im = low_re, low_im
-        elif p == z:
-            p_re, p_im = top_re, top_im
-        r_re, r_im = mid_re, mid_im
-        if r == z and p != z:
-            r_re, r_im = top_re, top_im
-        elif r == x and p != x:
-            r_re, r_im = low_re, low_im
-        q_re, q_im = mid_re, mid_im
-        if q == x and p != x and r != x:
-            q_re, q_im = low_re, low_im
-        elif q == z and p != z and r != z:
-            q_re, q_im = top_re, top_im
-        return -all_re, -all_im, p_re, p_im, q_re, q_im, r_re, r_im
+        top_re, top_im = -((k_re + yzz_re) * scale), -((k_im + yzz_im) * scale)
+        # back to the order given; where two points are equal, so are the two differences, and either will do
+        p_low, p_top = p == x, p == z
+        r_low, r_top = (r == x) and (p != x), (r == z) and (p != z)
+        q_low, q_top = (q == x) and (p != x) and (r != x), (q == z) and (p != z) and (r != z)
+        p_re, p_im = (
+            low_re if p_low else (top_re if p_top else mid_re),
+            low_im if p_low else (top_im if p_top else mid_im),
+        )
+        q_re, q_im = (
+            low_re if q_low else (top_re if q_top else mid_re),
+            low_im if q_low else (top_im if q_top else mid_im),
+        )
+        r_re, r_im = (
+            low_re if r_low else (top_re if r_top else mid_re),
+            low_im if r_low else (top_im if r_top else mid_im),
+        )
+        return k_re, k_im, p_re, p_im, q_re, q_im, r_re, r_im
 
-    return SimpleNamespace(value=value, gradient=gradient)
+    return value, gradient
+
+
+def build(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
+    """Compile the formulas with `jit`: ``numba.njit`` or a CUDA device function's decorator.
+
+    Parameters
+    ----------
+    jit : callable
+    real : np.float32 or np.float64
+        The working precision.
+    sincos : callable
+        Sine and cosine of one number, compiled for the same target.
+
+    Returns
+    -------
+    SimpleNamespace
+        ``value(p, q, r)``: K as (real, imaginary). ``gradient(p, q, r)``: K, dG/da, dG/db, dG/dc (the latter three
+        times exp(i m)) as eight reals. p + q + r = 0 in all. ``short_``, ``long_`` and ``large_`` before either name
+        are its three cases, ``mixed_`` chooses between the latter two without a branch.
+    """
+    short, long = _TERMS[real]
+    short_value, short_gradient = _series(jit, real, short)
+    long_value, long_gradient = _series(jit, real, long)
+    large_value, large_gradient = _differences(jit, real, sincos)
+    short_limit, long_limit = real(SHORT_LIMIT), real(SERIES_LIMIT)
+
+    @jit
+    def spread(p, q, r):
+        return max(abs(p), max(abs(q), abs(r)))
+
+    @jit
+    def mixed_value(p, q, r):
+        near = spread(p, q, r) <= long_limit
+        one, two = long_value(p, q, r)
+        other_one, other_two = large_value(p, q, r)
+        return one if near else other_one, two if near else other_two
+
+    @jit
+    def mixed_gradient(p, q, r):
+        near = spread(p, q, r) <= long_limit
+        a, b, c, d, e, f, g, h = long_gradient(p, q, r)
+        s, t, u, v, w, x, y, z = large_gradient(p, q, r)
+        return (
+            a if near else s, b if near else t, c if near else u, d if near else v,
+            e if near else w, f if near else x, g if near else y, h if near else z,
+        )  # fmt: skip
+
+    @jit
+    def value(p, q, r):
+        largest = spread(p, q, r)
+        if largest <= short_limit:
+            return short_value(p, q, r)
+        if largest <= long_limit:
+            return long_value(p, q, r)
+        return large_value(p, q, r)
+
+    @jit
+    def gradient(p, q, r):
+        largest = spread(p, q, r)
+        if largest <= short_limit:
+            return short_gradient(p, q, r)
+        if largest <= long_limit:
+            return long_gradient(p, q, r)
+        return large_gradient(p, q, r)
+
+    return SimpleNamespace(
+        value=value, short_value=short_value, long_value=long_value, large_value=large_value, mixed_value=mixed_value,
+        gradient=gradient, short_gradient=short_gradient, long_gradient=long_gradient, large_gradient=large_gradient,
+        mixed_gradient=mixed_gradient,
+    )  # fmt: skip
