@@ -139,7 +139,7 @@ class _Lines:
         """Room for the tables of `count` faces."""
         n0, n1, n2 = map(len, self.axes)
         return (
-            np.empty((count, 3)), np.empty((count, 2, 3)), np.empty((count, n0, 2)), np.empty((count, n1, 2)),
+            np.empty((count, 2, 3)), np.empty((count, 2, 3)), np.empty((count, n0, 2)), np.empty((count, n1, 2)),
             np.empty((count, 2, n2), dtype),
         )  # fmt: skip
 

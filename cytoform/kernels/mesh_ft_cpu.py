@@ -29,6 +29,10 @@ _INLINE = {"error_model": "numpy", "fastmath": _FAST, "forceinline": True}
 # Sums may be cut into lanes; the formulas themselves are compiled without the permission to reorder.
 _SUMS = {"error_model": "numpy", "fastmath": {"contract", "reassoc"}, "forceinline": True}
 _TURN = 2.0 * math.pi
+# The same in two parts, the first with zeros at the end: whole turns up to 2**20 are taken away without an error.
+_TURN_HIGH = 6.2831853069365025
+_TURN_LOW = 2.430840202602477e-10
+_HALVES = 2.0**27 + 1.0  # cuts a float64 into two halves of its digits
 _SHORT, _LONG = triangle.SHORT_LIMIT, triangle.SERIES_LIMIT
 
 _inline = numba.njit(**_INLINE)
@@ -83,8 +87,25 @@ def mesh_ft(corners, weights, frequencies, lane, out):
 @numba.njit(**_INLINE)
 def _unit(phase):
     """Cosine and sine of a float64 phase."""
-    angle = phase - _TURN * np.rint(phase / _TURN)
+    return _unit_of(phase, 0.0)
+
+
+@numba.njit(error_model="numpy", forceinline=True)
+def _unit_of(phase, rest):
+    """Cosine and sine of phase + rest, whose sum has more digits than a float64."""
+    turns = np.rint(phase / _TURN)
+    angle = ((phase - turns * _TURN_HIGH) - turns * _TURN_LOW) + rest
     return math.cos(angle), math.sin(angle)
+
+
+@numba.njit(error_model="numpy", forceinline=True)
+def _unit_at(place, place_rest, frequency):
+    """Cosine and sine of (place + place_rest) · frequency, with no digit lost in the product."""
+    phase = place * frequency
+    a, b = _HALVES * place, _HALVES * frequency
+    a, b = a - (a - place), b - (b - frequency)
+    c, d = place - a, frequency - b
+    return _unit_of(phase, (((a * b - phase) + a * d + c * b) + c * d) + place_rest * frequency)
 
 
 @numba.njit(**_INLINE)
@@ -132,19 +153,24 @@ _add_short, _add_long = _line_value(_for_precision("short_value")), _line_value(
 _add_large, _add_mixed = _line_value(_for_precision("large_value")), _line_value(_for_precision("mixed_value"))
 
 
-@numba.njit(**_INLINE)
+@numba.njit(error_model="numpy")
 def _tables(corner, axes0, axes1, axes2, centre, edge, turns0, turns1, turns2):
-    """A face's centroid, edges from it to two corners, and phase factors on the three axes."""
+    """A face's centroid and what rounding took from it, edges from it to two corners, phase factors on the axes."""
     for d in range(3):
-        centre[d] = (corner[0, d] + corner[1, d] + corner[2, d]) / 3.0
-        edge[0, d] = corner[0, d] - centre[d]
-        edge[1, d] = corner[1, d] - centre[d]
+        # edges from the first corner are far smaller than places, and so are their rounding errors
+        to_second, to_third = corner[1, d] - corner[0, d], corner[2, d] - corner[0, d]
+        away = (to_second + to_third) / 3.0
+        centre[0, d] = corner[0, d] + away
+        part = centre[0, d] - corner[0, d]
+        centre[1, d] = (corner[0, d] - (centre[0, d] - part)) + (away - part)
+        edge[0, d] = -away
+        edge[1, d] = to_second - away
     for i in range(len(axes0)):
-        turns0[i, 0], turns0[i, 1] = _unit(centre[0] * axes0[i])
+        turns0[i, 0], turns0[i, 1] = _unit_at(centre[0, 0], centre[1, 0], axes0[i])
     for i in range(len(axes1)):
-        turns1[i, 0], turns1[i, 1] = _unit(centre[1] * axes1[i])
+        turns1[i, 0], turns1[i, 1] = _unit_at(centre[0, 1], centre[1, 1], axes1[i])
     for i in range(len(axes2)):
-        turns2[0, i], turns2[1, i] = _unit(centre[2] * axes2[i])
+        turns2[0, i], turns2[1, i] = _unit_at(centre[0, 2], centre[1, 2], axes2[i])
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)

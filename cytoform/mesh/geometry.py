@@ -26,9 +26,46 @@ def corner_points(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
 
 
 def _doubled_normals(corners: Floats) -> Floats:
+    """Normals of twice the area's length, correct to rounding also for needles: the parts that rounding would lose in
+    edges and products are carried along (Dekker 1971, doi 10.1007/BF01397083). Faces whose three corners lie on a line
+    within that have none."""
+    first, first_rest = _sum(corners[:, 1], -corners[:, 0])
+    second, second_rest = _sum(corners[:, 2], -corners[:, 0])
+    normals = np.empty((len(corners), 3))
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        left, left_rest = _product(first[:, j], second[:, k])
+        right, right_rest = _product(first[:, k], second[:, j])
+        left_rest += first[:, j] * second_rest[:, k] + first_rest[:, j] * second[:, k]
+        right_rest += first[:, k] * second_rest[:, j] + first_rest[:, k] * second[:, j]
+        total, rest = _sum(left, -right)
+        normals[:, i] = total + (rest + (left_rest - right_rest))
+    size = np.abs(first).max(axis=1) * np.abs(second).max(axis=1)
+    normals[np.abs(normals).max(axis=1) <= _LOST * size] = 0.0
     # (z, y, x) is a left-handed order of (x, y, z), so the cross product of (z, y, x) triples points inwards for faces
     # that run counter-clockwise seen from outside; hence the sign.
-    return -np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.negative(normals, out=normals)
+
+
+_LOST = (
+    4.0 * np.finfo(np.float64).eps ** 2
+)  # of the product of two edges: what even twofold precision leaves of nothing
+_HALVES = 2.0**27 + 1.0  # cuts a float64 into two halves of its digits
+
+
+def _sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """a + b, and what rounding took from it, exactly (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def _product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """a · b, and what rounding took from it, exactly (Dekker)."""
+    product = a * b
+    a_high, b_high = _HALVES * a, _HALVES * b
+    a_high, b_high = a_high - (a_high - a), b_high - (b_high - b)
+    a_low, b_low = a - a_high, b - b_high
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
 def face_areas(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:

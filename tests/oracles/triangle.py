@@ -32,13 +32,23 @@ def _digits(points: tuple[float, ...]) -> int:
     return DIGITS + 20 + (4 * max(0, -int(mpmath.log10(min(gaps)))) if gaps else 0)
 
 
+def value_exact(phases: list) -> mpmath.mpc:
+    """G of three phases, which may have more digits than a float."""
+    with mpmath.workdps(_digits(tuple(phases))):
+        return -divided_difference(phases)
+
+
+def gradient_exact(phases: list) -> list[mpmath.mpc]:
+    """dG/da, dG/db, dG/dc of three phases, which may have more digits than a float."""
+    with mpmath.workdps(_digits(tuple(phases))):
+        return [-divided_difference([*phases, p]) for p in phases]
+
+
 def value(a: float, b: float, c: float) -> complex:
     """G(a, b, c) = -f[a, b, c]."""
-    with mpmath.workdps(_digits((a, b, c))):
-        return complex(-divided_difference([a, b, c]))
+    return complex(value_exact([a, b, c]))
 
 
 def gradient(a: float, b: float, c: float) -> tuple[complex, complex, complex]:
     """dG/da, dG/db, dG/dc."""
-    with mpmath.workdps(_digits((a, b, c))):
-        return tuple(complex(-divided_difference([a, b, c, p])) for p in (a, b, c))
+    return tuple(complex(slope) for slope in gradient_exact([a, b, c]))
