@@ -37,6 +37,8 @@ def has_cuda() -> bool:
 @functools.lru_cache(maxsize=1)
 def has_finufft() -> bool:
     """Whether finufft is installed and loads."""
+    # numba and finufft bring an OpenMP each, whose idle threads would spin in the other's way: nearly half of the time
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         importlib.import_module("finufft")
     except (ImportError, OSError):

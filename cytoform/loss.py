@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .errors import ConfigError
 
-__all__ = ["LossValue", "best_affine", "huber_weights", "signal_weights", "weighted_l2"]
+__all__ = ["LossValue", "affine_of_moments", "best_affine", "huber_weights", "signal_weights", "weighted_l2"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,13 +66,21 @@ def best_affine(
     r, o = np.asarray(rendered, dtype=np.float64), np.asarray(observed, dtype=np.float64)
     total = w.sum()
     mean_r, mean_o = float((w * r).sum() / total), float((w * o).sum() / total)
-    variance = float((w * (r - mean_r) ** 2).sum())
+    return affine_of_moments(
+        mean_r, mean_o, float((w * (r - mean_r) ** 2).sum()), float((w * (r - mean_r) * (o - mean_o)).sum()),
+        float((w * (o - mean_o) ** 2).sum()),
+    )  # fmt: skip
+
+
+def affine_of_moments(
+    mean_rendered: float, mean_observed: float, variance: float, covariance: float, variance_observed: float
+) -> tuple[float, float]:
+    """:func:`best_affine` from weighted means, and sums of weighted squares and products about them."""
     if variance <= 0:
-        return 0.0, mean_o
-    slope = float((w * (r - mean_r) * (o - mean_o)).sum()) / variance
-    spread = float(np.sqrt((w * (o - mean_o) ** 2).sum() / variance))
-    gain = max(slope, 0.1 * spread)
-    return gain, mean_o - gain * mean_r
+        return 0.0, mean_observed
+    spread = (variance_observed / variance) ** 0.5
+    gain = max(covariance / variance, 0.1 * spread)
+    return gain, mean_observed - gain * mean_rendered
 
 
 def signal_weights(observed: npt.NDArray, background: float, *, floor: float = 0.0) -> npt.NDArray:

@@ -6,18 +6,21 @@ I_n = (1/V) Σ_k ĥ(ξ_k) û(ξ_k) exp(i ξ_k · x_n): real, signed, DC included
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 
 import numpy as np
 import numpy.typing as npt
 
 from . import backend as _backend
-from .errors import GridError
-from .fourier import BackendName, Mesh, MeshTransform, pruned
+from .errors import ConfigError, GridError
+from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, pruned
 from .image.band import Band
 from .image.volume import Grid
+from .loss import affine_of_moments
 from .optics import PSF
 
-__all__ = ["RenderGradient", "Renderer", "default_tolerance", "render", "render_vjp"]
+__all__ = ["LeastSquares", "RenderGradient", "Renderer", "Target", "default_tolerance", "render", "render_vjp"]
 
 
 def default_tolerance(dtype: npt.DTypeLike) -> float:
@@ -32,6 +35,61 @@ class RenderGradient:
     vertices: npt.NDArray
     density: npt.NDArray
     psf: npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LeastSquares:
+    """A least-squares loss at its best gain and background, and its gradient for the mesh."""
+
+    value: float
+    gain: float
+    background: float
+    mesh: MeshGradient
+
+
+class Target:
+    """A measured image and its weights, with what of a least-squares loss does not depend on the rendering.
+
+    Parameters
+    ----------
+    observed, weights : (z, y, x) float
+        In the precision of the rendering, at the first voxels of its grid; where that is larger, nothing counts.
+        Weights are zero or more.
+    """
+
+    def __init__(self, observed: npt.NDArray, weights: npt.NDArray) -> None:
+        self.observed, self.weights = np.ascontiguousarray(observed), np.ascontiguousarray(weights)
+        w, o = self.weights.astype(np.float64), self.observed.astype(np.float64)
+        self.total = float(w.sum())
+        if not self.total > 0:
+            raise ConfigError("all weights of the loss are 0; expected some voxel to count.", remedy="Check the ROI.")
+        self.mean = float((w * o).sum() / self.total)
+        self.variance = float((w * (o - self.mean) ** 2).sum())
+        self._boxes: dict[tuple, tuple[npt.NDArray, npt.NDArray]] = {}
+
+    def fit(self, first: float, second: float, mixed: float) -> LeastSquares:
+        """Loss, gain and background (gradient still missing) from Σ w m, Σ w m² and Σ w m o of a rendering m."""
+        mean = first / self.total
+        variance, covariance = second - first * mean, mixed - first * self.mean
+        gain, background = affine_of_moments(mean, self.mean, variance, covariance, self.variance)
+        square = gain * gain * variance - 2.0 * gain * covariance + self.variance
+        offset = gain * mean + background - self.mean
+        value = max(square, 0.0) / self.total + offset * offset
+        return LeastSquares(value, gain, background, MeshGradient(np.zeros((0, 3)), np.zeros(0)))
+
+    def on(self, band: Band, workers: int) -> tuple[npt.NDArray, npt.NDArray]:
+        """Transforms of the weights and of weights times image on a band's box."""
+        key = (band.grid, band.shape)
+        if key not in self._boxes:
+            whole = Band(band.grid, band.shape)
+            self._boxes = {key: tuple(self._transformed(a, whole, workers) for a in
+                                      (self.weights, self.weights * self.observed))}  # fmt: skip
+        return self._boxes[key]
+
+    def _transformed(self, array: npt.NDArray, band: Band, workers: int) -> npt.NDArray:
+        padded = np.zeros(band.grid.shape, dtype=array.dtype)
+        padded[tuple(slice(0, n) for n in array.shape)] = array
+        return pruned.to_band(padded, band, workers=workers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +114,28 @@ class Renderer:
     deterministic: bool = False
 
     def spectrum(self, mesh: Mesh) -> npt.NDArray:
-        """Transform of the mesh on the band, before the optics."""
+        """Transform of the mesh on the band, before the optics; good for any optics on the band."""
         return self._transform().forward(mesh)
+
+    def render(self, mesh: Mesh) -> npt.NDArray:
+        """Image (z, y, x) of a mesh."""
+        return self.image(self._transform(self._shells).forward(mesh))
 
     def image(self, spectrum: npt.NDArray) -> npt.NDArray:
         """Image (z, y, x) of a mesh's spectrum."""
-        box = (spectrum * self.psf.otf_on(self.band)).astype(spectrum.dtype)
-        if self.band.mask is not None:
-            box = np.where(self.band.mask, box, box.dtype.type(0))
-        return pruned.to_image(box, self.band, workers=_workers(self.deterministic))
+        return pruned.to_image(self._behind_optics(spectrum), self.band, workers=_workers(self.deterministic))
+
+    def _behind_optics(self, spectrum: npt.NDArray) -> npt.NDArray:
+        box = (spectrum * self._otf).astype(spectrum.dtype)
+        return box if self.band.mask is None else np.where(self.band.mask, box, box.dtype.type(0))
+
+    @functools.cached_property
+    def _otf(self) -> npt.NDArray:
+        return self.psf.otf_on(self.band)
+
+    @functools.cached_property
+    def _shells(self) -> Shells:
+        return Shells.of(self.band, self._otf)
 
     def _cotangent(self, cotangent: npt.NDArray) -> npt.NDArray:
         box = pruned.to_band(cotangent, self.band, workers=_workers(self.deterministic))
@@ -72,8 +143,29 @@ class Renderer:
 
     def mesh_vjp(self, mesh: Mesh, cotangent: npt.NDArray):
         """Gradient for the mesh of Σ cotangent · image."""
-        box = np.conj(self.psf.otf_on(self.band)) * self._cotangent(cotangent)
-        return self._transform().vjp(mesh, box)
+        return self._transform(self._shells).vjp(mesh, np.conj(self._otf) * self._cotangent(cotangent))
+
+    def least_squares(self, mesh: Mesh, target: Target) -> LeastSquares:
+        """Σ w (gain · rendering + background - observed)² / Σ w at the gain and background that make it least.
+
+        One pass over the image: with those two at their best, the gradient for the rendering is a sum of three images,
+        w · rendering, w and w · observed, of which only the first is new.
+        """
+        loops = importlib.import_module("cytoform.kernels.residual")
+        workers = _workers(self.deterministic)
+
+        def visit(planes: slice, image: npt.NDArray) -> npt.NDArray:
+            sums = np.zeros(3)
+            loops.weighted_moments(image, target.observed[planes], target.weights[planes], sums)
+            return sums
+
+        here = self._transform(self._shells).of(mesh)
+        box, sums = pruned.through_image(self._behind_optics(here.forward()), self.band, visit, workers=workers)
+        fitted = target.fit(*np.sum(sums, axis=0))
+        weights, weighted = target.on(self.band, workers)
+        slope = fitted.gain * (fitted.gain * box + fitted.background * weights - weighted)
+        slope *= slope.real.dtype.type(2.0 / (target.total * self.band.grid.volume))
+        return dataclasses.replace(fitted, mesh=here.vjp(np.conj(self._otf) * slope))
 
     def psf_vjp(self, spectrum: npt.NDArray, cotangent: npt.NDArray) -> npt.NDArray[np.float64]:
         """Gradient for the PSF's parameters of Σ cotangent · image, given the mesh's spectrum."""
@@ -83,8 +175,10 @@ class Renderer:
         """The same with another PSF on the same band."""
         return dataclasses.replace(self, psf=psf)
 
-    def _transform(self) -> MeshTransform:
-        return MeshTransform(self.band, self.backend, self.device, self.tolerance, self.normalize, self.deterministic)
+    def _transform(self, shells: Shells | None = None) -> MeshTransform:
+        return MeshTransform(
+            self.band, self.backend, self.device, self.tolerance, self.normalize, self.deterministic, shells
+        )
 
 
 def _workers(deterministic: bool) -> int:
@@ -136,7 +230,7 @@ def render(
         mesh, psf, grid, backend=backend, device=device, tolerance=tolerance, cutoff=cutoff, normalize=normalize,
         deterministic=deterministic,
     )  # fmt: skip
-    return renderer.image(renderer.spectrum(mesh))
+    return renderer.render(mesh)
 
 
 def render_vjp(

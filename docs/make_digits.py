@@ -73,7 +73,9 @@ def main() -> None:
         floor = rounding / 50  # of what is drawn: an error of nothing has no logarithm
         for m, (label, colour) in enumerate((("cytoform", "#1b6ca8"), ("switch at ε", "#c4501b"))):
             for quantity, (name, style) in enumerate((("value", "-"), ("gradient", "--"))):
-                panel.loglog(SPREADS, np.maximum(found[m, quantity], floor), style, color=colour, label=f"{label}, {name}")
+                panel.loglog(
+                    SPREADS, np.maximum(found[m, quantity], floor), style, color=colour, label=f"{label}, {name}"
+                )
         panel.axhline(rounding, color="0.6", linewidth=0.8)
         panel.text(SPREADS[0], rounding * 1.3, "rounding", color="0.4", fontsize=8)
         panel.set_title(f"{np.dtype(real).name} (ε = {epsilon:.0e})")

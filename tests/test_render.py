@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import cytoform as cf
-from cytoform.errors import GridError
+from cytoform.errors import ConfigError, GridError
+from cytoform.render import Renderer, Target
 
 
 def _ball(dtype=np.float64, seed=0):
@@ -24,7 +25,7 @@ def test_image_is_the_blurred_surface(dtype, shape):
     mesh = _ball(dtype)
     grid = cf.Grid(shape, (0.25, 0.24, 0.26), (0.1, 0.05, 0.0))
     psf = cf.GaussianPSF(np.array([[0.25, 0.02, 0.0], [0.02, 0.22, 0.01], [0.0, 0.01, 0.21]]))
-    points, weights = quadrature.rule(4)
+    points, weights = quadrature.rule(6)
     sources = np.einsum("qp,fpd->fqd", points, mesh.vertices[mesh.faces].astype(float)).reshape(-1, 3)
     masses = np.outer(mesh.face_areas * mesh.density, weights).ravel()
     inverse = np.linalg.inv(psf.covariance)
@@ -90,6 +91,97 @@ def test_padding_keeps_wrap_around_away():
     wider = cf.render(mesh, psf, grid.padded(6.0))[:20, :24, :24]
     assert np.abs(wrapped - wider).max() > 0.1 * wider.max()
     assert np.abs(padded - wider).max() < 1e-5 * wider.max()
+
+
+def _meshes():
+    """A ball, one stretched to needles, a cube of 12 faces, and a crumpled sheet with tiny and large faces."""
+    import trimesh
+
+    rng = np.random.default_rng(3)
+    ball = _ball()
+    needles = ball.with_vertices((ball.vertices - 3.0) * [2.0, 0.05, 1.0] + 3.0)
+    box = trimesh.creation.box((3.0, 2.0, 2.5))
+    cube = cf.SurfaceMesh(box.vertices + 3.0, box.faces[:, ::-1])
+    uneven = ball.with_vertices(3.0 + (ball.vertices - 3.0) * rng.uniform(0.2, 1.3, (len(ball.vertices), 1)))
+    return {"ball": ball, "needles": needles, "cube": cube, "uneven": uneven}
+
+
+@pytest.mark.parametrize("name", ["ball", "needles", "cube", "uneven"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-2), (np.float32, 1e-3), (np.float64, 1e-6)])
+@pytest.mark.parametrize("spacing", [0.3, 0.12])
+def test_fast_image_keeps_the_tolerance_with_few_points(name, dtype, tolerance, spacing):
+    """Relative to the image's maximum, against the exact transform on the same band; and few points do it.
+
+    The reference for "few" is one rule for all faces: the smallest whose image keeps the tolerance.
+    """
+    from cytoform.fourier import nufft, quadrature
+
+    mesh = _meshes()[name].astype(dtype)
+    n = round(6.0 / spacing)
+    grid, psf = cf.Grid((n, n, n), spacing), cf.GaussianPSF.from_sigma(3 * spacing)
+    band = psf.band(grid, 0.01)
+    exact = Renderer(psf, band, "exact", "cpu").render(mesh)
+    fast = Renderer(psf, band, "nufft", "cpu", tolerance)
+    assert np.abs(fast.render(mesh) - exact).max() < tolerance * exact.max()
+    corners = mesh.vertices[mesh.faces].astype(float)
+    used = len(nufft.gauss_points(corners, band, tolerance * nufft.WEIGHTED_SHARES[0], fast._shells))
+    smallest = None
+    for index in range(quadrature.N_RULES):
+        points, weights = quadrature.rule(index)
+        sources = np.einsum("qp,fpd->fqd", points, corners).reshape(-1, 3)
+        masses = np.outer(mesh.face_areas * mesh.density, weights).ravel()
+        spectrum = np.exp(-1j * (band.frequencies @ sources.T)) @ masses
+        image = fast.image(band.scatter(spectrum))
+        if np.abs(image - exact).max() < tolerance * exact.max():
+            smallest = len(masses)
+            break
+    assert smallest is not None and used <= 4 * smallest
+
+
+@pytest.mark.parametrize("backend", ["exact", "nufft"])
+def test_least_squares_is_loss_and_gradient_at_the_best_gain(backend):
+    """Against the loss written out on the whole image, and finite differences of its minimum over gain and offset."""
+    from cytoform.loss import best_affine, weighted_l2
+
+    mesh, grid = _ball(), cf.Grid((16, 15, 14), 0.4)
+    psf = cf.GaussianPSF.from_sigma(0.5)
+    renderer = Renderer(psf, psf.band(grid, 1e-3), backend, "cpu", 1e-11)
+    rng = np.random.default_rng(0)
+    room = (slice(0, 14), slice(0, 15), slice(0, 11))  # the measured part of the grid
+    image = renderer.render(mesh)[room]
+    observed = 1.7 * np.roll(image, 1, axis=0) + 0.3 + 0.1 * image.max() * rng.normal(size=image.shape)
+    weights = rng.uniform(size=image.shape)
+    found = renderer.least_squares(mesh, Target(observed, weights))
+    gain, background = best_affine(image, observed, weights)
+    loss = weighted_l2(image, observed, weights, gain=gain, background=background)
+    assert (found.gain, found.background) == pytest.approx((gain, background), rel=1e-10)
+    assert found.value == pytest.approx(loss.value, rel=1e-10)
+    cotangent = np.zeros(grid.shape)
+    cotangent[room] = loss.image
+    wanted = renderer.mesh_vjp(mesh, cotangent)
+    np.testing.assert_allclose(found.mesh.vertices, wanted.vertices, atol=1e-9 * np.abs(wanted.vertices).max())
+    np.testing.assert_allclose(found.mesh.density, wanted.density, atol=1e-9 * np.abs(wanted.density).max())
+    move = rng.normal(size=mesh.vertices.shape)
+
+    def value(step):
+        return renderer.least_squares(mesh.with_vertices(mesh.vertices + step * move), Target(observed, weights)).value
+
+    slope = (value(1e-5) - value(-1e-5)) / 2e-5
+    assert slope == pytest.approx(float((found.mesh.vertices * move).sum()), rel=1e-6)
+
+
+def test_least_squares_in_single_precision_and_without_weights():
+    mesh, grid = _ball(np.float32), cf.Grid((24, 24, 24), 0.26)
+    psf = cf.GaussianPSF.from_sigma(0.5)
+    band = psf.band(grid, 1e-2)
+    image = Renderer(psf, band, "exact", "cpu").render(mesh)
+    target = Target((100.0 + 5.0 * np.roll(image, 2, axis=1)).astype(np.float32), np.ones_like(image))
+    exact, fast = (Renderer(psf, band, name, "cpu", 1e-4).least_squares(mesh, target) for name in ("exact", "nufft"))
+    assert exact.mesh.vertices.dtype == np.float32
+    assert fast.value == pytest.approx(exact.value, rel=1e-3)
+    assert np.linalg.norm(fast.mesh.vertices - exact.mesh.vertices) < 1e-3 * np.linalg.norm(exact.mesh.vertices)
+    with pytest.raises(ConfigError, match="all weights"):
+        Target(image, np.zeros_like(image))
 
 
 def test_wrong_cotangent_is_named():

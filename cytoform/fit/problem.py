@@ -17,7 +17,7 @@ from ..fourier import Mesh
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights, weighted_l2
 from ..optics import PSF
-from ..render import Renderer
+from ..render import Renderer, Target
 from .config import FitConfig
 from .initial import typical_voxel
 
@@ -93,6 +93,8 @@ class Problem:
         self._clean = self._whole if excluded is None else np.where(excluded, self.dtype.type(low), self._whole)
         self._observed = lru_cache(maxsize=4)(self._observe)
         self._weights = lru_cache(maxsize=4)(self._weigh)
+        self._target = lru_cache(maxsize=2)(lambda blur: Target(self._observed(blur), self._weights(blur)))
+        self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
@@ -121,23 +123,27 @@ class Problem:
 
     def shape_step(self, mesh: Mesh, psf: PSF, blur: float, *, robust: float | None = None) -> ShapeStep:
         """Weighted L2 loss on the narrow band, with gain and background at their best."""
-        optics = psf.blurred(blur * self.voxel) if blur > 0 else psf
-        renderer = self.renderer(optics, self.config.cutoff)
-        image = renderer.image(renderer.spectrum(mesh))
+        renderer = self._narrow(psf, blur)
+        if robust is None:
+            found = renderer.least_squares(mesh, self._target(blur))
+            return ShapeStep(found.value, found.mesh.vertices.astype(np.float64), found.gain, found.background)
         inside = tuple(slice(0, n) for n in self.grid.shape)
-        rendered, observed = image[inside], self._observed(blur)
+        rendered, observed = renderer.render(mesh)[inside], self._observed(blur)
         weights = self._weights(blur)
         # the same weights, or the steps of the shape and those of the gain would not go down the same loss
         gain, background = best_affine(rendered, observed, weights)
-        if robust is not None:
-            residual = np.where(self.roi, observed - (gain * rendered + background), 0)
-            weights = weights * huber_weights(residual, self.roi, robust).astype(self.dtype)
-            gain, background = best_affine(rendered, observed, weights)
+        residual = np.where(self.roi, observed - (gain * rendered + background), 0)
+        weights = weights * huber_weights(residual, self.roi, robust).astype(self.dtype)
+        gain, background = best_affine(rendered, observed, weights)
         loss = weighted_l2(rendered, observed, weights, gain=gain, background=background)
         cotangent = np.zeros(self.padded.shape, dtype=self.dtype)
         cotangent[inside] = loss.image
         gradient = renderer.mesh_vjp(mesh, cotangent)
         return ShapeStep(loss.value, gradient.vertices.astype(np.float64), gain, background)
+
+    def _optics(self, psf: PSF, blur: float) -> Renderer:
+        """The narrow band of a PSF on an image blurred by a σ in voxels."""
+        return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)
 
     def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, npt.NDArray]:
         """The mesh's spectrum for steps of the PSF around `psf`, on the modes above a thousandth of its OTF."""

@@ -8,7 +8,6 @@ Ref: Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
 from __future__ import annotations
 
 import dataclasses
-import types
 from typing import Literal, Protocol
 
 import numpy as np
@@ -20,8 +19,19 @@ from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
 from . import exact, nufft
+from .quadrature import Shells
 
-__all__ = ["BackendName", "Mesh", "MeshGradient", "MeshTransform", "choose_backend", "mesh_ft", "mesh_ft_vjp"]
+__all__ = [
+    "BackendName",
+    "Mesh",
+    "MeshGradient",
+    "MeshOnBand",
+    "MeshTransform",
+    "Shells",
+    "choose_backend",
+    "mesh_ft",
+    "mesh_ft_vjp",
+]
 
 BackendName = Literal["auto", "exact", "nufft"]
 # Below this many pairs of a face and a mode the closed formula is done before a plan is made.
@@ -92,6 +102,9 @@ class MeshTransform:
         Divide by the weighted area (Eq. 5).
     deterministic : bool
         Bit-identical results from run to run.
+    shells : Shells, optional
+        How much the band's modes count, as behind optics: the tolerance then holds for the spectrum times that, and
+        high modes need fewer points. All count alike by default.
     """
 
     band: Band
@@ -100,6 +113,7 @@ class MeshTransform:
     tolerance: float | None = None
     normalize: bool = False
     deterministic: bool = False
+    shells: Shells | None = None
 
     def __post_init__(self) -> None:
         if self.tolerance is not None and not 0 < self.tolerance < 1:
@@ -107,46 +121,67 @@ class MeshTransform:
         choose_backend(self.backend, n_faces=1, n_modes=1, tolerance=1e-5, device="cpu")
         _backend.resolve_device(self.device)
 
+    def of(self, mesh: Mesh) -> MeshOnBand:
+        """A mesh made ready for value and gradient: what both need is done once."""
+        return MeshOnBand(self, mesh)
+
     def forward(self, mesh: Mesh) -> npt.NDArray:
         """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
-        corners, areas, density = self._geometry(mesh)
-        module, options = self._plan(mesh)
-        box = module.forward(corners, 2.0 * areas * density, self.band, **options)
-        if self.normalize:
-            box = (box / _mass(areas, density)).astype(box.dtype)
-        return box
+        return self.of(mesh).forward()
 
     def vjp(self, mesh: Mesh, cotangent: npt.NDArray) -> MeshGradient:
         """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
-        corners, areas, density = self._geometry(mesh)
-        module, options = self._plan(mesh)
-        cotangent = np.asarray(cotangent)
-        scale = 1.0 / _mass(areas, density) if self.normalize else 1.0
-        values, moves = module.adjoint(corners, 2.0 * areas * density, self.band, cotangent, **options)
-        values, moves = values * scale, moves * scale
-        if self.normalize:  # the derivative of 1 / Σ density · area
-            values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
-        area_gradient = geometry.area_gradient(mesh.vertices, mesh.faces)
-        corner = 2.0 * (areas * density)[:, None, None] * moves
-        corner += (2.0 * density * values)[:, None, None] * area_gradient
-        dtype = mesh.vertices.dtype
-        return MeshGradient(
-            _gather(corner, mesh.faces, len(mesh.vertices)).astype(dtype), (2.0 * areas * values).astype(dtype)
-        )
+        return self.of(mesh).vjp(cotangent)
 
-    def _geometry(self, mesh: Mesh) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
-        corners = geometry.corner_points(mesh.vertices, mesh.faces) - np.asarray(self.band.grid.origin)
-        return corners, geometry.face_areas(mesh.vertices, mesh.faces), mesh.density.astype(np.float64)
 
-    def _plan(self, mesh: Mesh) -> tuple[types.ModuleType, dict]:
-        device = _backend.resolve_device(self.device)
+class MeshOnBand:
+    """A mesh at one place on a band: its transform and the gradient of that; see :class:`MeshTransform`."""
+
+    def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
+        self.mesh, self.normalize = mesh, how.normalize
         dtype = mesh.vertices.dtype
-        tolerance = (1e-5 if dtype == np.float32 else 1e-8) if self.tolerance is None else self.tolerance
+        corners = geometry.corner_points(mesh.vertices, mesh.faces)
+        self._normals = geometry.doubled_normals(corners, precise=dtype != np.float32)
+        self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
+        self._corners = corners - np.asarray(how.band.grid.origin)
+        device = _backend.resolve_device(how.device)
+        tolerance = (1e-5 if dtype == np.float32 else 1e-8) if how.tolerance is None else how.tolerance
         name = choose_backend(
-            self.backend, n_faces=len(mesh.faces), n_modes=self.band.size, tolerance=tolerance, device=device
+            how.backend, n_faces=len(mesh.faces), n_modes=how.band.size, tolerance=tolerance, device=device
         )
-        options = {"dtype": dtype, "tolerance": tolerance, "device": device, "deterministic": self.deterministic}
-        return (exact if name == "exact" else nufft), options
+        strengths = 2.0 * self._areas * self._density
+        if name == "exact":
+            self._faces: exact.Faces | nufft.Faces = exact.Faces(
+                self._corners, strengths, how.band, dtype=dtype, device=device
+            )
+        else:
+            self._faces = nufft.Faces(
+                self._corners, strengths, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
+                deterministic=how.deterministic,
+            )  # fmt: skip
+
+    def forward(self) -> npt.NDArray:
+        """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
+        box = self._faces.forward()
+        return (box / _mass(self._areas, self._density)).astype(box.dtype) if self.normalize else box
+
+    def vjp(self, cotangent: npt.NDArray) -> MeshGradient:
+        """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
+        areas, density = self._areas, self._density
+        values, moves = self._faces.adjoint(np.asarray(cotangent))
+        if self.normalize:
+            scale = 1.0 / _mass(areas, density)
+            values, moves = values * scale, moves * scale
+            # the derivative of 1 / Σ density · area
+            values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
+        corner = geometry.area_gradient_from(self._corners, self._normals)
+        corner *= (2.0 * density * values)[:, None, None]
+        moves *= (2.0 * areas * density)[:, None, None]
+        corner += moves
+        dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
+        return MeshGradient(
+            _gather(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype)
+        )
 
 
 def _mass(areas: npt.NDArray, density: npt.NDArray) -> float:

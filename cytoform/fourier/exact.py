@@ -12,7 +12,7 @@ from .. import backend
 from ..image.band import Band
 from ..kernels.triangle import BLOCK, LANES
 
-__all__ = ["adjoint", "forward", "forward_at"]
+__all__ = ["Faces", "forward_at"]
 
 Floats = npt.NDArray[np.float64]
 PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that threads end together
@@ -26,17 +26,8 @@ def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype
     return out
 
 
-def forward(
-    corners: Floats,
-    strengths: Floats,
-    band: Band,
-    *,
-    dtype: npt.DTypeLike = np.float64,
-    tolerance: float | None = None,
-    device: str = "cpu",
-    deterministic: bool = False,
-) -> npt.NDArray:
-    """Transform of triangles on a band.
+class Faces:
+    """Faces on a band, for their transform and its adjoint.
 
     Parameters
     ----------
@@ -47,64 +38,58 @@ def forward(
     band : Band
     dtype : float32 or float64
         Working precision.
-    tolerance, deterministic
-        Not needed: the formula is exact and its sums are ordered.
     device : "cpu" or "cuda"
-
-    Returns
-    -------
-    (band.shape) complex64 or complex128
     """
-    complex_type = np.result_type(dtype, np.complex64)
-    if backend.resolve_device(device) == "cuda":
-        out = forward_at(corners, strengths, band.frequencies, dtype=dtype, device="cuda")
-        return band.scatter(out.view(np.complex128)[:, 0].astype(complex_type))
-    lines = _lines(band)
-    out = np.empty((len(lines.numbers), 2, lines.length))
-    loops = backend.kernels("cpu")
-    loops.mesh_ft_lines(lines.turned(corners), strengths, *lines.arguments(dtype), lines.work(BLOCK, dtype), out)
-    return lines.to_box(out, complex_type)
 
+    def __init__(
+        self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64, device: str = "cpu"
+    ) -> None:
+        self.corners, self.strengths, self.band = corners, strengths, band
+        self.dtype, self.device = np.dtype(dtype), backend.resolve_device(device)
 
-def adjoint(
-    corners: Floats,
-    strengths: Floats,
-    band: Band,
-    cotangent: npt.NDArray,
-    *,
-    dtype: npt.DTypeLike = np.float64,
-    tolerance: float | None = None,
-    device: str = "cpu",
-    deterministic: bool = False,
-) -> tuple[Floats, Floats]:
-    """Adjoint of :func:`forward` at a cotangent on the band.
+    def forward(self) -> npt.NDArray:
+        """Transform on the band's box, complex64 or complex128."""
+        complex_type = np.result_type(self.dtype, np.complex64)
+        if self.device == "cuda":
+            out = forward_at(self.corners, self.strengths, self.band.frequencies, dtype=self.dtype, device="cuda")
+            return self.band.scatter(out.view(np.complex128)[:, 0].astype(complex_type))
+        lines = _lines(self.band)
+        out = np.empty((len(lines.numbers), 2, lines.length))
+        backend.kernels("cpu").mesh_ft_lines(
+            lines.turned(self.corners), self.strengths, *lines.arguments(self.dtype), lines.work(BLOCK, self.dtype), out
+        )
+        return lines.to_box(out, complex_type)
 
-    Returns
-    -------
-    values : (n_faces,) float64
-        Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for.
-    moves : (n_faces, 3 corners, 3 axes) float64
-        Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm.
-    """
-    values, moves = np.empty(len(corners)), np.empty((len(corners), 3, 3))
-    weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
-    if backend.resolve_device(device) == "cuda":
-        pairs = weighted.ravel()[band.index].view(np.float64).reshape(-1, 2)
-        loops = backend.kernels("cuda")
-        loops.mesh_ft_adjoint(corners, band.frequencies, pairs, np.empty(0, dtype), values, moves)
-        return values, moves
-    lines = _lines(band)
-    # in float32 the largest is 1, whatever the unit of a loss: nothing over- or underflows
-    largest = float(np.abs(weighted.ravel()[band.index]).max(initial=0.0))
-    size = largest if 0.0 < largest < np.inf else 1.0
-    parts = min(PARTS_PER_THREAD * backend.threads(), max(len(corners), 1))
-    backend.kernels("cpu").mesh_ft_lines_adjoint(
-        lines.turned(corners), *lines.arguments(dtype), lines.from_box(weighted / size, dtype),
-        lines.work(parts, dtype), values, moves,
-    )  # fmt: skip
-    out = np.empty_like(moves)
-    out[:, :, list(lines.order)] = moves
-    return values * size, out * size
+    def adjoint(self, cotangent: npt.NDArray) -> tuple[Floats, Floats]:
+        """Adjoint of :meth:`forward` at a cotangent on the band.
+
+        Returns
+        -------
+        values : (n_faces,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for.
+        moves : (n_faces, 3 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm.
+        """
+        n_faces, band = len(self.corners), self.band
+        values, moves = np.empty(n_faces), np.empty((n_faces, 3, 3))
+        weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
+        if self.device == "cuda":
+            pairs = weighted.ravel()[band.index].view(np.float64).reshape(-1, 2)
+            like = np.empty(0, self.dtype)
+            backend.kernels("cuda").mesh_ft_adjoint(self.corners, band.frequencies, pairs, like, values, moves)
+            return values, moves
+        lines = _lines(band)
+        # in float32 the largest is 1, whatever the unit of a loss: nothing over- or underflows
+        largest = float(np.abs(weighted.ravel()[band.index]).max(initial=0.0))
+        size = largest if 0.0 < largest < np.inf else 1.0
+        parts = min(PARTS_PER_THREAD * backend.threads(), max(n_faces, 1))
+        backend.kernels("cpu").mesh_ft_lines_adjoint(
+            lines.turned(self.corners), *lines.arguments(self.dtype), lines.from_box(weighted / size, self.dtype),
+            lines.work(parts, self.dtype), values, moves,
+        )  # fmt: skip
+        out = np.empty_like(moves)
+        out[:, :, list(lines.order)] = moves
+        return values * size, out * size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
+import importlib
 import threading
 from typing import Any
 
@@ -19,160 +19,147 @@ from .. import backend
 from ..image.band import Band
 from . import quadrature
 
-__all__ = ["adjoint", "forward", "gauss_points"]
+__all__ = ["Faces", "Points", "gauss_points"]
 
 Floats = npt.NDArray[np.float64]
 
 # Parts of the tolerance. A surface's spectrum falls with frequency, and the relative error over the whole band has to
 # keep the tolerance too, so each part of the error is held well below it.
-QUADRATURE_SHARE = 0.3
-NUFFT_SHARE = 0.1
-SMALLEST_NUFFT_TOLERANCE = 1e-14
+SHARES = (0.3, 0.1)  # of the points and of finufft
+# Where high modes count less, so does finufft's error, most of which lies there.
+WEIGHTED_SHARES = (0.5, 1.0)
+SMALLEST_SINGLE, SMALLEST_DOUBLE = 1e-6, 1e-14
+LOW_UPSAMPLING, LOW_UPSAMPLING_TOLERANCE = 1.25, 1e-6
 # finufft's single precision loses about this times the number of modes on the longest axis.
 SINGLE_ROUNDING = 1.2e-7
 
 
-@dataclasses.dataclass(frozen=True)
-class _Group:
-    faces: npt.NDArray[np.int64]
-    points: Floats  # (q, 3) barycentric
-    weights: Floats  # (q,)
-    start: int
+@dataclasses.dataclass(frozen=True, eq=False)
+class Points:
+    """Which rule every face has, and where its points lie among all.
 
-    @property
-    def stop(self) -> int:
-        return self.start + len(self.faces) * len(self.weights)
+    rules (n_faces,) numbers of the rules below; offsets (n_faces + 1,) of the faces' points; the rules one after
+    another: starts (n_rules + 1,), barycentric (n, 3), weights (n,).
+    """
+
+    rules: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    barycentric: Floats
+    weights: Floats
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
 
 
-def gauss_points(corners: Floats, band: Band, tolerance: float) -> list[_Group]:
-    """Faces in groups that share a rule, chosen so that no face errs by more than `tolerance` times its area."""
+def gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadrature.Shells | None = None) -> Points:
+    """Rules for faces, chosen so that no face errs by more than `tolerance` times its area at any mode.
+
+    With `shells` errors count as much as the modes do.
+    """
     edges = np.roll(corners, -1, axis=1) - corners
-    spreads = band.support(edges).max(axis=1)
-    orders, pieces = quadrature.orders_for(spreads, tolerance)
-    groups, start = [], 0
-    for order, count in np.unique(np.stack([orders, pieces], axis=1), axis=0):
-        faces = np.flatnonzero((orders == order) & (pieces == count))
-        points, weights = quadrature.composite(int(order), int(count))
-        groups.append(_Group(faces, points, weights, start))
-        start = groups[-1].stop
-    return groups
+    if shells is None:
+        index, pieces = quadrature.rules_for(band.support(edges).max(axis=1), tolerance)
+    else:
+        index, pieces = quadrature.rules_for(band.reach(edges).max(axis=1), tolerance, shells)
+    key = index * (int(pieces.max(initial=1)) + 1) + pieces
+    found, first, rules = np.unique(key, return_index=True, return_inverse=True)
+    tables = [quadrature.composite(int(index[k]), int(pieces[k])) for k in first]
+    sizes = np.array([len(weights) for _, weights in tables])
+    return Points(
+        rules.astype(np.int64),
+        np.concatenate([[0], np.cumsum(sizes[rules])]),
+        np.concatenate([[0], np.cumsum(sizes)]),
+        np.concatenate([points for points, _ in tables]),
+        np.concatenate([weights for _, weights in tables]),
+    )
 
 
-def forward(
-    corners: Floats,
-    strengths: Floats,
-    band: Band,
-    *,
-    dtype: npt.DTypeLike = np.float64,
-    tolerance: float | None = None,
-    device: str = "cpu",
-    deterministic: bool = False,
-) -> npt.NDArray:
-    """Transform of triangles on a band; parameters as :func:`cytoform.fourier.exact.forward`.
+class Faces:
+    """Faces on a band, for their transform and its adjoint.
 
+    Parameters
+    ----------
+    corners, strengths, band, dtype
+        As for :class:`cytoform.fourier.exact.Faces`.
     tolerance : float
         Error allowed, relative to the mesh's total mass mode by mode and to the spectrum in the L2 norm.
+    shells : Shells, optional
+        How much modes count: the tolerance then holds for the spectrum times these weights.
     deterministic : bool
-        One thread, so that sums have one order.
+        One thread in finufft, so that sums have one order.
     """
-    tolerance = _default_tolerance(dtype) if tolerance is None else tolerance
-    groups = gauss_points(corners, band, tolerance * QUADRATURE_SHARE)
-    positions = _angles(_positions(corners, groups), band)
-    masses = np.empty(len(positions[0]))
-    for g in groups:
-        masses[g.start : g.stop] = (0.5 * strengths[g.faces, None] * g.weights).ravel()
-    complex_type = _precision(dtype, tolerance, band)
-    plan = _plan(1, band.shape, 1, _nufft_tolerance(tolerance, complex_type), complex_type, _threads(deterministic))
-    plan.setpts(*_as_real(positions, complex_type))
-    sources = masses * np.exp(-1j * _shift(band) * positions[2])
-    box = plan.execute(np.ascontiguousarray(sources, dtype=complex_type))
-    box = np.fft.ifftshift(box, axes=(0, 1)).astype(np.result_type(dtype, np.complex64), copy=False)
-    return box if band.mask is None else np.where(band.mask, box, box.dtype.type(0))
+
+    def __init__(
+        self,
+        corners: Floats,
+        strengths: Floats,
+        band: Band,
+        *,
+        dtype: npt.DTypeLike = np.float64,
+        tolerance: float = 1e-8,
+        shells: quadrature.Shells | None = None,
+        deterministic: bool = False,
+    ) -> None:
+        self.band, self.dtype = band, np.dtype(dtype)
+        points_share, nufft_share = SHARES if shells is None else WEIGHTED_SHARES
+        self.points = gauss_points(corners, band, tolerance * points_share, shells)
+        self._complex = _precision(dtype, tolerance * nufft_share, band)
+        self._eps = max(tolerance * nufft_share, SMALLEST_SINGLE if self._complex == np.complex64 else SMALLEST_DOUBLE)
+        self._threads = 1 if deterministic else backend.threads()
+        self._places = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
+        self._sources = np.empty(len(self.points), dtype=self._complex)
+        p = self.points
+        _loops().scatter(
+            corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._shift), p.rules, p.starts,
+            p.barycentric, p.weights, p.offsets, self._places, self._sources,
+        )  # fmt: skip
+
+    @property
+    def _shift(self) -> int:
+        """finufft centres its modes; along x the band starts at mode 0."""
+        return self.band.shape[2] // 2
+
+    def _plan(self, kind: int, transforms: int) -> Any:
+        plan = _plan(kind, self.band.shape, transforms, self._eps, self._complex, self._threads)
+        plan.setpts(*self._places)
+        return plan
+
+    def forward(self) -> npt.NDArray:
+        """Transform on the band's box, complex64 or complex128."""
+        box = np.fft.ifftshift(self._plan(1, 1).execute(self._sources), axes=(0, 1))
+        box = box.astype(np.result_type(self.dtype, np.complex64), copy=False)
+        if self.band.mask is not None:
+            box[~self.band.mask] = 0
+        return box
+
+    def adjoint(self, cotangent: npt.NDArray) -> tuple[Floats, Floats]:
+        """Adjoint of :meth:`forward`; results as :meth:`cytoform.fourier.exact.Faces.adjoint`."""
+        band, p = self.band, self.points
+        stack = np.empty((4, *band.shape), dtype=self._complex)
+        stack[0] = np.fft.fftshift(np.conj(cotangent), axes=(0, 1))
+        stack[0] *= band.weights.astype(stack.real.dtype)
+        if band.mask is not None:
+            stack[0][~np.fft.fftshift(band.mask, axes=(0, 1))] = 0
+        for d, axis in enumerate(band.axes):
+            np.multiply(stack[0], np.fft.fftshift(-1j * axis, axes=(0, 1)).astype(self._complex), out=stack[d + 1])
+        fields = self._plan(2, 4).execute(stack)
+        values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), 3, 3))
+        _loops().gather(
+            fields, self._places, float(self._shift), p.rules, p.starts, p.barycentric, p.weights, p.offsets, values,
+            moves,
+        )  # fmt: skip
+        return values, moves
 
 
-def adjoint(
-    corners: Floats,
-    strengths: Floats,
-    band: Band,
-    cotangent: npt.NDArray,
-    *,
-    dtype: npt.DTypeLike = np.float64,
-    tolerance: float | None = None,
-    device: str = "cpu",
-    deterministic: bool = False,
-) -> tuple[Floats, Floats]:
-    """Adjoint of :func:`forward`; results as :func:`cytoform.fourier.exact.adjoint`."""
-    tolerance = _default_tolerance(dtype) if tolerance is None else tolerance
-    groups = gauss_points(corners, band, tolerance * QUADRATURE_SHARE)
-    positions = _angles(_positions(corners, groups), band)
-    complex_type = _precision(dtype, tolerance, band)
-    fields = _fields(positions, band, cotangent, tolerance, complex_type, deterministic)
-    values, moves = np.empty(len(corners)), np.empty((len(corners), 3, 3))
-    for g in groups:
-        part = fields[:, g.start : g.stop].reshape(4, len(g.faces), len(g.weights))
-        values[g.faces] = 0.5 * (part[0] @ g.weights)
-        weighted = 0.5 * g.points * g.weights[:, None]
-        moves[g.faces] = np.einsum("dfq,qp->fpd", part[1:], weighted, optimize=True)
-    return values, moves
+def _loops() -> Any:
+    return importlib.import_module("cytoform.kernels.points")
 
 
-def _fields(positions, band: Band, cotangent, tolerance: float, complex_type, deterministic: bool) -> Floats:
-    """Re Σ w conj(c) exp(-i x·ξ) and its gradient at the points, (4, n_points)."""
-    kept = cotangent if band.mask is None else np.where(band.mask, cotangent, 0)
-    conjugate = np.conj(kept) * band.weights
-    stack = np.empty((4, *band.shape), dtype=complex_type)
-    stack[0] = conjugate
-    for d, axis in enumerate(band.axes):
-        stack[d + 1] = (-1j * axis) * conjugate
-    stack = np.ascontiguousarray(np.fft.fftshift(stack, axes=(1, 2)))
-    plan = _plan(2, band.shape, 4, _nufft_tolerance(tolerance, complex_type), complex_type, _threads(deterministic))
-    plan.setpts(*_as_real(positions, complex_type))
-    out = plan.execute(stack)
-    turn = np.exp(-1j * _shift(band) * positions[2])
-    return np.ascontiguousarray((out * turn).real, dtype=np.float64)
-
-
-def _positions(corners: Floats, groups: list[_Group]) -> Floats:
-    positions = np.empty((groups[-1].stop, 3))
-    for g in groups:
-        positions[g.start : g.stop] = np.einsum("qp,fpd->fqd", g.points, corners[g.faces], optimize=True).reshape(-1, 3)
-    return positions
-
-
-def _angles(positions: Floats, band: Band) -> list[Floats]:
-    """Positions as angles in [-π, π) of the periodic box, formed in float64."""
-    turns = positions / np.asarray(band.grid.extent)
-    turns -= np.floor(turns + 0.5)
-    return [np.ascontiguousarray(2.0 * math.pi * turns[:, d]) for d in range(3)]
-
-
-def _as_real(positions: list[Floats], complex_type: Any) -> list[npt.NDArray]:
-    real = np.float32 if complex_type == np.complex64 else np.float64
-    return [p.astype(real, copy=False) for p in positions]
-
-
-def _shift(band: Band) -> int:
-    """finufft centres its modes; along x the band starts at mode 0."""
-    return band.shape[2] // 2
-
-
-def _default_tolerance(dtype: npt.DTypeLike) -> float:
-    return 1e-5 if np.dtype(dtype) == np.float32 else 1e-8
-
-
-def _nufft_tolerance(tolerance: float, complex_type: Any) -> float:
-    smallest = 1e-6 if complex_type == np.complex64 else SMALLEST_NUFFT_TOLERANCE
-    return max(tolerance * NUFFT_SHARE, smallest)
-
-
-def _precision(dtype: npt.DTypeLike, tolerance: float, band: Band) -> Any:
+def _precision(dtype: npt.DTypeLike, eps: float, band: Band) -> Any:
     """Single precision where it can keep the tolerance, else double."""
-    single = np.dtype(dtype) == np.float32 and tolerance * NUFFT_SHARE >= SINGLE_ROUNDING * 4 * max(band.shape)
+    single = np.dtype(dtype) == np.float32 and eps >= SINGLE_ROUNDING * 4 * max(band.shape)
     return np.complex64 if single else np.complex128
-
-
-def _threads(deterministic: bool) -> int:
-    return 1 if deterministic else backend.threads()
 
 
 _plans = threading.local()
@@ -190,4 +177,8 @@ def _plan(
 def _make_plan(kind, modes, transforms, eps, type_name, n_threads):
     import finufft
 
-    return finufft.Plan(kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads)
+    # the smaller upsampling costs wider kernels and saves FFTs: quicker for the points and modes of a mesh
+    upsampling = {"upsampfac": LOW_UPSAMPLING} if eps >= LOW_UPSAMPLING_TOLERANCE else {}
+    return finufft.Plan(
+        kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads, **upsampling
+    )

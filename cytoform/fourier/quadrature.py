@@ -1,13 +1,16 @@
-"""Gauss rules on triangles, and how many points a triangle needs for a tolerance.
+"""Rules on triangles, and how many points a triangle needs for a tolerance.
 
-A rule of order n is the product of n Gauss-Legendre and n Gauss-Jacobi points on the collapsed square: n² points,
-exact for polynomials of degree 2n - 1. Its error on exp(-i x·ξ) depends on the *phase spread* of the triangle, the
-largest difference of two corners' phases; :func:`reach` gives the largest spread at which a rule keeps a tolerance.
-Beyond the highest order a triangle is cut into m² equal ones.
+Few points come from fully symmetric rules (Dunavant 1985, doi 10.1002/nme.1620210612), more from products of n
+Gauss-Legendre and n Gauss-Jacobi points on the collapsed square. A rule's error on exp(-i x·ξ) depends on the *phase
+spread* of the triangle, the largest difference of two corners' phases: :func:`error` is its maximum over triangles of
+all shapes. Modes may count less the higher they are, as they do behind optics: :class:`Shells` says by how much, and
+:func:`reach` gives the largest spread at which a rule keeps a tolerance. Beyond the largest rule a triangle is cut into
+m² equal ones.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 
@@ -15,15 +18,61 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-__all__ = ["ORDERS", "composite", "orders_for", "reach", "rule"]
+from ..image.band import Band
+
+__all__ = ["N_RULES", "Shells", "composite", "degree", "error", "reach", "rule", "rules_for"]
 
 Floats = npt.NDArray[np.float64]
-ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32)
+
+# Degree: weight of the middle, weights and coordinates (a, b, b) in three orders, weights and (a, b, c) in six.
+_SYMMETRIC: list[tuple[int, float, list[tuple[float, float]], list[tuple[float, float, float]]]] = [
+    (1, 1.0, [], []),
+    (2, 0.0, [(1 / 3, 1 / 6)], []),
+    (4, 0.0, [(0.223381589678011, 0.445948490915965), (0.109951743655322, 0.091576213509771)], []),
+    (5, 0.225, [((155 + 15**0.5) / 1200, (6 + 15**0.5) / 21), ((155 - 15**0.5) / 1200, (6 - 15**0.5) / 21)], []),
+    (
+        6, 0.0, [(0.116786275726379, 0.249286745170910), (0.050844906370207, 0.063089014491502)],
+        [(0.082851075618374, 0.053145049844817, 0.310352451033784)],
+    ),
+    (
+        8, 0.144315607677787,
+        [(0.095091634267285, 0.459292588292723), (0.103217370534718, 0.170569307751760),
+         (0.032458497623198, 0.050547228317031)],
+        [(0.027230314174435, 0.008394777409958, 0.263112829634638)],
+    ),
+]  # fmt: skip
+_SYMMETRIC_DIGITS = 1e-13  # to which their published coordinates are good
+_PRODUCTS = (5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32)
+# Rules by growing number of points: 1, 3, 6, 7, 12, 16, and from there n².
+_RULES = [*((s[0], k, 0) for k, s in enumerate(_SYMMETRIC)), *((2 * n - 1, -1, n) for n in _PRODUCTS)]
+N_RULES = len(_RULES)
+
+
+def degree(index: int) -> int:
+    """Degree of the polynomials for which a rule is exact."""
+    return _RULES[index][0]
 
 
 @functools.lru_cache(maxsize=128)
-def rule(order: int) -> tuple[Floats, Floats]:
-    """Barycentric points (order², 3) and weights (order²,) that sum to 1."""
+def rule(index: int) -> tuple[Floats, Floats]:
+    """Barycentric points (n, 3) and weights (n,) that sum to 1, of the rule number `index`."""
+    _, symmetric, order = _RULES[index]
+    if symmetric < 0:
+        return _product(order)
+    _, middle, threes, sixes = _SYMMETRIC[symmetric]
+    points = [(1 / 3, 1 / 3, 1 / 3)] if middle else []
+    weights = [middle] if middle else []
+    for weight, b in threes:
+        points += [(1 - 2 * b, b, b), (b, 1 - 2 * b, b), (b, b, 1 - 2 * b)]
+        weights += [weight] * 3
+    for weight, a, b in sixes:
+        points += itertools.permutations((a, b, 1 - a - b))
+        weights += [weight] * 6
+    total = np.array(weights)
+    return np.array(points), total / total.sum()
+
+
+def _product(order: int) -> tuple[Floats, Floats]:
     across, across_weights = special.roots_legendre(order)
     along, along_weights = special.roots_jacobi(order, 1.0, 0.0)
     u = 0.5 * (1.0 + along)[:, None] * np.ones(order)
@@ -34,9 +83,9 @@ def rule(order: int) -> tuple[Floats, Floats]:
 
 
 @functools.lru_cache(maxsize=64)
-def composite(order: int, pieces: int) -> tuple[Floats, Floats]:
+def composite(index: int, pieces: int) -> tuple[Floats, Floats]:
     """The rule on each of pieces² equal parts of the triangle, as one rule."""
-    points, weights = rule(order)
+    points, weights = rule(index)
     if pieces == 1:
         return points, weights
     parts = []
@@ -51,44 +100,79 @@ def composite(order: int, pieces: int) -> tuple[Floats, Floats]:
     return np.einsum("qp,tpd->tqd", points, corners).reshape(-1, 3), np.tile(weights, len(parts)) / len(parts)
 
 
-def _worst_error(order: int, spreads: Floats) -> Floats:
-    """Largest error of the rule at each spread over triangles of all shapes, relative to the area."""
-    points, weights = rule(order)
-    fine_points, fine_weights = rule(order + 12)
+@functools.lru_cache(maxsize=64)
+def error(index: int) -> tuple[Floats, Floats]:
+    """Spreads (n,), geometric, and the rule's largest error up to each over triangles of all shapes, over the area."""
+    points, weights = rule(index)
+    half = (degree(index) + 1) // 2
+    fine_points, fine_weights = _product(half + 12)
+    spreads = np.geomspace(1e-3, 4.0 * half + 12.0, 64)
     middle = np.linspace(0.0, 1.0, 5)
     shapes = np.stack([np.zeros_like(middle), middle, np.ones_like(middle)], axis=1)
-    shapes = np.concatenate([shapes[:, list(p)] for p in itertools.permutations(range(3))])
+    orders = list(itertools.permutations(range(3))) if _RULES[index][1] < 0 else [(0, 1, 2)]
+    shapes = np.concatenate([shapes[:, list(p)] for p in orders])
     shapes -= shapes.mean(axis=1, keepdims=True)
     phases = spreads[:, None, None] * shapes[None]
-    error = np.exp(-1j * (phases @ points.T)) @ weights - np.exp(-1j * (phases @ fine_points.T)) @ fine_weights
-    return np.abs(error).max(axis=1)
+    found = np.exp(-1j * (phases @ points.T)) @ weights - np.exp(-1j * (phases @ fine_points.T)) @ fine_weights
+    worst = np.maximum.accumulate(np.abs(found).max(axis=1))
+    return spreads, np.maximum(worst, 1e-17 if _RULES[index][1] < 0 else _SYMMETRIC_DIGITS)
 
 
-@functools.lru_cache(maxsize=64)
-def reach(tolerance: float) -> tuple[float, ...]:
-    """For every order of ORDERS, the largest phase spread (radians) at which its error is below the tolerance.
+@dataclasses.dataclass(frozen=True)
+class Shells:
+    """How much modes count: `weights[j]` is the most of any between the radii `radii[j - 1]` and `radii[j]`.
 
-    The error grows with the spread, and a rule reaches further than the one before it: a search between the two, coarse
-    and then fine.
+    Radii are relative to the band's ellipsoid, the last is 1.
     """
+
+    radii: tuple[float, ...] = (1.0,)
+    weights: tuple[float, ...] = (1.0,)
+
+    @classmethod
+    def of(cls, band: Band, weights: npt.NDArray, count: int = 24) -> Shells:
+        """From weights on a band's box, such as the modulus of an OTF."""
+        radii = band.radii
+        size = np.abs(np.broadcast_to(weights, band.shape)).ravel()[band.index]
+        number = np.minimum((radii * count).astype(np.int64), count - 1)
+        most = np.zeros(count)
+        np.maximum.at(most, number, size)
+        return cls(tuple((np.arange(count) + 1.0) / count), tuple(most.tolist()))
+
+
+@functools.lru_cache(maxsize=512)
+def reach(index: int, tolerance: float, shells: Shells = Shells()) -> float:
+    """The largest phase spread (radians, at the band's border) at which a rule's error is below the tolerance."""
+    spreads, errors = error(index)
+    radii, weights = np.array(shells.radii), np.array(shells.weights)
+    seen = np.interp(np.log(spreads[:, None] * radii), np.log(spreads), np.log(errors))
+    worst = (np.exp(seen) * weights).max(axis=1)
+    above = np.flatnonzero(worst > tolerance)
+    if len(above) == 0:
+        return float(spreads[-1])
+    if above[0] == 0:
+        return 0.0
+    low, high = above[0] - 1, above[0]
+    part = np.log(tolerance / worst[low]) / np.log(worst[high] / worst[low])
+    return float(spreads[low] * (spreads[high] / spreads[low]) ** part)
+
+
+def rules_for(
+    spreads: Floats, tolerance: float, shells: Shells = Shells()
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Number of the rule and of pieces along an edge for triangles of the given phase spreads, each (n,)."""
+    largest = float(spreads.max(initial=0.0))
     limits = [0.0]
-    for order in ORDERS:
-        low, high = max(limits[-1], 1e-4), 4.0 * order + 12.0
-        for _ in range(2):
-            spreads = np.geomspace(low, high, 16)
-            above = np.flatnonzero(_worst_error(order, spreads) > tolerance)
-            first = int(above[0]) if len(above) else len(spreads)
-            low, high = (spreads[first - 1], spreads[first]) if 0 < first < len(spreads) else (low, low)
-        limits.append(float(max(low, limits[-1])) if first else limits[-1])
-    return tuple(limits[1:])
-
-
-def orders_for(spreads: Floats, tolerance: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Order and number of pieces along an edge for triangles of the given phase spreads, each (n,)."""
-    limits = np.array(reach(tolerance))
+    for index in range(N_RULES):
+        limits.append(max(limits[-1], reach(index, tolerance, shells)))
+        if limits[-1] >= largest:
+            break
+    limits = limits[1:]
     index = np.searchsorted(limits, spreads)
-    beyond = index >= len(ORDERS)
+    beyond = index >= len(limits)
     pieces = np.ones(len(spreads), dtype=np.int64)
-    pieces[beyond] = np.ceil(spreads[beyond] / limits[-1]).astype(np.int64)
-    index[beyond] = len(ORDERS) - 1
-    return np.array(ORDERS)[index], pieces
+    if beyond.any():
+        if not limits[-1] > 0:
+            raise ValueError(f"no rule keeps a tolerance of {tolerance:g}")
+        pieces[beyond] = np.ceil(spreads[beyond] / limits[-1]).astype(np.int64)
+        index[beyond] = len(limits) - 1
+    return index, pieces

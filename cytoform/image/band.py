@@ -114,6 +114,17 @@ class Band:
         squares = sum((a / s) ** 2 for a, s in zip(self.axes, scale))
         return self.limits * math.sqrt(float(np.asarray(squares).ravel()[self.index].max()))
 
+    @cached_property
+    def radii(self) -> Floats:
+        """Distance of the kept modes from zero, (size,), in units of the ellipsoid around them: 1 at the most."""
+        scale = np.where(self._ellipsoid > 0, self._ellipsoid, 1.0)
+        squares = sum((a / s) ** 2 for a, s in zip(self.axes, scale))
+        return np.sqrt(np.asarray(squares).ravel()[self.index])
+
+    def reach(self, vectors: npt.NDArray) -> Floats:
+        """Upper bound of |vector · frequency| / radius over the kept modes, (..., 3) µm -> (...) radians."""
+        return np.linalg.norm(np.asarray(vectors, dtype=np.float64) * self._ellipsoid, axis=-1)
+
     def support(self, vectors: npt.NDArray) -> Floats:
         """Upper bound of max |vector · frequency| over the kept modes, (..., 3) µm -> (...) radians."""
         size = np.abs(np.asarray(vectors, dtype=np.float64))

@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 __all__ = [
     "area_gradient",
+    "area_gradient_from",
     "bounding_box",
     "corner_points",
+    "doubled_normals",
     "edge_lengths",
     "enclosed_volume",
     "face_areas",
@@ -25,12 +27,19 @@ def corner_points(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     return np.asarray(vertices, dtype=np.float64)[faces]
 
 
-def _doubled_normals(corners: Floats) -> Floats:
-    """Normals of twice the area's length, correct to rounding also for needles: the parts that rounding would lose in
-    edges and products are carried along (Dekker 1971, doi 10.1007/BF01397083). Faces whose three corners lie on a line
-    within that have none."""
-    first, first_rest = _sum(corners[:, 1], -corners[:, 0])
-    second, second_rest = _sum(corners[:, 2], -corners[:, 0])
+def doubled_normals(corners: Floats, *, precise: bool = True) -> Floats:
+    """Normals as long as twice the area, (n_faces, 3), outwards for counter-clockwise faces.
+
+    They are correct to rounding also for needles: the parts that rounding would take from edges and products are
+    carried along (Dekker 1971, doi 10.1007/BF01397083), and faces whose corners lie on a line within that get zero.
+    Corners that come from float32 need no such care (``precise=False``): float64 has their products' digits.
+    """
+    # (z, y, x) is a left-handed order of (x, y, z), so the cross product of (z, y, x) triples points inwards for faces
+    # that run counter-clockwise seen from outside; hence the order of the two edges.
+    if not precise:
+        return np.cross(corners[:, 2] - corners[:, 0], corners[:, 1] - corners[:, 0])
+    first, first_rest = _sum(corners[:, 2], -corners[:, 0])
+    second, second_rest = _sum(corners[:, 1], -corners[:, 0])
     normals = np.empty((len(corners), 3))
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         left, left_rest = _product(first[:, j], second[:, k])
@@ -41,9 +50,7 @@ def _doubled_normals(corners: Floats) -> Floats:
         normals[:, i] = total + (rest + (left_rest - right_rest))
     size = np.abs(first).max(axis=1) * np.abs(second).max(axis=1)
     normals[np.abs(normals).max(axis=1) <= _LOST * size] = 0.0
-    # (z, y, x) is a left-handed order of (x, y, z), so the cross product of (z, y, x) triples points inwards for faces
-    # that run counter-clockwise seen from outside; hence the sign.
-    return np.negative(normals, out=normals)
+    return normals
 
 
 _LOST = (
@@ -70,19 +77,26 @@ def _product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 
 def face_areas(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     """Area of every face in µm², (n_faces,)."""
-    return 0.5 * np.linalg.norm(_doubled_normals(corner_points(vertices, faces)), axis=1)
+    return 0.5 * np.linalg.norm(_normals_of(vertices, faces), axis=1)
 
 
 def face_normals(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     """Unit normals (z, y, x), (n_faces, 3), outwards for counter-clockwise faces; zero where a face has no area."""
-    normals = _doubled_normals(corner_points(vertices, faces))
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
+    return _units(_normals_of(vertices, faces))
+
+
+def _normals_of(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+    return doubled_normals(corner_points(vertices, faces), precise=np.asarray(vertices).dtype != np.float32)
+
+
+def _units(vectors: Floats) -> Floats:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
 
 
 def vertex_normals(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     """Area-weighted unit normals at the vertices, (n_vertices, 3)."""
-    normals = _doubled_normals(corner_points(vertices, faces))
+    normals = _normals_of(vertices, faces)
     total = np.zeros((len(vertices), 3))
     for corner in range(3):
         np.add.at(total, faces[:, corner], normals)
@@ -96,10 +110,17 @@ def area_gradient(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p (Ichbiah et al. 2025, below Eq. 7); zero where the
     area is zero, where no derivative exists.
     """
-    corners = corner_points(vertices, faces)
-    normals = -face_normals(vertices, faces)  # the cross product in (z, y, x) components
-    opposite = np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1)
-    return 0.5 * np.cross(normals[:, None, :], opposite)
+    return area_gradient_from(corner_points(vertices, faces), _normals_of(vertices, faces))
+
+
+def area_gradient_from(corners: Floats, normals: Floats) -> Floats:
+    """:func:`area_gradient` of corners and :func:`doubled_normals` that are there already."""
+    units = -0.5 * _units(normals)  # the cross product in (z, y, x) components
+    opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]
+    out = np.empty_like(corners)
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        out[:, :, i] = units[:, None, j] * opposite[:, :, k] - units[:, None, k] * opposite[:, :, j]
+    return out
 
 
 def enclosed_volume(vertices: npt.NDArray, faces: npt.NDArray) -> float:
