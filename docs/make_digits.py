@@ -46,7 +46,7 @@ def with_a_switch(points: list, real: type, epsilon: float) -> complex:
 
 
 def errors(real: type) -> tuple[np.ndarray, np.ndarray]:
-    """Median errors (2 methods, 2 quantities, spreads): ours and with a switch; value and gradient, over their limit."""
+    """ε, and median errors (ours and with a switch; value and gradient; spreads) relative to what each can be."""
     epsilon = float(np.finfo(real).eps) ** (1.0 / 3.0)
     rng = np.random.default_rng(0)
     found = np.zeros((2, 2, len(SPREADS), SHAPES))
