@@ -41,7 +41,7 @@ def one_sequence(bench: Bench) -> None:
 
 
 # Tracks are few and unlike each other: their shapes are followed closely; how well a code is determined is not asked.
-TRACK_PRIOR = 1e-6
+TRACK_ENCODING = EncodeConfig(prior=1e-7, aside=1.0, rounds=(8, 16, 400, 40))
 TRACK_OPTIONS = dict(latent=128, augment=("mirror", "time"), mix=0.5, batch_frames=16)
 
 
@@ -67,7 +67,7 @@ def unseen(bench: Bench) -> None:
     for path in track_files(bench)[SEEN:]:
         with open_sequence(path) as real:
             begin = time.monotonic()
-            found = encode(model, real, EncodeConfig(prior=TRACK_PRIOR))
+            found = encode(model, real, TRACK_ENCODING)
             seconds = time.monotonic() - begin
             values = np.array([dice(a < 0, b < 0) for a, b in zip(found.reconstruct(), real)])
         rows.append([path.stem, values.mean(), values.min(), f"{seconds:.0f} s"])

@@ -33,7 +33,6 @@ __all__ = ["EncodeConfig", "Encoded", "encode"]
 Floats = npt.NDArray[np.float64]
 Tensor = torch.Tensor
 
-_SIDE_SPREAD = 0.3  # of the codes' standard deviation: how far the code may lie off the learned ones' span
 _HUBER = 0.1  # voxels of the training grid, below which the loss is smoothed for L-BFGS
 _BOX_TOLERANCE = 1e-2
 _THINNED = 64  # times as many voxels as are wanted are sorted at most
@@ -58,6 +57,9 @@ class EncodeConfig:
     prior : float
         Weight of the code's distance from the learned ones, in the network's unit of distance per standard deviation.
         A smaller one follows shapes unlike the learned ones more closely, and leaves the code less well determined.
+    aside : float
+        How wide the prior is in directions in which the learned codes hardly differ, relative to their standard
+        deviation; what holds for a small ``prior`` holds for a large ``aside``.
     seed : int
     """
 
@@ -67,6 +69,7 @@ class EncodeConfig:
     rounds: tuple[int, ...] = (10, 20, 120, 30)
     points: tuple[int, ...] = (800, 3000, 8000, 60000)
     prior: float = 1e-5
+    aside: float = 0.3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,8 +80,8 @@ class EncodeConfig:
                 f"there are {len(self.rounds)} rounds, {len(self.points)} numbers of points and {len(self.followed)} "
                 "cuts between; expected as many points as rounds, and one cut fewer."
             )
-        if not self.prior >= 0:
-            raise ConfigError(f"prior is {self.prior!r}; expected a number of at least 0.")
+        if not (self.prior >= 0 and self.aside >= 0):
+            raise ConfigError(f"prior is {self.prior!r} and aside {self.aside!r}; expected numbers of at least 0.")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -284,7 +287,7 @@ class _Search:
         self.data, self.config, self.workers = data, config, workers
         self.dtype = model.layers[0].matrix.dtype
         self.folded = blocks.fold(model, device=workers.device)
-        self.mean, self.basis = _basis(model.learned.codes.double())
+        self.mean, self.basis = _basis(model.learned.codes.double(), config.aside)
         self.huber = _HUBER * 2.0 / (model.space.samples - 1) * model.space.slope
 
     def code(self, weights: Tensor) -> Tensor:
@@ -373,15 +376,15 @@ def _best(found: list[_Candidate], count: int) -> list[_Candidate]:
     return sorted(found, key=lambda c: c.loss)[:count]
 
 
-def _basis(codes: Tensor) -> tuple[Tensor, Tensor]:
+def _basis(codes: Tensor, aside: float) -> tuple[Tensor, Tensor]:
     """Mean of the codes, and directions (latent, k) scaled by their standard deviation along them.
 
-    Directions that no learned code has are there too, scaled down: unseen shapes differ from all seen ones.
+    Directions in which no learned codes differ are there too, scaled by ``aside``: unseen shapes differ from all seen.
     """
     mean = codes.mean(0)
     _, size, directions = torch.linalg.svd(codes - mean, full_matrices=True)
     deviation = torch.zeros(codes.shape[1], dtype=codes.dtype)
     deviation[: len(size)] = size / max(len(codes) - 1, 1) ** 0.5
     typical = float(codes.std()) if len(codes) > 1 else float(codes.abs().mean())
-    floor = max(_SIDE_SPREAD * typical, 1e-6)
+    floor = max(aside * typical, 1e-6)
     return mean, directions.T * deviation.clamp(min=floor)

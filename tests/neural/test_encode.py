@@ -107,7 +107,7 @@ def test_prior_pulls_towards_the_mean(model):
 def test_basis_spans_all_and_has_the_codes_spread():
     codes = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     codes = codes * torch.tensor([3.0, 1.0, 1.0, 0.0])
-    mean, basis = _basis(codes)
+    mean, basis = _basis(codes, 0.3)
     np.testing.assert_allclose(mean.numpy(), codes.numpy().mean(0))
     covariance = np.cov(codes.numpy().T)
     sizes = np.linalg.norm(basis.numpy(), axis=0)
@@ -158,7 +158,7 @@ def test_another_box_is_another_scale_of_the_same_shape(model):
 @pytest.mark.parametrize(
     "wrong",
     [dict(starts=0), dict(rounds=(1, 2)), dict(points=(10, 10, 0)), dict(followed=(1,)), dict(prior=-1.0),
-     dict(prior=float("nan"))],
+     dict(prior=float("nan")), dict(aside=-0.1)],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(ConfigError):
