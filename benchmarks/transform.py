@@ -6,7 +6,8 @@ Every row is a process of its own, so that its peak memory is its own. It times,
 of the image (scipy, the same threads), the exact and the fast transform and their gradients on the band, a plain NumPy
 version of the paper's formula (Ichbiah et al. 2025, Eq. 7, with its switch) on as many modes as it can hold, and one
 iteration of a fit (render, loss, gradient). Prints Markdown tables with the slopes in log-log, keeps the rows as JSON,
-and draws them. Takes about 20 minutes; --quick leaves the large rows out.
+and draws them. *Error* is the largest of the fast rendering from the exact one on the same band, *error of the band*
+from all modes, over the image's maximum. Takes about 20 minutes; --quick leaves the large rows out.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Case:
 
 
 SWEEPS: dict[str, list[Case]] = {
+    "exact": [Case(n=48, cutoff=0.0)],
     "voxels": [Case(n=n) for n in (32, 64, 128, 200, 256, 384, 512)],
     "faces": [Case(faces=f) for f in (80, 320, 1280, 5120, 20480, 81920)],
     "band": [Case(cutoff=c) for c in (0.1, 0.01, 1e-3, 1e-4)],
@@ -113,6 +115,9 @@ def measure(case: Case) -> dict:
         row["exact"], row["exact gradient"] = timed(there.forward), timed(lambda: there.vjp(box))
         wanted = slow.render(mesh)
         row["error"] = float(np.abs(fast.render(mesh) - wanted).max() / wanted.max())
+    if case.n <= 200 and case.cutoff > 0:
+        whole = Renderer(psf, psf.band(grid, 0.0), "nufft", "cpu", 1e-6).render(mesh)
+        row["band error"] = float(np.abs(fast.render(mesh) - whole).max() / whole.max())
     corners = mesh.vertices[mesh.faces].astype(np.float64)
     some = band.frequencies[: max(1, min(band.size, int(NAIVE_PAIRS // mesh.n_faces)))]
     row["paper's formula"] = timed(lambda: paper(corners, mesh.face_areas, some)) * band.size / len(some)
@@ -140,12 +145,12 @@ COLUMNS = ("exact", "exact gradient", "fast", "fast gradient", "paper's formula"
 def table(name: str, rows: list[dict]) -> None:
     """Print a sweep: times in FFT pairs of the same row, and what a pair takes."""
     print(f"\n### {name}\n\n| voxels | faces | cut at | threads | modes | FFT pair | "
-          + " | ".join(COLUMNS) + " | peak memory, images | error |")  # fmt: skip
-    print("| --- " * (8 + len(COLUMNS)) + "|")
+          + " | ".join(COLUMNS) + " | peak memory, images | error | error of the band |")  # fmt: skip
+    print("| --- " * (9 + len(COLUMNS)) + "|")
     for r in rows:
         times = [f"{r[c] / r['ffts']:.3g}" if c in r else "" for c in COLUMNS]
         what = [f"{r['n']}³", f"{r['faces']:,}", f"{r['cutoff']:g}", str(r["threads"]), f"{r['modes']:,}"]
-        rest = [f"{r['memory'] / r['image']:.1f}", _short(r.get("error"))]
+        rest = [f"{r['memory'] / r['image']:.1f}", _short(r.get("error")), _short(r.get("band error"))]
         print("| " + " | ".join([*what, f"{r['ffts'] * 1e3:.1f} ms", *times, *rest]) + " |")
 
 
@@ -201,6 +206,10 @@ def main() -> None:
         found[name] = [in_a_process(c) for c in cases]
         table(name, found[name])
         (options.out / "rows.json").write_text(json.dumps(found, indent=1))
+    for r in found.get("exact", []):
+        pairs = 1e-9 * r["modes"] * r["faces"]
+        print(f"\nexact, {r['n']}³, all modes: {r['exact'] / pairs:.2f} ns a pair of a face and a mode for the value, "
+              f"{r['exact gradient'] / pairs:.2f} ns for value and gradient together")  # fmt: skip
     pairs = [r for rows in found.values() for r in rows if r["threads"] == 2]
     large = [r for r in found.get("voxels", []) if r["n"] >= 64]
     print("\n| slope in log-log | value | gradient |\n| --- | --- | --- |")

@@ -59,12 +59,16 @@ class Target:
 
     def __init__(self, observed: npt.NDArray, weights: npt.NDArray) -> None:
         self.observed, self.weights = np.ascontiguousarray(observed), np.ascontiguousarray(weights)
-        w, o = self.weights.astype(np.float64), self.observed.astype(np.float64)
-        self.total = float(w.sum())
+        sums = np.zeros(3)
+        for w, o in zip(self.weights, self.observed):  # plane by plane: no copies of the whole image
+            w, o = w.astype(np.float64), o.astype(np.float64)
+            weighted = w * o
+            sums += w.sum(), weighted.sum(), (weighted * o).sum()
+        self.total = float(sums[0])
         if not self.total > 0:
             raise ConfigError("all weights of the loss are 0; expected some voxel to count.", remedy="Check the ROI.")
-        self.mean = float((w * o).sum() / self.total)
-        self.variance = float((w * (o - self.mean) ** 2).sum())
+        self.mean = float(sums[1]) / self.total
+        self.variance = max(float(sums[2]) - self.mean * float(sums[1]), 0.0)
         self._boxes: dict[tuple, tuple[npt.NDArray, npt.NDArray]] = {}
 
     def fit(self, first: float, second: float, mixed: float) -> LeastSquares:
@@ -82,14 +86,11 @@ class Target:
         key = (band.grid, band.shape)
         if key not in self._boxes:
             whole = Band(band.grid, band.shape)
-            self._boxes = {key: tuple(self._transformed(a, whole, workers) for a in
-                                      (self.weights, self.weights * self.observed))}  # fmt: skip
+            pair = tuple(
+                pruned.to_band(a, whole, workers=workers) for a in (self.weights, self.weights * self.observed)
+            )
+            self._boxes = {key: pair}
         return self._boxes[key]
-
-    def _transformed(self, array: npt.NDArray, band: Band, workers: int) -> npt.NDArray:
-        padded = np.zeros(band.grid.shape, dtype=array.dtype)
-        padded[tuple(slice(0, n) for n in array.shape)] = array
-        return pruned.to_band(padded, band, workers=workers)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,20 +52,33 @@ def _cut(array: npt.NDArray, axis: int, modes: int) -> npt.NDArray:
 
 def to_image(box: npt.NDArray, band: Band, *, workers: int | None = None) -> npt.NDArray:
     """Band spectrum to real image, (z, y, x); float32 for complex64, else float64."""
-    nz, ny, nx = band.grid.shape
-    spectrum = _fft.ifft(_pad(box, 0, nz), axis=0, workers=workers)
-    spectrum = _fft.ifft(_pad(spectrum, 1, ny), axis=1, overwrite_x=True, workers=workers)
-    image = _fft.irfft(spectrum, n=nx, axis=2, overwrite_x=True, workers=workers)
-    image *= image.dtype.type(1.0 / band.grid.voxel_volume)
+    spectrum = _to_planes(box, band, workers)
+    image = np.empty(band.grid.shape, dtype=spectrum.real.dtype)
+
+    def fill(planes: slice) -> None:
+        image[planes] = _plane_images(spectrum[planes], band)
+
+    _slab_by_slab(fill, band, workers)
     return image
 
 
 def to_band(image: npt.NDArray, band: Band, *, workers: int | None = None) -> npt.NDArray:
-    """Real image to band spectrum; complex64 for float32, else complex128. Modes left out are zero."""
-    spectrum = _fft.rfft(image, axis=2, workers=workers)[:, :, : band.shape[2]]
-    spectrum = _cut(_fft.fft(spectrum, axis=1, workers=workers), 1, band.shape[1])
-    spectrum = _cut(_fft.fft(spectrum, axis=0, workers=workers), 0, band.shape[0])
-    return spectrum if band.mask is None else np.where(band.mask, spectrum, spectrum.dtype.type(0))
+    """Real image to band spectrum; complex64 for float32, else complex128. Modes left out are zero.
+
+    The image may be smaller than the grid: it lies at its first voxels, and the rest is zero.
+    """
+    nz, ny, nx = image.shape
+    room = tuple((0, n - m) for n, m in zip(band.grid.shape[1:], (ny, nx)))
+    spectrum = np.zeros((band.grid.shape[0], *band.shape[1:]), dtype=np.result_type(image.dtype, np.complex64))
+
+    def reduce(planes: slice) -> None:
+        part = image[planes]
+        if len(part):
+            padded = np.pad(part, ((0, 0), *room)) if any(r for _, r in room) else part
+            spectrum[planes.start : planes.start + len(part)] = _plane_spectra(padded, band)
+
+    _slab_by_slab(reduce, band, workers)
+    return _from_planes(spectrum, band, workers)
 
 
 def through_image(
@@ -73,7 +86,7 @@ def through_image(
     band: Band,
     visit: Callable[[slice, npt.NDArray], Result],
     *,
-    workers: int = 1,
+    workers: int | None = None,
 ) -> tuple[npt.NDArray, list[Result]]:
     """:func:`to_image`, a visit to every slab of the image, and :func:`to_band` of what the visits leave.
 
@@ -93,26 +106,50 @@ def through_image(
     results : list
         What the visits returned, in the order of the planes.
     """
-    nz, ny, nx = band.grid.shape
-    _, my, mx = band.shape
-    spectrum = _fft.ifft(_pad(box, 0, nz), axis=0, workers=workers)
-    scale = spectrum.real.dtype.type(1.0 / band.grid.voxel_volume)
+    spectrum = _to_planes(box, band, workers)
 
     def through(planes: slice) -> Result:
-        rows = _fft.ifft(_pad(spectrum[planes], 1, ny), axis=1, overwrite_x=True, workers=1)
-        image = _fft.irfft(rows, n=nx, axis=2, overwrite_x=True, workers=1)
-        image *= scale
+        image = _plane_images(spectrum[planes], band)
         result = visit(planes, image)
-        rows = _fft.rfft(image, axis=2, overwrite_x=True, workers=1)[:, :, :mx]
-        spectrum[planes] = _cut(_fft.fft(rows, axis=1, workers=1), 1, my)
+        spectrum[planes] = _plane_spectra(image, band)
         return result
 
+    results = _slab_by_slab(through, band, workers)
+    return _from_planes(spectrum, band, workers), results
+
+
+def _to_planes(box: npt.NDArray, band: Band, workers: int | None) -> npt.NDArray:
+    """Modes along y and x of every plane, (z, my, mx)."""
+    return _fft.ifft(_pad(box, 0, band.grid.shape[0]), axis=0, workers=workers)
+
+
+def _plane_images(spectrum: npt.NDArray, band: Band) -> npt.NDArray:
+    """Images (planes, y, x) of some planes' modes."""
+    _, ny, nx = band.grid.shape
+    rows = _fft.ifft(_pad(spectrum, 1, ny), axis=1, workers=1)
+    image = _fft.irfft(rows, n=nx, axis=2, overwrite_x=True, workers=1)
+    image *= image.dtype.type(1.0 / band.grid.voxel_volume)
+    return image
+
+
+def _plane_spectra(image: npt.NDArray, band: Band) -> npt.NDArray:
+    """Modes along y and x of some planes' images."""
+    _, my, mx = band.shape
+    rows = _fft.rfft(image, axis=2, workers=1)[:, :, :mx]
+    return _cut(_fft.fft(rows, axis=1, workers=1), 1, my)
+
+
+def _from_planes(spectrum: npt.NDArray, band: Band, workers: int | None) -> npt.NDArray:
+    found = _cut(_fft.fft(spectrum, axis=0, overwrite_x=True, workers=workers), 0, band.shape[0])
+    return found if band.mask is None else np.where(band.mask, found, found.dtype.type(0))
+
+
+def _slab_by_slab(work: Callable[[slice], Result], band: Band, workers: int | None) -> list[Result]:
+    """Do some planes at a time, so many that they stay in the cache, in several threads."""
+    nz, ny, nx = band.grid.shape
     thickness = max(1, _SLAB_VOXELS // (ny * nx))
     slabs = [slice(first, min(first + thickness, nz)) for first in range(0, nz, thickness)]
-    if workers == 1:
-        results = [through(slab) for slab in slabs]
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            results = list(pool.map(through, slabs))
-    found = _cut(_fft.fft(spectrum, axis=0, overwrite_x=True, workers=workers), 0, band.shape[0])
-    return (found if band.mask is None else np.where(band.mask, found, found.dtype.type(0))), results
+    if workers is None or workers == 1 or len(slabs) == 1:
+        return [work(slab) for slab in slabs]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, slabs))
