@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from ..errors import ConfigError
 from ..image.band import Band
 
 __all__ = ["N_RULES", "Shells", "composite", "degree", "error", "reach", "rule", "rules_for"]
@@ -172,7 +173,10 @@ def rules_for(
     pieces = np.ones(len(spreads), dtype=np.int64)
     if beyond.any():
         if not limits[-1] > 0:
-            raise ValueError(f"no rule keeps a tolerance of {tolerance:g}")
+            raise ConfigError(
+                f"a tolerance of {tolerance:.1e} for the points on a triangle is below rounding.",
+                remedy="Ask for a larger one, or use backend='exact'.",
+            )
         pieces[beyond] = np.ceil(spreads[beyond] / limits[-1]).astype(np.int64)
         index[beyond] = len(limits) - 1
     return index, pieces

@@ -7,6 +7,7 @@ import pytest
 from oracles import triangle as oracle
 
 import cytoform as cf
+from cytoform.errors import ConfigError
 from cytoform.fourier import quadrature
 
 
@@ -71,6 +72,11 @@ def test_modes_that_count_less_need_fewer_points(tolerance):
         assert len(rule_weights) <= plain
         fewer += len(rule_weights) < plain
     assert fewer >= 3
+
+
+def test_a_tolerance_below_rounding_is_refused():
+    with pytest.raises(ConfigError, match="below rounding"):
+        quadrature.rules_for(np.array([1.0]), 1e-18)
 
 
 def test_shells_take_the_most_of_each():
