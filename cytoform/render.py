@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import backend as _backend
-from .errors import ConfigError, GridError
+from .errors import ConfigError, GridError, VolumeError
 from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, pruned
 from .image.band import Band
 from .image.volume import Grid
@@ -58,7 +58,13 @@ class Target:
     """
 
     def __init__(self, observed: npt.NDArray, weights: npt.NDArray) -> None:
-        self.observed, self.weights = np.ascontiguousarray(observed), np.ascontiguousarray(weights)
+        if observed.ndim != 3 or weights.shape != observed.shape:
+            raise GridError(f"weights have shape {weights.shape}; expected that of the image, {observed.shape}.")
+        if not (np.isfinite(observed).all() and np.isfinite(weights).all() and weights.min(initial=0.0) >= 0):
+            raise VolumeError("image and weights of a loss must be finite, and weights zero or more.")
+        real = np.float32 if observed.dtype == np.float32 else np.float64
+        self.observed = np.ascontiguousarray(observed, dtype=real)
+        self.weights = np.ascontiguousarray(weights, dtype=real)
         sums = np.zeros(3)
         for w, o in zip(self.weights, self.observed):  # plane by plane: no copies of the whole image
             w, o = w.astype(np.float64), o.astype(np.float64)
@@ -69,6 +75,7 @@ class Target:
             raise ConfigError("all weights of the loss are 0; expected some voxel to count.", remedy="Check the ROI.")
         self.mean = float(sums[1]) / self.total
         self.variance = max(float(sums[2]) - self.mean * float(sums[1]), 0.0)
+        self.level = float(real(self.mean))  # what is taken from the image before it is transformed, as rounded there
         self._boxes: dict[tuple, tuple[npt.NDArray, npt.NDArray]] = {}
 
     def fit(self, first: float, second: float, mixed: float) -> LeastSquares:
@@ -82,15 +89,19 @@ class Target:
         return LeastSquares(value, gain, background, MeshGradient(np.zeros((0, 3)), np.zeros(0)))
 
     def on(self, band: Band, workers: int) -> tuple[npt.NDArray, npt.NDArray]:
-        """Transforms of the weights and of weights times image on a band's box."""
-        key = (band.grid, band.shape)
-        if key not in self._boxes:
-            whole = Band(band.grid, band.shape)
-            pair = tuple(
-                pruned.to_band(a, whole, workers=workers) for a in (self.weights, self.weights * self.observed)
+        """Transforms of w and of w (o - level) on a band's box: a camera's offset would cost digits."""
+        if any(n > m for n, m in zip(self.observed.shape, band.grid.shape)):
+            raise GridError(
+                f"the image has shape {self.observed.shape}; expected at most the grid's {band.grid.shape}."
             )
-            self._boxes = {key: pair}
-        return self._boxes[key]
+        key = (band.grid, band.shape)
+        found = self._boxes.get(key)
+        if found is None:
+            whole = Band(band.grid, band.shape)
+            above = self.weights * (self.observed - self.observed.dtype.type(self.level))
+            found = pruned.to_band(self.weights, whole, workers=workers), pruned.to_band(above, whole, workers=workers)
+            self._boxes = {key: found}
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,11 +171,11 @@ class Renderer:
             loops.weighted_moments(image, target.observed[planes], target.weights[planes], sums)
             return sums
 
+        weights, weighted = target.on(self.band, workers)
         here = self._transform(self._shells).of(mesh)
         box, sums = pruned.through_image(self._behind_optics(here.forward()), self.band, visit, workers=workers)
         fitted = target.fit(*np.sum(sums, axis=0))
-        weights, weighted = target.on(self.band, workers)
-        slope = fitted.gain * (fitted.gain * box + fitted.background * weights - weighted)
+        slope = fitted.gain * (fitted.gain * box + (fitted.background - target.level) * weights - weighted)
         slope *= slope.real.dtype.type(2.0 / (target.total * self.band.grid.volume))
         return dataclasses.replace(fitted, mesh=here.vjp(np.conj(self._otf) * slope))
 

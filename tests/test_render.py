@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cytoform as cf
-from cytoform.errors import ConfigError, GridError
+from cytoform.errors import ConfigError, GridError, VolumeError
 from cytoform.render import Renderer, Target
 
 
@@ -182,6 +182,33 @@ def test_least_squares_in_single_precision_and_without_weights():
     assert np.linalg.norm(fast.mesh.vertices - exact.mesh.vertices) < 1e-3 * np.linalg.norm(exact.mesh.vertices)
     with pytest.raises(ConfigError, match="all weights"):
         Target(image, np.zeros_like(image))
+    with pytest.raises(GridError, match="weights have shape"):
+        Target(image, np.ones((24, 24, 1)))
+    with pytest.raises(VolumeError, match="finite"):
+        Target(np.where(image == image.max(), np.nan, image), np.ones_like(image))
+    with pytest.raises(VolumeError, match="zero or more"):
+        Target(image, -np.ones_like(image))
+    with pytest.raises(GridError, match="expected at most"):
+        Renderer(psf, psf.band(cf.Grid((20, 24, 24), 0.26), 0.01), "exact", "cpu").least_squares(mesh, target)
+
+
+def test_an_offset_of_the_camera_costs_no_digits(monkeypatch):
+    """In several slabs and threads, some of them beyond the image; integers are taken for what they are."""
+    from cytoform.fourier import pruned
+
+    monkeypatch.setattr(pruned, "_SLAB_VOXELS", 24 * 24 * 3)
+    mesh, grid = _ball(np.float32), cf.Grid((24, 24, 24), 0.26)
+    psf = cf.GaussianPSF.from_sigma(0.5)
+    renderer = Renderer(psf, psf.band(grid, 1e-2), "exact", "cpu")
+    image = np.rint(40 * np.roll(renderer.render(mesh), 2, axis=1)[:19, :22])
+    weights = np.ones_like(image)
+    plain = renderer.least_squares(mesh, Target(image, weights))
+    raised = renderer.least_squares(mesh, Target(image + np.float32(10_000), weights))
+    whole = renderer.least_squares(mesh, Target((image + 10_000).astype(np.uint16), weights))
+    size = np.linalg.norm(plain.mesh.vertices)
+    assert raised.background == pytest.approx(plain.background + 10_000, rel=1e-6)
+    assert np.linalg.norm(raised.mesh.vertices - plain.mesh.vertices) < 2e-5 * size
+    assert np.linalg.norm(whole.mesh.vertices - plain.mesh.vertices) < 2e-5 * size
 
 
 def test_wrong_cotangent_is_named():

@@ -96,11 +96,13 @@ class Faces:
 class _Lines:
     """The kept modes of a band as lines along one axis, as the loops of :mod:`cytoform.kernels.mesh_ft_cpu` take them.
 
-    order: the box's axes as (axis0, axis1, axis of the lines); sort: modes along a line, ascending; numbers (n, 4): of
-    every line its place on axes 0 and 1 and its first and last step.
+    shape and mask: of the band's box (the band itself would be kept alive); order: the box's axes as (axis0, axis1,
+    axis of the lines); sort: modes along a line, ascending; numbers (n, 4): of every line its place on axes 0 and 1 and
+    its first and last step.
     """
 
-    band: Band
+    shape: tuple[int, int, int]
+    mask: npt.NDArray[np.bool_] | None
     order: tuple[int, int, int]
     sort: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64]
@@ -130,21 +132,21 @@ class _Lines:
 
     def to_box(self, out: Floats, complex_type: npt.DTypeLike) -> npt.NDArray:
         """Values on the lines (n, 2, length) to the band's box, zero at modes that are not kept."""
-        shape = tuple(self.band.shape[d] for d in self.order)
+        shape = tuple(self.shape[d] for d in self.order)
         turned = np.zeros(shape, dtype=complex_type)
         i0, i1 = self.numbers[:, 0], self.numbers[:, 1]
         count = len(self.sort)
         turned.real[i0[:, None], i1[:, None], self.sort] = out[:, 0, :count]
         turned.imag[i0[:, None], i1[:, None], self.sort] = out[:, 1, :count]
-        box = np.empty(self.band.shape, dtype=complex_type)
+        box = np.empty(self.shape, dtype=complex_type)
         np.transpose(box, self.order)[...] = turned
-        if self.band.mask is not None:
-            box[~self.band.mask] = 0
+        if self.mask is not None:
+            box[~self.mask] = 0
         return box
 
     def from_box(self, box: npt.NDArray, dtype: npt.DTypeLike) -> npt.NDArray:
         """Real and imaginary parts (n, 2, length) of the box's kept modes on the lines, zero elsewhere."""
-        kept = box if self.band.mask is None else np.where(self.band.mask, box, 0)
+        kept = box if self.mask is None else np.where(self.mask, box, 0)
         i0, i1 = self.numbers[:, 0], self.numbers[:, 1]
         chosen = np.transpose(kept, self.order)[i0[:, None], i1[:, None], self.sort]
         out = np.zeros((len(self.numbers), 2, self.length), dtype=dtype)
@@ -176,4 +178,6 @@ def _make_lines(band: Band) -> _Lines:
     rows = kept[numbers[:, 0], numbers[:, 1]]
     first, stop = rows.argmax(axis=1), rows.shape[1] - rows[:, ::-1].argmax(axis=1)
     numbers = np.column_stack([numbers, first // LANES, -(-stop // LANES)]).astype(np.int64)
-    return _Lines(band, order, sort, np.ascontiguousarray(numbers), (axes[order[0]], axes[order[1]], along))
+    return _Lines(
+        band.shape, band.mask, order, sort, np.ascontiguousarray(numbers), (axes[order[0]], axes[order[1]], along)
+    )

@@ -178,5 +178,5 @@ def rules_for(
                 remedy="Ask for a larger one, or use backend='exact'.",
             )
         pieces[beyond] = np.ceil(spreads[beyond] / limits[-1]).astype(np.int64)
-        index[beyond] = len(limits) - 1
+        index[beyond] = limits.index(limits[-1])  # the first that reaches so far
     return index, pieces

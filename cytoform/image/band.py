@@ -112,7 +112,7 @@ class Band:
         """Semi-axes of an ellipsoid along the axes around all kept modes, rad/µm."""
         scale = np.where(self.limits > 0, self.limits, 1.0)
         squares = sum((a / s) ** 2 for a, s in zip(self.axes, scale))
-        return self.limits * math.sqrt(float(np.asarray(squares).ravel()[self.index].max()))
+        return self.limits * math.sqrt(float(np.asarray(squares).ravel()[self.index].max(initial=0.0)))
 
     @cached_property
     def radii(self) -> Floats:

@@ -269,6 +269,39 @@ def test_zero_area_faces_change_nothing(backend):
     assert np.isfinite(g2.density).all()
 
 
+def test_lines_live_as_long_as_their_band():
+    import gc
+
+    from cytoform.fourier import exact
+
+    band = Band.full(cf.Grid((6, 5, 4), 1.0))
+    before = len(exact._made)
+    assert exact._lines(band) is exact._lines(band) and len(exact._made) == before + 1
+    del band
+    gc.collect()
+    assert len(exact._made) <= before
+
+
+@pytest.mark.parametrize("shape", [(17, 3, 4), (3, 17, 4), (4, 3, 33), (1, 1, 40)])
+def test_lines_along_any_axis_and_with_holes(shape):
+    """The exact transform takes the frequencies as lines along the axis that suits; masks may have gaps."""
+    mesh, rng = _blob(4), np.random.default_rng(0)
+    band = Band.full(cf.Grid(shape, 0.7, (0.1, 0.2, 0.3)))
+    band = band.where(rng.random(band.shape) < 0.4)
+    cotangent = rng.normal(size=band.shape) + 1j * rng.normal(size=band.shape)
+    transform = MeshTransform(band, "exact", "cpu")
+    weights = np.broadcast_to(band.weights, band.shape).ravel()[band.index]
+    wanted, [(vertices, by_density)] = oracle.dense(
+        mesh.vertices - band.grid.origin, mesh.faces, mesh.density, band.frequencies,
+        [cotangent.ravel()[band.index] * weights],
+    )  # fmt: skip
+    found = transform.forward(mesh)
+    assert (found.ravel()[np.setdiff1d(np.arange(found.size), band.index)] == 0).all()
+    assert _norm(found.ravel()[band.index], wanted) < 1e-12
+    grad = transform.vjp(mesh, cotangent)
+    assert _norm(grad.vertices, vertices) < 1e-12 and _norm(grad.density, by_density) < 1e-12
+
+
 def test_total_mass_is_the_transform_at_zero():
     mesh = _blob()
     grid = cf.Grid((6, 6, 6), 1.0, (1.0, 2.0, 3.0))

@@ -135,7 +135,9 @@ def errors(count: int, dtype: type, seed: int = 0) -> dict[str, tuple[int, float
         value_unit, gradient_unit = bars(area, longest, reach, pair.frequency, dtype)
         found = worst[pair.kind]
         found[0] += 1
-        if value_unit > 0:
+        if not np.isfinite(value):
+            found[1] = np.inf
+        elif value_unit > 0:
             found[1] = max(found[1], abs(value - wanted) / value_unit)
         elif value != wanted:
             found[1] = np.inf
