@@ -184,8 +184,9 @@ def draw(rows: dict[str, list[dict]], path: Path) -> None:
                 panel.loglog(*zip(*found), style, markersize=3.5, label="FFT pair" if column == "ffts" else column)
         panel.set_xlabel(label)
         panel.grid(True, color="0.92")
+        if panel.lines:
+            panel.legend(frameon=False, fontsize=8)
     panels[0].set_ylabel("seconds")
-    panels[2].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
 
 

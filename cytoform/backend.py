@@ -11,7 +11,7 @@ from typing import Literal
 
 from .errors import BackendError, ConfigError
 
-__all__ = ["Device", "has_cuda", "has_finufft", "kernels", "resolve_device", "threads"]
+__all__ = ["Device", "has_cuda", "has_finufft", "kernels", "loops", "resolve_device", "threads"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -71,8 +71,13 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
 
 
 def kernels(device: Literal["cpu", "cuda"]) -> ModuleType:
-    """The compiled loops of a device, loaded on first use."""
-    return importlib.import_module(f"cytoform.kernels.mesh_ft_{device}")
+    """The compiled loops of the exact transform on a device, loaded on first use."""
+    return loops(f"mesh_ft_{device}")
+
+
+def loops(name: str) -> ModuleType:
+    """A module of compiled loops, loaded on first use: numba takes its time."""
+    return importlib.import_module(f"cytoform.kernels.{name}")
 
 
 def threads() -> int:

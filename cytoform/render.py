@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 
 import numpy as np
 import numpy.typing as npt
@@ -78,15 +77,14 @@ class Target:
         self.level = float(real(self.mean))  # what is taken from the image before it is transformed, as rounded there
         self._boxes: dict[tuple, tuple[npt.NDArray, npt.NDArray]] = {}
 
-    def fit(self, first: float, second: float, mixed: float) -> LeastSquares:
-        """Loss, gain and background (gradient still missing) from Σ w m, Σ w m² and Σ w m o of a rendering m."""
+    def loss(self, first: float, second: float, mixed: float) -> tuple[float, float, float]:
+        """Loss, gain and background from Σ w m, Σ w m² and Σ w m o of a rendering m."""
         mean = first / self.total
         variance, covariance = second - first * mean, mixed - first * self.mean
         gain, background = affine_of_moments(mean, self.mean, variance, covariance, self.variance)
         square = gain * gain * variance - 2.0 * gain * covariance + self.variance
         offset = gain * mean + background - self.mean
-        value = max(square, 0.0) / self.total + offset * offset
-        return LeastSquares(value, gain, background, MeshGradient(np.zeros((0, 3)), np.zeros(0)))
+        return max(square, 0.0) / self.total + offset * offset, gain, background
 
     def on(self, band: Band, workers: int) -> tuple[npt.NDArray, npt.NDArray]:
         """Transforms of w and of w (o - level) on a band's box: a camera's offset would cost digits."""
@@ -158,12 +156,13 @@ class Renderer:
         return self._transform(self._shells).vjp(mesh, np.conj(self._otf) * self._cotangent(cotangent))
 
     def least_squares(self, mesh: Mesh, target: Target) -> LeastSquares:
-        """Σ w (gain · rendering + background - observed)² / Σ w at the gain and background that make it least.
+        """Σ w (gain · rendering + background - observed)² / Σ w at the gain and background of :func:`best_affine`.
 
-        One pass over the image: with those two at their best, the gradient for the rendering is a sum of three images,
+        They make it least, but where the gain is held at its least positive value; its own slope is left out then. One
+        pass over the image: with those two at their best, the gradient for the rendering is a sum of three images,
         w · rendering, w and w · observed, of which only the first is new.
         """
-        loops = importlib.import_module("cytoform.kernels.residual")
+        loops = _backend.loops("residual")
         workers = _workers(self.deterministic)
 
         def visit(planes: slice, image: npt.NDArray) -> npt.NDArray:
@@ -174,10 +173,10 @@ class Renderer:
         weights, weighted = target.on(self.band, workers)
         here = self._transform(self._shells).of(mesh)
         box, sums = pruned.through_image(self._behind_optics(here.forward()), self.band, visit, workers=workers)
-        fitted = target.fit(*np.sum(sums, axis=0))
-        slope = fitted.gain * (fitted.gain * box + (fitted.background - target.level) * weights - weighted)
+        value, gain, background = target.loss(*np.sum(sums, axis=0).tolist())
+        slope = gain * (gain * box + (background - target.level) * weights - weighted)
         slope *= slope.real.dtype.type(2.0 / (target.total * self.band.grid.volume))
-        return dataclasses.replace(fitted, mesh=here.vjp(np.conj(self._otf) * slope))
+        return LeastSquares(value, gain, background, here.vjp(np.conj(self._otf) * slope))
 
     def psf_vjp(self, spectrum: npt.NDArray, cotangent: npt.NDArray) -> npt.NDArray[np.float64]:
         """Gradient for the PSF's parameters of Σ cotangent · image, given the mesh's spectrum."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import threading
 from typing import Any
 
@@ -110,7 +109,7 @@ class Faces:
         self._places = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
         self._sources = np.empty(len(self.points), dtype=self._complex)
         p = self.points
-        _loops().scatter(
+        backend.loops("points").scatter(
             corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._shift), p.rules, p.starts,
             p.barycentric, p.weights, p.offsets, self._places, self._sources,
         )  # fmt: skip
@@ -145,15 +144,11 @@ class Faces:
             np.multiply(stack[0], np.fft.fftshift(-1j * axis, axes=(0, 1)).astype(self._complex), out=stack[d + 1])
         fields = self._plan(2, 4).execute(stack)
         values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), 3, 3))
-        _loops().gather(
+        backend.loops("points").gather(
             fields, self._places, float(self._shift), p.rules, p.starts, p.barycentric, p.weights, p.offsets, values,
             moves,
         )  # fmt: skip
         return values, moves
-
-
-def _loops() -> Any:
-    return importlib.import_module("cytoform.kernels.points")
 
 
 def _precision(dtype: npt.DTypeLike, eps: float, band: Band) -> Any:

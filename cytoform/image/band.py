@@ -110,15 +110,16 @@ class Band:
     @cached_property
     def _ellipsoid(self) -> Floats:
         """Semi-axes of an ellipsoid along the axes around all kept modes, rad/µm."""
-        scale = np.where(self.limits > 0, self.limits, 1.0)
-        squares = sum((a / s) ** 2 for a, s in zip(self.axes, scale))
-        return self.limits * math.sqrt(float(np.asarray(squares).ravel()[self.index].max(initial=0.0)))
+        return self.limits * float(self._distances(self.limits).max(initial=0.0))
 
     @cached_property
     def radii(self) -> Floats:
         """Distance of the kept modes from zero, (size,), in units of the ellipsoid around them: 1 at the most."""
-        scale = np.where(self._ellipsoid > 0, self._ellipsoid, 1.0)
-        squares = sum((a / s) ** 2 for a, s in zip(self.axes, scale))
+        return self._distances(self._ellipsoid)
+
+    def _distances(self, semi_axes: Floats) -> Floats:
+        """Of the kept modes from zero, (size,), in units of an ellipsoid."""
+        squares = sum((a / s) ** 2 for a, s in zip(self.axes, np.where(semi_axes > 0, semi_axes, 1.0)))
         return np.sqrt(np.asarray(squares).ravel()[self.index])
 
     def reach(self, vectors: npt.NDArray) -> Floats:
@@ -128,7 +129,7 @@ class Band:
     def support(self, vectors: npt.NDArray) -> Floats:
         """Upper bound of max |vector · frequency| over the kept modes, (..., 3) µm -> (...) radians."""
         size = np.abs(np.asarray(vectors, dtype=np.float64))
-        return np.minimum(size @ self.limits, np.linalg.norm(size * self._ellipsoid, axis=-1))
+        return np.minimum(size @ self.limits, self.reach(size))
 
     def phase(self, shift: npt.ArrayLike, sign: float = -1.0) -> npt.NDArray[np.complex128]:
         """exp(sign · i · frequency · shift) on the box, for a shift (3,) in µm."""

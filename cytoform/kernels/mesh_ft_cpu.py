@@ -134,6 +134,25 @@ def _same_case(case, step, stop, p0, p1, q0, q1, lows, highs):
     return step
 
 
+def _by_case(make: Any, quantity: str) -> Any:
+    """Loops that `make` builds for each of the four formulas of a quantity, as one function of the case."""
+    short, long, large, mixed = (
+        make(_for_precision(f"{case}_{quantity}")) for case in ("short", "long", "large", "mixed")
+    )
+
+    @numba.njit(**_INLINE)
+    def chosen(case, *arguments):
+        if case == 0:
+            return short(*arguments)
+        if case == 1:
+            return long(*arguments)
+        if case == 2:
+            return large(*arguments)
+        return mixed(*arguments)
+
+    return chosen
+
+
 def _line_value(formula: Any) -> Any:
     """Add a face's transform at a part of a line."""
 
@@ -149,8 +168,7 @@ def _line_value(formula: Any) -> Any:
     return add
 
 
-_add_short, _add_long = _line_value(_for_precision("short_value")), _line_value(_for_precision("long_value"))
-_add_large, _add_mixed = _line_value(_for_precision("large_value")), _line_value(_for_precision("mixed_value"))
+_add = _by_case(_line_value, "value")
 
 
 @numba.njit(error_model="numpy")
@@ -201,18 +219,10 @@ def mesh_ft_lines(corners, weights, axis0, axis1, axis2, lane, lows, highs, line
                 while step < stop:
                     case = _case(p0, p1, q0, q1, lows[step], highs[step])
                     end = _same_case(case, step, stop, p0, p1, q0, q1, lows, highs)
-                    if case == 0:
-                        _add_short(step, end, pa, pb, qa, qb, cosine, sine, weight, lane, turns2[b, 0], turns2[b, 1],
-                                   out[n, 0], out[n, 1])  # fmt: skip
-                    elif case == 1:
-                        _add_long(step, end, pa, pb, qa, qb, cosine, sine, weight, lane, turns2[b, 0], turns2[b, 1],
-                                  out[n, 0], out[n, 1])  # fmt: skip
-                    elif case == 2:
-                        _add_large(step, end, pa, pb, qa, qb, cosine, sine, weight, lane, turns2[b, 0], turns2[b, 1],
-                                   out[n, 0], out[n, 1])  # fmt: skip
-                    else:
-                        _add_mixed(step, end, pa, pb, qa, qb, cosine, sine, weight, lane, turns2[b, 0], turns2[b, 1],
-                                   out[n, 0], out[n, 1])  # fmt: skip
+                    _add(
+                        case, step, end, pa, pb, qa, qb, cosine, sine, weight, lane, turns2[b, 0], turns2[b, 1],
+                        out[n, 0], out[n, 1],
+                    )  # fmt: skip
                     step = end
 
 
@@ -246,8 +256,7 @@ def _line_sums(formula: Any) -> Any:
     return add
 
 
-_sum_short, _sum_long = _line_sums(_for_precision("short_gradient")), _line_sums(_for_precision("long_gradient"))
-_sum_large, _sum_mixed = _line_sums(_for_precision("large_gradient")), _line_sums(_for_precision("mixed_gradient"))
+_sum = _by_case(_line_sums, "gradient")
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)
@@ -282,18 +291,9 @@ def mesh_ft_lines_adjoint(
                 while step < stop:
                     case = _case(p0, p1, q0, q1, lows[step], highs[step])
                     end = _same_case(case, step, stop, p0, p1, q0, q1, lows, highs)
-                    if case == 0:
-                        g, a, b, c, ya, yb, yc = _sum_short(step, end, pa, pb, qa, qb, cosine, sine, lane, cosines,
-                                                            sines, here_re, here_im)  # fmt: skip
-                    elif case == 1:
-                        g, a, b, c, ya, yb, yc = _sum_long(step, end, pa, pb, qa, qb, cosine, sine, lane, cosines,
-                                                           sines, here_re, here_im)  # fmt: skip
-                    elif case == 2:
-                        g, a, b, c, ya, yb, yc = _sum_large(step, end, pa, pb, qa, qb, cosine, sine, lane, cosines,
-                                                            sines, here_re, here_im)  # fmt: skip
-                    else:
-                        g, a, b, c, ya, yb, yc = _sum_mixed(step, end, pa, pb, qa, qb, cosine, sine, lane, cosines,
-                                                            sines, here_re, here_im)  # fmt: skip
+                    g, a, b, c, ya, yb, yc = _sum(
+                        case, step, end, pa, pb, qa, qb, cosine, sine, lane, cosines, sines, here_re, here_im
+                    )
                     total += g
                     line_a += a
                     line_b += b

@@ -301,24 +301,20 @@ def build(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
             e if near else w, f if near else x, g if near else y, h if near else z,
         )  # fmt: skip
 
-    @jit
-    def value(p, q, r):
-        largest = spread(p, q, r)
-        if largest <= short_limit:
-            return short_value(p, q, r)
-        if largest <= long_limit:
-            return long_value(p, q, r)
-        return large_value(p, q, r)
+    def by_spread(short_case, long_case, large_case):
+        @jit
+        def formula(p, q, r):
+            largest = spread(p, q, r)
+            if largest <= short_limit:
+                return short_case(p, q, r)
+            if largest <= long_limit:
+                return long_case(p, q, r)
+            return large_case(p, q, r)
 
-    @jit
-    def gradient(p, q, r):
-        largest = spread(p, q, r)
-        if largest <= short_limit:
-            return short_gradient(p, q, r)
-        if largest <= long_limit:
-            return long_gradient(p, q, r)
-        return large_gradient(p, q, r)
+        return formula
 
+    value = by_spread(short_value, long_value, large_value)
+    gradient = by_spread(short_gradient, long_gradient, large_gradient)
     return SimpleNamespace(
         value=value, short_value=short_value, long_value=long_value, large_value=large_value, mixed_value=mixed_value,
         gradient=gradient, short_gradient=short_gradient, long_gradient=long_gradient, large_gradient=large_gradient,
