@@ -77,7 +77,7 @@ def parity(data: Path) -> float:
     frequencies = np.stack([z.ravel(), y.ravel(), x.ravel()], axis=1)
     mesh = cf.SurfaceMesh(found["vertices_xyz"][:, ::-1], found["faces"], found["density"])
     strengths = 2.0 * mesh.face_areas * mesh.density
-    pairs = exact.forward_at(mesh.vertices[mesh.faces], strengths, frequencies, dtype=np.float64, device="cpu")
+    pairs = exact.forward_at(mesh.vertices[mesh.faces], strengths, frequencies, dtype=np.float64)
     return norm(pairs.view(complex)[:, 0] / mesh.mass, found["ft"].ravel())
 
 

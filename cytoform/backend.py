@@ -7,25 +7,37 @@ import importlib
 import importlib.util
 import os
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from .errors import BackendError, ConfigError
 
-__all__ = ["Device", "has_cuda", "has_finufft", "kernels", "loops", "resolve_device", "threads"]
+__all__ = [
+    "Device",
+    "device_arrays",
+    "has_cuda",
+    "has_finufft",
+    "kernels",
+    "loops",
+    "resolve_device",
+    "threads",
+    "to_host",
+]
 
 Device = Literal["auto", "cpu", "cuda"]
 
 
 @functools.lru_cache(maxsize=1)
 def has_cuda() -> bool:
-    """Whether numba-cuda sees a CUDA device (numba's simulator counts, and needs no numba-cuda)."""
+    """Whether numba-cuda sees a CUDA device and CuPy is there (numba's simulator counts, and needs neither)."""
     if importlib.util.find_spec("numba") is None:
         return False
     try:
         import numba
 
         # the CUDA target inside numba itself is no longer kept up: its min and max fail to compile (numba 0.68)
-        if not numba.config.ENABLE_CUDASIM and importlib.util.find_spec("numba_cuda") is None:
+        if not numba.config.ENABLE_CUDASIM and not all(map(importlib.util.find_spec, ("numba_cuda", "cupy"))):
             return False
         from numba import cuda
 
@@ -68,6 +80,19 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
             remedy="Install cytoform[cuda13] (or cuda12) and a driver, or use device='cpu'.",
         )
     return "cpu"
+
+
+@functools.lru_cache(maxsize=1)
+def device_arrays() -> ModuleType:
+    """CuPy, whose arrays live on the CUDA device; NumPy in numba's simulator of one."""
+    import numba
+
+    return importlib.import_module("numpy" if numba.config.ENABLE_CUDASIM else "cupy")
+
+
+def to_host(array: Any) -> np.ndarray:
+    """A NumPy array of one that may live on a device."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
 def kernels(device: Literal["cpu", "cuda"]) -> ModuleType:

@@ -7,19 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import backend as _backend
 from .errors import ConfigError, GridError, VolumeError
-from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, pruned
+from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, on_device, pruned, where
 from .image.band import Band
 from .image.volume import Grid
 from .loss import affine_of_moments
 from .optics import PSF
 
-__all__ = ["LeastSquares", "RenderGradient", "Renderer", "Target", "default_tolerance", "render", "render_vjp"]
+__all__ = [
+    "LeastSquares",
+    "PSFLeastSquares",
+    "RenderGradient",
+    "Renderer",
+    "Target",
+    "default_tolerance",
+    "render",
+    "render_vjp",
+]
 
 
 def default_tolerance(dtype: npt.DTypeLike) -> float:
@@ -44,6 +55,16 @@ class LeastSquares:
     gain: float
     background: float
     mesh: MeshGradient
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PSFLeastSquares:
+    """The same with its gradient for the PSF's parameters, (n,)."""
+
+    value: float
+    gain: float
+    background: float
+    psf: npt.NDArray[np.float64]
 
 
 class Target:
@@ -75,7 +96,7 @@ class Target:
         self.mean = float(sums[1]) / self.total
         self.variance = max(float(sums[2]) - self.mean * float(sums[1]), 0.0)
         self.level = float(real(self.mean))  # what is taken from the image before it is transformed, as rounded there
-        self._boxes: dict[tuple, tuple[npt.NDArray, npt.NDArray]] = {}
+        self._boxes: dict[tuple, tuple[Any, Any]] = {}
 
     def loss(self, first: float, second: float, mixed: float) -> tuple[float, float, float]:
         """Loss, gain and background from Σ w m, Σ w m² and Σ w m o of a rendering m."""
@@ -86,18 +107,28 @@ class Target:
         offset = gain * mean + background - self.mean
         return max(square, 0.0) / self.total + offset * offset, gain, background
 
-    def on(self, band: Band, workers: int) -> tuple[npt.NDArray, npt.NDArray]:
-        """Transforms of w and of w (o - level) on a band's box: a camera's offset would cost digits."""
+    @functools.cached_property
+    def there(self) -> tuple[Any, Any]:
+        """Image and weights on the device."""
+        xp = _backend.device_arrays()
+        return xp.asarray(self.observed), xp.asarray(self.weights)
+
+    def on(self, band: Band, images: ModuleType, workers: int) -> tuple[Any, Any]:
+        """Transforms of w and of w (o - level) on a band's box: a camera's offset would cost digits.
+
+        `images` transforms them: :mod:`cytoform.fourier.pruned`, or :mod:`cytoform.fourier.on_device` there.
+        """
         if any(n > m for n, m in zip(self.observed.shape, band.grid.shape)):
             raise GridError(
                 f"the image has shape {self.observed.shape}; expected at most the grid's {band.grid.shape}."
             )
-        key = (band.grid, band.shape)
+        key = (band.grid, band.shape, images.__name__)
         found = self._boxes.get(key)
         if found is None:
             whole = Band(band.grid, band.shape)
-            above = self.weights * (self.observed - self.observed.dtype.type(self.level))
-            found = pruned.to_band(self.weights, whole, workers=workers), pruned.to_band(above, whole, workers=workers)
+            observed, weights = self.there if images is on_device else (self.observed, self.weights)
+            above = weights * (observed - observed.dtype.type(self.level))
+            found = images.to_band(weights, whole, workers=workers), images.to_band(above, whole, workers=workers)
             self._boxes = {key: found}
         return found
 
@@ -129,31 +160,50 @@ class Renderer:
 
     def render(self, mesh: Mesh) -> npt.NDArray:
         """Image (z, y, x) of a mesh."""
-        return self.image(self._transform(self._shells).forward(mesh))
+        return self.image(self._transform(self._shells).of(mesh).forward())
 
-    def image(self, spectrum: npt.NDArray) -> npt.NDArray:
+    def image(self, spectrum: Any) -> npt.NDArray:
         """Image (z, y, x) of a mesh's spectrum."""
-        return pruned.to_image(self._behind_optics(spectrum), self.band, workers=_workers(self.deterministic))
+        return _backend.to_host(self._images.to_image(self._behind_optics(spectrum), self.band, workers=self._workers))
 
-    def _behind_optics(self, spectrum: npt.NDArray) -> npt.NDArray:
-        box = (spectrum * self._otf).astype(spectrum.dtype)
-        return box if self.band.mask is None else np.where(self.band.mask, box, box.dtype.type(0))
+    def _behind_optics(self, spectrum: Any) -> Any:
+        """A spectrum, here or there, times the OTF; where images are made."""
+        return (self._arrays.asarray(spectrum) * self._otf).astype(spectrum.dtype)
 
     @functools.cached_property
-    def _otf(self) -> npt.NDArray:
-        return self.psf.otf_on(self.band)
+    def _there(self) -> bool:
+        """Whether images and spectra are on a CUDA device."""
+        return where(self.device, self.backend) == "cuda"
+
+    @property
+    def _images(self) -> ModuleType:
+        return on_device if self._there else pruned
+
+    @property
+    def _arrays(self) -> ModuleType:
+        return _backend.device_arrays() if self._there else np
+
+    @property
+    def _workers(self) -> int:
+        return 1 if self.deterministic else _backend.threads()
+
+    @functools.cached_property
+    def _otf(self) -> Any:
+        """The OTF where images are made, zero at modes that are left out."""
+        otf = self.psf.otf_on(self.band)
+        return self._arrays.asarray(otf if self.band.mask is None else np.where(self.band.mask, otf, 0))
 
     @functools.cached_property
     def _shells(self) -> Shells:
-        return Shells.of(self.band, self._otf)
+        return Shells.of(self.band, self.psf.otf_on(self.band))
 
-    def _cotangent(self, cotangent: npt.NDArray) -> npt.NDArray:
-        box = pruned.to_band(cotangent, self.band, workers=_workers(self.deterministic))
+    def _cotangent(self, cotangent: npt.NDArray) -> Any:
+        box = self._images.to_band(self._arrays.asarray(cotangent), self.band, workers=self._workers)
         return box / box.real.dtype.type(self.band.grid.volume)
 
     def mesh_vjp(self, mesh: Mesh, cotangent: npt.NDArray):
         """Gradient for the mesh of Σ cotangent · image."""
-        return self._transform(self._shells).vjp(mesh, np.conj(self._otf) * self._cotangent(cotangent))
+        return self._transform(self._shells).vjp(mesh, self._otf.conj() * self._cotangent(cotangent))
 
     def least_squares(self, mesh: Mesh, target: Target) -> LeastSquares:
         """Σ w (gain · rendering + background - observed)² / Σ w at the gain and background of :func:`best_affine`.
@@ -162,25 +212,28 @@ class Renderer:
         pass over the image: with those two at their best, the gradient for the rendering is a sum of three images,
         w · rendering, w and w · observed, of which only the first is new.
         """
-        loops = _backend.loops("residual")
-        workers = _workers(self.deterministic)
-
-        def visit(planes: slice, image: npt.NDArray) -> npt.NDArray:
-            sums = np.zeros(3)
-            loops.weighted_moments(image, target.observed[planes], target.weights[planes], sums)
-            return sums
-
-        weights, weighted = target.on(self.band, workers)
         here = self._transform(self._shells).of(mesh)
-        box, sums = pruned.through_image(self._behind_optics(here.forward()), self.band, visit, workers=workers)
+        slope, *found = self._slope(self._behind_optics(here.forward()), target)
+        return LeastSquares(*found, here.vjp(self._otf.conj() * slope))
+
+    def psf_least_squares(self, spectrum: npt.NDArray, target: Target) -> PSFLeastSquares:
+        """The same loss, and its gradient for the PSF's parameters, given the mesh's spectrum."""
+        slope, *found = self._slope(self._behind_optics(spectrum), target)
+        return PSFLeastSquares(*found, self.psf.otf_vjp(self.band, _backend.to_host(slope) * np.conj(spectrum)))
+
+    def _slope(self, box: Any, target: Target) -> tuple[Any, float, float, float]:
+        """Gradient of the loss for a box behind the optics, on the band; loss, gain and background."""
+        visit = _moments_there(*target.there) if self._there else _moments(target.observed, target.weights)
+        weights, weighted = target.on(self.band, self._images, self._workers)
+        box, sums = self._images.through_image(box, self.band, visit, workers=self._workers)
         value, gain, background = target.loss(*np.sum(sums, axis=0).tolist())
         slope = gain * (gain * box + (background - target.level) * weights - weighted)
         slope *= slope.real.dtype.type(2.0 / (target.total * self.band.grid.volume))
-        return LeastSquares(value, gain, background, here.vjp(np.conj(self._otf) * slope))
+        return slope, value, gain, background
 
     def psf_vjp(self, spectrum: npt.NDArray, cotangent: npt.NDArray) -> npt.NDArray[np.float64]:
         """Gradient for the PSF's parameters of Σ cotangent · image, given the mesh's spectrum."""
-        return self.psf.otf_vjp(self.band, self._cotangent(cotangent) * np.conj(spectrum))
+        return self.psf.otf_vjp(self.band, _backend.to_host(self._cotangent(cotangent)) * np.conj(spectrum))
 
     def with_psf(self, psf: PSF) -> Renderer:
         """The same with another PSF on the same band."""
@@ -192,8 +245,31 @@ class Renderer:
         )
 
 
-def _workers(deterministic: bool) -> int:
-    return 1 if deterministic else _backend.threads()
+def _moments(observed: npt.NDArray, weights: npt.NDArray) -> Any:
+    """What is done at each slab of a rendering m: it becomes w m; returns Σ w m, Σ w m² and Σ w m o."""
+    loops = _backend.loops("residual")
+
+    def visit(planes: slice, image: npt.NDArray) -> npt.NDArray:
+        sums = np.zeros(3)
+        loops.weighted_moments(image, observed[planes], weights[planes], sums)
+        return sums
+
+    return visit
+
+
+def _moments_there(observed: Any, weights: Any) -> Any:
+    """The same on the device, where the slab is the whole image."""
+
+    def visit(planes: slice, image: Any) -> npt.NDArray:
+        inside = image[tuple(slice(0, n) for n in observed.shape)]
+        weighted = weights * inside
+        products = weighted, weighted * inside, weighted * observed
+        sums = [float(product.sum(dtype=np.float64)) for product in products]
+        image[...] = 0
+        inside[...] = weighted
+        return np.array(sums)
+
+    return visit
 
 
 def _renderer(mesh: Mesh, psf: PSF, grid: Grid, *, backend, device, tolerance, cutoff, normalize, deterministic):

@@ -95,6 +95,7 @@ class Problem:
         self._weights = lru_cache(maxsize=4)(self._weigh)
         self._target = lru_cache(maxsize=2)(lambda blur: Target(self._observed(blur), self._weights(blur)))
         self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
+        self._plain = lru_cache(maxsize=1)(lambda: Target(self._observed(0.0), self.roi.astype(self.dtype)))
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
@@ -152,19 +153,10 @@ class Problem:
 
     def psf_step(self, renderer: Renderer, spectrum: npt.NDArray, psf: PSF) -> PsfStep:
         """Plain L2 loss of a PSF, given the spectrum of the mesh."""
-        renderer = renderer.with_psf(psf)
-        image = renderer.image(spectrum)
-        inside = tuple(slice(0, n) for n in self.grid.shape)
-        rendered, observed = image[inside], self._observed(0.0)
-        gain, background = best_affine(rendered[self.roi], observed[self.roi])
-        weights = self.roi.astype(self.dtype)
-        loss = weighted_l2(rendered, observed, weights, gain=gain, background=background)
-        cotangent = np.zeros(self.padded.shape, dtype=self.dtype)
-        cotangent[inside] = loss.image
-        spread = float(observed[self.roi].var(dtype=np.float64))
-        return PsfStep(
-            loss.value, renderer.psf_vjp(spectrum, cotangent), gain, background, 1.0 - loss.value / max(spread, 1e-30)
-        )
+        target = self._plain()
+        found = renderer.with_psf(psf).psf_least_squares(spectrum, target)
+        spread = max(target.variance / target.total, 1e-30)
+        return PsfStep(found.value, found.psf, found.gain, found.background, 1.0 - found.value / spread)
 
     def raw_intensity(self, gain: float, background: float) -> tuple[float, float]:
         """Gain and background in the image's own intensities."""

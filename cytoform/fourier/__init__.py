@@ -8,7 +8,7 @@ Ref: Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from ..errors import BackendError, ConfigError, GridError
 from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
-from . import exact, nufft
+from . import exact, nufft, on_device
 from .quadrature import Shells
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "choose_backend",
     "mesh_ft",
     "mesh_ft_vjp",
+    "where",
 ]
 
 BackendName = Literal["auto", "exact", "nufft"]
@@ -87,6 +88,11 @@ def choose_backend(
     return "nufft" if fast and _backend.has_finufft() else "exact"
 
 
+def where(device: str, backend: str) -> Literal["cpu", "cuda"]:
+    """Resolve ``auto``: where a transform runs. The fast one runs on the CPU only."""
+    return "cpu" if device == "auto" and backend == "nufft" else _backend.resolve_device(device)
+
+
 @dataclasses.dataclass(frozen=True)
 class MeshTransform:
     """How a mesh is transformed on a band; the same for value and adjoint.
@@ -127,7 +133,7 @@ class MeshTransform:
 
     def forward(self, mesh: Mesh) -> npt.NDArray:
         """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
-        return self.of(mesh).forward()
+        return _backend.to_host(self.of(mesh).forward())
 
     def vjp(self, mesh: Mesh, cotangent: npt.NDArray) -> MeshGradient:
         """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
@@ -135,40 +141,44 @@ class MeshTransform:
 
 
 class MeshOnBand:
-    """A mesh at one place on a band: its transform and the gradient of that; see :class:`MeshTransform`."""
+    """A mesh at one place on a band: its transform and the gradient of that; see :class:`MeshTransform`.
+
+    On a CUDA device the transform is there, and so may the cotangent be (:func:`cytoform.backend.device_arrays`).
+    """
 
     def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
-        self.mesh, self.normalize = mesh, how.normalize
+        self.mesh, self.normalize, self._band = mesh, how.normalize, how.band
         dtype = mesh.vertices.dtype
         corners = geometry.corner_points(mesh.vertices, mesh.faces)
         self._normals = geometry.doubled_normals(corners, precise=dtype != np.float32)
         self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
         self._corners = corners - np.asarray(how.band.grid.origin)
-        device = _backend.resolve_device(how.device)
+        device = where(how.device, how.backend)
         tolerance = (1e-5 if dtype == np.float32 else 1e-8) if how.tolerance is None else how.tolerance
         name = choose_backend(
             how.backend, n_faces=len(mesh.faces), n_modes=how.band.size, tolerance=tolerance, device=device
         )
         strengths = 2.0 * self._areas * self._density
         if name == "exact":
-            self._faces: exact.Faces | nufft.Faces = exact.Faces(
-                self._corners, strengths, how.band, dtype=dtype, device=device
-            )
+            make: type[exact.Faces] | type[on_device.Faces] = on_device.Faces if device == "cuda" else exact.Faces
+            self._faces: Any = make(self._corners, strengths, how.band, dtype=dtype)
         else:
             self._faces = nufft.Faces(
                 self._corners, strengths, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
                 deterministic=how.deterministic,
             )  # fmt: skip
 
-    def forward(self) -> npt.NDArray:
+    def forward(self) -> Any:
         """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
         box = self._faces.forward()
         return (box / _mass(self._areas, self._density)).astype(box.dtype) if self.normalize else box
 
-    def vjp(self, cotangent: npt.NDArray) -> MeshGradient:
+    def vjp(self, cotangent: Any) -> MeshGradient:
         """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
+        if cotangent.shape != self._band.shape:
+            raise GridError(f"cotangent has shape {cotangent.shape}; expected {self._band.shape}, the band's box.")
         areas, density = self._areas, self._density
-        values, moves = self._faces.adjoint(np.asarray(cotangent))
+        values, moves = self._faces.adjoint(cotangent)
         if self.normalize:
             scale = 1.0 / _mass(areas, density)
             values, moves = values * scale, moves * scale

@@ -1,4 +1,4 @@
-"""The transform of a triangle mesh by its closed formula, mode by mode."""
+"""The transform of a triangle mesh by its closed formula, mode by mode, on the CPU."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ Floats = npt.NDArray[np.float64]
 PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that threads end together
 
 
-def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike, device: str) -> Floats:
+def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike) -> Floats:
     """Sum over faces of strengths · G at any frequencies, (n, 2): real and imaginary parts, float64."""
     out = np.empty((len(frequencies), 2))
-    loops = backend.kernels(backend.resolve_device(device))
-    loops.mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
+    backend.kernels("cpu").mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
     return out
 
 
@@ -38,21 +37,14 @@ class Faces:
     band : Band
     dtype : float32 or float64
         Working precision.
-    device : "cpu" or "cuda"
     """
 
-    def __init__(
-        self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64, device: str = "cpu"
-    ) -> None:
-        self.corners, self.strengths, self.band = corners, strengths, band
-        self.dtype, self.device = np.dtype(dtype), backend.resolve_device(device)
+    def __init__(self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64) -> None:
+        self.corners, self.strengths, self.band, self.dtype = corners, strengths, band, np.dtype(dtype)
 
     def forward(self) -> npt.NDArray:
         """Transform on the band's box, complex64 or complex128."""
         complex_type = np.result_type(self.dtype, np.complex64)
-        if self.device == "cuda":
-            out = forward_at(self.corners, self.strengths, self.band.frequencies, dtype=self.dtype, device="cuda")
-            return self.band.scatter(out.view(np.complex128)[:, 0].astype(complex_type))
         lines = _lines(self.band)
         out = np.empty((len(lines.numbers), 2, lines.length))
         backend.kernels("cpu").mesh_ft_lines(
@@ -73,11 +65,6 @@ class Faces:
         n_faces, band = len(self.corners), self.band
         values, moves = np.empty(n_faces), np.empty((n_faces, 3, 3))
         weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
-        if self.device == "cuda":
-            pairs = weighted.ravel()[band.index].view(np.float64).reshape(-1, 2)
-            like = np.empty(0, self.dtype)
-            backend.kernels("cuda").mesh_ft_adjoint(self.corners, band.frequencies, pairs, like, values, moves)
-            return values, moves
         lines = _lines(band)
         # in float32 the largest is 1, whatever the unit of a loss: nothing over- or underflows
         largest = float(np.abs(weighted.ravel()[band.index]).max(initial=0.0))

@@ -96,7 +96,7 @@ def test_parity_with_the_reference(data_dir):
     from cytoform.fourier import exact
 
     pairs = exact.forward_at(
-        mesh.vertices[mesh.faces], 2.0 * mesh.face_areas * mesh.density, frequencies, dtype=np.float64, device="cpu"
+        mesh.vertices[mesh.faces], 2.0 * mesh.face_areas * mesh.density, frequencies, dtype=np.float64
     )
     assert _norm(pairs.view(complex)[:, 0] / mesh.mass, found["ft"].ravel()) < 1e-10
 

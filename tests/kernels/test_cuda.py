@@ -51,16 +51,32 @@ def _case(seed, n_faces, n):
     return corners, rng.uniform(0.5, 2.0, n_faces), frequencies, rng.normal(size=(n, 2))
 
 
-def _value(loops, corners, weights, frequencies, dtype):
+def _placed(corners, dtype):
+    """Faces as the CUDA kernels take them: centroids in turns, and two corners relative to them."""
+    xp, centres = backend.device_arrays(), corners.mean(axis=1)
+    offsets = (corners[:, :2] - centres[:, None]).astype(dtype)
+    return xp.asarray(centres / (2 * np.pi)), xp.asarray(offsets)
+
+
+def _value(kernels, corners, weights, frequencies, dtype):
+    xp = backend.device_arrays()
+    out = xp.full((len(frequencies), 2), np.nan)
+    kernels.value(*_placed(corners, dtype), xp.asarray(weights.astype(dtype)), xp.asarray(frequencies), out)
+    return backend.to_host(out)
+
+
+def _adjoint(kernels, corners, frequencies, cotangent, dtype):
+    xp = backend.device_arrays()
+    values, moves = xp.full(len(corners), np.nan), xp.full((len(corners), 3, 3), np.nan)
+    numbers, cotangent = xp.asarray(frequencies), xp.asarray(cotangent.astype(dtype))
+    kernels.adjoint(*_placed(corners, dtype), numbers, cotangent, values, moves)
+    return backend.to_host(values), backend.to_host(moves)
+
+
+def _value_on_cpu(corners, weights, frequencies, dtype):
     out = np.full((len(frequencies), 2), np.nan)
-    loops.mesh_ft(corners, weights, frequencies, np.empty(0, dtype), out)
+    mesh_ft_cpu.mesh_ft(corners, weights, frequencies, np.empty(0, dtype), out)
     return out
-
-
-def _adjoint(loops, corners, frequencies, cotangent, dtype):
-    value, phase = np.full(len(corners), np.nan), np.full((len(corners), 3, 3), np.nan)
-    loops.mesh_ft_adjoint(corners, frequencies, cotangent, np.empty(0, dtype), value, phase)
-    return value, phase
 
 
 def _adjoint_on_cpu(corners, frequencies, cotangent, dtype):
@@ -92,7 +108,7 @@ def test_kernels_equal_the_cpu(kernels, monkeypatch, dtype, most_blocks):
     # neither a multiple of the block; more than one tile of faces
     corners, weights, frequencies, cotangent = _case(0, *((11, 21) if SIMULATED else (301, 1001)))
     found = _value(kernels, corners, weights, frequencies, dtype)
-    assert _differ(found, _value(mesh_ft_cpu, corners, weights, frequencies, dtype)) < BARS[dtype]
+    assert _differ(found, _value_on_cpu(corners, weights, frequencies, dtype)) < BARS[dtype]
     values, phases = _adjoint(kernels, corners, frequencies, cotangent, dtype)
     wanted_values, wanted_phases = _adjoint_on_cpu(corners, frequencies, cotangent, dtype)
     assert _differ(values, wanted_values) < BARS[dtype]
@@ -110,7 +126,8 @@ def test_every_spread_and_degeneracy(kernels, dtype):
     for middle in (0.0, 1e-9, 0.5, 1.0):
         face = np.multiply.outer([0.7, 1.7, 0.7 + middle], axis)[None]
         # one face at many frequencies, then many faces at one
-        found, wanted = (_value(at, face, np.ones(1), np.outer(spreads, axis), dtype) for at in (kernels, mesh_ft_cpu))
+        found = _value(kernels, face, np.ones(1), np.outer(spreads, axis), dtype)
+        wanted = _value_on_cpu(face, np.ones(1), np.outer(spreads, axis), dtype)
         assert (np.abs(found - wanted) <= room[:, None]).all()
         faces = face * spreads[:, None, None]
         found = _adjoint(kernels, faces, axis[None], cotangent, dtype)
@@ -161,11 +178,11 @@ def test_public_names_on_the_device(kernels, dtype, shape):
 
 @pytest.mark.skipif(SIMULATED, reason="this is the simulator's process")
 def test_on_the_simulator():
-    """The tests above in a process with NUMBA_ENABLE_CUDASIM=1: all run, all pass."""
+    """The tests above and those of the images there, in a process with NUMBA_ENABLE_CUDASIM=1: all run, all pass."""
     here = Path(__file__)
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist", str(here)]
+    files = [str(here), str(here.parents[1] / "fourier" / "test_on_device.py")]
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist", *files],
         cwd=here.parents[2],
         env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
         capture_output=True,
@@ -174,7 +191,7 @@ def test_on_the_simulator():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.strip().splitlines()[-1]
-    assert int(re.search(r"(\d+) passed", last)[1]) == 12, done.stdout
+    assert int(re.search(r"(\d+) passed", last)[1]) == 21, done.stdout
     assert "skipped" not in last, done.stdout
 
 
@@ -218,7 +235,6 @@ def test_kernels_compile_to_ptx(monkeypatch, architecture, real):
     # numba asks the current device even when told what to compile for
     device = types.SimpleNamespace(compute_capability=architecture)
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
-    line, pairs, faces = float64[::1], float64[:, ::1], float64[:, :, ::1]
     for kernel, arguments in (
         (mesh_ft_cuda._value_kernel(real), (faces, line, pairs, pairs)),
         (mesh_ft_cuda._adjoint_kernel(real), (faces, pairs, pairs, line, faces)),
