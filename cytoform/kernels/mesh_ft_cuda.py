@@ -31,20 +31,28 @@ _SUMS = 10  # what the adjoint adds up for a face: three corners on three axes, 
 _TURN = 2.0 * math.pi
 
 
-@cuda.jit(device=True)
-def _sincos(x):
-    return math.sin(x), math.cos(x)
-
-
 @functools.cache
-def _formulas(real: Any) -> Any:
-    return triangle.build(cuda.jit(device=True), real, _sincos)
+def _formulas(real: Any) -> tuple[Any, Any]:
+    """Sine and cosine, without the branch that CUDA's own have for huge angles, and the formulas."""
+    device, half = cuda.jit(device=True), real(0.5)
+
+    @device
+    def floor(x):
+        return real(math.floor(x))
+
+    @device
+    def nearest(x):
+        return real(math.floor(x + half))
+
+    sincos = triangle.polynomial_sincos(device, real, floor, nearest)
+    return sincos, triangle.build(device, real, sincos)
 
 
 @functools.cache
 def _value_kernel(real: Any) -> Any:
     """The kernel of :func:`value` for a working precision, np.float32 or np.float64."""
-    formula, turn, zero = _formulas(real).value, real(_TURN), real(0)
+    sincos, formulas = _formulas(real)
+    formula, turn, zero = formulas.value, real(_TURN), real(0)
 
     @cuda.jit
     def kernel(centres, offsets, weights, numbers, out):
@@ -75,8 +83,7 @@ def _value_kernel(real: Any) -> Any:
                         q = corners[f, 3] * nz + corners[f, 4] * ny + corners[f, 5] * nx
                         re, im = formula(p, q, -(p + q))
                         turns = middles[f, 0] * wide_z + middles[f, 1] * wide_y + middles[f, 2] * wide_x
-                        angle = turn * real(turns - math.floor(turns + 0.5))
-                        cosine, sine = math.cos(angle), math.sin(angle)
+                        sine, cosine = sincos(turn * real(turns - math.floor(turns + 0.5)))
                         sum_re += corners[f, 6] * (cosine * re + sine * im)
                         sum_im += corners[f, 6] * (cosine * im - sine * re)
                     total_re += np.float64(sum_re)
@@ -92,7 +99,8 @@ def _value_kernel(real: Any) -> Any:
 @functools.cache
 def _adjoint_kernel(real: Any) -> Any:
     """The kernel of :func:`adjoint` for a working precision, np.float32 or np.float64."""
-    formula, turn, zero = _formulas(real).gradient, real(_TURN), real(0)
+    sincos, formulas = _formulas(real)
+    formula, turn, zero = formulas.gradient, real(_TURN), real(0)
 
     @cuda.jit
     def kernel(centres, offsets, numbers, cotangent, out_values, out_moves):
@@ -115,8 +123,7 @@ def _adjoint_kernel(real: Any) -> Any:
                     g_re, g_im, a_re, a_im, b_re, b_im, c_re, c_im = formula(p, q, -(p + q))
                     turns = cz * np.float64(numbers[k, 0]) + cy * np.float64(numbers[k, 1])
                     turns += cx * np.float64(numbers[k, 2])
-                    angle = turn * real(turns - math.floor(turns + 0.5))
-                    cosine, sine = math.cos(angle), math.sin(angle)
+                    sine, cosine = sincos(turn * real(turns - math.floor(turns + 0.5)))
                     # conj(cotangent) exp(-i m)
                     w_re = cotangent[k, 0] * cosine - cotangent[k, 1] * sine
                     w_im = -cotangent[k, 0] * sine - cotangent[k, 1] * cosine

@@ -73,10 +73,11 @@ def _alternating(real: Any, factorials: Sequence[int]) -> list[Any]:
     return [real((-1.0) ** n / math.factorial(k)) for n, k in enumerate(factorials)]
 
 
-def polynomial_sincos(jit: Jit, real: Any) -> Any:
+def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any = np.rint) -> Any:
     """Sine and cosine (of float32 or float64) without branches, tables or calls: Taylor's sums after whole half turns.
 
-    The error is a few units of the last place for arguments up to 1e4, beyond which it grows with them.
+    The error is a few units of the last place for arguments up to 1e4, beyond which it grows with them. `floor` and
+    `nearest` round to whole numbers, as numbers of the same precision, where the compiler knows no NumPy.
     """
     count = _SINE_TERMS[real]
     sine = _polynomial(jit, _alternating(real, range(1, 2 * count, 2)))
@@ -86,9 +87,9 @@ def polynomial_sincos(jit: Jit, real: Any) -> Any:
 
     @jit
     def sincos(x):
-        turns = np.rint(x * per_half_turn)
+        turns = nearest(x * per_half_turn)
         y = ((x - turns * first) - turns * second) - turns * third
-        sign = one - two * (turns - two * np.floor(turns * half))
+        sign = one - two * (turns - two * floor(turns * half))
         return sign * (y * sine(y * y)), sign * cosine(y * y)
 
     return sincos

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,14 @@ import cytoform as cf
 from cytoform import backend
 from cytoform.errors import BackendError
 from cytoform.kernels import mesh_ft_cpu, triangle
+from oracles import ptx
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 # Largest difference over the largest value. A single face's derivatives lose more than a sum over a mesh.
 BARS = {np.float64: 1e-12, np.float32: 1e-6}
 FACE_BARS = {np.float64: 1e-11, np.float32: 1e-5}
-ARCHITECTURES = [(7, 5), (8, 0), (9, 0), (12, 0)]
+# Four blocks of 128 threads on a multiprocessor, which has 65,536.
+MOST_REGISTERS = {np.float32: 128, np.float64: 168}
 
 on_device = pytest.mark.gpu
 
@@ -209,38 +210,19 @@ def test_numba_without_numba_cuda_is_no_device(monkeypatch):
     assert backend.has_cuda.__wrapped__() == SIMULATED
 
 
-def _compiler():
-    """numba-cuda with its NVVM, or a skip."""
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("architecture", ptx.ARCHITECTURES)
+def test_kernels_compile_and_fit_in_registers(architecture, real, tmp_path):
     if SIMULATED:
         pytest.skip("the simulator compiles nothing")
-    if importlib.util.find_spec("numba_cuda") is None:
-        pytest.skip("numba-cuda is not installed; `pip install numba-cuda[cu13]` to compile the CUDA kernels")
-    from numba import cuda
-    from numba.cuda.cudadrv import nvvm
-
-    if not nvvm.is_available():
-        pytest.skip("numba-cuda finds no NVVM; `pip install numba-cuda[cu13]` to compile the CUDA kernels")
-    return cuda
-
-
-@pytest.mark.parametrize("real", [np.float32, np.float64])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_kernels_compile_to_ptx(monkeypatch, architecture, real):
-    cuda = _compiler()
-    from numba import float64
-    from numba.cuda import dispatcher
-
-    from cytoform.kernels import mesh_ft_cuda
-
-    # numba asks the current device even when told what to compile for
-    device = types.SimpleNamespace(compute_capability=architecture)
-    monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
-    for kernel, arguments in (
-        (mesh_ft_cuda._value_kernel(real), (faces, line, pairs, pairs)),
-        (mesh_ft_cuda._adjoint_kernel(real), (faces, pairs, pairs, line, faces)),
-    ):
-        ptx, _ = cuda.compile_ptx(kernel.py_func, arguments, cc=architecture)
-        assert ".target sm_{}{}".format(*architecture) in ptx
-        assert "atom." not in ptx and "shfl" not in ptx
+    if ptx.missing():
+        pytest.skip(ptx.missing())
+    for name in ptx.KERNELS:
+        text = ptx.compiled(name, real, architecture)
+        assert ".target sm_{}{}".format(*architecture) in text
+        assert "atom." not in text and "shfl" not in text
         if real is np.float32:  # the formulas stay in float32: no float64 divisions or comparisons of spreads
-            assert "div.rn.f64" not in ptx and "setp.le.f64" not in ptx and "setp.gt.f64" not in ptx
+            assert "div.rn.f64" not in text and "setp.le.f64" not in text and "setp.gt.f64" not in text
+        registers, spilled = ptx.assembled(text, architecture, tmp_path)
+        assert spilled == 0
+        assert registers <= MOST_REGISTERS[real]

@@ -1,0 +1,77 @@
+"""What NVIDIA's compilers make of the CUDA kernels, without a device: PTX by NVVM, then registers by ptxas.
+
+Needs numba-cuda with its NVVM (`pip install numba-cuda[cu13]`) and ptxas (`pip install nvidia-cuda-nvcc`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import types
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+ARCHITECTURES = [(7, 5), (8, 0), (9, 0), (12, 0)]
+KERNELS = ("value", "adjoint")
+
+
+def missing() -> str | None:
+    """What is not there to compile with, or None."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "numba-cuda is not installed; `pip install numba-cuda[cu13]` to compile the CUDA kernels"
+    from numba.cuda.cudadrv import nvvm
+
+    if not nvvm.is_available():
+        return "numba-cuda finds no NVVM; `pip install numba-cuda[cu13]` to compile the CUDA kernels"
+    return None if ptxas() else "ptxas is not installed; `pip install nvidia-cuda-nvcc` to assemble the CUDA kernels"
+
+
+def ptxas() -> str | None:
+    """The assembler's path, on PATH or from NVIDIA's wheel."""
+    try:
+        spec = importlib.util.find_spec("nvidia")
+    except ImportError:
+        spec = None
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    wheels = [str(path) for folder in folders for path in Path(folder).glob("*/bin/ptxas")]
+    return shutil.which("ptxas") or (wheels[0] if wheels else None)
+
+
+def compiled(name: str, real: type, architecture: tuple[int, int]) -> str:
+    """PTX of the kernel behind `value` or `adjoint`, with the arguments of a grid's modes."""
+    from numba import cuda, float32, float64
+    from numba.cuda import dispatcher
+
+    from cytoform.kernels import mesh_ft_cuda
+
+    lane = float32 if real is np.float32 else float64
+    centres, offsets, numbers, pairs = float64[:, ::1], lane[:, :, ::1], float32[:, ::1], lane[:, ::1]
+    arguments = {
+        "value": (centres, offsets, lane[::1], numbers, float64[:, ::1]),
+        "adjoint": (centres, offsets, numbers, pairs, float64[::1], float64[:, :, ::1]),
+    }[name]
+    kernel = {"value": mesh_ft_cuda._value_kernel, "adjoint": mesh_ft_cuda._adjoint_kernel}[name](real)
+    # numba asks the current device even when told what to compile for
+    device = types.SimpleNamespace(compute_capability=architecture)
+    with mock.patch.object(dispatcher, "get_current_device", lambda: device):
+        ptx, _ = cuda.compile_ptx(kernel.py_func, arguments, cc=architecture)
+    return ptx
+
+
+def assembled(ptx: str, architecture: tuple[int, int], folder: Path) -> tuple[int, int]:
+    """Registers a thread, and bytes spilled, by ptxas."""
+    path = folder / "kernel.ptx"
+    path.write_text(ptx)
+    command = [ptxas(), "-v", "-arch=sm_{}{}".format(*architecture), "-o", str(folder / "kernel.cubin"), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    spills = [int(n) for n in re.findall(r"(\d+) bytes spill", done.stderr)]
+    (registers,) = re.findall(r"Used (\d+) registers", done.stderr)
+    if not spills:
+        raise RuntimeError(f"ptxas said nothing of spills: {done.stderr}")
+    return int(registers), sum(spills)
