@@ -24,8 +24,8 @@ EVERY = {"filopodial": 1, "deforming": 6, "dividing": 6}  # frames of which ever
 
 
 def decoding(bench: Bench) -> None:
-    """30 × 256³ of a model of each family that ``families`` left, one sequence each; of two families every 6th frame."""
-    head = ["family", "evaluations, ratio", "time, ratio", "equal voxels %", "along the surface", "everywhere", "frames"]
+    """A model of each family that ``families`` left, one sequence each: 30 × 256³, of two families every 6th frame."""
+    head = ["family", "evaluations, ratio", "time, ratio", "equal voxels %", "along surface", "everywhere", "frames"]
     rows = []
     for name, every in EVERY.items():
         path = bench.out / f"{name}_model.safetensors"

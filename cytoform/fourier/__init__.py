@@ -18,7 +18,7 @@ from ..errors import BackendError, ConfigError, GridError
 from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
-from . import exact, nufft, on_device
+from . import cost, exact, nufft, on_device
 from .quadrature import Shells
 
 __all__ = [
@@ -35,8 +35,6 @@ __all__ = [
 ]
 
 BackendName = Literal["auto", "exact", "nufft"]
-# Below this many pairs of a face and a mode the closed formula is done before a plan is made.
-FEW_PAIRS = 2_000_000
 # Tighter than this only the closed formula can be.
 TIGHTEST_NUFFT = 1e-12
 
@@ -57,22 +55,21 @@ class MeshGradient:
     density: npt.NDArray
 
 
-def choose_backend(
-    name: str, *, n_faces: int, n_modes: int, tolerance: float, device: str
-) -> Literal["exact", "nufft"]:
-    """Resolve ``auto``: the fast transform where it is installed, pays and can keep the tolerance.
+def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
+    """What may transform a mesh: where both may, ``auto`` stays, and :func:`cytoform.fourier.cost.faster` decides.
 
     Raises
     ------
     ConfigError
-        For an unknown name.
+        For an unknown name, or a tolerance that nufft cannot keep.
     BackendError
         When nufft was asked for and finufft is missing, or on a CUDA device.
     """
     if name not in ("auto", "exact", "nufft"):
         raise ConfigError(f"backend is {name!r}; expected 'auto', 'exact' or 'nufft'.")
-    if name == "exact":
-        return "exact"
+    if name == "auto":
+        able = device == "cpu" and tolerance >= TIGHTEST_NUFFT and _backend.has_finufft()
+        return "auto" if able else "exact"
     if name == "nufft":
         if not _backend.has_finufft():
             raise BackendError(
@@ -83,9 +80,12 @@ def choose_backend(
             raise BackendError(
                 "backend='nufft' runs on the CPU only.", remedy="Use backend='exact' with device='cuda'."
             )
-        return "nufft"
-    fast = device == "cpu" and tolerance >= TIGHTEST_NUFFT and n_faces * n_modes > FEW_PAIRS
-    return "nufft" if fast and _backend.has_finufft() else "exact"
+        if tolerance < TIGHTEST_NUFFT:
+            raise ConfigError(
+                f"tolerance is {tolerance:g}; backend='nufft' can keep {TIGHTEST_NUFFT:g} at best.",
+                remedy="Use backend='exact'.",
+            )
+    return name  # type: ignore[return-value]
 
 
 def where(device: str, backend: str) -> Literal["cpu", "cuda"]:
@@ -124,8 +124,7 @@ class MeshTransform:
     def __post_init__(self) -> None:
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
-        choose_backend(self.backend, n_faces=1, n_modes=1, tolerance=1e-5, device="cpu")
-        _backend.resolve_device(self.device)
+        choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=where(self.device, self.backend))
 
     def of(self, mesh: Mesh) -> MeshOnBand:
         """A mesh made ready for value and gradient: what both need is done once."""
@@ -155,9 +154,12 @@ class MeshOnBand:
         self._corners = corners - np.asarray(how.band.grid.origin)
         device = where(how.device, how.backend)
         tolerance = (1e-5 if dtype == np.float32 else 1e-8) if how.tolerance is None else how.tolerance
-        name = choose_backend(
-            how.backend, n_faces=len(mesh.faces), n_modes=how.band.size, tolerance=tolerance, device=device
-        )
+        name = choose_backend(how.backend, tolerance=tolerance, device=device)
+        if name == "auto":
+            name = cost.faster(
+                self._corners, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
+                deterministic=how.deterministic,
+            )  # fmt: skip
         strengths = 2.0 * self._areas * self._density
         if name == "exact":
             make: type[exact.Faces] | type[on_device.Faces] = on_device.Faces if device == "cuda" else exact.Faces

@@ -18,7 +18,7 @@ from .. import backend
 from ..image.band import Band
 from . import quadrature
 
-__all__ = ["Faces", "Points", "gauss_points"]
+__all__ = ["Faces", "Points", "accuracy", "gauss_points", "upsampling"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +27,8 @@ Floats = npt.NDArray[np.float64]
 SHARES = (0.3, 0.1)  # of the points and of finufft
 # Where high modes count less, so does finufft's error, most of which lies there.
 WEIGHTED_SHARES = (0.5, 1.0)
-SMALLEST_SINGLE, SMALLEST_DOUBLE = 1e-6, 1e-14
+# Below these finufft's kernels lose their digits (and it says so on stderr).
+SMALLEST_SINGLE, SMALLEST_DOUBLE = 2e-6, 1e-14
 LOW_UPSAMPLING, LOW_UPSAMPLING_TOLERANCE = 1.25, 1e-6
 # finufft's single precision loses about this times the number of modes on the longest axis.
 SINGLE_ROUNDING = 1.2e-7
@@ -101,10 +102,8 @@ class Faces:
         deterministic: bool = False,
     ) -> None:
         self.band, self.dtype = band, np.dtype(dtype)
-        points_share, nufft_share = SHARES if shells is None else WEIGHTED_SHARES
-        self.points = gauss_points(corners, band, tolerance * points_share, shells)
-        self._complex = _precision(dtype, tolerance * nufft_share, band)
-        self._eps = max(tolerance * nufft_share, SMALLEST_SINGLE if self._complex == np.complex64 else SMALLEST_DOUBLE)
+        for_points, self._eps, self._complex = accuracy(dtype, tolerance, band, shells)
+        self.points = gauss_points(corners, band, for_points, shells)
         self._threads = 1 if deterministic else backend.threads()
         self._places = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
         self._sources = np.empty(len(self.points), dtype=self._complex)
@@ -136,7 +135,10 @@ class Faces:
         """Adjoint of :meth:`forward`; results as :meth:`cytoform.fourier.exact.Faces.adjoint`."""
         band, p = self.band, self.points
         stack = np.empty((4, *band.shape), dtype=self._complex)
-        stack[0] = np.fft.fftshift(np.conj(cotangent), axes=(0, 1))
+        # the largest is 1, whatever the unit of a loss: nothing over- or underflows in single precision
+        largest = float(np.abs(cotangent).max(initial=0.0))
+        size = largest if 0.0 < largest < np.inf else 1.0
+        stack[0] = np.fft.fftshift(np.conj(cotangent) / size, axes=(0, 1))
         stack[0] *= band.weights.astype(stack.real.dtype)
         if band.mask is not None:
             stack[0][~np.fft.fftshift(band.mask, axes=(0, 1))] = 0
@@ -148,13 +150,24 @@ class Faces:
             fields, self._places, float(self._shift), p.rules, p.starts, p.barycentric, p.weights, p.offsets, values,
             moves,
         )  # fmt: skip
+        values *= size
+        moves *= size
         return values, moves
 
 
-def _precision(dtype: npt.DTypeLike, eps: float, band: Band) -> Any:
-    """Single precision where it can keep the tolerance, else double."""
-    single = np.dtype(dtype) == np.float32 and eps >= SINGLE_ROUNDING * 4 * max(band.shape)
-    return np.complex64 if single else np.complex128
+def accuracy(
+    dtype: npt.DTypeLike, tolerance: float, band: Band, shells: quadrature.Shells | None
+) -> tuple[float, float, Any]:
+    """What the points may err by, finufft's tolerance and its precision: single where that can keep it, else double."""
+    for_points, for_nufft = (tolerance * share for share in (SHARES if shells is None else WEIGHTED_SHARES))
+    if np.dtype(dtype) == np.float32 and for_nufft >= max(SINGLE_ROUNDING * 4 * max(band.shape), SMALLEST_SINGLE):
+        return for_points, for_nufft, np.complex64
+    return for_points, max(for_nufft, SMALLEST_DOUBLE), np.complex128
+
+
+def upsampling(eps: float) -> float:
+    """Of finufft's grid: the smaller one costs wider kernels and saves FFTs, quicker for points and modes of a mesh."""
+    return LOW_UPSAMPLING if eps >= LOW_UPSAMPLING_TOLERANCE else 2.0
 
 
 _plans = threading.local()
@@ -172,8 +185,8 @@ def _plan(
 def _make_plan(kind, modes, transforms, eps, type_name, n_threads):
     import finufft
 
-    # the smaller upsampling costs wider kernels and saves FFTs: quicker for the points and modes of a mesh
-    upsampling = {"upsampfac": LOW_UPSAMPLING} if eps >= LOW_UPSAMPLING_TOLERANCE else {}
+    # finufft chooses 2 or less by itself: it is told only where less is wanted
+    chosen = {"upsampfac": upsampling(eps)} if upsampling(eps) < 2.0 else {}
     return finufft.Plan(
-        kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads, **upsampling
+        kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads, **chosen
     )

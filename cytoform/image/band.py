@@ -41,8 +41,10 @@ class Band:
             raise GridError(
                 f"the band's shape is {self.shape}; expected 1 to {self.grid.spectrum_shape} modes on the axes."
             )
-        if self.mask is not None and self.mask.shape != tuple(self.shape):
-            raise GridError(f"the band's mask has shape {self.mask.shape}; expected {self.shape}.")
+        if self.mask is not None and (self.mask.shape != tuple(self.shape) or self.mask.dtype != bool):
+            raise GridError(
+                f"the band's mask is {self.mask.dtype} of shape {self.mask.shape}; expected bool of {self.shape}."
+            )
 
     @classmethod
     def full(cls, grid: Grid) -> Band:

@@ -9,6 +9,7 @@ among them. Points are drawn once, so that the answer is that of one well-define
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +81,7 @@ class EncodeConfig:
                 f"there are {len(self.rounds)} rounds, {len(self.points)} numbers of points and {len(self.followed)} "
                 "cuts between; expected as many points as rounds, and one cut fewer."
             )
-        if not (self.prior >= 0 and self.aside >= 0):
+        if not (0 <= self.prior < math.inf and 0 <= self.aside < math.inf):
             raise ConfigError(f"prior is {self.prior!r} and aside {self.aside!r}; expected numbers of at least 0.")
 
 

@@ -337,15 +337,67 @@ def test_refusals_say_what_to_do(monkeypatch):
     monkeypatch.setattr(devices, "has_finufft", lambda: False)
     with pytest.raises(BackendError, match="pip install finufft"):
         cf.mesh_ft(mesh, grid, backend="nufft")
-    assert choose_backend("auto", n_faces=10**6, n_modes=10**6, tolerance=1e-5, device="cpu") == "exact"
+    assert choose_backend("auto", tolerance=1e-5, device="cpu") == "exact"
     if os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
         monkeypatch.setattr(devices, "has_cuda", lambda: False)
         with pytest.raises(BackendError, match="no CUDA device"):
             cf.mesh_ft(mesh, grid, device="cuda")
 
 
+def test_auto_never_misses_the_tolerance():
+    assert choose_backend("auto", tolerance=1e-5, device="cpu") == "auto"
+    assert choose_backend("auto", tolerance=1e-14, device="cpu") == "exact"
+    assert choose_backend("auto", tolerance=1e-5, device="cuda") == "exact"
+    with pytest.raises(ConfigError, match="can keep 1e-12 at best"):
+        cf.mesh_ft(_blob(1), cf.Grid((6, 6, 6), 1.0), backend="nufft", tolerance=1e-13)
+
+
 def test_auto_is_exact_for_little_work_and_fast_for_much():
-    assert choose_backend("auto", n_faces=100, n_modes=100, tolerance=1e-5, device="cpu") == "exact"
-    assert choose_backend("auto", n_faces=10**4, n_modes=10**4, tolerance=1e-5, device="cpu") == "nufft"
-    assert choose_backend("auto", n_faces=10**4, n_modes=10**4, tolerance=1e-14, device="cpu") == "exact"
-    assert choose_backend("auto", n_faces=10**4, n_modes=10**4, tolerance=1e-5, device="cuda") == "exact"
+    """Where one of them takes many times as long as the other (benchmarks/cost.py measures the rest)."""
+    from cytoform.fourier import exact, nufft
+
+    mesh = _blob(3).astype(np.float32)
+    for n, wanted in ((4, exact.Faces), (96, nufft.Faces)):
+        band = Band.symmetric(cf.Grid((n, n, n), 12.0 / n))
+        assert type(MeshTransform(band, device="cpu", tolerance=1e-3).of(mesh)._faces) is wanted
+    # finufft keeps to one thread, the formula does not
+    assert type(MeshTransform(band, device="cpu", tolerance=1e-13).of(mesh)._faces) is exact.Faces
+
+
+def test_a_model_of_the_work_counts_what_the_transforms_do():
+    from cytoform.fourier import cost, exact, nufft
+    from cytoform.kernels.triangle import LANES
+
+    mesh, grid = _blob(3), cf.Grid((40, 36, 33), 0.3)
+    corners = mesh.vertices[mesh.faces]
+    band = Band.symmetric(grid)
+    lines = exact._lines(band)
+    pairs = LANES * len(corners) * float((lines.numbers[:, 3] - lines.numbers[:, 2]).sum())
+    work = cost.exact_work(corners, band)
+    assert work[3] == pytest.approx(pairs) and work[1] == len(corners)
+    # parts of the pairs beyond the limits of the series, counted one by one
+    spreads = np.abs((corners - corners.mean(axis=1, keepdims=True)) @ band.frequencies.T).max(axis=1)
+    for found, limit in zip(work[4:], (1.0, 3.0)):
+        assert found / pairs == pytest.approx(float((spreads > limit).mean()), abs=0.25)
+    kind, work = cost.nufft_work(corners, band, dtype=np.float64, tolerance=1e-6, shells=None)
+    points = len(nufft.Faces(corners, np.ones(len(corners)), band, tolerance=1e-6).points)
+    assert kind == "complex128" and work[3] == pytest.approx(points, rel=0.3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradient_in_float32_of_a_loss_in_tiny_units(backend):
+    mesh, grid = _blob(1).astype(np.float32), cf.Grid((10, 10, 10), 0.8)
+    cotangent = _pairs(grid, np.random.default_rng(0))
+    options = {"backend": backend, "device": "cpu", "tolerance": 1e-3}
+    wanted = cf.mesh_ft_vjp(mesh, grid, cotangent, **options).vertices
+    found = cf.mesh_ft_vjp(mesh, grid, 1e-36 * cotangent, **options).vertices.astype(float)
+    assert _norm(1e36 * found, wanted) < 1e-4
+
+
+def test_cotangents_and_masks_of_another_kind_are_refused():
+    mesh, grid = _blob(1), cf.Grid((6, 7, 8), 1.0)
+    band = Band.symmetric(grid)
+    with pytest.raises(GridError, match=r"expected .*the band's box"):
+        MeshTransform(band, device="cpu").vjp(mesh, np.zeros((6, 7, 5), complex))
+    with pytest.raises(GridError, match=r"int64 of shape .* expected bool"):
+        Band(grid, band.shape, np.ones(band.shape, int))

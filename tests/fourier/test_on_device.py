@@ -1,7 +1,7 @@
 """Images and spectra on the device against the host's; on numba's simulator NumPy stands in for CuPy.
 
-The simulator's process runs these (``tests/kernels/test_cuda.py``). There arrays of the "device" refuse to be mixed with
-those of the host, as CuPy's do.
+The simulator's process runs these (``tests/kernels/test_cuda.py``). There arrays of the "device" refuse to be mixed
+with those of the host, as CuPy's do.
 """
 
 import functools

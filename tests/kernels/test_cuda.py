@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles import ptx
 
 import cytoform as cf
 from cytoform import backend
 from cytoform.errors import BackendError
 from cytoform.kernels import mesh_ft_cpu, triangle
-from oracles import ptx
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 # Largest difference over the largest value. A single face's derivatives lose more than a sum over a mesh.

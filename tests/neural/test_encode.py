@@ -158,7 +158,7 @@ def test_another_box_is_another_scale_of_the_same_shape(model):
 @pytest.mark.parametrize(
     "wrong",
     [dict(starts=0), dict(rounds=(1, 2)), dict(points=(10, 10, 0)), dict(followed=(1,)), dict(prior=-1.0),
-     dict(prior=float("nan")), dict(aside=-0.1)],
+     dict(prior=float("nan")), dict(aside=-0.1), dict(aside=float("inf"))],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(ConfigError):
