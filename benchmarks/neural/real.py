@@ -41,7 +41,7 @@ def one_sequence(bench: Bench) -> None:
 
 
 # Tracks are few and unlike each other: their shapes are followed closely; how well a code is determined is not asked.
-TRACK_ENCODING = EncodeConfig(prior=1e-7, aside=1.0, rounds=(8, 16, 400, 40))
+TRACK_ENCODING = EncodeConfig(prior=0.0, aside=4.0, rounds=(8, 16, 400, 40))
 TRACK_OPTIONS = dict(latent=128, augment=("mirror", "time"), mix=0.5, batch_frames=16)
 
 
