@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.util
 import os
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Literal
 
@@ -16,10 +17,11 @@ from .errors import BackendError, ConfigError
 __all__ = [
     "Device",
     "device_arrays",
+    "device_stream",
     "has_cuda",
     "has_finufft",
-    "kernels",
     "loops",
+    "needs_device_memory",
     "resolve_device",
     "threads",
     "to_host",
@@ -30,20 +32,26 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @functools.lru_cache(maxsize=1)
 def has_cuda() -> bool:
-    """Whether numba-cuda sees a CUDA device and CuPy is there (numba's simulator counts, and needs neither)."""
+    """Whether numba-cuda and CuPy both see a CUDA device (numba's simulator counts, and needs neither)."""
     if importlib.util.find_spec("numba") is None:
         return False
     try:
         import numba
 
         # the CUDA target inside numba itself is no longer kept up: its min and max fail to compile (numba 0.68)
-        if not numba.config.ENABLE_CUDASIM and not all(map(importlib.util.find_spec, ("numba_cuda", "cupy"))):
+        if not numba.config.ENABLE_CUDASIM and importlib.util.find_spec("numba_cuda") is None:
             return False
         from numba import cuda
 
-        return bool(cuda.is_available())
-    except Exception:  # a broken driver must not keep the CPU from working
+        return bool(cuda.is_available()) and (bool(numba.config.ENABLE_CUDASIM) or _cupy_works())
+    except Exception:  # a broken driver or library must not keep the CPU from working
         return False
+
+
+def _cupy_works() -> bool:
+    """CuPy loads, cuFFT with it, and sees a device; else its own exception."""
+    importlib.import_module("cupy.cuda.cufft")
+    return int(importlib.import_module("cupy").cuda.runtime.getDeviceCount()) > 0
 
 
 @functools.lru_cache(maxsize=1)
@@ -77,7 +85,7 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     if device == "cuda":
         raise BackendError(
             "device='cuda' was asked for and no CUDA device was found.",
-            remedy="Install cytoform[cuda13] (or cuda12) and a driver, or use device='cpu'.",
+            remedy="Install cytoform[cuda13] (or cuda12: numba-cuda and CuPy) and a driver, or use device='cpu'.",
         )
     return "cpu"
 
@@ -90,14 +98,36 @@ def device_arrays() -> ModuleType:
     return importlib.import_module("numpy" if numba.config.ENABLE_CUDASIM else "cupy")
 
 
+def device_stream() -> Any:
+    """The stream that CuPy works on, for kernels to be launched on; the default one in the simulator."""
+    if device_arrays() is np:
+        return 0
+    from numba import cuda
+
+    pointer = device_arrays().cuda.get_current_stream().ptr
+    return cuda.external_stream(pointer) if pointer else 0
+
+
+def needs_device_memory(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates what makes large arrays on the device: where they do not fit, the error says what to do."""
+
+    @functools.wraps(work)
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        try:
+            return work(*arguments, **options)
+        except Exception as error:
+            if type(error).__name__ != "OutOfMemoryError":  # CuPy's, which need not be installed
+                raise
+            raise BackendError(
+                f"the CUDA device's memory is too small: {error}", remedy="Use device='cpu', or a smaller image."
+            ) from error
+
+    return guarded
+
+
 def to_host(array: Any) -> np.ndarray:
     """A NumPy array of one that may live on a device."""
     return array.get() if hasattr(array, "get") else np.asarray(array)
-
-
-def kernels(device: Literal["cpu", "cuda"]) -> ModuleType:
-    """The compiled loops of the exact transform on a device, loaded on first use."""
-    return loops(f"mesh_ft_{device}")
 
 
 def loops(name: str) -> ModuleType:

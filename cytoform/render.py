@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import backend as _backend
 from .errors import ConfigError, GridError, VolumeError
-from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, on_device, pruned, where
+from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, device_for, on_device, pruned
 from .image.band import Band
 from .image.volume import Grid
 from .loss import affine_of_moments
@@ -173,7 +173,7 @@ class Renderer:
     @functools.cached_property
     def _there(self) -> bool:
         """Whether images and spectra are on a CUDA device."""
-        return where(self.device, self.backend) == "cuda"
+        return device_for(self.device, self.backend) == "cuda"
 
     @property
     def _images(self) -> ModuleType:
@@ -188,14 +188,19 @@ class Renderer:
         return 1 if self.deterministic else _backend.threads()
 
     @functools.cached_property
-    def _otf(self) -> Any:
-        """The OTF where images are made, zero at modes that are left out."""
+    def _otf_here(self) -> npt.NDArray:
+        """The OTF, zero at modes that are left out."""
         otf = self.psf.otf_on(self.band)
-        return self._arrays.asarray(otf if self.band.mask is None else np.where(self.band.mask, otf, 0))
+        return otf if self.band.mask is None else np.where(self.band.mask, otf, 0)
+
+    @functools.cached_property
+    def _otf(self) -> Any:
+        """The same where images are made."""
+        return self._arrays.asarray(self._otf_here)
 
     @functools.cached_property
     def _shells(self) -> Shells:
-        return Shells.of(self.band, self.psf.otf_on(self.band))
+        return Shells.of(self.band, self._otf_here)
 
     def _cotangent(self, cotangent: npt.NDArray) -> Any:
         box = self._images.to_band(self._arrays.asarray(cotangent), self.band, workers=self._workers)
@@ -263,8 +268,9 @@ def _moments_there(observed: Any, weights: Any) -> Any:
     def visit(planes: slice, image: Any) -> npt.NDArray:
         inside = image[tuple(slice(0, n) for n in observed.shape)]
         weighted = weights * inside
-        products = weighted, weighted * inside, weighted * observed
-        sums = [float(product.sum(dtype=np.float64)) for product in products]
+        sums = [float(weighted.sum(dtype=np.float64))]
+        for other in (inside, observed):  # one after another: room on a device is dear
+            sums.append(float((weighted * other).sum(dtype=np.float64)))
         image[...] = 0
         inside[...] = weighted
         return np.array(sums)

@@ -29,9 +29,9 @@ __all__ = [
     "MeshTransform",
     "Shells",
     "choose_backend",
+    "device_for",
     "mesh_ft",
     "mesh_ft_vjp",
-    "where",
 ]
 
 BackendName = Literal["auto", "exact", "nufft"]
@@ -88,7 +88,7 @@ def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto
     return name  # type: ignore[return-value]
 
 
-def where(device: str, backend: str) -> Literal["cpu", "cuda"]:
+def device_for(device: str, backend: str) -> Literal["cpu", "cuda"]:
     """Resolve ``auto``: where a transform runs. The fast one runs on the CPU only."""
     return "cpu" if device == "auto" and backend == "nufft" else _backend.resolve_device(device)
 
@@ -124,7 +124,7 @@ class MeshTransform:
     def __post_init__(self) -> None:
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
-        choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=where(self.device, self.backend))
+        choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=device_for(self.device, self.backend))
 
     def of(self, mesh: Mesh) -> MeshOnBand:
         """A mesh made ready for value and gradient: what both need is done once."""
@@ -152,7 +152,7 @@ class MeshOnBand:
         self._normals = geometry.doubled_normals(corners, precise=dtype != np.float32)
         self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
         self._corners = corners - np.asarray(how.band.grid.origin)
-        device = where(how.device, how.backend)
+        device = device_for(how.device, how.backend)
         tolerance = (1e-5 if dtype == np.float32 else 1e-8) if how.tolerance is None else how.tolerance
         name = choose_backend(how.backend, tolerance=tolerance, device=device)
         if name == "auto":
@@ -177,7 +177,7 @@ class MeshOnBand:
 
     def vjp(self, cotangent: Any) -> MeshGradient:
         """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
-        if cotangent.shape != self._band.shape:
+        if tuple(cotangent.shape) != tuple(self._band.shape):
             raise GridError(f"cotangent has shape {cotangent.shape}; expected {self._band.shape}, the band's box.")
         areas, density = self._areas, self._density
         values, moves = self._faces.adjoint(cotangent)

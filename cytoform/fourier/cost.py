@@ -1,13 +1,15 @@
 """Which transform is done first on the CPU: a model of the time that value and gradient take together.
 
 Times are sums of a few kinds of work, each times a constant; ``benchmarks/cost.py`` measures both transforms over
-meshes, bands, tolerances and precisions, fits the constants and says how often the model picks the quicker one. Only
-the ratio of the two counts, so that constants from one machine serve on another.
+meshes, bands, tolerances and precisions, fits the constants and says how often the model picks the quicker one. They
+come from one machine, and both transforms are taken to scale with threads alike: near the border between the two the
+pick may be wrong elsewhere, far from it the ratio decides.
 """
 
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Literal
 
 import numpy as np
@@ -15,15 +17,15 @@ import numpy.typing as npt
 
 from .. import backend
 from ..image.band import Band
-from ..kernels.triangle import LANES, SERIES_LIMIT, SHORT_LIMIT
-from . import nufft, quadrature
+from ..kernels.triangle import SERIES_LIMIT, SHORT_LIMIT
+from . import exact, nufft, quadrature
 
 __all__ = ["EXACT", "NUFFT", "exact_work", "faster", "nufft_work"]
 
 Floats = npt.NDArray[np.float64]
 
-_SAMPLE = 200  # faces that stand for all
-# Nanoseconds for the kinds of work that exact_work and nufft_work count, with one thread.
+_SAMPLE = 200  # faces and modes that stand for all
+# Nanoseconds for the kinds of work that exact_work and nufft_work count, times the threads they were done with.
 EXACT: dict[str, tuple[float, ...]] = {
     "float32": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     "float64": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -34,33 +36,38 @@ NUFFT: dict[str, tuple[float, ...]] = {
 }
 
 
+_chosen: weakref.WeakKeyDictionary[Band, dict[tuple, Literal["exact", "nufft"]]] = weakref.WeakKeyDictionary()
+
+
 def faster(
     corners: Floats, band: Band, *, dtype: npt.DTypeLike, tolerance: float, shells: quadrature.Shells | None,
     deterministic: bool,
 ) -> Literal["exact", "nufft"]:  # fmt: skip
-    """The transform that the model expects to be done first; arguments as for :class:`.nufft.Faces`."""
-    one = float(np.dot(EXACT[np.dtype(dtype).name], exact_work(corners, band)))
-    kind, work = nufft_work(corners, band, dtype=dtype, tolerance=tolerance, shells=shells)
-    other = float(np.dot(NUFFT[kind], work))
-    if deterministic:  # finufft keeps to one thread then
-        other *= backend.threads()
-    return "exact" if one <= other else "nufft"
+    """The transform that the model expects to be done first; arguments as for :class:`.nufft.Faces`.
+
+    Kept for a band and a number of faces, so that a mesh that moves a little does not change from one to the other.
+    """
+    known = _chosen.setdefault(band, {})
+    key = (len(corners), np.dtype(dtype).name, tolerance, shells, deterministic)
+    if key not in known:
+        kind, work = nufft_work(corners, band, dtype=dtype, tolerance=tolerance, shells=shells)
+        if deterministic:  # finufft keeps to one thread then
+            work[-2:] *= backend.threads()
+        one = float(np.dot(EXACT[np.dtype(dtype).name], exact_work(corners, band)))
+        known[key] = "exact" if one <= float(np.dot(NUFFT[kind], work)) else "nufft"
+    return known[key]
 
 
 def exact_work(corners: Floats, band: Band) -> Floats:
     """Work of the closed formula: calls, faces, entries of their tables, pairs, pairs beyond each limit of the series.
 
-    Pairs are counted as the loops take them, in whole lanes.
+    Pairs of a face and a mode are counted as the loops take them, in whole lanes.
     """
-    lanes = min(math.ceil(m / LANES) * LANES / m for m in band.shape)
-    pairs = lanes * len(corners) * band.size
-    spreads = _spreads(corners, band)
-    # modes fill an ellipsoid: the part of them so far out that a face's spread passes a limit
-    beyond = [
-        float(np.mean(1.0 - np.minimum(limit / np.maximum(spreads, 1e-300), 1.0) ** 3))
-        for limit in (SHORT_LIMIT, SERIES_LIMIT)
-    ]
-    return np.array([1.0, len(corners), len(corners) * sum(band.shape), pairs, pairs * beyond[0], pairs * beyond[1]])
+    pairs = float(len(corners) * exact.lanes(band))
+    some, modes = _some(corners), _some(band.frequencies)
+    phases = np.abs((some - some.mean(axis=1, keepdims=True)) @ modes.T).max(axis=1)
+    short, long = (float(np.mean(phases > limit)) for limit in (SHORT_LIMIT, SERIES_LIMIT))
+    return np.array([1.0, len(corners), len(corners) * sum(band.shape), pairs, pairs * short, pairs * long])
 
 
 def nufft_work(
@@ -80,14 +87,9 @@ def nufft_work(
     return np.dtype(complex_type).name, np.array(work)
 
 
-def _some(corners: Floats) -> Floats:
-    return corners[:: max(1, len(corners) // _SAMPLE)]
-
-
-def _spreads(corners: Floats, band: Band) -> Floats:
-    """Phase spreads of some faces at the band's border."""
-    some = _some(corners)
-    return band.reach(np.roll(some, -1, axis=1) - some).max(axis=1)
+def _some(rows: Floats) -> Floats:
+    """At most _SAMPLE of them, spread evenly."""
+    return rows[:: max(1, -(-len(rows) // _SAMPLE))]
 
 
 def _points_of(corners: Floats, band: Band, tolerance: float, shells: quadrature.Shells | None) -> float:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from .. import backend
 from ..image.band import Band
 from ..kernels.triangle import BLOCK, LANES
+from .scale import largest
 
-__all__ = ["Faces", "forward_at"]
+__all__ = ["Faces", "forward_at", "lanes"]
 
 Floats = npt.NDArray[np.float64]
 PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that threads end together
@@ -21,7 +22,7 @@ PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that thr
 def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike) -> Floats:
     """Sum over faces of strengths · G at any frequencies, (n, 2): real and imaginary parts, float64."""
     out = np.empty((len(frequencies), 2))
-    backend.kernels("cpu").mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
+    backend.loops("mesh_ft_cpu").mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
     return out
 
 
@@ -47,7 +48,7 @@ class Faces:
         complex_type = np.result_type(self.dtype, np.complex64)
         lines = _lines(self.band)
         out = np.empty((len(lines.numbers), 2, lines.length))
-        backend.kernels("cpu").mesh_ft_lines(
+        backend.loops("mesh_ft_cpu").mesh_ft_lines(
             lines.turned(self.corners), self.strengths, *lines.arguments(self.dtype), lines.work(BLOCK, self.dtype), out
         )
         return lines.to_box(out, complex_type)
@@ -66,11 +67,9 @@ class Faces:
         values, moves = np.empty(n_faces), np.empty((n_faces, 3, 3))
         weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
         lines = _lines(band)
-        # in float32 the largest is 1, whatever the unit of a loss: nothing over- or underflows
-        largest = float(np.abs(weighted.ravel()[band.index]).max(initial=0.0))
-        size = largest if 0.0 < largest < np.inf else 1.0
+        size = largest(weighted.ravel()[band.index])
         parts = min(PARTS_PER_THREAD * backend.threads(), max(n_faces, 1))
-        backend.kernels("cpu").mesh_ft_lines_adjoint(
+        backend.loops("mesh_ft_cpu").mesh_ft_lines_adjoint(
             lines.turned(self.corners), *lines.arguments(self.dtype), lines.from_box(weighted / size, self.dtype),
             lines.work(parts, self.dtype), values, moves,
         )  # fmt: skip
@@ -150,6 +149,12 @@ def _lines(band: Band) -> _Lines:
     if band not in _made:
         _made[band] = _make_lines(band)
     return _made[band]
+
+
+def lanes(band: Band) -> int:
+    """Modes that the loops go through for a face, those in whole lanes that are not kept among them."""
+    numbers = _lines(band).numbers
+    return LANES * int((numbers[:, 3] - numbers[:, 2]).sum())
 
 
 def _make_lines(band: Band) -> _Lines:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from .. import backend
 from ..image.band import Band
 from . import quadrature
+from .scale import largest
 
 __all__ = ["Faces", "Points", "accuracy", "gauss_points", "upsampling"]
 
@@ -136,8 +137,7 @@ class Faces:
         band, p = self.band, self.points
         stack = np.empty((4, *band.shape), dtype=self._complex)
         # the largest is 1, whatever the unit of a loss: nothing over- or underflows in single precision
-        largest = float(np.abs(cotangent).max(initial=0.0))
-        size = largest if 0.0 < largest < np.inf else 1.0
+        size = largest(cotangent.ravel()[band.index])
         stack[0] = np.fft.fftshift(np.conj(cotangent) / size, axes=(0, 1))
         stack[0] *= band.weights.astype(stack.real.dtype)
         if band.mask is not None:
@@ -166,7 +166,7 @@ def accuracy(
 
 
 def upsampling(eps: float) -> float:
-    """Of finufft's grid: the smaller one costs wider kernels and saves FFTs, quicker for points and modes of a mesh."""
+    """Of finufft's grid: less costs wider kernels and saves FFTs, which is quicker for points and modes of a mesh."""
     return LOW_UPSAMPLING if eps >= LOW_UPSAMPLING_TOLERANCE else 2.0
 
 
@@ -185,8 +185,7 @@ def _plan(
 def _make_plan(kind, modes, transforms, eps, type_name, n_threads):
     import finufft
 
-    # finufft chooses 2 or less by itself: it is told only where less is wanted
-    chosen = {"upsampfac": upsampling(eps)} if upsampling(eps) < 2.0 else {}
     return finufft.Plan(
-        kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads, **chosen
-    )
+        kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads,
+        upsampfac=upsampling(eps),
+    )  # fmt: skip

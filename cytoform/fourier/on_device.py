@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .. import backend
 from ..image.band import Band
+from .scale import largest
 
 __all__ = ["Faces", "through_image", "to_band", "to_image"]
 
@@ -75,39 +76,44 @@ class Faces:
         centres = corners.mean(axis=1)
         offsets = (corners[:, :2] - centres[:, None]) * (2.0 * np.pi / extent)
         # in float32 the largest is 1, whatever the unit: nothing over- or underflows
-        self._size = _largest(strengths)
+        self._size = largest(strengths)
         self._centres, self._offsets = xp.asarray(centres / extent), xp.asarray(offsets.astype(self.dtype))
         self._strengths = xp.asarray((strengths / self._size).astype(self.dtype))
 
+    @backend.needs_device_memory
     def forward(self) -> Any:
         """Transform on the band's box, complex64 or complex128, on the device."""
-        xp, modes = backend.device_arrays(), _Modes.of(self.band)
-        out = xp.empty((len(modes.numbers), 2))
-        backend.kernels("cuda").value(self._centres, self._offsets, self._strengths, modes.numbers, out)
+        xp, modes, loops = backend.device_arrays(), _Modes.of(self.band), backend.loops("mesh_ft_cuda")
+        n = len(modes.numbers)
+        parts = xp.empty((loops.slices(self.n_faces, n), n, 2))
+        faces = self._centres, self._offsets, self._strengths
+        loops.value(*faces, modes.numbers, parts, stream=backend.device_stream())
+        out = parts.sum(axis=0).view(np.complex128)[:, 0]
         box = xp.zeros(math.prod(self.band.shape), np.result_type(self.dtype, np.complex64))
-        box[modes.box] = (self._size * out.view(np.complex128)[:, 0]).astype(box.dtype)
+        box[modes.box] = (self._size * out).astype(box.dtype)
         return box.reshape(self.band.shape)
 
+    @backend.needs_device_memory
     def adjoint(self, cotangent: Any) -> tuple[Floats, Floats]:
         """Adjoint of :meth:`forward` at a cotangent on the band's box, here or on the device; arrays of the host."""
         xp, modes = backend.device_arrays(), _Modes.of(self.band)
         weighted = xp.asarray(cotangent).ravel()[modes.box] * modes.weights
-        size = _largest(weighted)
+        size = largest(weighted)
         pairs = (weighted / size).astype(np.complex128).view(np.float64).reshape(-1, 2).astype(self.dtype)
         values, moves = xp.empty(self.n_faces), xp.empty((self.n_faces, 3, 3))
-        backend.kernels("cuda").adjoint(self._centres, self._offsets, modes.numbers, pairs, values, moves)
+        backend.loops("mesh_ft_cuda").adjoint(
+            self._centres, self._offsets, modes.numbers, pairs, values, moves, stream=backend.device_stream()
+        )
         per_um = size * 2.0 * np.pi / np.asarray(self.band.grid.extent)
         return backend.to_host(values) * size, backend.to_host(moves) * per_um
 
 
-def _largest(values: Any) -> float:
-    """Largest modulus, or 1 where that is no good to divide by."""
-    largest = float(abs(values).max()) if len(values) else 0.0
-    return largest if 0.0 < largest < np.inf else 1.0
-
-
+@backend.needs_device_memory
 def to_image(box: Any, band: Band, *, workers: int | None = None) -> Any:
-    """Band spectrum to real image, (z, y, x); float32 for complex64, else float64. Both on the device."""
+    """Band spectrum to real image, (z, y, x); float32 for complex64, else float64. Both on the device.
+
+    Modes of the plane kx = 0 come in conjugate pairs, as those of a mesh do: cuFFT relies on it.
+    """
     xp, modes = backend.device_arrays(), _Modes.of(band)
     spectrum = xp.zeros(math.prod(band.grid.spectrum_shape), box.dtype)
     spectrum[modes.spectrum] = box.ravel()[modes.box]
@@ -116,6 +122,7 @@ def to_image(box: Any, band: Band, *, workers: int | None = None) -> Any:
     return image
 
 
+@backend.needs_device_memory
 def to_band(image: Any, band: Band, *, workers: int | None = None) -> Any:
     """Real image to band spectrum, zero at modes left out. Both on the device.
 
@@ -130,6 +137,7 @@ def to_band(image: Any, band: Band, *, workers: int | None = None) -> Any:
     return box.reshape(band.shape)
 
 
+@backend.needs_device_memory
 def through_image(
     box: Any, band: Band, visit: Callable[[slice, Any], Result], *, workers: int | None = None
 ) -> tuple[Any, list[Result]]:

@@ -20,12 +20,13 @@ from numba import cuda
 
 from . import triangle
 
-__all__ = ["adjoint", "value"]
+__all__ = ["adjoint", "slices", "value"]
 
 _SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 _BLOCK = 8 if _SIMULATED else 128  # threads in a block, a power of two; the simulator's are Python threads
 # Idle blocks cost nothing, and numba warns of fewer than 128; kernels stride over what more blocks would have done.
 _LEAST_BLOCKS, _MOST_BLOCKS = (1, 16) if _SIMULATED else (128, 65_536)
+_ENOUGH_BLOCKS = 4 if _SIMULATED else 2048  # that keep every multiprocessor of a large device busy
 _RUN = 2 if _SIMULATED else 8  # pairs that are added up before float64
 _SUMS = 10  # what the adjoint adds up for a face: three corners on three axes, and the value
 _TURN = 2.0 * math.pi
@@ -56,7 +57,7 @@ def _value_kernel(real: Any) -> Any:
 
     @cuda.jit
     def kernel(centres, offsets, weights, numbers, out):
-        """One thread per frequency, kept in registers; the block reads the faces together, a tile at a time."""
+        """One thread per frequency, kept in registers; the block reads its slice of the faces tile by tile."""
         middles = cuda.shared.array((_BLOCK, 3), np.float64)
         corners = cuda.shared.array((_BLOCK, 7), real)
         lane = cuda.threadIdx.x
@@ -67,7 +68,7 @@ def _value_kernel(real: Any) -> Any:
             nz, ny, nx = real(numbers[at, 0]), real(numbers[at, 1]), real(numbers[at, 2])
             wide_z, wide_y, wide_x = np.float64(numbers[at, 0]), np.float64(numbers[at, 1]), np.float64(numbers[at, 2])
             total_re, total_im = 0.0, 0.0
-            for start in range(0, n_faces, _BLOCK):
+            for start in range(cuda.blockIdx.y * _BLOCK, n_faces, cuda.gridDim.y * _BLOCK):
                 count = min(_BLOCK, n_faces - start)
                 if lane < count:
                     for axis in range(3):
@@ -90,8 +91,8 @@ def _value_kernel(real: Any) -> Any:
                     total_im += np.float64(sum_im)
                 cuda.syncthreads()
             if k < n:
-                out[k, 0] = total_re
-                out[k, 1] = total_im
+                out[cuda.blockIdx.y, k, 0] = total_re
+                out[cuda.blockIdx.y, k, 1] = total_im
 
     return kernel
 
@@ -172,21 +173,28 @@ def _blocks(wanted: int) -> int:
     return min(max(wanted, _LEAST_BLOCKS), _MOST_BLOCKS)
 
 
-def value(centres, offsets, weights, numbers, out):
-    """out[k] = sum over faces of weights[f] G at numbers[k].
+def slices(n_faces: int, n: int) -> int:
+    """Into how many parts :func:`value` cuts the faces, so that few frequencies keep a device busy too."""
+    blocks, tiles = -(-n // _BLOCK), -(-n_faces // _BLOCK)
+    return max(1, min(tiles, _ENOUGH_BLOCKS // max(blocks, 1)))
+
+
+def value(centres, offsets, weights, numbers, out, stream=0):
+    """out[j, k] = sum over slice j of the faces of weights[f] G at numbers[k].
 
     centres (n_faces, 3) float64: turns of a centroid's phase per unit of the numbers. offsets (n_faces, 2, 3): radians
     per unit, of two corners relative to the centroid, in the working precision, as weights (n_faces,). numbers (n, 3)
-    float32, where that holds them exactly, or float64. out (n, 2) float64, real and imaginary.
+    float32, where that holds them exactly, or float64. out (n_slices, n, 2) float64, real and imaginary.
     """
     if len(numbers) == 0 or len(centres) == 0:
         out[...] = 0.0
         return
-    kernel = _value_kernel(offsets.dtype.type)[_blocks(-(-len(numbers) // _BLOCK)), _BLOCK]
+    blocks = _blocks(-(-len(numbers) // _BLOCK)), len(out)
+    kernel = _value_kernel(offsets.dtype.type)[blocks, _BLOCK, stream]
     kernel(centres, offsets, weights, numbers, out)
 
 
-def adjoint(centres, offsets, numbers, cotangent, out_values, out_moves):
+def adjoint(centres, offsets, numbers, cotangent, out_values, out_moves, stream=0):
     """Sums over frequencies of Re conj(cotangent) times G and times its derivatives, face by face.
 
     cotangent (n, 2) in the working precision, about 1 at the most. out_values[f] = sum of Re conj(c) G, (n_faces,);
@@ -196,5 +204,5 @@ def adjoint(centres, offsets, numbers, cotangent, out_values, out_moves):
         out_values[...] = 0.0
         out_moves[...] = 0.0
         return
-    kernel = _adjoint_kernel(offsets.dtype.type)[_blocks(len(centres)), _BLOCK]
+    kernel = _adjoint_kernel(offsets.dtype.type)[_blocks(len(centres)), _BLOCK, stream]
     kernel(centres, offsets, numbers, cotangent, out_values, out_moves)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from oracles import mesh_ft as oracle
 
 import cytoform as cf
+from cytoform import backend
 from cytoform.errors import BackendError, ConfigError, GridError
 from cytoform.fourier import MeshTransform, choose_backend
 from cytoform.image.band import Band
@@ -352,36 +353,51 @@ def test_auto_never_misses_the_tolerance():
         cf.mesh_ft(_blob(1), cf.Grid((6, 6, 6), 1.0), backend="nufft", tolerance=1e-13)
 
 
-def test_auto_is_exact_for_little_work_and_fast_for_much():
+def test_auto_is_exact_for_little_work_and_fast_for_much(monkeypatch):
     """Where one of them takes many times as long as the other (benchmarks/cost.py measures the rest)."""
-    from cytoform.fourier import exact, nufft
+    from cytoform.fourier import cost, exact, nufft
 
     mesh = _blob(3).astype(np.float32)
     for n, wanted in ((4, exact.Faces), (96, nufft.Faces)):
         band = Band.symmetric(cf.Grid((n, n, n), 12.0 / n))
         assert type(MeshTransform(band, device="cpu", tolerance=1e-3).of(mesh)._faces) is wanted
-    # finufft keeps to one thread, the formula does not
     assert type(MeshTransform(band, device="cpu", tolerance=1e-13).of(mesh)._faces) is exact.Faces
+    # the same tens of thousands of threads for the formula, and one for finufft where sums keep their order
+    monkeypatch.setattr(cost.backend, "threads", lambda: 10**5)
+    for deterministic, wanted in ((False, "nufft"), (True, "exact")):
+        options = {"dtype": np.float32, "tolerance": 1e-3, "shells": None, "deterministic": deterministic}
+        assert cost.faster(mesh.vertices[mesh.faces].astype(float), band, **options) == wanted
 
 
-def test_a_model_of_the_work_counts_what_the_transforms_do():
+@pytest.mark.parametrize("kept", ["all", "behind optics"])
+def test_a_model_of_the_work_counts_what_the_transforms_do(kept):
     from cytoform.fourier import cost, exact, nufft
-    from cytoform.kernels.triangle import LANES
 
     mesh, grid = _blob(3), cf.Grid((40, 36, 33), 0.3)
     corners = mesh.vertices[mesh.faces]
-    band = Band.symmetric(grid)
+    band = Band.symmetric(grid) if kept == "all" else cf.GaussianPSF.from_sigma(0.45).band(grid, 0.01)
+    # what the loops fill of an output whose other places stay as they were
     lines = exact._lines(band)
-    pairs = LANES * len(corners) * float((lines.numbers[:, 3] - lines.numbers[:, 2]).sum())
-    work = cost.exact_work(corners, band)
-    assert work[3] == pytest.approx(pairs) and work[1] == len(corners)
+    out = np.full((len(lines.numbers), 2, lines.length), np.nan)
+    work = lines.work(exact.BLOCK, np.float64)
+    backend.loops("mesh_ft_cpu").mesh_ft_lines(
+        lines.turned(corners), np.ones(len(corners)), *lines.arguments(np.float64), work, out
+    )
+    counted = cost.exact_work(corners, band)
+    assert counted[3] == len(corners) * np.isfinite(out[:, 0]).sum() and counted[1] == len(corners)
     # parts of the pairs beyond the limits of the series, counted one by one
-    spreads = np.abs((corners - corners.mean(axis=1, keepdims=True)) @ band.frequencies.T).max(axis=1)
-    for found, limit in zip(work[4:], (1.0, 3.0)):
-        assert found / pairs == pytest.approx(float((spreads > limit).mean()), abs=0.25)
-    kind, work = cost.nufft_work(corners, band, dtype=np.float64, tolerance=1e-6, shells=None)
+    phases = np.abs((corners - corners.mean(axis=1, keepdims=True)) @ band.frequencies.T).max(axis=1)
+    for found, limit in zip(counted[4:], (1.0, 3.0)):
+        assert found / counted[3] == pytest.approx(float((phases > limit).mean()), abs=0.03)
+    kind, counted = cost.nufft_work(corners, band, dtype=np.float64, tolerance=1e-6, shells=None)
     points = len(nufft.Faces(corners, np.ones(len(corners)), band, tolerance=1e-6).points)
-    assert kind == "complex128" and work[3] == pytest.approx(points, rel=0.3)
+    assert kind == "complex128" and counted[3] == pytest.approx(points, rel=0.1)
+
+
+def test_every_precision_has_constants():
+    from cytoform.fourier import cost
+
+    assert all(sum(constants) > 0 for constants in (*cost.EXACT.values(), *cost.NUFFT.values()))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -5,6 +5,7 @@ with those of the host, as CuPy's do.
 """
 
 import functools
+import gc
 import types
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import cytoform as cf
 from cytoform import backend
+from cytoform.errors import BackendError
 from cytoform.fourier import on_device, pruned
 from cytoform.image.band import Band
 from cytoform.render import Renderer, Target
@@ -20,20 +22,34 @@ pytestmark = pytest.mark.gpu
 
 
 class There(np.ndarray):
-    """An array that says no to arrays of the host."""
+    """An array that says no to arrays of the host, and to NumPy's functions."""
 
     def get(self):
-        return np.array(self)
+        return np.array(self.view(np.ndarray))
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
-        for other in (*inputs, *(out or ())):
-            if type(other) is np.ndarray and other.ndim:
-                raise TypeError("an array of the host among the device's")
-        inputs = [np.asarray(i) if isinstance(i, There) else i for i in inputs]
+        _refuse(*inputs, *(out or ()))
+        inputs = [i.view(np.ndarray) if isinstance(i, There) else i for i in inputs]
         if out is not None:
             options["out"] = tuple(o.view(np.ndarray) for o in out)
         found = getattr(ufunc, method)(*inputs, **options)
         return out[0] if out is not None else np.asarray(found).view(There)
+
+    def __array_function__(self, function, types, args, kwargs):
+        raise TypeError(f"numpy.{function.__name__} of an array of the device")
+
+    def __getitem__(self, key):
+        _refuse(*(key if isinstance(key, tuple) else (key,)))
+        return super().__getitem__(key)
+
+    def __setitem__(self, key, value):
+        _refuse(value, *(key if isinstance(key, tuple) else (key,)))
+        super().__setitem__(key, value)
+
+
+def _refuse(*arrays):
+    if any(type(a) is np.ndarray and a.ndim for a in arrays):
+        raise TypeError("an array of the host among the device's")
 
 
 def _strict():
@@ -42,8 +58,9 @@ def _strict():
     def there(function, takes_arrays=True):
         @functools.wraps(function)
         def wrapped(first, *rest, **options):
-            if takes_arrays and not isinstance(first, There):
-                raise TypeError("an array of the host among the device's")
+            if takes_arrays:
+                _refuse(first)
+            first = first.view(np.ndarray) if isinstance(first, There) else first
             return function(first, *rest, **options).view(There)
 
         return wrapped
@@ -53,16 +70,49 @@ def _strict():
     return types.SimpleNamespace(**makers, pad=there(np.pad), fft=types.SimpleNamespace(**ffts))
 
 
+def _strict_kernels(kernels):
+    """Kernels that take the device's arrays only; numba would copy others, at every call."""
+
+    def guarded(kernel):
+        def wrapped(*arrays, stream):
+            if not all(isinstance(a, There) and a.flags.c_contiguous for a in arrays):
+                raise TypeError("an array of the host, or not contiguous, for a kernel")
+            kernel(*(a.view(np.ndarray) for a in arrays), stream=stream)
+
+        return wrapped
+
+    return types.SimpleNamespace(
+        slices=kernels.slices, value=guarded(kernels.value), adjoint=guarded(kernels.adjoint)
+    )
+
+
 @pytest.fixture(autouse=True)
 def device(monkeypatch):
     """The device's arrays: CuPy's, or strict ones in the simulator."""
     if not backend.has_cuda():
         pytest.skip("no CUDA device here; the simulator's process runs this test")
     if backend.device_arrays() is np:
-        strict = _strict()
+        strict, loops = _strict(), backend.loops
+        kernels = _strict_kernels(loops("mesh_ft_cuda"))
         monkeypatch.setattr(backend, "device_arrays", lambda: strict)
+        monkeypatch.setattr(backend, "device_stream", lambda: 0)
+        monkeypatch.setattr(backend, "loops", lambda name: kernels if name == "mesh_ft_cuda" else loops(name))
     on_device._made.clear()
     return backend.device_arrays()
+
+
+def test_the_strict_arrays_are_strict(device):
+    if backend.has_cuda() and type(device) is not types.SimpleNamespace:
+        pytest.skip("CuPy's own arrays are here")
+    here, there = np.ones(3), device.asarray(np.ones(3))
+    for mixed in (
+        lambda: here * there, lambda: there + here, lambda: np.where(here, there, 0), lambda: np.stack([here, there]),
+        lambda: there[np.arange(2)], lambda: there.__setitem__(slice(None), here),
+        lambda: backend.loops("mesh_ft_cuda").value(here, there, stream=0),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="array of the"):
+            mixed()
+    assert type((2.0 * there).get()) is np.ndarray
 
 
 def _ball(dtype):
@@ -124,14 +174,14 @@ def test_renderer_equals_the_hosts(device, dtype):
 
 
 def test_units_far_from_one_keep_float32(device):
-    """A mesh in metres has areas of 1e-12, whose products with small cotangents float32 does not hold."""
-    grid, metres = cf.Grid((5, 5, 5), 1.0), cf.Grid((5, 5, 5), 1e-15)
+    """Areas of 1e-30, whose products with small cotangents float32 does not hold."""
+    grid, tiny = cf.Grid((5, 5, 5), 1.0), cf.Grid((5, 5, 5), 1e-15)
     mesh = _ball(np.float32)
     small = mesh.with_vertices(mesh.vertices * np.float32(1e-15))
-    found, wanted = cf.mesh_ft(small, metres, device="cuda"), cf.mesh_ft(mesh, grid, device="cpu", backend="exact")
+    found, wanted = cf.mesh_ft(small, tiny, device="cuda"), cf.mesh_ft(mesh, grid, device="cpu", backend="exact")
     assert _differ(1e30 * found.astype(complex), wanted) < 1e-5
     cotangent = 1e-18 * wanted.astype(complex)
-    found = cf.mesh_ft_vjp(small, metres, cotangent, device="cuda").vertices.astype(float)
+    found = cf.mesh_ft_vjp(small, tiny, cotangent, device="cuda").vertices.astype(float)
     wanted = cf.mesh_ft_vjp(mesh, grid, wanted, device="cpu", backend="exact").vertices
     assert _differ(found / np.abs(found).max(), wanted / np.abs(wanted).max()) < 1e-5
 
@@ -144,13 +194,35 @@ def test_a_fit_on_the_device_follows_that_on_the_host():
     found = []
     for device in ("cuda", "cpu"):
         config = cf.FitConfig(
-            iterations=2, blurs=0.0, smoothness=10.0, edge=0.9, device=device, dtype="float64", remesh_every=0
+            iterations=2, blurs=0.0, smoothness=10.0, edge=0.9, device=device, dtype="float64", remesh_every=0,
+            infer_psf=False,
         )
         found.append(cf.fit(image, start, psf, config))
     assert np.abs(found[0].mesh.vertices - found[1].mesh.vertices).max() < 1e-8
     losses = [f.history["loss"].tolist() for f in found]
     assert losses[0] == pytest.approx(losses[1], rel=1e-8)
     assert abs(losses[0][1] - losses[0][0]) > 0.1 * losses[0][0]  # something moved
+
+
+def test_modes_on_the_device_go_with_their_band():
+    band = Band.symmetric(cf.Grid((6, 6, 6), 0.8))
+    cf.mesh_ft(_ball(np.float32), band.grid, device="cuda", band=band)
+    assert len(on_device._made) == 1
+    del band
+    gc.collect()
+    assert len(on_device._made) == 0
+
+
+def test_too_little_memory_says_what_to_do(device, monkeypatch):
+    class OutOfMemoryError(MemoryError):
+        pass
+
+    def full(*arguments, **options):
+        raise OutOfMemoryError("Out of memory allocating 4,294,967,296 bytes")
+
+    monkeypatch.setattr(device, "zeros", full)
+    with pytest.raises(BackendError, match=r"allocating 4,294,967,296.*device='cpu'"):
+        cf.mesh_ft(_ball(np.float32), cf.Grid((6, 6, 6), 0.8), device="cuda")
 
 
 def test_the_fast_transform_stays_on_the_cpu():

@@ -20,7 +20,7 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 # Largest difference over the largest value. A single face's derivatives lose more than a sum over a mesh.
 BARS = {np.float64: 1e-12, np.float32: 1e-6}
 FACE_BARS = {np.float64: 1e-11, np.float32: 1e-5}
-# Four blocks of 128 threads on a multiprocessor, which has 65,536.
+# Four blocks of 128 threads on a multiprocessor, which has 65,536; three in float64.
 MOST_REGISTERS = {np.float32: 128, np.float64: 168}
 
 on_device = pytest.mark.gpu
@@ -31,7 +31,7 @@ def kernels():
     """The CUDA kernels, on a device or inside the simulator's process."""
     if not backend.has_cuda():
         pytest.skip("no CUDA device here; test_on_the_simulator runs this test in a process of its own")
-    return backend.kernels("cuda")
+    return backend.loops("mesh_ft_cuda")
 
 
 def _differ(found, wanted):
@@ -61,9 +61,9 @@ def _placed(corners, dtype):
 
 def _value(kernels, corners, weights, frequencies, dtype):
     xp = backend.device_arrays()
-    out = xp.full((len(frequencies), 2), np.nan)
+    out = xp.full((kernels.slices(len(corners), len(frequencies)), len(frequencies), 2), np.nan)
     kernels.value(*_placed(corners, dtype), xp.asarray(weights.astype(dtype)), xp.asarray(frequencies), out)
-    return backend.to_host(out)
+    return backend.to_host(out).sum(axis=0)
 
 
 def _adjoint(kernels, corners, frequencies, cotangent, dtype):
@@ -192,7 +192,7 @@ def test_on_the_simulator():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.strip().splitlines()[-1]
-    assert int(re.search(r"(\d+) passed", last)[1]) == 21, done.stdout
+    assert int(re.search(r"(\d+) passed", last)[1]) == 24, done.stdout
     assert "skipped" not in last, done.stdout
 
 
@@ -203,11 +203,24 @@ def test_cuda_without_a_device_says_what_to_install(monkeypatch):
     assert backend.resolve_device("auto") == "cpu"
 
 
-def test_numba_without_numba_cuda_is_no_device(monkeypatch):
-    # what numba brings itself cannot compile the kernels
+@pytest.mark.parametrize("broken", ["", "no numba-cuda", "CuPy does not load", "CuPy sees no device"])
+def test_a_device_needs_numba_cuda_and_cupy(monkeypatch, broken):
+    """What numba brings itself cannot compile the kernels; a CuPy of another CUDA version must not stop the CPU."""
+    import numba
+    from numba import cuda
+
+    def works():
+        if broken == "CuPy does not load":
+            raise ImportError("libcufft.so.11: cannot open shared object file")
+        return broken != "CuPy sees no device"
+
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "numba_cuda" else find(name))
-    assert backend.has_cuda.__wrapped__() == SIMULATED
+    there = None if broken == "no numba-cuda" else find("numba")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: there if name == "numba_cuda" else find(name))
+    monkeypatch.setattr(numba.config, "ENABLE_CUDASIM", 0)
+    monkeypatch.setattr(cuda, "is_available", lambda: True)
+    monkeypatch.setattr(backend, "_cupy_works", works)
+    assert backend.has_cuda.__wrapped__() == (not broken)
 
 
 @pytest.mark.parametrize("real", [np.float32, np.float64])

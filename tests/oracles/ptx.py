@@ -31,14 +31,14 @@ def missing() -> str | None:
 
 
 def ptxas() -> str | None:
-    """The assembler's path, on PATH or from NVIDIA's wheel."""
+    """The assembler's path, from NVIDIA's wheel or else on PATH, where it may be too old for the PTX."""
     try:
         spec = importlib.util.find_spec("nvidia")
     except ImportError:
         spec = None
     folders = list(spec.submodule_search_locations or []) if spec else []
     wheels = [str(path) for folder in folders for path in Path(folder).glob("*/bin/ptxas")]
-    return shutil.which("ptxas") or (wheels[0] if wheels else None)
+    return wheels[0] if wheels else shutil.which("ptxas")
 
 
 def compiled(name: str, real: type, architecture: tuple[int, int]) -> str:
