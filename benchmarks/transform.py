@@ -211,14 +211,15 @@ def main() -> None:
         pairs = 1e-9 * r["modes"] * r["faces"]
         print(f"\nexact, {r['n']}³, all modes: {r['exact'] / pairs:.2f} ns a pair of a face and a mode for the value, "
               f"{r['exact gradient'] / pairs:.2f} ns for value and gradient together")  # fmt: skip
-    pairs = [r for rows in found.values() for r in rows if r["threads"] == 2]
     large = [r for r in found.get("voxels", []) if r["n"] >= 64]
     print("\n| slope in log-log | value | gradient |\n| --- | --- | --- |")
     for label, rows, size, column in (
         ("fast, voxels from 64³", large, lambda r: r["n"] ** 3, "fast"),
         ("iteration, voxels from 64³", large, lambda r: r["n"] ** 3, "iteration"),
         ("fast, faces", found.get("faces", []), lambda r: r["faces"], "fast"),
-        ("exact, pairs", pairs, lambda r: r["modes"] * r["faces"], "exact"),
+        ("exact, pairs, by voxels from 64³", large, lambda r: r["modes"] * r["faces"], "exact"),
+        ("exact, pairs, by faces", found.get("faces", []), lambda r: r["modes"] * r["faces"], "exact"),
+        ("exact, pairs, by band", found.get("band", []), lambda r: r["modes"] * r["faces"], "exact"),
     ):
         values = slope(rows, size, column), slope(rows, size, f"{column} gradient")
         print(f"| {label} | " + " | ".join("" if v is None else f"{v:.3f}" for v in values) + " |")
