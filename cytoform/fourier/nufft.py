@@ -30,7 +30,10 @@ SHARES = (0.3, 0.1)  # of the points and of finufft
 WEIGHTED_SHARES = (0.5, 1.0)
 # Below these finufft's kernels lose their digits (and it says so on stderr).
 SMALLEST_SINGLE, SMALLEST_DOUBLE = 2e-6, 1e-14
-LOW_UPSAMPLING, LOW_UPSAMPLING_TOLERANCE = 1.25, 1e-6
+# The smaller upsampling of finufft's grid, and the least tolerances for it: its kernels are wide, those of single
+# precision lose digits below.
+LOW_UPSAMPLING = 1.25
+LOW_UPSAMPLING_TOLERANCE = {"complex64": 1.5e-5, "complex128": 1e-6}
 # finufft's single precision loses about this times the number of modes on the longest axis.
 SINGLE_ROUNDING = 1.2e-7
 
@@ -165,9 +168,9 @@ def accuracy(
     return for_points, max(for_nufft, SMALLEST_DOUBLE), np.complex128
 
 
-def upsampling(eps: float) -> float:
+def upsampling(eps: float, complex_type: Any) -> float:
     """Of finufft's grid: less costs wider kernels and saves FFTs, which is quicker for points and modes of a mesh."""
-    return LOW_UPSAMPLING if eps >= LOW_UPSAMPLING_TOLERANCE else 2.0
+    return LOW_UPSAMPLING if eps >= LOW_UPSAMPLING_TOLERANCE[np.dtype(complex_type).name] else 2.0
 
 
 _plans = threading.local()
@@ -187,5 +190,5 @@ def _make_plan(kind, modes, transforms, eps, type_name, n_threads):
 
     return finufft.Plan(
         kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads,
-        upsampfac=upsampling(eps),
+        upsampfac=upsampling(eps, type_name),
     )  # fmt: skip
