@@ -182,6 +182,7 @@ def draw(rows: dict[str, list[dict]], path: Path) -> None:
             if found:
                 style = "k--" if column == "ffts" else "o-"
                 panel.loglog(*zip(*found), style, markersize=3.5, label="FFT pair" if column == "ffts" else column)
+        panel.set_visible(name in rows)
         panel.set_xlabel(label)
         panel.grid(True, color="0.92")
         if panel.lines:
