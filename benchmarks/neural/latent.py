@@ -47,7 +47,7 @@ def latent_sizes(bench: Bench) -> None:
     """Shapes, each in four orientations: Dice for codes of 4 … 128 numbers, with and without learned rotations."""
     count = 8 if bench.size.small else 25
     files = _rotated_files(bench, count)
-    rows, kept = [], {}
+    kept = {}
     for size in SIZES:
         found = {}
         for turning in (True, False):
@@ -55,9 +55,9 @@ def latent_sizes(bench: Bench) -> None:
             model = bench.train(files, what, share=0.25, latent=size, rotation=turning)
             found[turning] = overlaps(model, files)[:, -1]
             kept[what] = found[turning].tolist()
-        rows.append([str(size), spread(found[True]), spread(found[False]), found[True].mean() - found[False].mean()])
-    table(["latent", "with rotation", "without", "gain"], rows)
-    bench.save("latent", kept)
+        gain = found[True].mean() - found[False].mean()
+        table(["latent", "with rotation", "without", "gain"], [[str(size), *map(spread, found.values()), gain]])
+        bench.save("latent", kept)
 
 
 def equivariance(bench: Bench) -> None:
