@@ -51,7 +51,7 @@ def compiled(name: str, real: type, architecture: tuple[int, int]) -> str:
     lane = float32 if real is np.float32 else float64
     centres, offsets, numbers, pairs = float64[:, ::1], lane[:, :, ::1], float32[:, ::1], lane[:, ::1]
     arguments = {
-        "value": (centres, offsets, lane[::1], numbers, float64[:, ::1]),
+        "value": (centres, offsets, lane[::1], numbers, float64[:, :, ::1]),
         "adjoint": (centres, offsets, numbers, pairs, float64[::1], float64[:, :, ::1]),
     }[name]
     kernel = {"value": mesh_ft_cuda._value_kernel, "adjoint": mesh_ft_cuda._adjoint_kernel}[name](real)
