@@ -138,7 +138,8 @@ class TrainConfig:
         Standard deviation of the codes at the start.
     code_start : str
         ``"shapes"``: principal components of the sequences' distances, so that alike shapes begin with alike codes;
-        ``"normal"``: N(0, code_std²), as the papers have it, and always with ``rotation``.
+        with ``rotation``, of the shapes turned to be alike, and rotations start from those turns;
+        ``"normal"``: N(0, code_std²), as the papers have it.
     augment : tuple of str
         ``"mirror"``: each sequence also flipped along its axes, in all 8 ways; ``"time"``: also backwards. Each variant
         has a code of its own. More shapes make the space between them smoother, and unseen ones easier to encode.
@@ -148,7 +149,7 @@ class TrainConfig:
     rotation : bool
         One rotation per sequence, learned.
     rotation_std : float
-        The rotation's three angles start from N(0, rotation_std²), in radians.
+        The rotation's three angles start from N(0, rotation_std²), in radians, unless codes start from the shapes.
     seed : int
     """
 

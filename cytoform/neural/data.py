@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..sdf.sequence import SDFSequence
+from .alignment import align
 from .model import Space
 from .sources import Sources
 
@@ -318,20 +319,25 @@ class TrainingSet:
 
         Each sequence counts by its distances at a few times on a coarse lattice, levelled off away from the surface.
         """
+        shapes = self._shapes()
+        return _scores(shapes.reshape(len(shapes), -1), latent)
+
+    def aligned_scores(self, latent: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The same of the shapes turned to be alike, and the rotations (n_codes, 3, 3) that turn them back."""
+        full = np.array(self.sources.shape)
+        matrices, turned = align(self._shapes(), (full - 1) / (full.max() - 1))
+        return _scores(turned.reshape(len(turned), -1), latent), matrices
+
+    def _shapes(self) -> Floats:
+        """Distances (n_codes, times, z, y, x) on a coarse lattice, levelled off away from the surface."""
         room = _FEATURE_BYTES / (4 * _FEATURE_TIMES * len(self.names))
         side = int(min(_FEATURE_SIDE, max(2.0, room ** (1 / 3))))
         each = [self._features(s, side) for s in range(len(self.sources))]
         rows = []
         for variant in self.variants:
             *space, time = (slice(None, None, sign) for sign in variant.signs)
-            rows += [f[time, space[0], space[1], space[2]].ravel() for f in each]
-        features = np.stack(rows)
-        left, size, _ = np.linalg.svd(features - features.mean(0), full_matrices=False)
-        kept = min(latent, len(size))
-        scores = np.zeros((len(rows), latent))
-        scores[:, :kept] = left[:, :kept] * size[:kept]
-        deviation = float(scores.std())
-        return scores / deviation if deviation > 0 else scores
+            rows += [f[time, space[0], space[1], space[2]] for f in each]
+        return np.stack(rows)
 
     def _features(self, sequence: int, side: int) -> Floats:
         reach = np.float32(_REACH * self._unit if self.space.half_um else _REACH * self.space.slope)
@@ -397,6 +403,16 @@ def _others(
         more = rng.integers(0, total, 2 * count, dtype=np.int32)
         found = np.unique(np.concatenate([found, more[values[more] > limit]]))
     return np.sort(rng.choice(found, count, replace=False))
+
+
+def _scores(features: npt.NDArray, latent: int) -> npt.NDArray[np.float64]:
+    """Principal components (n, latent) of features (n, m), scaled to a standard deviation of 1 over all."""
+    left, size, _ = np.linalg.svd(features - features.mean(0), full_matrices=False)
+    kept = min(latent, len(size))
+    scores = np.zeros((len(features), latent))
+    scores[:, :kept] = left[:, :kept] * size[:kept]
+    deviation = float(scores.std())
+    return scores / deviation if deviation > 0 else scores
 
 
 def _spread_frames(count: int) -> list[int]:

@@ -59,13 +59,17 @@ class Trainer:
         n = len(data.names)
         rng = np.random.default_rng((config.seed, 0))
         codes = rng.normal(0.0, 1.0, (n, config.network.latent))
-        if config.code_start == "shapes" and not config.rotation and n > 1:
-            codes = data.shape_scores(config.network.latent)
+        turns = rotation.from_angles(rng.normal(0.0, config.rotation_std, (n, 3)) * config.rotation)
+        if config.code_start == "shapes" and n > 1:
+            if config.rotation:
+                codes, matrices = data.aligned_scores(config.network.latent)
+                turns = rotation.quaternion_of(matrices)
+            else:
+                codes = data.shape_scores(config.network.latent)
         codes *= config.code_std
-        angles = rng.normal(0.0, config.rotation_std, (n, 3)) * config.rotation
         self.codes = torch.nn.Parameter(torch.as_tensor(codes, device=device, dtype=dtype))
         self.rotations = torch.nn.Parameter(
-            torch.as_tensor(rotation.from_angles(angles), device=device, dtype=dtype), requires_grad=config.rotation
+            torch.as_tensor(turns, device=device, dtype=dtype), requires_grad=config.rotation
         )
         self._names, self.labels = data.names, labels
         self.step_number = 0

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from neural.shapes import balls, body
+from scipy.spatial.transform import Rotation
 
 from cytoform.errors import BackendError, ConfigError, FileFormatError, Interrupted, OutputError, SequenceError
 from cytoform.sdf import SDFSequence
 
 torch = pytest.importorskip("torch")
 
-from cytoform.neural import PRESETS, AutoDecoder, NetworkConfig, TrainConfig, preset, train  # noqa: E402
+from cytoform.neural import PRESETS, AutoDecoder, NetworkConfig, TrainConfig, preset, rotation, train  # noqa: E402
 from cytoform.neural.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from cytoform.neural.data import TrainingSet  # noqa: E402
 from cytoform.neural.distributed import Team  # noqa: E402
@@ -116,7 +117,7 @@ def test_mixed_precision():
 
 
 def test_rotations_are_learned():
-    config = dataclasses.replace(SHORT, rotation=True, rotation_std=0.5)
+    config = dataclasses.replace(SHORT, rotation=True, rotation_std=0.5, code_start="normal")
     drawn = train(two(), config=dataclasses.replace(config, epochs=1, rotation_lr=1e-12), **ON).learned.rotations
     moved = train(two(), config=config, **ON).learned.rotations
     np.testing.assert_allclose(torch.linalg.norm(moved, dim=1).numpy(), 1, atol=1e-6)
@@ -168,7 +169,7 @@ def test_gradients_of_a_step_are_those_of_the_loss(change):
 
 
 def test_codes_start_as_the_shapes_do():
-    """Alike shapes begin with alike codes, N(0, code_std²) otherwise and with rotations."""
+    """Alike shapes begin with alike codes, N(0, code_std²) otherwise."""
     three = [body(arm, n=12) for arm in (0.0, 0.2, 1.0)]
     config = dataclasses.replace(SHORT, code_std=0.3)
     codes = trainer_of(config, three).codes.detach()
@@ -176,8 +177,22 @@ def test_codes_start_as_the_shapes_do():
     near, far = torch.linalg.norm(codes[0] - codes[1]), torch.linalg.norm(codes[0] - codes[2])
     assert float(near) < 0.5 * float(far)
     normal = trainer_of(dataclasses.replace(config, code_start="normal"), three).codes.detach()
-    turned = trainer_of(dataclasses.replace(config, rotation=True), three).codes.detach()
-    assert torch.equal(normal, turned) and not torch.equal(codes, normal)
+    assert not torch.equal(codes, normal)
+    assert float(normal.std()) == pytest.approx(0.3, rel=0.5)
+
+
+def test_rotations_start_from_turns_that_make_the_shapes_alike():
+    turns = Rotation.random(4, rng=np.random.default_rng(1)).as_matrix()
+    four = [body(arm, turn=turn, n=16, name=f"{k}") for k, (arm, turn) in enumerate(zip((0.0, 0.0, 1.0, 1.0), turns))]
+    config = dataclasses.replace(SHORT, rotation=True)
+    trainer = trainer_of(config, four)
+    for found, turn in zip(rotation.to_matrix(trainer.rotations.detach()).numpy(), turns):
+        assert np.rad2deg(Rotation.from_matrix(found @ (turn @ turns[0].T).T).magnitude()) < 15.0
+    codes = trainer.codes.detach()
+    assert float((codes[0] - codes[1]).norm()) < 0.3 * float((codes[0] - codes[2]).norm())
+    # the papers' start: angles of a given spread, whatever the shapes
+    plain = trainer_of(dataclasses.replace(config, code_start="normal", rotation_std=0.0), four)
+    assert np.abs(rotation.to_matrix(plain.rotations.detach()).numpy() - np.eye(3)).max() < 1e-12
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adam"])
