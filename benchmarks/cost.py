@@ -25,7 +25,7 @@ from scipy import optimize
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cytoform as cf
 from benchmarks.accuracy import cow_in_a_box
-from benchmarks.transform import sphere, timed
+from benchmarks.transform import middle, sphere, timed
 from cytoform import backend
 from cytoform.fourier import MeshTransform, Shells, cost
 from cytoform.image.band import Band
@@ -40,11 +40,10 @@ def cases(data: Path) -> Iterator[tuple[str, Any, Band, float, Shells | None]]:
     kinds = [("sphere", f) for f in (20, 80, 320, 1280, 5120, 20480)] + [("cow", 0), ("cube", 12)]
     for dtype, (kind, faces), n in itertools.product((np.float32, np.float64), kinds, sizes):
         mesh, grid = cow_in_a_box(data, n, dtype)
-        middle = 0.5 * (np.asarray(grid.extent) + 2 * np.asarray(grid.origin))
         if kind == "sphere":
-            mesh = sphere(faces, 0.36 * grid.extent[0], middle).astype(dtype)
+            mesh = sphere(faces, grid).astype(dtype)
         elif kind == "cube":
-            mesh = cube(0.5 * grid.extent[0], middle, dtype)
+            mesh = cube(grid, dtype)
         psf = cf.GaussianPSF.from_sigma(2.0 * grid.spacing[0])
         narrow = psf.band(grid, 0.01)
         shells = Shells.of(narrow, psf.otf_on(narrow))
@@ -54,12 +53,13 @@ def cases(data: Path) -> Iterator[tuple[str, Any, Band, float, Shells | None]]:
                     yield kind, mesh, band, tolerance, behind
 
 
-def cube(side: float, middle: np.ndarray, dtype: Any) -> cf.SurfaceMesh:
-    """Twelve large faces."""
+def cube(grid: cf.Grid, dtype: Any) -> cf.SurfaceMesh:
+    """Twelve large faces in the middle of a grid."""
     import trimesh
 
+    side = 0.5 * grid.extent[0]
     box = trimesh.creation.box((side, 0.8 * side, 0.9 * side))
-    return cf.SurfaceMesh(box.vertices + middle, box.faces[:, ::-1]).astype(dtype)
+    return cf.SurfaceMesh(box.vertices + middle(grid), box.faces[:, ::-1]).astype(dtype)
 
 
 def measured(kind: str, mesh: Any, band: Band, tolerance: float, shells: Shells | None) -> dict:

@@ -124,8 +124,7 @@ def main() -> None:
     for n, cutoff, ball in ((48, 0.0, 0), (200, 0.01, 0), (200, 1e-3, 0), (512, 0.01, 20480)):
         mesh, grid = cow_in_a_box(data, n, np.float32)
         if ball:
-            middle = 0.5 * (np.asarray(grid.extent) + 2 * np.asarray(grid.origin))
-            mesh = sphere(ball, 0.36 * grid.extent[0], middle).astype(np.float32)
+            mesh = sphere(ball, grid).astype(np.float32)
         print("| " + " | ".join(speed(mesh, grid, cutoff)) + " |", flush=True)
 
 

@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,11 +73,16 @@ def paper(corners: np.ndarray, areas: np.ndarray, frequencies: np.ndarray, epsil
     return -2.0 * quotients @ areas
 
 
-def sphere(faces: int, radius: float, centre: np.ndarray):
-    """A sphere of 20 · 4^k faces."""
+def middle(grid: Any) -> np.ndarray:
+    """The middle of a grid's box, µm."""
+    return 0.5 * (np.asarray(grid.extent) + 2 * np.asarray(grid.origin))
+
+
+def sphere(faces: int, grid: Any) -> Any:
+    """A sphere of 20 · 4^k faces in the middle of a grid."""
     from cytoform.mesh import shapes
 
-    return shapes.icosphere(radius, tuple(centre), round(np.log2(faces / 20) / 2))
+    return shapes.icosphere(0.36 * grid.extent[0], tuple(middle(grid)), round(np.log2(faces / 20) / 2))
 
 
 def measure(case: Case) -> dict:
@@ -91,8 +97,7 @@ def measure(case: Case) -> dict:
 
     mesh, grid = cow_in_a_box(Path(os.environ["CYTOFORM_TEST_DATA"]), case.n, np.float32)
     if case.faces:
-        middle = 0.5 * (np.asarray(grid.extent) + 2 * np.asarray(grid.origin))
-        mesh = sphere(case.faces, 0.36 * grid.extent[0], middle).astype(np.float32)
+        mesh = sphere(case.faces, grid).astype(np.float32)
     psf = cf.GaussianPSF.from_sigma(SIGMA * grid.spacing[0])
     band = psf.band(grid, case.cutoff)
     pairs = band.size * mesh.n_faces
