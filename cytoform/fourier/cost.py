@@ -27,12 +27,12 @@ Floats = npt.NDArray[np.float64]
 _SAMPLE = 200  # faces and modes that stand for all
 # Nanoseconds for the kinds of work that exact_work and nufft_work count, times the threads they were done with.
 EXACT: dict[str, tuple[float, ...]] = {
-    "float32": (4.15e+05, 0, 211, 5.28, 3.68, 6.89),
-    "float64": (1.11e+06, 0, 70.2, 12, 5.04, 3.76),
+    "float32": (4.15e05, 0, 211, 5.28, 3.68, 6.89),
+    "float64": (1.11e06, 0, 70.2, 12, 5.04, 3.76),
 }
 NUFFT: dict[str, tuple[float, ...]] = {
-    "complex64": (3.18e+06, 0, 173, 1.53e+03, 1.55, 0),
-    "complex128": (4.34e+06, 1.8e+03, 243, 0, 4.98, 0.657),
+    "complex64": (3.18e06, 0, 173, 1.53e03, 1.55, 0),
+    "complex128": (4.34e06, 1.8e03, 243, 0, 4.98, 0.657),
 }
 
 

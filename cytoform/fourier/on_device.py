@@ -41,9 +41,7 @@ class _Modes:
         if band not in _made:
             xp = backend.device_arrays()
             numbers = [np.broadcast_to(k, band.shape).ravel()[band.index] for k in np.ix_(*band.modes)]
-            places = np.ravel_multi_index(
-                [k % n for k, n in zip(numbers, band.grid.shape)], band.grid.spectrum_shape
-            )
+            places = np.ravel_multi_index([k % n for k, n in zip(numbers, band.grid.shape)], band.grid.spectrum_shape)
             weights = np.broadcast_to(band.weights, band.shape).ravel()[band.index]
             _made[band] = cls(
                 xp.asarray(np.stack(numbers, axis=1).astype(np.float32)),  # exact: whole numbers

@@ -12,6 +12,7 @@ from scipy import optimize
 from scipy.spatial.transform import Rotation
 
 from . import rotation
+from .lattice import read_between
 
 __all__ = ["align"]
 
@@ -41,23 +42,23 @@ def align(shapes: npt.NDArray, half: npt.ArrayLike) -> tuple[Floats, Floats]:
     points = _ball()
     starts = [rotation.as_matrix(q) for q in rotation.even_rotations(_STARTS)]
     matrices = np.stack([np.eye(3)] * len(shapes))
-    reference = _read(shapes[0], points, half)
+    reference = read_between(shapes[0], points, half)
     for number in range(_ROUNDS):
         for k, shape in enumerate(shapes):
             tried = starts if number < _ROUNDS - 1 else [matrices[k]]
             matrices[k] = _closest(shape, reference, points, half, tried)
-        turned = np.stack([_read(s, points @ m.T, half) for s, m in zip(shapes, matrices)])
+        turned = np.stack([read_between(s, points @ m.T, half) for s, m in zip(shapes, matrices)])
         reference = turned.mean(axis=0)
     back = matrices[0].T  # all as seen from the first
     matrices = matrices @ back
-    return matrices, np.stack([_read(s, points @ m.T, half) for s, m in zip(shapes, matrices)])
+    return matrices, np.stack([read_between(s, points @ m.T, half) for s, m in zip(shapes, matrices)])
 
 
 def _closest(shape: npt.NDArray, reference: Floats, points: Floats, half: npt.ArrayLike, tried: list) -> Floats:
     """The rotation of a shape that is closest to the reference, from the best of some."""
 
     def difference(matrix: Floats) -> float:
-        return float(np.square(_read(shape, points @ matrix.T, half) - reference).mean())
+        return float(np.square(read_between(shape, points @ matrix.T, half) - reference).mean())
 
     best = sorted(tried, key=difference)[:_FOLLOWED]
     found = []
@@ -76,17 +77,3 @@ def _ball() -> Floats:
     line = np.linspace(-1.0, 1.0, _LATTICE)
     lattice = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
     return lattice[(lattice**2).sum(axis=1) <= 1.0]
-
-
-def _read(shape: npt.NDArray, points: Floats, half: npt.ArrayLike) -> Floats:
-    """A shape (times, z, y, x) at points (n, 3), linear between samples, (times, n)."""
-    sides = np.array(shape.shape[1:])
-    place = np.clip((points / np.asarray(half) + 1.0) / 2.0, 0.0, 1.0) * (sides - 1)
-    low = np.minimum(place.astype(np.int64), np.maximum(sides - 2, 0))
-    part = place - low
-    flat, total = shape.reshape(len(shape), -1), np.zeros((len(shape), len(points)))
-    for corner in np.ndindex(2, 2, 2):
-        weight = np.prod(np.where(corner, part, 1.0 - part), axis=1)
-        at = np.minimum(low + corner, sides - 1)
-        total += weight * flat[:, np.ravel_multi_index(at.T, tuple(sides))]
-    return total

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from ..sdf.sequence import SDFSequence
 from .alignment import align
+from .lattice import read_between
 from .model import Space
 from .sources import Sources
 
@@ -296,21 +297,10 @@ class TrainingSet:
         """Distances at any points (n, 4) of a frame, by linear interpolation between few samples."""
         if number not in self._coarse:
             self._reservoirs[number] = self._read(number, int(self.visits[number]))
-        coarse = self._coarse[number]
-        shape = np.array(coarse.shape)
         full = np.array(self.sources.shape)
         # A coarse sample stands for every full.shape/coarse.shape-th one, ends included.
         half = (full - 1) / (full.max() - 1)
-        place = (points[:, :3] / half + 1.0) / 2.0 * (shape - 1)
-        place = np.clip(place, 0, shape - 1)
-        low = np.minimum(place.astype(np.int64), shape - 2)
-        part = (place - low).astype(np.float32)
-        total = np.zeros(len(points), dtype=np.float32)
-        for corner in itertools.product((0, 1), repeat=3):
-            weight = np.prod(np.where(np.array(corner, dtype=bool), part, 1 - part), axis=1)
-            z, y, x = (low + corner).T
-            total += weight * coarse[z, y, x]
-        return total
+        return read_between(self._coarse[number][None], points[:, :3], half, np.float32)[0]
 
     # -----------------------------------------------------------------------------------------------------------------
 

@@ -81,9 +81,7 @@ def _strict_kernels(kernels):
 
         return wrapped
 
-    return types.SimpleNamespace(
-        slices=kernels.slices, value=guarded(kernels.value), adjoint=guarded(kernels.adjoint)
-    )
+    return types.SimpleNamespace(slices=kernels.slices, value=guarded(kernels.value), adjoint=guarded(kernels.adjoint))
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +192,13 @@ def test_a_fit_on_the_device_follows_that_on_the_host():
     found = []
     for device in ("cuda", "cpu"):
         config = cf.FitConfig(
-            iterations=2, blurs=0.0, smoothness=10.0, edge=0.9, device=device, dtype="float64", remesh_every=0,
+            iterations=2,
+            blurs=0.0,
+            smoothness=10.0,
+            edge=0.9,
+            device=device,
+            dtype="float64",
+            remesh_every=0,
             infer_psf=False,
         )
         found.append(cf.fit(image, start, psf, config))
