@@ -10,11 +10,15 @@ from .lazy import load_on_first_use
 __version__ = "0.1.0"
 
 _HOME = {
+    "Camera": "optics",
     "FitConfig": "fit",
     "FitResult": "fit",
     "GaussianPSF": "optics",
+    "GibsonLanniPSF": "optics",
     "Grid": "image",
+    "MeasuredPSF": "optics",
     "MultiMaterialMesh": "mesh",
+    "PupilPSF": "optics",
     "SurfaceMesh": "mesh",
     "Volume": "image",
     "fit": "fit",
