@@ -62,16 +62,16 @@ class Group(TyperGroup):
 
 
 class Command(TyperCommand):
-    """Lets options of three numbers come as ``0.3,0.1,0.1`` also, and shows examples line by line."""
+    """Lets options of two or three numbers come as ``0.3,0.1,0.1`` also, and shows examples line by line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        three = {name for p in self.params if getattr(p, "nargs", 1) == 3 for name in p.opts}
+        several = {name: p.nargs for p in self.params if getattr(p, "nargs", 1) in (2, 3) for name in p.opts}
         spread: list[str] = []
         for k, arg in enumerate(args):
             name, equals, value = arg.partition("=")
-            if equals and name in three and "," in value:
+            if equals and name in several and "," in value:
                 spread += [name, *value.split(",")]
-            elif k and args[k - 1] in three and arg.count(",") == 2:
+            elif k and args[k - 1] in several and arg.count(",") == several[args[k - 1]] - 1:
                 spread += arg.split(",")
             else:
                 spread.append(arg)

@@ -10,6 +10,20 @@ import typer
 from ..errors import ConfigError
 from .console import ProgressBar, check_free, echo_table, result_folder
 from .inputs import STARTS, Triple, load_image, load_region, load_start, plain_stem
+from .optics import (
+    Aperture,
+    Blur,
+    Depth,
+    Excitation,
+    Immersion,
+    Kind,
+    Modality,
+    Optics,
+    SampleIndex,
+    Sheet,
+    Wavelength,
+    Zernike,
+)
 
 if TYPE_CHECKING:
     from ..fit import FitResult
@@ -34,11 +48,22 @@ def fit(
         typer.Option(metavar="FILE", help="Mask or label image: what counts. By default around the start."),
     ] = None,
     roi_label: Annotated[int | None, typer.Option(metavar="N", help="Which label of --roi.")] = None,
+    psf: Kind = None,
     psf_sigma: Annotated[
         Triple | None,
-        typer.Option("--psf-sigma", metavar="Z Y X", help="σ of the PSF in µm to start from; guessed by default."),
+        typer.Option("--psf-sigma", metavar="Z Y X", help="σ of a Gaussian PSF in µm to start from; or guessed."),
     ] = None,
-    fixed_psf: Annotated[bool, typer.Option("--fixed-psf", help="Keep the PSF of --psf-sigma as it is.")] = False,
+    na: Aperture = None,
+    wavelength: Wavelength = None,
+    immersion_index: Immersion = None,
+    sample_index: SampleIndex = None,
+    depth: Depth = None,
+    modality: Modality = None,
+    excitation: Excitation = None,
+    sheet_fwhm: Sheet = None,
+    zernike: Zernike = None,
+    psf_blur: Blur = None,
+    fixed_psf: Annotated[bool, typer.Option("--fixed-psf", help="Keep the given PSF as it is.")] = False,
     edge: Annotated[
         float | None, typer.Option(metavar="µm", help="Mean edge length of the mesh; two voxels by default.")
     ] = None,
@@ -59,21 +84,32 @@ def fit(
     cytoform fit cell.tif
     cytoform fit embryo.ome.tif --channel 1 --time 0 --roi labels.tif --roi-label 7
     cytoform fit stack.tif --spacing 0.3 0.1 0.1 --init ellipsoid --out run
+    cytoform fit cell.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --modality confocal
+    cytoform fit cell.tif --psf bead.tif
     """
     folder = Path(f"{plain_stem(image)}_cytoform") if out is None else out
     if overwrite and resume:
         raise ConfigError("--overwrite and --resume came together; expected one of them.", remedy="Leave one away.")
-    if fixed_psf and psf_sigma is None:
-        raise ConfigError("--fixed-psf came without a PSF.", remedy="Pass its σ in µm with --psf-sigma Z Y X.")
+    optics = Optics(psf, {
+        "--psf-sigma": psf_sigma, "--na": na, "--wavelength": wavelength, "--immersion-index": immersion_index,
+        "--sample-index": sample_index, "--depth": depth, "--modality": modality, "--excitation": excitation,
+        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur,
+    })  # fmt: skip
+    if fixed_psf and not optics.known:
+        raise ConfigError(
+            "--fixed-psf came without a PSF.",
+            remedy="Pass its σ in µm with --psf-sigma Z Y X, or another PSF with --psf.",
+        )
     if roi_label is not None and roi is None:
         raise ConfigError("--roi-label came without a label image.", remedy="Pass one with --roi FILE.")
     check_free(folder, overwrite=overwrite, resume=resume)
     config = _config(init, edge, iterations, not fixed_psf, device, seed, deterministic)
     volume = load_image(image, spacing, channel, time)
+    taken = optics.psf(volume.spacing)
     region = None if roi is None else load_region(roi, roi_label, volume)
     start = load_start(init, volume)
     with result_folder(folder):
-        result = _run(volume, start, psf_sigma, config, region, folder, resume, quiet)
+        result = _run(volume, start, taken, config, region, folder, resume, quiet)
         result.save(folder)
     _tell(result, folder)
 
@@ -92,12 +128,10 @@ def _config(
 
 
 def _run(
-    volume: Any, start: Any, sigma: Triple | None, config: Any, region: Any, folder: Path, resume: bool, quiet: bool
+    volume: Any, start: Any, psf: Any, config: Any, region: Any, folder: Path, resume: bool, quiet: bool
 ) -> FitResult:
     from ..fit import fit as run_fit
-    from ..optics import GaussianPSF
 
-    psf = None if sigma is None else GaussianPSF.from_sigma(sigma)
     with ProgressBar(quiet=quiet) as bar:
         return run_fit(volume, start, psf, config, roi=region, callbacks=(bar,), out=folder, resume=resume)
 

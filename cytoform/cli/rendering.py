@@ -9,6 +9,20 @@ import typer
 
 from ..errors import ConfigError, OutputError
 from .inputs import Triple, check_inside, load_surface
+from .optics import (
+    Aperture,
+    Blur,
+    Depth,
+    Excitation,
+    Immersion,
+    Kind,
+    Modality,
+    Optics,
+    SampleIndex,
+    Sheet,
+    Wavelength,
+    Zernike,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +38,20 @@ __all__ = ["camera_image", "render", "render_on"]
 def render(
     mesh: Annotated[Path, typer.Argument(metavar="MESH", help="A .ply, .obj, .stl or .vtp file, (x, y, z) in µm.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The TIFF to write.")],
-    psf_sigma: Annotated[Triple, typer.Option("--psf-sigma", metavar="Z Y X", help="σ of the Gaussian PSF, µm.")],
+    psf_sigma: Annotated[
+        Triple | None, typer.Option("--psf-sigma", metavar="Z Y X", help="σ of a Gaussian PSF, µm.")
+    ] = None,
+    psf: Kind = None,
+    na: Aperture = None,
+    wavelength: Wavelength = None,
+    immersion_index: Immersion = None,
+    sample_index: SampleIndex = None,
+    depth: Depth = None,
+    modality: Modality = None,
+    excitation: Excitation = None,
+    sheet_fwhm: Sheet = None,
+    zernike: Zernike = None,
+    psf_blur: Blur = None,
     spacing: Annotated[
         Triple | None, typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm; not needed with --like.")
     ] = None,
@@ -46,26 +73,36 @@ def render(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Render a surface into a 3D image, through a PSF.
+    """Render a surface into a 3D image, through a PSF: --psf-sigma for a Gaussian, or another one with --psf.
 
     The grid is a box around the mesh, or --shape, or that of --like IMAGE. The file carries its voxel size.
 
     Examples:
     cytoform render cell.ply --spacing 0.3 0.1 0.1 --psf-sigma 0.5 0.2 0.2 --out cell.tif
     cytoform render run/mesh.ply --like embryo.tif --psf-sigma 0.5 0.2 0.2 --out model.tif
+    cytoform render cell.ply --like embryo.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --out i.tif
     """
     from ..backend import resolve_device
     from ..image.io import write_volume
     from ..image.volume import Volume
-    from ..optics import GaussianPSF
 
+    optics = Optics(psf, {
+        "--psf-sigma": psf_sigma, "--na": na, "--wavelength": wavelength, "--immersion-index": immersion_index,
+        "--sample-index": sample_index, "--depth": depth, "--modality": modality, "--excitation": excitation,
+        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur,
+    })  # fmt: skip
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")
     resolve_device(device)
-    psf, surface = GaussianPSF.from_sigma(psf_sigma), load_surface(mesh)
-    grid = _grid(surface, psf, spacing, shape, origin, like)
+    seen, surface = optics.psf(), load_surface(mesh)
+    if seen is None:
+        raise ConfigError(
+            "no PSF was given; expected one to render through.",
+            remedy="Pass the σ of a Gaussian in µm, --psf-sigma Z Y X, or another PSF with --psf.",
+        )
+    grid = _grid(surface, seen, spacing, shape, origin, like)
     check_inside(surface, grid, mesh, remedy="Leave --shape away for a box around the mesh, or set --origin.")
-    image = render_on(surface, psf, grid, device=device)
+    image = render_on(surface, seen, grid, device=device)
     if noise:
         image = camera_image(image, photons=photons, background=background, read_noise=read_noise, seed=seed)
     write_volume(out, Volume(image, grid.spacing, grid.origin))
@@ -150,13 +187,13 @@ def camera_image(
     """
     import numpy as np
 
+    from ..optics import Camera
+
     if not (photons > 0 and read_noise >= 0 and background >= 0 and photons + background < 60_000):
         raise ConfigError(
             f"photons is {photons:g}, background {background:g}, read noise {read_noise:g}; expected photons above 0, "
             "the others 0 or more, and a sum that a 16-bit camera holds."
         )
-    rng = np.random.default_rng(seed)
     light = np.clip(image.astype(np.float64), 0.0, None)
-    counts = rng.poisson(photons * light / max(float(light.max()), 1e-300))
-    counts = counts + background + read_noise * rng.normal(size=image.shape)
-    return np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+    camera = Camera(offset=background, read_noise=read_noise, bits=16)
+    return camera.simulate(photons * light / max(float(light.max()), 1e-300), seed)  # type: ignore[return-value]

@@ -18,7 +18,7 @@ __all__ = ["Camera", "Likelihood"]
 Floats = npt.NDArray[np.float64]
 
 _LEAST = 1e-3  # photo-electrons; below, the likelihood goes on as its tangent
-_ROUGH = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0])  # takes planes, ridges along x or y and slopes out; 36 σ² of noise
+_ROUGH = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0])  # no slopes, no ridges along x or y; 36 σ² of noise
 _BINS = 24
 
 
@@ -61,7 +61,11 @@ class Camera:
         ranges = {"gain": 0.0 < self.gain, "offset": True, "read_noise": 0.0 <= self.read_noise}
         for name, good in ranges.items():
             if not (math.isfinite(getattr(self, name)) and good):
-                wanted = {"gain": "counts per electron above 0", "offset": "counts", "read_noise": "electrons, 0 or more"}
+                wanted = {
+                    "gain": "counts per electron above 0",
+                    "offset": "counts",
+                    "read_noise": "0 electrons or more",
+                }
                 raise ConfigError(f"the camera's {name} is {getattr(self, name)!r}; expected {wanted[name]}.")
         if self.bits is not None and not (int(self.bits) == self.bits and 1 <= self.bits <= 32):
             raise ConfigError(f"the camera's bits are {self.bits!r}; expected a whole number of 1 to 32, or None.")
@@ -96,7 +100,7 @@ class Camera:
         light = np.asarray(electrons, dtype=np.float64)
         if not np.isfinite(light).all() or light.min(initial=0.0) < 0:
             raise ConfigError(
-                f"the expected electrons reach down to {light.min(initial=0.0):g}; expected finite numbers of 0 or more.",
+                f"the expected electrons reach down to {light.min(initial=0.0):g}; expected finite numbers, 0 or more.",
                 remedy="A rendering may ring below 0: numpy.clip(image, 0, None).",
             )
         rng = np.random.default_rng(seed)
@@ -183,7 +187,7 @@ class Camera:
 def _mean_variance(data: Floats) -> tuple[Floats, Floats]:
     """Local mean and variance of the noise in bins of equally many voxels, darkest first."""
     if data.size < 100 * _BINS or min(data.shape[1:]) < 7:
-        raise VolumeError(f"the image has shape {data.shape}; expected at least {100 * _BINS} voxels to judge noise by.")
+        raise VolumeError(f"the image has shape {data.shape}; expected {100 * _BINS} voxels at least to judge it.")
     rough = ndimage.convolve(data, _ROUGH[None], mode="nearest")[:, 1:-1, 1:-1].ravel()
     near, wide = (ndimage.uniform_filter(data, (1, n, n), mode="nearest")[:, 1:-1, 1:-1].ravel() for n in (3, 7))
     # sorted by what lies around: sorted by itself, a voxel's own noise would pass for brightness

@@ -32,8 +32,9 @@ class MeasuredPSF(NumericPSF):
 
         ĥ(ξ) = Σ_n p_n exp(-i s ξ · (x_n - c)) / Σ_n p_n    where |s ξ| < π / spacing on every axis, else 0,
 
-    evaluated at any grid's modes as it stands, so no resampling blurs it. Outside of the image the PSF is 0. s stretches
-    it by one factor along z and one across; their logarithms are the free parameters, 0 for the PSF as measured.
+    evaluated at any grid's modes as it stands, so no resampling blurs it. Outside of the image the PSF is 0. s
+    stretches it by one factor along z and one across; their logarithms are the free parameters, 0 for the PSF as
+    measured.
 
     Parameters
     ----------
@@ -148,7 +149,8 @@ class MeasuredPSF(NumericPSF):
         return [-1j * s * np.outer(a.ravel(), p) for s, a, p in zip(self._factors, band.axes, places)]
 
     def _phases(self, band: Band) -> list[Complex]:
-        inside = [np.abs(a.ravel()) < limit * (1.0 - 1e-12) for a, limit in zip(band.axes, self.limits(band.grid.extent))]
+        limits = self.limits(band.grid.extent)
+        inside = [np.abs(a.ravel()) < limit * (1.0 - 1e-12) for a, limit in zip(band.axes, limits)]
         return [np.exp(e) * i[:, None] for e, i in zip(self._exponents(band), inside)]
 
     def _transform(self, phases: list[Complex]) -> Complex:

@@ -113,7 +113,10 @@ class NumericPSF:
 
     @functools.cached_property
     def fwhm(self) -> Floats:
-        """Full width at half maximum along (z, y, x) through the brightest voxel, µm (at the least, where the view ends first)."""
+        """Full width at half maximum along (z, y, x) through the brightest voxel, µm.
+
+        Where the view ends before the profile has fallen so far: up to its end.
+        """
         peak = np.unravel_index(int(np.argmax(self._seen.data)), self._seen.shape)
         lines = [np.moveaxis(self._seen.data, a, -1)[tuple(np.delete(peak, a))] for a in range(3)]
         return np.array([_width(line) * d for line, d in zip(lines, self._seen.spacing)])

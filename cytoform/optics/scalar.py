@@ -89,7 +89,8 @@ class Sampling:
 
     @classmethod
     def of(
-        cls, beams: tuple[Beam, ...], sheet: float | None, extent: tuple[float, float, float], highest: tuple[float, float]
+        cls, beams: tuple[Beam, ...], sheet: float | None, extent: tuple[float, float, float],
+        highest: tuple[float, float],
     ) -> Sampling:  # fmt: skip
         """For the modes up to `highest` (y, x) rad/µm of a grid of period `extent` (z, y, x) µm; sheet's σ in µm."""
         deep = SPARE * sum(b.depth for b in beams) + (0.0 if sheet is None else _FAR / sheet)

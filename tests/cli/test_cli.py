@@ -397,6 +397,75 @@ def test_render_on_a_given_shape(work):
     assert read_volume("image.tif").shape == (10, 20, 22)
 
 
+# -- optics ------------------------------------------------------------------------------------------------------------
+
+OBJECTIVE = ("--na", "1.1", "--wavelength", "0.52", "--immersion-index", "1.33")
+
+
+def test_fit_with_computed_optics(work, fake):
+    options = ("--modality", "light-sheet", "--sheet-fwhm", "2", "--zernike", "12:0.4", "--zernike", "3")
+    result = run("fit", "cell.tif", "-q", "--psf", "pupil", *OBJECTIVE, *options, "--fixed-psf")
+    assert result.exit_code == 0, result.output
+    psf = fake["psf"]
+    assert psf.kind == "pupil" and psf.phase == {3: 0.0, 12: 0.4} and psf.sheet_fwhm == 2.0
+    assert (psf.numerical_aperture, psf.wavelength, psf.immersion_index) == (1.1, 0.52, 1.33)
+    voxels = np.array([SPACING[0], SPACING[1]]) / np.sqrt(12.0)
+    np.testing.assert_allclose([psf.blur.axial, psf.blur.lateral], voxels, rtol=1e-6)
+    assert not fake["config"].infer_psf
+    more = ("--sample-index", "1.36", "--depth", "4", "--modality", "confocal", "--excitation", "0.488")
+    args = ("fit", "cell.tif", "-q", "-o", "b", "--psf", "gibson-lanni", *OBJECTIVE, *more, "--psf-blur", "0.2,0.1")
+    assert run(*args).exit_code == 0
+    psf = fake["psf"]
+    assert (psf.kind, psf.depth, psf.sample_index, psf.excitation_wavelength) == ("gibson-lanni", 4.0, 1.36, 0.488)
+    assert (psf.blur.axial, psf.blur.lateral) == (0.2, 0.1)
+
+
+def test_fit_with_a_measured_psf(work, fake):
+    from scipy import ndimage
+
+    spot = np.zeros((15, 15, 15), np.float32)
+    spot[7, 7, 7] = 1000.0
+    write_volume("bead.tif", Volume(ndimage.gaussian_filter(spot, 1.5), (0.3, 0.1, 0.1)))
+    assert run("fit", "cell.tif", "-q", "--psf", "bead.tif").exit_code == 0
+    assert fake["psf"].kind == "measured"
+    np.testing.assert_allclose(fake["psf"].fwhm, 2.355 * 1.5 * np.array([0.3, 0.1, 0.1]), rtol=0.02)
+    assert run("fit", "cell.tif", "-q", "-o", "c", "--psf", "gaussian").exit_code == 0 and fake["psf"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--psf", "gauss"], ["'gauss'", "gibson-lanni", "no file"]),
+        (["--psf", "gone.tif"], ["no file", "Check the name"]),
+        (["--psf", "cell.ply"], ["cell.ply"]),
+        (["--na", "1.4"], ["--na came with the gaussian PSF", "--psf pupil", "--psf gibson-lanni"]),
+        (["--psf", "pupil", "--na", "1.1"], ["without --wavelength, --immersion-index", "--psf gaussian"]),
+        (["--psf", "gibson-lanni", *OBJECTIVE], ["without --sample-index, --depth"]),
+        (["--psf", "pupil", *OBJECTIVE, "--depth", "3"], ["--depth came with the pupil PSF", "--psf gibson-lanni"]),
+        (["--psf", "pupil", *OBJECTIVE, "--psf-sigma", "1,1,1"], ["--psf-sigma came with", "--psf gaussian"]),
+        (["--psf", "cell.tif", "--na", "1.1"], ["--na came with a PSF from a file"]),
+        (["--psf", "pupil", *OBJECTIVE, "--modality", "light-sheet"], ["sheet_fwhm", "thickness"]),
+        (["--psf", "pupil", *OBJECTIVE, "--modality", "sted"], ["'sted'", "confocal"]),
+        (["--psf", "pupil", *OBJECTIVE, "--zernike", "coma"], ["'coma'", "12:0.5"]),
+        (["--psf", "pupil", *OBJECTIVE, "--na", "1.4"], ["1.4", "immersion_index 1.33", "oil 1.515"]),
+        (["--psf", "pupil", *OBJECTIVE, "--wavelength", "520"], ["0.52 µm"]),
+        (["--psf", "gaussian", "--fixed-psf"], ["--psf-sigma"]),
+    ],
+)
+def test_optics_that_do_not_add_up(work, fake, options, words):
+    refused(run("fit", "cell.tif", "-o", "run", *options), *words)
+    assert "volume" not in fake and not (work / "run").exists()
+
+
+def test_render_with_computed_optics(work):
+    args = ("render", "cell.ply", "--like", "cell.tif", "--out", "image.tif")
+    refused(run(*args), "no PSF was given", "--psf-sigma", "--psf")
+    result = run(*args, "--psf", "pupil", *OBJECTIVE, "--modality", "light-sheet", "--sheet-fwhm", "2")
+    assert result.exit_code == 0, result.output
+    image = read_volume("image.tif")
+    assert image.shape == (10, 20, 20) and image.data.max() > 10 * abs(image.data.min())
+
+
 # -- info --------------------------------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,9 @@ def test_without_read_noise_it_is_the_poisson_likelihood():
     def ours(mean):
         return camera.negative_log_likelihood(camera.expected(mean), observed).value
 
-    assert ours(electrons) - ours(2.0 * electrons) == pytest.approx(exact(electrons) - exact(2.0 * electrons), rel=1e-12)
+    assert ours(electrons) - ours(2.0 * electrons) == pytest.approx(
+        exact(electrons) - exact(2.0 * electrons), rel=1e-12
+    )
     assert ours(np.maximum(seen, 1e-3)) == pytest.approx(1e-3)  # 0 at the best, but for the voxel without light
 
 
@@ -79,7 +81,7 @@ def test_it_is_close_to_the_exact_density_of_both_noises():
 
 def test_weights_are_inverse_variances():
     model = np.array([50.0, 100.0, 122.0])
-    np.testing.assert_allclose(CAMERA.variance(model), 4.84 * np.array([2.56, 2.56, 12.56]))  # no light below the offset
+    np.testing.assert_allclose(CAMERA.variance(model), 4.84 * np.array([2.56, 2.56, 12.56]))  # dark below the offset
     np.testing.assert_allclose(CAMERA.weights(model) * CAMERA.variance(model), 1.0)
     assert np.isfinite(cf.Camera().weights(np.zeros(2))).all()
 
@@ -97,7 +99,12 @@ def test_gain_and_read_noise_from_one_image(photons, camera):
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"gain": 0.0}, "gain"), ({"read_noise": -1.0}, "read_noise"), ({"offset": np.inf}, "offset"), ({"bits": 40}, "bits")],
+    [
+        ({"gain": 0.0}, "gain"),
+        ({"read_noise": -1.0}, "read_noise"),
+        ({"offset": np.inf}, "offset"),
+        ({"bits": 40}, "bits"),
+    ],
 )
 def test_refuses(wrong, words):
     with pytest.raises(ConfigError, match=words):

@@ -26,7 +26,9 @@ def pupil(mode):
 
 
 def layered(mode):
-    return cf.GibsonLanniPSF(**{**WATER, "immersion_index": 1.34}, **mode, depth=6.0, sample_index=1.42, blur=(0.1, 0.05))
+    return cf.GibsonLanniPSF(
+        **{**WATER, "immersion_index": 1.34}, **mode, depth=6.0, sample_index=1.42, blur=(0.1, 0.05)
+    )
 
 
 def supercritical(mode):
