@@ -38,7 +38,7 @@ Complex = npt.NDArray[np.complex128]
 
 _FAR = 6.5  # a light sheet ends here, in σ: exp(-6.5²/2) is 7e-10
 _MARGIN = 12.0  # room around the cone of light, in λ / NA
-_MOST = 6e6  # samples of the intensity, unless the grid's own period needs more
+_MOST = 1e7  # samples of the intensity, unless the grid's own period needs more
 _AT_ONCE = 2**20  # samples of a stack of planes that is worked on at a time
 SPARE = 1.15  # planes lie this much closer than the intensity's axial band needs,
 BEYOND = 6  # and go this many modes further: a wide field that is cut has a band without end, from the kink at the cut

@@ -422,7 +422,8 @@ def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[F
     index: list[Any] = list(np.unravel_index(int(np.argmax(volume.data)), volume.shape))
     index[axis] = slice(None)
     values, place = volume.data[tuple(index)], volume.grid.coordinates()[axis]
-    return place, values, _half_width(place, values)
+    width = float(psf.fwhm[axis]) if hasattr(psf, "fwhm") else _half_width(place, values)  # as in the tables
+    return place, values, width
 
 
 @styled
