@@ -240,6 +240,22 @@ class Renderer:
         """Gradient for the PSF's parameters of Σ cotangent · image, given the mesh's spectrum."""
         return self.psf.otf_vjp(self.band, _backend.to_host(self._cotangent(cotangent)) * np.conj(spectrum))
 
+    def power(self, image: npt.NDArray) -> float:
+        """Mean of |Σ_n image_n exp(-i ξ · x_n)|² over the modes that are kept; the image (z, y, x) as for a target."""
+        whole = np.zeros(self.band.grid.shape, dtype=image.dtype)
+        whole[tuple(slice(0, n) for n in image.shape)] = image
+        box = _backend.to_host(self._images.to_band(self._arrays.asarray(whole), self.band, workers=self._workers))
+        weights = np.broadcast_to(self.band.weights, self.band.shape)
+        weights = weights if self.band.mask is None else np.where(self.band.mask, weights, 0.0)
+        return float((weights * np.abs(box).astype(np.float64) ** 2).sum() / weights.sum())
+
+    def blur(self, image: npt.NDArray, *, adjoint: bool = False) -> npt.NDArray:
+        """An image on the whole (periodic) grid through the optics, on the modes that are kept; or the adjoint."""
+        box = self._images.to_band(self._arrays.asarray(image), self.band, workers=self._workers)
+        box = (box * (self._otf.conj() if adjoint else self._otf)).astype(box.dtype)
+        box *= box.real.dtype.type(self.band.grid.voxel_volume)
+        return _backend.to_host(self._images.to_image(box, self.band, workers=self._workers))
+
     def with_psf(self, psf: PSF) -> Renderer:
         """The same with another PSF on the same band."""
         return dataclasses.replace(self, psf=psf)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,18 +19,21 @@ from ..mesh import topology
 from ..mesh.remesh import needs_remesh, remesh
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
-from ..optim import Adam, AdamUniform
-from . import checkpoint, initial, loop
+from ..optim import LBFGS
+from . import checkpoint, initial, loop, placing
 from .body import SurfaceBody
 from .callbacks import Callback, Progress
 from .config import FitConfig
+from .prior import Prior
 from .problem import Problem, check_roi, room_for
 from .result import FitResult, load_result
+from .staining import stain_of
 from .state import State
 
-__all__ = ["Callback", "FitConfig", "FitResult", "Progress", "fit", "load_result"]
+__all__ = ["Callback", "FitConfig", "FitResult", "Prior", "Progress", "fit", "load_result"]
 
 CHECKPOINT = "checkpoint.h5"
+STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
 LEAST_FACES, MOST_FACES = 20, 500_000
 
 
@@ -39,6 +44,7 @@ def fit(
     config: FitConfig | None = None,
     *,
     roi: npt.ArrayLike | None = None,
+    prior: Prior | None = None,
     callbacks: Sequence[Callback] = (),
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -56,6 +62,9 @@ def fit(
     config : FitConfig, optional
     roi : (z, y, x) array, optional
         Voxels that count (not zero); around the surface and off its bright neighbours by default.
+    prior : callable, optional
+        What you know of the surface: takes a mesh, gives the negative logarithm of its probability and the gradient for
+        its vertices, (n_vertices, 3) per µm (:class:`Prior`).
     callbacks : sequence of callable
         Called with a :class:`Progress` after every shape step.
     out : path, optional
@@ -97,10 +106,10 @@ def fit(
     if keep is not None and not resume:
         keep(state)  # whatever an earlier fit left in the folder is gone from here on
     try:
-        state = loop.run(state, volume, config, body=body, margin=margin, callbacks=callbacks, save=keep)
+        state = loop.run(state, volume, config, body=body, margin=margin, prior=prior, callbacks=callbacks, save=keep)
     except KeyboardInterrupt:
         raise Interrupted(_interrupted(state, path)) from None
-    return _result(state, volume, config)
+    return _result(state, volume, config, body)
 
 
 def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None) -> dict[str, str]:
@@ -109,7 +118,7 @@ def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None)
     if mesh is not None:
         marks["start"] = checkpoint.digest(mesh.vertices, mesh.faces)
     if psf is not None:
-        marks["PSF"] = checkpoint.digest(psf.parameters)
+        marks["PSF"] = hashlib.sha256(json.dumps(psf.describe(), sort_keys=True).encode()).hexdigest()
     if roi is not None:
         marks["region of interest"] = checkpoint.digest(np.asarray(roi) != 0)
     return marks
@@ -122,7 +131,7 @@ def _begin(
     psf = initial.guess_psf(volume.spacing) if psf is None else psf
     margin = loop.default_margin(psf, volume) if config.margin is None else config.margin
     none = np.zeros(volume.shape, dtype=bool)
-    others, halo = none, none
+    own, others, halo, meant = none, none, none, None
     if mesh is None:
         found = initial.largest_object(_seen(volume, roi))
         semi = initial.object_moments(found.mask, volume).semi_axes
@@ -130,21 +139,43 @@ def _begin(
         mesh, others, halo = initial.start_mesh(volume, found, config.init, edge), found.others, found.halo
     else:
         mesh = _checked_start(mesh, volume, edge)
+        meant = placing.object_at(mesh, _seen(volume, roi)) if config.place_start else None
+        own = none if meant is None else meant
         if roi is None:
-            found = initial.neighbours_of(mesh_to_mask(mesh, volume.grid), volume)
+            found = initial.neighbours_of(own | mesh_to_mask(mesh, volume.grid), volume)
             others, halo = found.others, found.halo
+    body = SurfaceBody(volume, edge)
     if roi is None:
+        others, halo = body.neighbours(mesh, others, loop.REACH)
         last = len(config.blurs) == 1
-        region = loop.region_of(SurfaceBody(volume, edge), mesh, margin, others, halo, last=last)
+        region = loop.region_of(body, mesh, margin, own, others, halo, last=last)
     else:
         region = np.asarray(roi) != 0
-        others, halo = none, none
+        own, others, halo = none, none, none
     check_roi(region, volume)
     state = State(
-        mesh, mesh, psf, region, others, halo, room_for(mesh, psf, region, volume), roi is not None,
-        AdamUniform(mesh.vertices.shape), Adam(psf.parameters.shape),
+        mesh, mesh, psf, region, own, others, halo, room_for(mesh, psf, region, volume), roi is not None,
+        LBFGS((mesh.n_vertices, 4)), LBFGS(psf.parameters.shape), stain_of(mesh),
+        STAIN * initial.typical_voxel(volume.spacing), mesh,
     )  # fmt: skip
+    if meant is not None:
+        _place(state, meant, volume, config, edge)
     return state, edge, margin
+
+
+def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: FitConfig, edge: float) -> None:
+    """Let the fit begin from the user's start moved onto the object that it means, where that lowers the loss."""
+    moved = placing.moved_onto(state.mesh, meant, volume)
+    moved = remesh(moved, edge) if needs_remesh(moved, edge) else moved
+    rooms = np.maximum(state.room, room_for(moved, state.psf, state.roi, volume))
+    problem = Problem(volume, state.roi, tuple(rooms), config, state.excluded)
+    meshes = (state.mesh, moved)
+    losses = [problem.shape_step(m.astype(config.dtype), state.psf, config.blurs[0]).loss for m in meshes]
+    state.evaluations += len(meshes)
+    if losses[1] < losses[0]:
+        state.mesh, state.room = moved, room_for(moved, state.psf, state.roi, volume)
+        state.stain = stain_of(moved)
+        state.begin_anew(keep=False)
 
 
 def _seen(volume: Volume, roi: npt.ArrayLike | None) -> Volume:
@@ -203,9 +234,10 @@ def _interrupted(state: State, path: Path | None) -> str:
     )
 
 
-def _result(state: State, volume: Volume, config: FitConfig) -> FitResult:
+def _result(state: State, volume: Volume, config: FitConfig, body: SurfaceBody) -> FitResult:
     problem = Problem(volume, state.roi, state.room, config)
-    model, gain, background = problem.final_model(state.mesh.astype(config.dtype), state.psf)
+    sources = body.sources(state.mesh, state.excluded) if state.excluded.any() else None
+    model, light, gain, background = problem.final_model(state.mesh.astype(config.dtype), state.psf, sources)
     return FitResult(
         mesh=state.mesh,
         psf=state.psf,
@@ -214,9 +246,11 @@ def _result(state: State, volume: Volume, config: FitConfig) -> FitResult:
         history=state.columns(),
         stop_reason=state.stop_reason,
         iterations=state.iteration,
+        evaluations=state.evaluations,
         seconds=state.seconds,
         config=config,
         model=Volume(model, volume.spacing, volume.origin, volume.name),
+        surroundings=None if light is None else Volume(light, volume.spacing, volume.origin, volume.name),
         image=volume,
         roi=state.roi,
         start=state.start,

@@ -11,8 +11,13 @@ from scipy import ndimage
 
 from ..image.volume import Volume
 from ..masks import mesh_to_mask
+from ..mesh import topology
 from ..mesh.remesh import needs_remesh, remesh
 from ..mesh.surface import SurfaceMesh
+from .initial import halo_of, typical_voxel
+from .prior import Contact, Prior, Smoothness
+from .staining import StainingPrior
+from .surroundings import AROUND, OFF, neighbours_beyond
 
 __all__ = ["Body", "SurfaceBody", "region_around"]
 
@@ -22,11 +27,34 @@ MeshT = TypeVar("MeshT")
 class Body(Protocol[MeshT]):
     """A kind of mesh: which voxels one concerns, and how its elements are kept in shape."""
 
-    def region(self, mesh: MeshT, margin: float) -> npt.NDArray[np.bool_]:
-        """All voxels that belong to the mesh or lie within `margin` µm of it, (z, y, x) bool."""
+    def region(self, mesh: MeshT, margin: float, own: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """All voxels that belong to the mesh or to `own`, or lie within `margin` µm of them, (z, y, x) bool."""
+
+    def neighbours(
+        self, mesh: MeshT, others: npt.NDArray[np.bool_], reach: float
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Bright voxels of neighbours and where their light reaches, given what was taken for theirs before.
+
+        `reach` in voxels: what is nearer may be the mesh's own.
+        """
+
+    def sources(self, mesh: MeshT, others: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Voxels that neighbours' light may come from, (z, y, x) bool."""
 
     def care(self, mesh: MeshT) -> MeshT | None:
         """A better mesh of the same shape where its elements have degraded, else None."""
+
+    def sound(self, mesh: MeshT) -> bool:
+        """Whether it neither folds nor crosses itself."""
+
+    def smoothness(self, mesh: MeshT) -> Prior:
+        """The energy of a rough surface, for the mesh's connectivity."""
+
+    def contact(self, mesh: MeshT) -> Prior:
+        """What keeps parts that lie face to face apart, from where they lie now."""
+
+    def staining(self, mesh: MeshT, spread: float, reach: float) -> StainingPrior:
+        """What is known of the density's logarithm, for the mesh's connectivity."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,18 +71,47 @@ class SurfaceBody:
     volume: Volume
     edge: float
 
-    def region(self, mesh: SurfaceMesh, margin: float) -> npt.NDArray[np.bool_]:
-        """The inside of the surface and `margin` µm around it."""
-        return region_around(mesh, self.volume, margin)
+    def region(self, mesh: SurfaceMesh, margin: float, own: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """The inside of the surface, `own`, and `margin` µm around them."""
+        return region_around(mesh_to_mask(mesh, self.volume.grid) | own, self.volume, margin)
+
+    def neighbours(
+        self, mesh: SurfaceMesh, others: npt.NDArray[np.bool_], reach: float
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """By a watershed from the surface and from what lies beyond `reach` voxels of it."""
+        inside = mesh_to_mask(mesh, self.volume.grid)
+        theirs = neighbours_beyond(inside, others, self.volume, reach * typical_voxel(self.volume.spacing))
+        return theirs, halo_of(theirs, self.volume.spacing)
+
+    def sources(self, mesh: SurfaceMesh, others: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Around what is bright of the neighbours, but not next to the surface."""
+        voxel = typical_voxel(self.volume.spacing)
+        away = ndimage.distance_transform_edt(~mesh_to_mask(mesh, self.volume.grid), sampling=self.volume.spacing)
+        return (region_around(others, self.volume, AROUND * voxel)) & (away > OFF * voxel)
 
     def care(self, mesh: SurfaceMesh) -> SurfaceMesh | None:
         """Edges split, collapsed and flipped where triangles have degraded."""
         return remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else None
 
+    def sound(self, mesh: SurfaceMesh) -> bool:
+        """No folded or empty faces, no self-intersections."""
+        return topology.quality(mesh).sound and topology.self_intersections(mesh) == 0
 
-def region_around(mesh: SurfaceMesh, volume: Volume, margin: float) -> npt.NDArray[np.bool_]:
-    """All voxels inside a closed surface or within `margin` µm of it, (z, y, x) bool."""
-    inside = mesh_to_mask(mesh, volume.grid)
+    def smoothness(self, mesh: SurfaceMesh) -> Prior:
+        """How fast the curvature changes, over the length of an edge."""
+        return Smoothness(mesh, self.edge)
+
+    def contact(self, mesh: SurfaceMesh) -> Prior:
+        """By the gap along the normal; pairs are sought within a few edges."""
+        return Contact(mesh, self.edge, 2.5 * self.edge)
+
+    def staining(self, mesh: SurfaceMesh, spread: float, reach: float) -> StainingPrior:
+        """A random field of a standard deviation and a range, µm."""
+        return StainingPrior(mesh, self.edge, spread, reach)
+
+
+def region_around(inside: npt.NDArray[np.bool_], volume: Volume, margin: float) -> npt.NDArray[np.bool_]:
+    """All voxels of a mask and within `margin` µm of it, (z, y, x) bool."""
     if not inside.any():
         return inside
     return ndimage.distance_transform_edt(~inside, sampling=volume.spacing) <= margin

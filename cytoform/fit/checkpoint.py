@@ -17,27 +17,31 @@ from ..errors import FileFormatError, FitError
 from ..image.volume import Volume
 from ..mesh.surface import SurfaceMesh
 from ..optics import psf_from_description
-from ..optim import Adam, AdamUniform
+from ..optim import LBFGS
 from .config import FitConfig
 from .state import COLUMNS, State
 
 __all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "cytoform fit checkpoint 1"
+FORMAT = "cytoform fit checkpoint 2"
 SCALARS = (
     "iteration",
+    "evaluations",
     "stage",
     "stage_step",
     "best",
     "best_step",
-    "smoothed",
+    "noise",
+    "stain_um",
+    "firmness",
     "seconds",
     "stop_reason",
     "fixed_roi",
     "psf_free",
 )
-MASKS = ("roi", "excluded", "halo")
-MESHES = ("mesh", "start")
+MASKS = ("roi", "own", "excluded", "halo")
+STAINS = ("trial", "stain", "anchor_stain")
+MESHES = ("mesh", "start", "anchor")
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
 FREE = ("checkpoint_seconds", "device")
 
@@ -73,7 +77,7 @@ def save_checkpoint(
         file.attrs["format"] = FORMAT
         file.attrs["image"] = volume_print
         file.attrs["config"] = json.dumps(config.as_dict())
-        file.attrs["psf"] = json.dumps(state.psf.describe())
+        file["psf"] = json.dumps(state.psf.describe())  # a measured PSF is too large for an attribute
         file.attrs["edge"], file.attrs["margin"], file.attrs["room"] = edge, margin, state.room
         for name in SCALARS:
             file.attrs[name] = getattr(state, name)
@@ -86,6 +90,8 @@ def save_checkpoint(
         for name in ("shape_optimiser", "psf_optimiser"):
             for key, value in getattr(state, name).state_arrays().items():
                 file[f"{name}/{key}"] = value
+        for name in STAINS:
+            file[name] = getattr(state, name)
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         file.attrs["given"] = json.dumps(given or {})
     write_bytes(path, buffer.getvalue())
@@ -147,8 +153,8 @@ def _read_state(file: h5py.File) -> State:
         name: SurfaceMesh(file[f"{name}/vertices"][()], file[f"{name}/faces"][()], file[f"{name}/density"][()])
         for name in MESHES
     }
-    psf = psf_from_description(json.loads(file.attrs["psf"]))
-    shape, optics = AdamUniform(meshes["mesh"].vertices.shape), Adam(psf.parameters.shape)
+    psf = psf_from_description(json.loads(file["psf"].asstr()[()]))
+    shape, optics = LBFGS(file["trial"].shape), LBFGS(psf.parameters.shape)
     shape.load_state({key: value[()] for key, value in file["shape_optimiser"].items()})
     optics.load_state({key: value[()] for key, value in file["psf_optimiser"].items()})
     z, y, x = (float(r) for r in file.attrs["room"])
@@ -160,6 +166,7 @@ def _read_state(file: h5py.File) -> State:
         room=(z, y, x),
         shape_optimiser=shape,
         psf_optimiser=optics,
+        **{name: file[name][()] for name in STAINS},
         history=[tuple(row) for row in file["history"][()]],
         **scalars,
     )

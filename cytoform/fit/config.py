@@ -9,6 +9,7 @@ from ..errors import ConfigError
 
 __all__ = ["FitConfig"]
 
+PER_STAGE = ("smoothness", "step", "stiffness")
 INITS = ("auto", "sphere", "ellipsoid")
 
 
@@ -21,16 +22,32 @@ class FitConfig:
     init : "auto", "sphere" or "ellipsoid"
         Start when no mesh is given: sphere or ellipsoid of the moments of the largest bright object
         (auto is ellipsoid).
+    place_start : bool
+        Find the bright object that a given mesh overlaps, take it for the region of interest, and begin from the mesh
+        stretched and shifted onto it where that lowers the loss.
     edge : float, optional
         Mean edge length of the mesh in µm; two voxels by default.
     iterations : int
         Most shape steps, all stages together.
     blurs : tuple of float
-        Stages from coarse to fine: in each, image and rendering are blurred by this σ, in voxels.
+        Stages from coarse to fine: in each, image and rendering are blurred by this σ, in voxels. With another number
+        of stages than three, the defaults of `smoothness`, `step` and `stiffness` are those of the last ones.
     smoothness : tuple of float
         λ of the preconditioner (1 + λL)^-2 in each stage.
-    step : float
-        Length of a shape step at the start of a stage, in voxels; it falls to a tenth over the stage.
+    step : tuple of float
+        Longest move of a vertex in an iteration, in voxels, in each stage.
+    stiffness : tuple of float
+        Weight of the smoothness energy (:class:`cytoform.fit.prior.Smoothness`) in each stage, as a negative logarithm
+        of probability: it yields to the image as far as the noise allows.
+    contact : float
+        Weight of what keeps two parts of the surface that lie face to face from passing through each other
+        (:class:`cytoform.fit.prior.Contact`), as a negative logarithm of probability.
+    infer_staining : bool
+        Fit the density of the staining at every vertex with the shape, in the last stage.
+    staining_spread : float
+        Standard deviation of the density's logarithm that is expected.
+    staining_reach : float
+        How far the density is alike on the surface, in voxels: the range of its correlation.
     infer_psf : bool
         Fit the PSF's parameters with the shape.
     psf_shape : "axial" or "free"
@@ -39,8 +56,8 @@ class FitConfig:
         Uneven staining can pass for blur along one direction: axial is the safer choice.
     psf_after : int
         The PSF is held for at most so many steps of the last stage, until the shape has settled.
-    psf_every, psf_steps, psf_rate
-        After so many shape steps, so many Adam steps of this rate on the PSF's parameters.
+    psf_steps, psf_step
+        At a pause, most evaluations of the PSF, and the longest move of its parameters in one of them.
     cutoff : float
         Shape steps use the frequencies where the OTF exceeds this part of its maximum.
     tolerance : float
@@ -48,15 +65,17 @@ class FitConfig:
     weight_floor : float
         Least weight of a dark voxel in the shape loss (brightest: 1).
     robust : float, optional
-        In the last stage a residual counts in full up to so many robust standard deviations (Huber's loss); None for
-        plain least squares.
+        In the last stage a residual counts in full up to so many robust standard deviations (Huber's loss, weights
+        taken at each pause); None for plain least squares.
     margin : float, optional
         The region of interest reaches this far out of the surface, µm; from the PSF by default.
     patience : int
-        A stage ends when its loss has not improved by `min_change` (relative) over this many steps.
-    min_change : float
-    remesh_every : int
-        Steps between looks at the triangles' quality; 0 never remeshes.
+        A stage ends when its loss has not fallen by `min_gain` over this many steps.
+    min_gain : float
+        As a logarithm of the image's probability, with what is left unexplained taken for noise. Where noise is strong,
+        a small part of the loss may still be much.
+    pause_every : int
+        Steps between pauses, in which triangles are looked after, the PSF is fitted, and the noise is learnt anew.
     checkpoint_seconds : float
         Time between checkpoints when a folder is given.
     backend, device : str
@@ -74,25 +93,30 @@ class FitConfig:
     """
 
     init: str = "auto"
+    place_start: bool = True
     edge: float | None = None
-    iterations: int = 300
+    iterations: int = 280
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
-    smoothness: tuple[float, ...] = (20.0, 10.0, 10.0)
-    step: float = 0.5
+    smoothness: tuple[float, ...] = (20.0, 5.0, 1.0)
+    step: tuple[float, ...] = (2.0, 1.0, 0.5)
+    stiffness: tuple[float, ...] = (1.0, 10.0, 50.0)
+    contact: float = 30.0
+    infer_staining: bool = True
+    staining_spread: float = 0.35
+    staining_reach: float = 15.0
     infer_psf: bool = True
     psf_shape: str = "axial"
-    psf_after: int = 40
-    psf_every: int = 5
-    psf_steps: int = 3
-    psf_rate: float = 0.01
+    psf_after: int = 30
+    psf_steps: int = 4
+    psf_step: float = 0.2
     cutoff: float = 0.01
     tolerance: float = 1e-3
     weight_floor: float = 1.0
     robust: float | None = None
     margin: float | None = None
-    patience: int = 25
-    min_change: float = 2e-3
-    remesh_every: int = 20
+    patience: int = 12
+    min_gain: float = 5.0
+    pause_every: int = 15
     checkpoint_seconds: float = 5.0
     backend: str = "auto"
     device: str = "auto"
@@ -101,27 +125,29 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("blurs", "smoothness"):
+        for name in ("blurs", *PER_STAGE):
             value = getattr(self, name)
             value = (value,) if isinstance(value, (int, float)) else tuple(float(v) for v in value)
+            if value == getattr(FitConfig, name) and name != "blurs":  # of other stages the last ones are meant
+                value = ((value[0],) * len(self.blurs) + value)[-len(self.blurs) :] if self.blurs else value
             object.__setattr__(self, name, value)
         self._need(self.init in INITS, "init", "one of " + ", ".join(INITS))
         self._need(isinstance(self.seed, int) and self.seed >= 0, "seed", "a whole number, 0 or more")
         self._need(self.edge is None or 0 < self.edge < float("inf"), "edge", "a positive length in µm, or None")
         self._need(self.iterations >= 1, "iterations", "at least 1")
         self._need(len(self.blurs) >= 1 and min(self.blurs) >= 0, "blurs", "one or more widths in voxels, 0 or more")
-        self._need(
-            len(self.smoothness) == len(self.blurs) and min(self.smoothness) >= 0,
-            "smoothness",
-            f"{len(self.blurs)} values of 0 or more, one for each of blurs",
-        )
-        for name in ("step", "psf_rate", "tolerance", "min_change", "checkpoint_seconds"):
+        for name in PER_STAGE:
+            values = getattr(self, name)
+            good = len(values) == len(self.blurs) and min(values) >= 0 and (name != "step" or min(values) > 0)
+            least = "more than 0" if name == "step" else "0 or more"
+            self._need(good, name, f"{len(self.blurs)} values of {least}, one for each of blurs")
+        for name in ("staining_spread", "staining_reach", "psf_step", "tolerance", "min_gain", "checkpoint_seconds"):
             self._need(getattr(self, name) > 0, name, "a positive number")
-        for name in ("psf_every", "psf_steps", "patience"):
+        for name in ("psf_steps", "patience", "pause_every"):
             self._need(getattr(self, name) >= 1, name, "at least 1")
         self._need(self.psf_shape in ("axial", "free"), "psf_shape", "'axial' or 'free'")
+        self._need(self.contact >= 0, "contact", "0 or more")
         self._need(self.psf_after >= 0, "psf_after", "0 or more steps")
-        self._need(self.remesh_every >= 0, "remesh_every", "0 or more steps")
         self._need(0 <= self.cutoff < 1, "cutoff", "from 0 up to, not including, 1")
         self._need(0 <= self.weight_floor <= 1, "weight_floor", "between 0 and 1")
         self._need(self.margin is None or self.margin > 0, "margin", "a positive length in µm, or None")

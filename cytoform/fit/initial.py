@@ -24,12 +24,13 @@ _LOG = logging.getLogger(__name__)
 SMOOTHING = 1.5  # σ of the smoothing before the threshold, in finest voxels
 FLAT = 0.6  # an object counts as flat when its thinnest spread is below this part of its middle one
 NECK = 0.5  # a bridge narrower than this part of the object's greatest depth leads to a neighbour
-CLOSING = 4.0  # breaks in the membrane up to twice this many finest voxels are closed before the inside is filled
+CLOSING = 4.0  # breaks in the membrane up to twice this many finest voxels do not keep the inside from being filled
 TRIM = 1.25  # parts outside the ellipsoid scaled by this do not shape the start
 FLAT_TRIM = 1.08  # the same for the outline of a flat object
 HALO = 4.0  # finest voxels around a bright neighbour that its blur lights up
 RIM = 1.5  # the start lies so many finest voxels inside the object's outline
 NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
+CUT = 0.003  # the same where it touches the border of the image: more of it lies outside
 CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
 CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
 NEAR = 12.0  # what is bright within so many finest voxels of a given start may be the cell itself
@@ -90,18 +91,16 @@ def largest_object(volume: Volume) -> BrightObject:
     FitError
         When nothing of more than a hundred voxels stands out.
     """
-    data = np.asarray(volume.data, dtype=np.float32)
+    data = np.asarray(volume.data)
     if data.min() == data.max():
         raise VolumeError(
             f"every voxel of the image is {data.flat[0]:g}; expected an image with a stained cell.",
             remedy="Is it the right channel or time point?",
         )
     spacing = np.asarray(volume.spacing)
-    finest = float(spacing.min())
-    smooth = ndimage.gaussian_filter(data, SMOOTHING * finest / spacing)
+    smooth = smoothed(volume)
     bright = smooth > threshold_otsu(smooth)
-    filled = _filled(bright, spacing)
-    part = _largest_part(filled)
+    part = _largest_part(filled(bright, spacing))
     if part.sum() < SMALLEST:
         raise FitError(
             "no bright object of at least a hundred voxels was found in the image.",
@@ -113,20 +112,29 @@ def largest_object(volume: Volume) -> BrightObject:
     return _with_neighbours(mask, bright & ~mask, spacing)
 
 
+def smoothed(volume: Volume) -> npt.NDArray[np.float32]:
+    """The image as thresholds see it."""
+    spacing = np.asarray(volume.spacing)
+    return ndimage.gaussian_filter(np.asarray(volume.data, np.float32), SMOOTHING * float(spacing.min()) / spacing)
+
+
 def neighbours_of(mask: npt.NDArray[np.bool_], volume: Volume) -> BrightObject:
     """An object that is known, and its neighbours: what else is bright and not next to its mask."""
-    data, spacing = np.asarray(volume.data, dtype=np.float32), np.asarray(volume.spacing)
-    smooth = ndimage.gaussian_filter(data, SMOOTHING * float(spacing.min()) / spacing)
+    spacing, smooth = np.asarray(volume.spacing), smoothed(volume)
     bright = smooth > threshold_otsu(smooth)
     near = ndimage.distance_transform_edt(~mask, sampling=spacing) <= NEAR * float(spacing.min())
     return _with_neighbours(mask, bright & ~near, spacing)
 
 
 def _with_neighbours(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], spacing: npt.NDArray) -> BrightObject:
+    return BrightObject(mask, others, halo_of(others, spacing))
+
+
+def halo_of(others: npt.NDArray[np.bool_], spacing: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Where the light of bright neighbours reaches, (z, y, x) bool."""
     if not others.any():
-        return BrightObject(mask, others, others)
-    halo = ndimage.distance_transform_edt(~others, sampling=spacing) <= HALO * float(spacing.min())
-    return BrightObject(mask, others, halo)
+        return others
+    return ndimage.distance_transform_edt(~others, sampling=spacing) <= HALO * float(np.min(spacing))
 
 
 def _clipped(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], volume: Volume) -> npt.NDArray[np.bool_]:
@@ -168,7 +176,12 @@ def _without_neighbours(mask: npt.NDArray[np.bool_], image: npt.NDArray, spacing
     if flat:
         core, opened = np.expand_dims(core, thin), np.expand_dims(opened, thin)
     rest, _ = ndimage.label(mask & ~opened)
-    large = np.bincount(rest.ravel()) >= NEIGHBOUR * mask.sum()
+    share = np.bincount(rest.ravel()) / mask.sum()
+    cut = np.zeros(len(share), dtype=bool)
+    for axis in range(3):
+        for side in (0, -1):
+            cut[np.unique(np.take(rest, side, axis=axis))] = True
+    large = share >= np.where(cut, CUT, NEIGHBOUR)
     large[0] = False
     if not large.any():
         return mask
@@ -182,14 +195,25 @@ def _without_neighbours(mask: npt.NDArray[np.bool_], image: npt.NDArray, spacing
     return _largest_part(mask & ~large[rest] & ((outward <= half) | away))
 
 
-def _filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Close small breaks of the membrane and fill what it encloses."""
-    reach = CLOSING * float(spacing.min())
-    room = [int(np.ceil(reach / d)) + 1 for d in spacing]
+def filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
+    """Fill what a membrane encloses, breaks up to some width notwithstanding; a cleft between two cells stays open.
+
+    The membrane is thickened step by step; a dark inside that is cut off by then, grown back by as much, is filled.
+    """
+    finest = float(spacing.min())
+    room = [int(np.ceil(CLOSING * finest / d)) + 1 for d in spacing]
+    cut = tuple(slice(n, -n) for n in room)
     wide = np.pad(mask, [(n, n) for n in room])
-    grown = ndimage.binary_fill_holes(ndimage.distance_transform_edt(~wide, sampling=spacing) <= reach)
-    closed = ndimage.distance_transform_edt(grown, sampling=spacing) > reach
-    return closed[tuple(slice(n, -n) for n in room)] | mask
+    off = ndimage.distance_transform_edt(~wide, sampling=spacing)
+    inside, known = wide.copy(), wide.copy()
+    for step in range(1 + int(CLOSING)):
+        reach = step * finest
+        thick = off <= reach
+        holes = ndimage.binary_fill_holes(thick) & ~thick
+        if (holes & ~known).any():
+            known |= holes
+            inside |= ndimage.distance_transform_edt(~holes, sampling=spacing) <= reach
+    return inside[cut]
 
 
 def object_moments(mask: npt.NDArray[np.bool_], volume: Volume) -> Moments:

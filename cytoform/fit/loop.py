@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..image.volume import Volume
 from ..interruption import Interruption
+from ..mesh.remesh import interpolate_vertex_data
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from ..optim import LaplacianPreconditioner
@@ -21,31 +22,34 @@ from .body import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
 from .initial import typical_voxel
+from .prior import Prior
 from .problem import Problem, room_for
+from .staining import slope_of, stained
 from .state import State
 
-__all__ = ["default_margin", "region_of", "run"]
+__all__ = ["REACH", "default_margin", "region_of", "run"]
 
-SMOOTHING = 0.8  # of the loss that the patience watches
-FINAL_STEP = 0.1  # part of the step's length left at the end of a stage
+FIRMER = 3.0  # so many times stiffer is a surface held that has folded
+REACH, LAST_REACH = 5.0, 3.0  # voxels: what is bright beyond may be a neighbour, before the last stage and in it
 
 
 def region_of(
     body: Body,
     mesh: SurfaceMesh,
     margin: float,
+    own: npt.NDArray[np.bool_],
     neighbours: npt.NDArray[np.bool_],
     halo: npt.NDArray[np.bool_],
     *,
     last: bool,
 ) -> npt.NDArray[np.bool_]:
-    """The region of interest around a surface.
+    """The region of interest around a surface, and around the object that it is to become where one is known.
 
-    Where neighbours' light reaches nothing counts. Their own place counts as dark in all stages but the last, so that
-    the surface leaves it.
+    Where neighbours' light reaches nothing counts, but in the last stage, where their light is modelled. Their own
+    place counts as dark before, so that the surface leaves it.
     """
-    region = body.region(mesh, margin)
-    return region & ~halo if last else region & (~halo | neighbours)
+    region = body.region(mesh, margin, own)
+    return region if last else region & (~halo | neighbours)
 
 
 def default_margin(psf: PSF, volume: Volume) -> float:
@@ -56,20 +60,80 @@ def default_margin(psf: PSF, volume: Volume) -> float:
 class _Stage:
     """What stays the same during a stage: derived from the state, made anew after a resume."""
 
-    def __init__(self, state: State, volume: Volume, config: FitConfig) -> None:
-        self.problem = Problem(volume, state.roi, state.room, config, state.excluded)
+    def __init__(self, state: State, volume: Volume, config: FitConfig, body: Body, prior: Prior | None) -> None:
+        self.last = state.stage == len(config.blurs) - 1
+        self.lit = self.last and bool(state.excluded.any())  # the light of neighbours is modelled, not left out
+        self.problem = Problem(volume, state.roi, state.room, config, None if self.lit else state.excluded)
         self.blur = config.blurs[state.stage]
         self.strength = config.smoothness[state.stage]
         self.length = stage_lengths(config)[state.stage]
-        self.robust = config.robust if state.stage == len(config.blurs) - 1 else None
-        self.precondition(state)
+        self.stains = config.infer_staining
+        self.most = config.step[state.stage] * self.problem.voxel
+        self.prior, self.body, self.config = prior, body, config
+        self.prepare(state)
+        self.renew(state)
 
-    def precondition(self, state: State) -> None:
-        self.preconditioner = LaplacianPreconditioner(state.mesh.faces, state.mesh.n_vertices, self.strength)
+    def prepare(self, state: State) -> None:
+        """For the connectivity of the state's mesh."""
+        mesh, stiffness = state.mesh, self.config.stiffness[state.stage]
+        self._places = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.strength)
+        self.firm = [(stiffness, self.body.smoothness(mesh))] if stiffness > 0 else []
+        self.staining = None
+        if self.stains:
+            reach = self.config.staining_reach * self.problem.voxel
+            self.staining = self.body.staining(mesh, self.config.staining_spread, reach)
+            self._stains = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.staining.strength)
+
+    def smooth(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The preconditioner of places and stain, (n_vertices, 4)."""
+        stain = self._stains.solve(gradient[:, 3:]) if self.staining is not None else np.zeros((len(gradient), 1))
+        return np.hstack([self._places.solve(gradient[:, :3]), stain])
+
+    def mesh_at(self, state: State, place: npt.NDArray[np.float64]) -> SurfaceMesh:
+        """The surface of a point of the optimiser, (n_vertices, 4)."""
+        mesh = state.mesh.with_vertices(place[:, :3])
+        return stained(mesh, place[:, 3] / state.stain_um) if self.staining is not None else mesh
+
+    def renew(self, state: State) -> None:
+        """What is held from pause to pause, as it is at the surface of the last one.
+
+        What lies face to face, light of neighbours, and weights of a robust loss.
+        """
+        self.contact = self.body.contact(state.anchor) if self.config.contact > 0 else None
+        if self.lit:
+            mesh = state.anchor.astype(self.config.dtype)
+            self.problem.take_light(mesh, state.psf, self.body.sources(state.anchor, state.excluded))
+        if self.config.robust is not None and self.last:
+            self.problem.reweigh(state.anchor.astype(self.config.dtype), state.psf, self.config.robust)
+
+    def noise(self, state: State) -> float:
+        """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
+
+        Noise of variance σ² in n voxels makes the image's own negative logarithm n · loss / (2 σ²). What the surface
+        leaves unexplained stands for noise: as the fit gets better, the image speaks louder and the priors yield.
+        """
+        variance = self.problem.noise(state.anchor.astype(self.config.dtype), state.psf, self.blur)
+        return 2.0 * variance / float(self.problem.roi.sum())
+
+    def prior_at(
+        self, mesh: SurfaceMesh, stain: npt.NDArray[np.float64], firmness: float
+    ) -> tuple[float, npt.NDArray[np.float64]]:
+        """Sum of the priors and its gradient for places and stain, (n_vertices, 4)."""
+        value, slope = 0.0, np.zeros((mesh.n_vertices, 4))
+        contact = [(self.config.contact, self.contact)] if self.contact is not None else []
+        own = [(firmness * weight, prior) for weight, prior in [*self.firm, *contact]]
+        for weight, prior in own + ([(1.0, self.prior)] if self.prior is not None else []):
+            more, gradient = prior(mesh)
+            value += weight * more
+            slope[:, :3] += weight * np.asarray(gradient, dtype=np.float64)
+        if self.staining is not None:
+            more, slope[:, 3] = self.staining(stain)
+            value += more
+        return value, slope
 
 
 def stage_lengths(config: FitConfig) -> list[int]:
-    """Shape steps of every stage: half of them in the last one, the rest shared evenly."""
+    """Most shape steps of every stage: half of them in the last one, which also has what the others left."""
     n = len(config.blurs)
     if n == 1:
         return [config.iterations]
@@ -84,6 +148,7 @@ def run(
     *,
     body: Body,
     margin: float,
+    prior: Prior | None = None,
     callbacks: Sequence[Callback] = (),
     save: Callable[[State], None] | None = None,
 ) -> State:
@@ -94,9 +159,11 @@ def run(
     clock = _Clock(state, save, config.checkpoint_seconds)
     with Interruption() as interruption:
         while not state.stop_reason:
-            stage = _Stage(state, volume, config)
-            _run_stage(state, stage, body, config, callbacks, clock, interruption)
+            stage = _Stage(state, volume, config, body, prior)
+            _run_stage(state, stage, config, callbacks, clock, interruption)
             if not state.stop_reason:
+                if config.infer_psf:  # a coarse shape makes it too wide rather than too narrow: the safer side
+                    _psf_turn(state, stage, config, clock)
                 _next_stage(state, volume, body, margin, len(config.blurs))
     clock.save(state)
     return state
@@ -105,7 +172,6 @@ def run(
 def _run_stage(
     state: State,
     stage: _Stage,
-    body: Body,
     config: FitConfig,
     callbacks: Sequence[Callback],
     clock: _Clock,
@@ -115,17 +181,15 @@ def _run_stage(
         if interruption.asked:
             clock.save(state)
             raise KeyboardInterrupt
-        _free_psf(state, config)
         ended = _stage_end(state, stage, config)
         if ended:
-            last = state.stage == len(config.blurs) - 1
-            state.stop_reason = ended if last else ""
+            _mend(state, stage)
+            state.stop_reason = ended if stage.last else ""
             return
         loss = _shape_step(state, stage, config, clock)
-        message = _care(state, stage, body, config)
-        if _psf_turn(state, config):
-            _psf_steps(state, stage, config, clock)
         _watch(state, loss, config)
+        _free_psf(state, stage, config)
+        message = _pause(state, stage, config, clock) if state.stage_step % config.pause_every == 0 else ""
         try:
             _tell(state, loss, message, config, callbacks)
         except StopIteration as stop:
@@ -135,89 +199,122 @@ def _run_stage(
 
 
 def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> float:
-    step = stage.problem.shape_step(state.mesh.astype(config.dtype), state.psf, stage.blur, robust=stage.robust)
-    smooth = stage.preconditioner.solve(step.vertices)
-    fade = FINAL_STEP ** (state.stage_step / max(1, stage.length - 1))
-    length = config.step * stage.problem.voxel * fade
+    """Value and gradient at the trial, and the next one."""
+    tried = stage.mesh_at(state, state.trial)
+    found = stage.problem.shape_step(tried.astype(config.dtype), state.psf, stage.blur)
+    if np.isnan(state.noise):
+        state.noise = stage.noise(state)
+    value, slope = stage.prior_at(tried, state.trial[:, 3] / state.stain_um, state.firmness)
+    slope *= state.noise
+    slope[:, :3] += found.vertices
+    if stage.staining is not None:
+        slope[:, 3] += slope_of(tried, state.trial[:, 3] / state.stain_um, found.density)
+    slope[:, 3] /= state.stain_um
     before = state.mesh.vertices
-    state.mesh = state.mesh.with_vertices(state.shape_optimiser.step(before, smooth, length))
+    state.trial = state.shape_optimiser.step(
+        state.trial, found.loss + state.noise * value, slope, stage.smooth, stage.most
+    )
+    taken = state.shape_optimiser.place
+    if taken is not None and not np.array_equal(taken, state.place):
+        state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.stain_um
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
     state.iteration += 1
     state.stage_step += 1
-    gain, background = stage.problem.raw_intensity(step.gain, step.background)
+    state.evaluations += 1
+    gain, background = stage.problem.raw_intensity(found.gain, found.background)
     state.history.append(
-        (state.iteration, state.stage, 0, step.loss, np.nan, gain, background, moved, clock.seconds(state))
+        (state.iteration, state.stage, 0, found.loss, np.nan, gain, background, moved, clock.seconds(state))
     )
-    return step.loss
+    return found.loss
 
 
-def _care(state: State, stage: _Stage, body: Body, config: FitConfig) -> str:
-    """Look after the triangles now and then."""
-    if not config.remesh_every or state.stage_step % config.remesh_every:
+def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str:
+    """Now and then: look after the triangles, fit the PSF, and learn anew how noisy the image is."""
+    faces, better, message = state.mesh.faces, stage.body.care(state.mesh), ""
+    if better is not None:
+        message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
+        state.stain = interpolate_vertex_data(state.mesh, state.stain, better.vertices)
+        state.mesh = stained(better, state.stain) if stage.staining is not None else better
+    message = _mend(state, stage) or message
+    if state.mesh.faces is not faces:
+        stage.prepare(state)
+    if state.psf_free:
+        _psf_turn(state, stage, config, clock)
+    state.begin_anew(keep=state.mesh.faces is faces)
+    stage.renew(state)
+    return message
+
+
+def _mend(state: State, stage: _Stage) -> str:
+    """Go back to the last pause where the surface has come to fold or to cross itself since, and hold it firmer."""
+    if stage.body.sound(state.mesh) or not stage.body.sound(state.anchor):
         return ""
-    better = body.care(state.mesh)
-    if better is None:
-        return ""
-    before, state.mesh = state.mesh.n_faces, better
-    state.shape_optimiser = state.shape_optimiser.resized(state.mesh.n_vertices)
-    stage.precondition(state)
-    return f"remeshed, {before} to {state.mesh.n_faces} faces"
+    state.mesh, state.stain = state.anchor, state.anchor_stain
+    state.firmness *= FIRMER
+    return "folded or crossed itself: back to the last pause, held firmer"
 
 
-def _free_psf(state: State, config: FitConfig) -> None:
+def _free_psf(state: State, stage: _Stage, config: FitConfig) -> None:
     """Let the PSF move once the shape has settled: before, it would make up for a shape that is far off."""
-    if state.psf_free or not config.infer_psf or state.stage < len(config.blurs) - 1:
+    if state.psf_free or not config.infer_psf or not stage.last:
         return
-    settled = state.stage_step - state.best_step >= config.patience
-    if settled or state.stage_step >= config.psf_after:
+    if _stands_still(state, config) or state.stage_step >= config.psf_after:
         state.psf_free = True
         state.best, state.best_step = np.inf, state.stage_step
 
 
-def _psf_turn(state: State, config: FitConfig) -> bool:
-    return state.psf_free and state.stage_step % config.psf_every == 0
-
-
-def _psf_steps(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> None:
+def _psf_turn(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> None:
+    """A few evaluations of the PSF at the shape as it is."""
     renderer, spectrum = stage.problem.psf_spectrum(state.mesh.astype(config.dtype), state.psf)
+    optimiser, axial = state.psf_optimiser, config.psf_shape == "axial"
+    optimiser.restart()
+    tried = state.psf
     for _ in range(config.psf_steps):
-        step = stage.problem.psf_step(renderer, spectrum, state.psf)
-        slope = state.psf.axial(step.parameters) if config.psf_shape == "axial" else step.parameters
-        theta = state.psf_optimiser.step(state.psf.parameters, slope, config.psf_rate)
-        state.psf = state.psf.with_parameters(theta)
-        state.psf = state.psf.prolate() if config.psf_shape == "axial" else state.psf
-    gain, background = stage.problem.raw_intensity(step.gain, step.background)
+        step = stage.problem.psf_step(renderer, spectrum, tried)
+        state.evaluations += 1
+        slope = tried.axial(step.parameters) if axial else step.parameters
+        theta = optimiser.step(tried.parameters, step.loss, slope, lambda g: g, config.psf_step)
+        if optimiser.value == step.loss:
+            state.psf, best = tried, step
+        if optimiser.failed:
+            break
+        tried = tried.with_parameters(theta)
+        tried = tried.prolate() if axial else tried
+    gain, background = stage.problem.raw_intensity(best.gain, best.background)
     state.history.append(
-        (state.iteration, state.stage, 1, step.loss, step.r2, gain, background, 0.0, clock.seconds(state))
+        (state.iteration, state.stage, 1, best.loss, best.r2, gain, background, 0.0, clock.seconds(state))
     )
 
 
 def _watch(state: State, loss: float, config: FitConfig) -> None:
-    old = state.smoothed
-    state.smoothed = loss if np.isnan(old) else SMOOTHING * old + (1.0 - SMOOTHING) * loss
-    if state.smoothed < state.best * (1.0 - config.min_change):
-        state.best, state.best_step = state.smoothed, state.stage_step
+    if loss < state.best - config.min_gain * state.noise:
+        state.best, state.best_step = loss, state.stage_step
+
+
+def _stands_still(state: State, config: FitConfig) -> bool:
+    return state.shape_optimiser.failed or state.stage_step - state.best_step >= config.patience
 
 
 def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
-    if state.stage_step >= stage.length:
+    if state.stage_step >= stage.length if not stage.last else state.iteration >= config.iterations:
         return f"all {config.iterations} iterations done"
-    if state.stage_step - state.best_step >= config.patience:
-        return (
-            f"converged: the loss changed by less than {100 * config.min_change:g} % over {config.patience} iterations"
-        )
+    if state.shape_optimiser.failed:
+        return "converged: no step lowers the loss any more"
+    if _stands_still(state, config):
+        return f"converged: {config.patience} iterations made the image less than e^{config.min_gain:g} times likelier"
     return ""
 
 
 def _next_stage(state: State, volume: Volume, body: Body, margin: float, n_stages: int) -> None:
     state.stage += 1
-    state.stage_step, state.best, state.best_step, state.smoothed = 0, np.inf, 0, np.nan
-    state.shape_optimiser.reset()
+    state.stage_step, state.best, state.best_step = 0, np.inf, 0
     if not state.fixed_roi:
         last = state.stage == n_stages - 1
-        region = region_of(body, state.mesh, margin, state.excluded, state.halo, last=last)
+        state.excluded, state.halo = body.neighbours(state.mesh, state.excluded, LAST_REACH if last else REACH)
+        region = region_of(body, state.mesh, margin, state.own, state.excluded, state.halo, last=last)
         state.roi = region if region.any() else state.roi
     state.room = room_for(state.mesh, state.psf, state.roi, volume)
+    state.begin_anew(keep=False)
 
 
 def _tell(state: State, loss: float, message: str, config: FitConfig, callbacks: Sequence[Callback]) -> None:

@@ -15,11 +15,12 @@ from scipy import ndimage
 from ..errors import FitError, VolumeError
 from ..fourier import Mesh
 from ..image.volume import Grid, Volume
-from ..loss import best_affine, huber_weights, signal_weights, weighted_l2
+from ..loss import best_affine, huber_weights, signal_weights
 from ..optics import PSF
 from ..render import Renderer, Target
 from .config import FitConfig
 from .initial import typical_voxel
+from .surroundings import light_of
 
 __all__ = ["Problem", "PsfStep", "ShapeStep"]
 
@@ -28,10 +29,14 @@ PSF_CUTOFF = 1e-3  # PSF steps and final images use the modes above this part of
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShapeStep:
-    """Loss of the shape at an iterate, its gradient (n_vertices, 3), and the gain and background that fit best."""
+    """Loss of the shape at an iterate, with the gain and background that fit best, and its gradient.
+
+    `vertices` (n_vertices, 3) per µm, `density` (n_faces,).
+    """
 
     loss: float
     vertices: npt.NDArray[np.float64]
+    density: npt.NDArray[np.float64]
     gain: float
     background: float
 
@@ -92,10 +97,11 @@ class Problem:
         self.offset, self.scale = float(low), float(high - low)
         self._clean = self._whole if excluded is None else np.where(excluded, self.dtype.type(low), self._whole)
         self._observed = lru_cache(maxsize=4)(self._observe)
-        self._weights = lru_cache(maxsize=4)(self._weigh)
-        self._target = lru_cache(maxsize=2)(lambda blur: Target(self._observed(blur), self._weights(blur)))
+        self._blurred = lru_cache(maxsize=2)(self._target_at)
+        self._given: Target | None = None  # the sharp image with other weights
+        self._light: npt.NDArray | None = None  # of neighbours, in the sharp image
         self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
-        self._plain = lru_cache(maxsize=1)(lambda: Target(self._observed(0.0), self.roi.astype(self.dtype)))
+        self._plain = lru_cache(maxsize=1)(lambda: Target(self._sharp(), self.roi.astype(self.dtype)))
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
@@ -104,11 +110,31 @@ class Problem:
             image = ndimage.gaussian_filter(image, blur * self.voxel / np.asarray(self.volume.spacing), mode="nearest")
         return np.ascontiguousarray(image[self.slices])
 
+    def _target_at(self, blur: float) -> Target:
+        return Target(self._observed(blur) if blur > 0 else self._sharp(), self._weigh(blur))
+
+    def _sharp(self) -> npt.NDArray:
+        """The image that is not blurred, without the light of neighbours."""
+        return self._observed(0.0) if self._light is None else self._observed(0.0) - self._light
+
+    def _target(self, blur: float) -> Target:
+        return self._given if self._given is not None and blur == 0 else self._blurred(blur)
+
     def _weigh(self, blur: float) -> npt.NDArray:
         observed = self._observed(blur)
         dark = float(np.percentile(observed[self.roi], 5.0))
         weights = signal_weights(np.where(self.roi, observed, dark), dark, floor=self.config.weight_floor)
         return np.where(self.roi, weights, 0).astype(self.dtype)
+
+    def take_light(self, mesh: Mesh, psf: PSF, sources: npt.NDArray[np.bool_]) -> None:
+        """From here on the sharp image is without light from `sources`, voxels of the whole image, (z, y, x) bool."""
+        sources = sources[self.slices]
+        renderer, observed = self._narrow(psf, 0.0), self._observed(0.0)
+        rendered = renderer.render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
+        self._light = light_of(renderer, rendered, observed, self.roi.astype(self.dtype), sources)
+        self._given = None
+        self._blurred.cache_clear()
+        self._plain.cache_clear()
 
     def renderer(self, psf: PSF, cutoff: float, grid: Grid | None = None) -> Renderer:
         """A renderer for the optics at a point of the fit."""
@@ -122,25 +148,33 @@ class Problem:
             deterministic=config.deterministic,
         )
 
-    def shape_step(self, mesh: Mesh, psf: PSF, blur: float, *, robust: float | None = None) -> ShapeStep:
+    def shape_step(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeStep:
         """Weighted L2 loss on the narrow band, with gain and background at their best."""
-        renderer = self._narrow(psf, blur)
-        if robust is None:
-            found = renderer.least_squares(mesh, self._target(blur))
-            return ShapeStep(found.value, found.mesh.vertices.astype(np.float64), found.gain, found.background)
-        inside = tuple(slice(0, n) for n in self.grid.shape)
-        rendered, observed = renderer.render(mesh)[inside], self._observed(blur)
-        weights = self._weights(blur)
-        # the same weights, or the steps of the shape and those of the gain would not go down the same loss
+        found = self._narrow(psf, blur).least_squares(mesh, self._target(blur))
+        vertices, density = (np.asarray(g, dtype=np.float64) for g in (found.mesh.vertices, found.mesh.density))
+        return ShapeStep(found.value, vertices, density, found.gain, found.background)
+
+    def reweigh(self, mesh: Mesh, psf: PSF, limit: float) -> None:
+        """Weigh residuals of the image that is not blurred by Huber's loss at a surface, as they are there."""
+        renderer, observed = self._narrow(psf, 0.0), self._sharp()
+        rendered = renderer.render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
+        weights = self._weigh(0.0)
         gain, background = best_affine(rendered, observed, weights)
         residual = np.where(self.roi, observed - (gain * rendered + background), 0)
-        weights = weights * huber_weights(residual, self.roi, robust).astype(self.dtype)
-        gain, background = best_affine(rendered, observed, weights)
-        loss = weighted_l2(rendered, observed, weights, gain=gain, background=background)
-        cotangent = np.zeros(self.padded.shape, dtype=self.dtype)
-        cotangent[inside] = loss.image
-        gradient = renderer.mesh_vjp(mesh, cotangent)
-        return ShapeStep(loss.value, gradient.vertices.astype(np.float64), gain, background)
+        self._given = Target(observed, weights * huber_weights(residual, self.roi, limit).astype(self.dtype))
+
+    def noise(self, mesh: Mesh, psf: PSF, blur: float) -> float:
+        """Variance of white noise as strong as what a surface leaves unexplained, on the modes that the optics pass.
+
+        The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
+        misfit, which is smooth, counts for more than its share of voxels.
+        """
+        renderer, target = self._narrow(psf, blur), self._target(blur)
+        rendered = renderer.render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
+        gain, background = best_affine(rendered, target.observed, target.weights)
+        residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
+        power = renderer.power(residual.astype(self.dtype))
+        return power / float(target.weights.sum(dtype=np.float64))
 
     def _optics(self, psf: PSF, blur: float) -> Renderer:
         """The narrow band of a PSF on an image blurred by a σ in voxels."""
@@ -162,15 +196,27 @@ class Problem:
         """Gain and background in the image's own intensities."""
         return gain * self.scale, background * self.scale + self.offset
 
-    def final_model(self, mesh: Mesh, psf: PSF) -> tuple[npt.NDArray, float, float]:
-        """The model of the whole image, gain · rendering + background, with gain and background in raw intensities."""
-        grid = self.volume.grid
+    def final_model(
+        self, mesh: Mesh, psf: PSF, sources: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[npt.NDArray, npt.NDArray | None, float, float]:
+        """The cell's image, gain · rendering + background, the light of neighbours, gain and background, all raw.
+
+        On the image's grid. `sources` are voxels of neighbours, (z, y, x) bool; without them the light is None.
+        """
+        grid, dtype = self.volume.grid, self.dtype
         renderer = self.renderer(
             psf, PSF_CUTOFF, grid.padded(tuple(np.asarray(psf.reach()) + grid.overhang(mesh.vertices)))
         )
         rendered = renderer.image(renderer.spectrum(mesh))[tuple(slice(0, n) for n in grid.shape)]
-        gain, background = best_affine(rendered[self.slices][self.roi], self._whole[self.slices][self.roi])
-        return (gain * rendered + background).astype(np.float32), gain, background
+        light, observed = None, self._whole
+        if sources is not None and sources.any():
+            weights = np.zeros(grid.shape, dtype=dtype)
+            weights[self.slices] = self.roi
+            scaled = (observed - dtype.type(self.offset)) / dtype.type(self.scale)
+            light = (self.scale * light_of(renderer, rendered, scaled, weights, sources)).astype(np.float32)
+            observed = observed - light
+        gain, background = best_affine(rendered[self.slices][self.roi], observed[self.slices][self.roi])
+        return (gain * rendered + background).astype(np.float32), light, gain, background
 
 
 def room_for(mesh: Mesh, psf: PSF, roi: npt.NDArray[np.bool_], volume: Volume) -> tuple[float, float, float]:

@@ -25,11 +25,14 @@ from ..mesh.surface import SurfaceMesh
 from ..metrics.image import r2 as r_squared
 from ..metrics.image import region_of_r2
 from ..metrics.shape import sphericity
-from ..optics import PSF, psf_from_description
+from ..optics import PSF, MeasuredPSF, psf_from_description
 from ..report import ReportData, write_report
 from .config import FitConfig
 
 __all__ = ["FitResult", "load_result"]
+
+LIGHT = "surroundings.tif"
+OPTICS, PIXELS = "psf.json", "float32_zlib_base64"  # where a measured PSF is whole, and what fit.json leaves out of it
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,13 +54,17 @@ class FitResult:
         Shape steps done.
     seconds : float
     config : FitConfig
-    model : (z, y, x) float32
-        Gain · rendering + background on the image's grid.
+    model : Volume
+        Gain · rendering + background on the image's grid, float32: the cell alone.
+    surroundings : Volume or None
+        Light that neighbours throw onto the same grid, where there are bright ones.
     image : Volume or None
         The measured image; None in a loaded result.
     roi : (z, y, x) bool or None
         Voxels that counted in the last stage; None in a loaded result.
     start : SurfaceMesh or None
+    evaluations : int
+        Values with their gradients computed, of the shape and of the PSF.
     """
 
     mesh: SurfaceMesh
@@ -70,9 +77,11 @@ class FitResult:
     seconds: float
     config: FitConfig
     model: Volume
+    surroundings: Volume | None = None
     image: Volume | None = None
     roi: npt.NDArray[np.bool_] | None = None
     start: SurfaceMesh | None = None
+    evaluations: int = 0
     saved: dict[str, Any] | None = None
 
     @cached_property
@@ -82,10 +91,25 @@ class FitResult:
 
     @cached_property
     def r2(self) -> float:
-        """1 - Σ (I - M)² / Σ (I - Ī)² over all voxels inside the surface or within 1 µm of it, raw intensities."""
+        """1 - Σ (I - M)² / Σ (I - Ī)² over all voxels inside the surface or within 1 µm of it, raw intensities.
+
+        M is the model of the image: the cell's and, where there are bright neighbours, the light that comes from them.
+        """
+        return self._r2("r2", self._whole_model)
+
+    @cached_property
+    def r2_cell(self) -> float:
+        """The same for the cell alone: what light of neighbours there is within 1 µm counts as unexplained."""
+        return self._r2("r2_cell", self.model.data)
+
+    def _r2(self, name: str, model: npt.NDArray) -> float:
         if self.image is None:
-            return float(self.saved["r2"]) if self.saved else float("nan")
-        return r_squared(self.image.data, self.model.data, region_of_r2(self.mask, self.image.spacing))
+            return float(self.saved[name]) if self.saved and name in self.saved else float("nan")
+        return r_squared(self.image.data, model, region_of_r2(self.mask, self.image.spacing))
+
+    @property
+    def _whole_model(self) -> npt.NDArray:
+        return self.model.data if self.surroundings is None else self.model.data + self.surroundings.data
 
     @property
     def volume_um3(self) -> float:
@@ -115,6 +139,7 @@ class FitResult:
         """What ``fit.json`` holds, as plain values."""
         return {
             "r2": self.r2,
+            "r2_cell": self.r2_cell,
             "density_range": list(self.density_range),
             "volume_um3": self.volume_um3,
             "area_um2": self.area_um2,
@@ -123,6 +148,7 @@ class FitResult:
             "background": self.background,
             "psf": self.psf.describe(),
             "iterations": self.iterations,
+            "evaluations": self.evaluations,
             "seconds": self.seconds,
             "stop_reason": self.stop_reason,
             "n_vertices": self.mesh.n_vertices,
@@ -140,7 +166,8 @@ class FitResult:
             ("Volume", f"{self.volume_um3:.4g} µm³"),
             ("Area", f"{self.area_um2:.4g} µm²"),
             ("Sphericity (Wadell)", f"{self.sphericity:.3f}"),
-            ("R²", f"{self.r2:.3f}"),
+            ("R²", self._r2_words()),
+            ("Staining, 5 % to 95 %", "{:.2f} to {:.2f} of its mean".format(*self.density_range)),
             ("Gain", f"{self.gain:.5g}"),
             ("Background", f"{self.background:.5g}"),
         ]
@@ -153,10 +180,17 @@ class FitResult:
         rows.append(("Run time", f"{self.seconds:.0f} s"))
         return rows
 
+    def _r2_words(self) -> str:
+        alone = f" ({self.r2_cell:.3f} without the light of neighbours)" if self.surroundings is not None else ""
+        return f"{self.r2:.3f}{alone}"
+
     def save(
         self, folder: str | os.PathLike[str], *, truth: SurfaceMesh | None = None, notes: tuple[str, ...] = ()
     ) -> Path:
         """Write mesh.ply, mask.tif, rendered.tif, fit.json, history.csv and report.html into a folder.
+
+        With bright neighbours also surroundings.tif, their light; with a measured PSF also psf.json, the whole of it.
+
 
         Parameters
         ----------
@@ -170,8 +204,16 @@ class FitResult:
         grid = self.model
         write_volume(folder / "mask.tif", Volume(self.mask.astype(np.uint8), grid.spacing, grid.origin))
         write_volume(folder / "rendered.tif", self.model)
+        if self.surroundings is not None:
+            write_volume(folder / LIGHT, self.surroundings)
+        else:
+            (folder / LIGHT).unlink(missing_ok=True)  # of an earlier fit
         write_text(folder / "history.csv", self._history_csv())
-        write_text(folder / "fit.json", json.dumps(self.summary(), indent=2) + "\n")
+        summary = self.summary()
+        if PIXELS in summary["psf"]:  # a measured PSF is too large to be read by people
+            write_text(folder / OPTICS, json.dumps(summary["psf"]) + "\n")
+            del summary["psf"][PIXELS]
+        write_text(folder / "fit.json", json.dumps(summary, indent=2) + "\n")
         if self.image is not None:
             write_report(self._report(self.image, truth, (*notes, *self.warnings())), folder / "report.html")
         return folder
@@ -191,7 +233,7 @@ class FitResult:
         return ReportData(
             title=image.name or "fit",
             image=image,
-            model=self.model.data,
+            model=self._whole_model,
             mesh=self.mesh,
             psf=self.psf,
             history=self.history,
@@ -224,6 +266,8 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     try:
         saved = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         config = FitConfig.from_dict(saved["config"])
+        if saved["psf"].get("kind") == MeasuredPSF.kind:
+            saved["psf"] = json.loads((folder / OPTICS).read_text(encoding="utf-8"))
         psf = psf_from_description(saved["psf"])
         history = _read_history(folder / "history.csv")
     except (OSError, ValueError, KeyError) as error:
@@ -235,10 +279,12 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     if not isinstance(mesh, SurfaceMesh):
         raise FileFormatError(f"{folder / 'mesh.ply'} is not a single surface.")
     model = read_volume(folder / "rendered.tif")
+    light = read_volume(folder / LIGHT) if (folder / LIGHT).exists() else None
     names = ("gain", "background", "stop_reason", "iterations", "seconds")
     return FitResult(
-        mesh, psf, history=history, config=config, model=model, saved=saved, **{n: saved[n] for n in names}
-    )
+        mesh, psf, history=history, config=config, model=model, surroundings=light, saved=saved,
+        evaluations=saved.get("evaluations", 0), **{n: saved[n] for n in names},
+    )  # fmt: skip
 
 
 def _read_history(path: Path) -> dict[str, npt.NDArray]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
-from ..optim import Adam, AdamUniform
+from ..optim import LBFGS
 
 __all__ = ["COLUMNS", "State"]
 
@@ -24,11 +24,14 @@ class State:
     Attributes
     ----------
     mesh : SurfaceMesh
+        The best so far.
     start : SurfaceMesh
         Where the fit began.
     psf : PSF
     roi : (z, y, x) bool
         Region of interest of the present stage.
+    own : (z, y, x) bool
+        The bright object that a given start means; it stays in the region of interest.
     excluded : (z, y, x) bool
         Bright neighbours.
     halo : (z, y, x) bool
@@ -38,15 +41,28 @@ class State:
     fixed_roi : bool
         Given by the user: not moved with the surface.
     shape_optimiser, psf_optimiser
+    stain : (n_vertices,) float64
+        The staining's field at the vertices (:func:`cytoform.fit.staining.stained`).
+    stain_um : float
+        How far a vertex has to move to change the image about as much as a unit of `stain` does, µm.
+    trial : (n_vertices, 4) float64
+        Where the shape is evaluated next: places, and `stain` times `stain_um`.
+    anchor, anchor_stain
+        The surface and its staining at the last pause.
+    firmness : float
+        What stiffness and contact are multiplied by: it grows when the surface folds.
     iteration : int
         Shape steps done.
+    evaluations : int
+        Values with their gradients computed so far, of the shape and of the PSF.
     stage, stage_step : int
         Present stage, and steps done in it.
     psf_free : bool
         Whether the PSF is fitted by now: after the shape has settled in the last stage.
     best : float
-        Smallest smoothed loss of the stage; `best_step` is when it was met.
-    smoothed : float
+        Smallest loss of the stage; `best_step` is when it was met.
+    noise : float
+        What priors are weighed by until the next pause; NaN where the next evaluation is to tell.
     history : list of rows
         Values in the order of COLUMNS; kind is 0 for a shape step and 1 for a PSF step.
     seconds : float
@@ -59,22 +75,45 @@ class State:
     start: SurfaceMesh
     psf: PSF
     roi: npt.NDArray[np.bool_]
+    own: npt.NDArray[np.bool_]
     excluded: npt.NDArray[np.bool_]
     halo: npt.NDArray[np.bool_]
     room: tuple[float, float, float]
     fixed_roi: bool
-    shape_optimiser: AdamUniform
-    psf_optimiser: Adam
+    shape_optimiser: LBFGS
+    psf_optimiser: LBFGS
+    stain: npt.NDArray[np.float64]
+    stain_um: float
+    anchor: SurfaceMesh
+    anchor_stain: npt.NDArray[np.float64] = None  # type: ignore[assignment]
+    firmness: float = 1.0
+    trial: npt.NDArray[np.float64] = None  # type: ignore[assignment]
     iteration: int = 0
+    evaluations: int = 0
     stage: int = 0
     stage_step: int = 0
     psf_free: bool = False
     best: float = np.inf
     best_step: int = 0
-    smoothed: float = np.nan
+    noise: float = np.nan
     history: list[tuple[float, ...]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     stop_reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.trial is None:
+            self.trial, self.anchor_stain = self.place, self.stain
+
+    @property
+    def place(self) -> npt.NDArray[np.float64]:
+        """The best so far as the optimiser sees it, (n_vertices, 4)."""
+        return np.column_stack([self.mesh.vertices, self.stain_um * self.stain])
+
+    def begin_anew(self, *, keep: bool) -> None:
+        """Go on from the best surface with what is minimised changed; `keep` what is known of its curvature."""
+        self.shape_optimiser = self.shape_optimiser if keep else LBFGS(self.place.shape)
+        self.shape_optimiser.restart()
+        self.trial, self.anchor, self.anchor_stain, self.noise = self.place, self.mesh, self.stain, np.nan
 
     def columns(self) -> dict[str, npt.NDArray]:
         """The history as one array a column; `kind` in words."""

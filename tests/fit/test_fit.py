@@ -61,7 +61,7 @@ def test_files_and_back(fitted, tmp_path):
                 "config version seed").split():  # fmt: skip
         assert key in saved
     assert saved["psf"]["kind"] == "gaussian" and len(saved["psf"]["sigma_um"]) == 3
-    assert saved["density_range"] == pytest.approx([1.0, 1.0])
+    assert saved["density_range"] == pytest.approx([1.0, 1.0], abs=0.03)  # it was stained evenly
     mask = cf.read_volume(folder / "mask.tif")
     assert mask.shape == volume.shape and mask.data.sum() == result.mask.sum()
     assert mask.data.sum() * volume.grid.voxel_volume == pytest.approx(result.volume_um3, rel=0.03)
@@ -90,7 +90,7 @@ def test_a_folder_that_is_no_result(tmp_path):
 
 
 def _short(**more):
-    return cf.FitConfig(**{"iterations": 24, "psf_after": 2, "remesh_every": 5, **QUICK, **more})
+    return cf.FitConfig(**{"iterations": 24, "psf_after": 2, "pause_every": 5, **QUICK, **more})
 
 
 def test_interrupted_and_resumed_is_bit_identical(tmp_path):
@@ -186,7 +186,7 @@ def test_region_of_interest_keeps_a_neighbour_out():
     roi = np.zeros(shape, dtype=np.uint8)
     roi[:, :, :29] = 3
     for options in ({}, {"roi": roi}):
-        result = cf.fit(both, config=_short(iterations=90, psf_after=40), **options)
+        result = cf.fit(both, config=_short(iterations=140, psf_after=40), **options)
         assert mesh_iou(result.mesh, truth, 0.1) > 0.93
         if options:
             assert (result.roi == (roi != 0)).all()
@@ -231,10 +231,20 @@ def test_settings_are_checked(name, value):
 
 
 def test_settings_survive_a_file():
-    config = cf.FitConfig(iterations=7, blurs=(1.0, 0.0), smoothness=(3.0, 2.0))
+    config = cf.FitConfig(iterations=7, blurs=(1.0, 0.0), smoothness=(3.0, 2.0), step=(1.0, 0.5), stiffness=(1.0, 9.0))
     assert cf.FitConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
     with pytest.raises(ConfigError, match="colour"):
         cf.FitConfig.from_dict({"colour": 1})
+
+
+def test_other_numbers_of_stages_take_the_last_defaults():
+    default = cf.FitConfig()
+    one, four = cf.FitConfig(blurs=(0.0,)), cf.FitConfig(blurs=(4.0, 2.0, 1.0, 0.0))
+    for name in ("smoothness", "step", "stiffness"):
+        whole = getattr(default, name)
+        assert getattr(one, name) == whole[-1:] and getattr(four, name) == (whole[0], *whole)
+    with pytest.raises(ConfigError, match="step"):
+        cf.FitConfig(blurs=(0.0,), step=(1.0, 0.3))
 
 
 def test_stage_lengths_add_up():

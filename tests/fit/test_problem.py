@@ -50,7 +50,8 @@ def test_psf_gradient(case):
 def test_model_of_the_truth_explains_the_image():
     truth, volume, psf = ball(noise=1.0)
     problem = Problem(volume, np.ones(volume.shape, dtype=bool), psf.reach(), cf.FitConfig())
-    model, gain, background = problem.final_model(truth, psf)
+    model, light, gain, background = problem.final_model(truth, psf)
+    assert light is None
     assert np.abs(model - volume.data).std() < 1.5
     assert background == pytest.approx(100.0, abs=1.0) and gain > 0
 

@@ -198,7 +198,7 @@ def test_a_fit_on_the_device_follows_that_on_the_host():
             edge=0.9,
             device=device,
             dtype="float64",
-            remesh_every=0,
+            pause_every=1000,
             infer_psf=False,
         )
         found.append(cf.fit(image, start, psf, config))

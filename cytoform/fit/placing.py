@@ -1,0 +1,118 @@
+"""A start that the user gave, and the bright object that it means.
+
+A start may be too small, too large or beside the cell. What it overlaps tells which cell is meant; that cell's extent
+then tells which voxels count, and where a better start lies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.linalg import sqrtm
+from skimage.filters import threshold_otsu
+from skimage.segmentation import watershed
+
+from ..image.volume import Volume
+from ..masks import mesh_to_mask
+from ..mesh.surface import SurfaceMesh
+from . import initial
+
+__all__ = ["moved_onto", "object_at"]
+
+PEAK = 1.0  # finest voxels: σ of the smoothing of depths before their peaks are looked for
+SPARE = 2.0  # finest voxels: so much deeper than its membrane is thick, an object's own light has ended
+THICK = 95.0  # percentile of the depths in what is bright that stands for half of the membrane's thickness
+HOLLOW = 0.1  # part of an object's depth that may be bright: more, and it is several cells
+
+
+def object_at(mesh: SurfaceMesh, volume: Volume) -> npt.NDArray[np.bool_] | None:
+    """The bright object that a start means, its inside filled, (z, y, x) bool; None where there is no single one.
+
+    Smoothing, Otsu's threshold, filling of holes; bodies joined by necks narrower than half of the thinner one are
+    taken apart; the one that shares most voxels with the start is meant. It has to be one cell, hollow: dark where it
+    is deeper than its membrane is thick. A cluster has membranes there, and a net of membranes that enclose nothing has
+    no such depth.
+    """
+    spacing = np.asarray(volume.spacing)
+    smooth = initial.smoothed(volume)
+    bright = smooth > threshold_otsu(smooth)
+    inside = mesh_to_mask(mesh, volume.grid)
+    parts, _ = ndimage.label(initial.filled(bright, spacing))
+    most = _most_common(parts[inside])
+    if most == 0:
+        return None
+    bodies = _bodies(parts == most, spacing)
+    own = bodies == _most_common(bodies[inside])
+    if own.sum() < initial.SMALLEST:
+        return None
+    half = np.percentile(ndimage.distance_transform_edt(bright, sampling=spacing)[bright & own], THICK)
+    reach = 2.0 * float(half) + SPARE * float(spacing.min())
+    deep = ndimage.distance_transform_edt(own, sampling=spacing) > reach
+    return own if deep.any() and bright[deep].mean() <= HOLLOW else None
+
+
+def moved_onto(mesh: SurfaceMesh, mask: npt.NDArray[np.bool_], volume: Volume) -> SurfaceMesh:
+    """A start stretched and shifted so that its body has an object's centre and second moments.
+
+    The map is the symmetric one, x -> A (x - m) + m', which turns nothing:
+    A = C^(-1/2) (C^(1/2) C' C^(1/2))^(1/2) C^(-1/2) for covariances C of the start and C' of the object.
+    """
+    first, second = (_moments(m, volume) for m in (mesh_to_mask(mesh, volume.grid), mask))
+    root = np.real(sqrtm(first[1]))
+    back = np.linalg.inv(root)
+    stretch = back @ np.real(sqrtm(root @ second[1] @ root)) @ back
+    return mesh.with_vertices((mesh.vertices - first[0]) @ stretch.T + second[0])
+
+
+def _moments(mask: npt.NDArray[np.bool_], volume: Volume) -> tuple[npt.NDArray, npt.NDArray]:
+    """Centre (3,) µm and covariance (3, 3) µm² of a mask; a voxel has some extent of its own."""
+    points = volume.grid.to_um(np.argwhere(mask))
+    return points.mean(axis=0), np.cov(points.T) + np.diag(np.asarray(volume.spacing) ** 2 / 12.0)
+
+
+def _most_common(labels: npt.NDArray) -> int:
+    """The most common label but 0; 0 where there is none."""
+    counts = np.bincount(labels.ravel(), minlength=1)
+    counts[0] = 0
+    return int(np.argmax(counts)) if counts.any() else 0
+
+
+def _bodies(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.int64]:
+    """Labels of an object's bodies: parts around peaks of the depth, joined where the neck between them is wide.
+
+    Two are one where the depth of the neck is at least half of that of the shallower one (persistence of peaks).
+    """
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[(slice(1, -1),) * 3]
+    even = ndimage.gaussian_filter(depth, PEAK * float(spacing.min()) / spacing)
+    labels = watershed(-even, mask=mask)
+    pairs, necks = _necks(labels, depth)
+    peaks = np.asarray(ndimage.maximum(depth, labels, np.arange(labels.max() + 1)), dtype=float)
+    parent = np.arange(len(peaks))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            i = parent[i]
+        return i
+
+    for (a, b), neck in zip(pairs[np.argsort(-necks)], np.sort(necks)[::-1]):
+        a, b = root(a), root(b)
+        if a != b and neck >= initial.NECK * min(peaks[a], peaks[b]):
+            peaks[min(a, b)] = max(peaks[a], peaks[b])
+            parent[max(a, b)] = min(a, b)
+    return np.array([root(i) for i in range(len(peaks))])[labels]
+
+
+def _necks(labels: npt.NDArray, depth: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+    """Neighbouring labels (n, 2) and the greatest depth on the border between them, (n,)."""
+    pairs, depths = [], []
+    for axis in range(3):
+        one, two = np.delete(labels, -1, axis=axis), np.delete(labels, 0, axis=axis)
+        low = np.minimum(np.delete(depth, -1, axis=axis), np.delete(depth, 0, axis=axis))
+        border = (one != two) & (one > 0) & (two > 0)
+        pairs.append(np.sort(np.stack([one[border], two[border]], axis=1), axis=1))
+        depths.append(low[border])
+    found, which = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
+    necks = np.zeros(len(found))
+    np.maximum.at(necks, which.ravel(), np.concatenate(depths))
+    return found, necks

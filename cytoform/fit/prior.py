@@ -1,0 +1,104 @@
+"""What is known of a surface before an image is looked at: that it bends smoothly, and what a user adds."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import diags
+from scipy.spatial import cKDTree
+
+from ..mesh import geometry
+from ..mesh.laplacian import combinatorial_laplacian
+from ..mesh.surface import SurfaceMesh
+
+__all__ = ["Contact", "Prior", "Smoothness"]
+
+
+FACING = -0.5  # cosine between the normals of two vertices that lie face to face
+
+
+class Prior(Protocol):
+    """A negative logarithm of a probability density of surfaces, but for a constant.
+
+    Called with a mesh, it gives the value and its gradient for the vertices, (n_vertices, 3), per µm. A value of 1 more
+    makes a surface e times less probable; the image speaks through its number of voxels and its noise.
+    """
+
+    def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray]: ...
+
+
+class Smoothness:
+    """A quadratic energy of how fast the curvature changes, for a mesh of even triangles.
+
+    With U the umbrella operator (the mean of a vertex's neighbours less the vertex itself, which for edges e is about
+    e²/4 times the surface's Laplacian), the energy is (32 / (√3 e²)) Σ |U U x|². U x is e² H / 2 along the normal, H
+    the mean curvature; so the energy is about (e⁴ / 3) ∫ |ΔH|² dA, without a unit: what is rough at the scale of an
+    edge costs most, and a bend many edges wide next to nothing.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        Its connectivity counts.
+    edge : float
+        Mean length of the edges, µm.
+    """
+
+    def __init__(self, mesh: SurfaceMesh, edge: float) -> None:
+        laplacian = combinatorial_laplacian(mesh.faces, mesh.n_vertices)
+        umbrella = diags(1.0 / laplacian.diagonal()) @ laplacian
+        twice = umbrella @ umbrella
+        self._matrix = (32.0 / (math.sqrt(3.0) * edge**2) * (twice.T @ twice)).tocsr()
+
+    def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
+        """Value and gradient (n_vertices, 3) per µm."""
+        points = np.asarray(mesh.vertices, dtype=np.float64)
+        slope = self._matrix @ points
+        return float((slope * points).sum()), 2.0 * slope
+
+
+class Contact:
+    """Two parts of a surface that lie face to face do not pass through each other.
+
+    For each pair of vertices with opposite normals whose distance is below `reach` and whose offset across the normal
+    is below an edge, and the gap g between them along the normal, the energy is max(0, 1 - g / edge)². A gap is counted
+    from the side on which the second lies now, be it through the body or across a cleft.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        Without self-intersections.
+    edge : float
+        Mean length of the edges, µm.
+    reach : float
+        How near pairs have to be now, µm.
+    """
+
+    def __init__(self, mesh: SurfaceMesh, edge: float, reach: float) -> None:
+        points = np.asarray(mesh.vertices, dtype=np.float64)
+        normals = geometry.vertex_normals(points, mesh.faces)
+        pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
+        one, two = pairs[:, 0], pairs[:, 1]
+        facing = (normals[one] * normals[two]).sum(axis=1) < FACING
+        one, two = one[facing], two[facing]
+        along = normals[one] - normals[two]
+        along /= np.linalg.norm(along, axis=1, keepdims=True)
+        apart = points[two] - points[one]
+        gap = (apart * along).sum(axis=1)
+        near = np.linalg.norm(apart - gap[:, None] * along, axis=1) < edge
+        self._one, self._two, self._edge = one[near], two[near], edge
+        self._along = (np.where(gap < 0, -1.0, 1.0)[:, None] * along)[near]
+
+    def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
+        """Value and gradient (n_vertices, 3) per µm."""
+        points = np.asarray(mesh.vertices, dtype=np.float64)
+        gap = ((points[self._two] - points[self._one]) * self._along).sum(axis=1)
+        short = np.maximum(1.0 - gap / self._edge, 0.0)
+        push = (-2.0 * short / self._edge)[:, None] * self._along
+        slope = np.zeros_like(points)
+        for axis in range(3):
+            slope[:, axis] = np.bincount(self._two, push[:, axis], len(points))
+            slope[:, axis] -= np.bincount(self._one, push[:, axis], len(points))
+        return float((short**2).sum()), slope

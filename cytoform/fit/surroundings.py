@@ -1,0 +1,91 @@
+"""A cell's bright neighbours: which voxels are theirs, and the light that reaches the cell's own from there."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.segmentation import watershed
+
+from ..image.volume import Volume
+from ..loss import best_affine
+from ..render import Renderer
+from . import initial
+
+__all__ = ["OFF", "light_of", "neighbours_beyond"]
+
+OFF = 3.0  # voxels: no nearer to the surface is light put down to neighbours
+AROUND = 2.0  # voxels: as far around what is bright of them
+TURNS = 20
+_TINY = 1e-6
+
+
+def neighbours_beyond(
+    inside: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], volume: Volume, reach: float
+) -> npt.NDArray[np.bool_]:
+    """Which bright voxels belong to neighbours, seen from a surface that is about where the cell is.
+
+    A watershed of the image, from the inside of the surface and from those neighbours that lie beyond `reach` of it:
+    two dark insides meet at the bright membranes between them.
+
+    Parameters
+    ----------
+    inside : (z, y, x) bool
+        Voxels inside the surface.
+    others : (z, y, x) bool
+        What was taken for neighbours before.
+    volume : Volume
+    reach : float
+        µm; what is bright and nearer may be the cell's own membrane.
+    """
+    if not (others.any() and inside.any()):
+        return others
+    smooth = initial.smoothed(volume)
+    bright = smooth > threshold_otsu(smooth)
+    away = ndimage.distance_transform_edt(~inside, sampling=volume.spacing)
+    seeds = np.where(inside, 1, np.where(others & (away > reach), 2, 0))
+    near = initial.typical_voxel(volume.spacing) * (OFF - 1.0)
+    return (watershed(smooth, seeds, mask=bright | inside | others) == 2) & (bright | others) & (away > near)
+
+
+def light_of(
+    renderer: Renderer,
+    rendered: npt.NDArray,
+    observed: npt.NDArray,
+    weights: npt.NDArray,
+    sources: npt.NDArray[np.bool_],
+) -> npt.NDArray:
+    """Light from sources around a cell, blurred by the optics, in the image's unit.
+
+    Emission e, zero or more, of voxels in `sources`, so that gain · rendered + background + H e comes near the image:
+    the multiplicative steps of Daube-Witherspoon and Muehllehner (IEEE Trans. Med. Imaging 5, 1986, 61),
+    e <- e · Hᵀ y / Hᵀ (m + H e), with gain and background at their best after each.
+
+    Parameters
+    ----------
+    renderer : Renderer
+        Its grid begins at the image's first voxel.
+    rendered, observed : (z, y, x) float
+        The cell's image, and the measured one.
+    weights : (z, y, x) float
+        Of the voxels that tell gain and background.
+    sources : (z, y, x) bool
+    """
+    box = tuple(slice(0, n) for n in observed.shape)
+
+    def through(image: npt.NDArray, *, back: bool = False) -> npt.NDArray:
+        whole = np.zeros(renderer.band.grid.shape, dtype=observed.dtype)
+        whole[box] = image
+        return renderer.blur(whole, adjoint=back)[box]
+
+    gain, background = best_affine(rendered, observed, weights * ~sources)
+    emission = np.where(sources, np.maximum(observed - gain * rendered - background, _TINY), 0).astype(observed.dtype)
+    light = through(emission)
+    for _ in range(TURNS):
+        wanted = np.maximum(observed - background, 0)
+        found = through(np.maximum(gain * rendered + light, 0), back=True)
+        emission = emission * np.maximum(through(wanted, back=True), 0) / np.maximum(found, _TINY)
+        light = through(emission)
+        gain = float((weights * rendered * (observed - light - background)).sum() / (weights * rendered**2).sum())
+    return light

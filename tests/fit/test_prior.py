@@ -1,0 +1,108 @@
+"""Smoothness and contact: gradients and closed forms; and what a user's own prior does."""
+
+import numpy as np
+import pytest
+from fit.simulated import ball
+
+import cytoform as cf
+from cytoform.fit.prior import Contact, Smoothness
+from cytoform.mesh import shapes
+
+
+def test_gradient_against_finite_differences():
+    rng = np.random.default_rng(0)
+    mesh = shapes.ellipsoid((1.0, 1.3, 0.8), subdivisions=2)
+    energy, move = Smoothness(mesh, 0.3), rng.normal(size=mesh.vertices.shape)
+    _, gradient = energy(mesh)
+    step = 1e-5
+    up, down = (energy(mesh.with_vertices(mesh.vertices + s * step * move))[0] for s in (1, -1))
+    assert float((gradient * move).sum()) == pytest.approx((up - down) / (2 * step), rel=1e-8)
+
+
+def lattice(edge, n=90):
+    """A flat sheet of even triangles in the (y, x) plane, and which of its vertices are far from its border."""
+    row, column = np.mgrid[:n, :n]
+    points = np.stack([0.0 * row, edge * np.sqrt(0.75) * row, edge * (column + 0.5 * row)], axis=-1).reshape(-1, 3)
+    corner = (row * n + column)[:-1, :-1].ravel()
+    halves = (corner, corner + 1, corner + n), (corner + 1, corner + n + 1, corner + n)
+    faces = np.concatenate([np.stack(half, axis=1) for half in halves])
+    return cf.SurfaceMesh(points, faces)
+
+
+@pytest.mark.parametrize("width", [5.0, 7.0])
+def test_a_bump_costs_what_its_curvature_says(width):
+    # h = a exp(-r²/2w²) over a plane, H = Δh / 2: (e⁴ / 3) ∫ (ΔH)² dA = 2 π a² e⁴ / w⁶
+    edge, height = 0.3, 0.05
+    flat, width = lattice(edge), width * edge
+    off = flat.vertices - flat.vertices.mean(axis=0)
+    bump = height * np.exp(-0.5 * (off**2).sum(axis=1) / width**2)
+    energy = Smoothness(flat, edge)
+    bent = flat.with_vertices(flat.vertices + bump[:, None] * np.array([1.0, 0.0, 0.0]))
+    wanted = 2.0 * np.pi * height**2 * edge**4 / width**6
+    assert energy(bent)[0] - energy(flat)[0] == pytest.approx(wanted, rel=0.1)  # of order (e / w)²
+
+
+def sheets(gap, edge=0.3):
+    """A flat box with two sheets `gap` apart: an ellipsoid would touch along a line only."""
+    slab = shapes.ellipsoid((1.0, 3.0, 3.0), edge=edge)
+    z, y, x = slab.vertices.T
+    flat = np.where(z >= 0, 1.0, -1.0) * 0.5 * gap
+    return slab.with_vertices(np.stack([np.where(np.hypot(y, x) < 2.0, flat, z), y, x], axis=1))
+
+
+def test_contact_is_a_wall_one_edge_thick():
+    edge = 0.3
+    anchor = sheets(0.5)
+    energy = Contact(anchor, edge, 2.5 * edge)
+    assert energy(anchor)[0] == 0.0  # further apart than an edge
+    values = []
+    for gap in (0.25, 0.1, 0.0, -0.1):  # the last: passed through each other
+        value, slope = energy(sheets(gap))
+        values.append(value)
+        upper = (anchor.vertices[:, 0] > 0.2) & (np.hypot(*anchor.vertices.T[1:]) < 1.5)
+        assert (slope[upper, 0] < 0).mean() > 0.9 and np.abs(slope.sum(axis=0)).max() < 1e-9  # pushed up; no net force
+    assert (np.diff(values) > 0).all()
+    assert values[3] / values[2] == pytest.approx((1 + 0.1 / edge) ** 2, rel=1e-9)
+    assert values[1] / values[2] == pytest.approx((1 - 0.1 / edge) ** 2, rel=1e-9)
+
+
+def test_contact_gradient_against_finite_differences():
+    rng = np.random.default_rng(1)
+    mesh = sheets(0.2)
+    energy, move = Contact(mesh, 0.3, 0.75), rng.normal(size=mesh.vertices.shape)
+    step = 1e-6
+    up, down = (energy(mesh.with_vertices(mesh.vertices + s * step * move))[0] for s in (1, -1))
+    assert float((energy(mesh)[1] * move).sum()) == pytest.approx((up - down) / (2 * step), rel=1e-6)
+
+
+def test_a_convex_body_touches_nothing():
+    ball = shapes.icosphere(2.0, subdivisions=3)
+    assert Contact(ball, 0.3, 0.75)(ball) == (0.0, pytest.approx(0.0))
+
+
+def test_scale_does_not_matter():
+    mesh = shapes.lobed_cell(1, 3.0, edge=0.6)
+    small = Smoothness(mesh, 0.6)(mesh)[0]
+    assert Smoothness(mesh, 1.8)(mesh.with_vertices(3.0 * mesh.vertices))[0] == pytest.approx(small, rel=1e-9)
+
+
+def test_a_users_prior_is_heard_as_loudly_as_it_speaks():
+    truth, volume, psf = ball()
+    grid_centre = volume.grid.centre
+
+    def towards(weight):
+        """The surface's points are normally distributed about a place above the cell."""
+
+        def prior(mesh):
+            off = mesh.vertices.mean(axis=0) - (grid_centre + np.array([0.5, 0.0, 0.0]))
+            return 0.5 * weight * float(off @ off), np.broadcast_to(weight * off / mesh.n_vertices, mesh.vertices.shape)
+
+        return prior
+
+    config = cf.FitConfig(iterations=60, infer_psf=False, edge=0.45, device="cpu")
+    heights = [
+        cf.fit(volume, psf=psf, config=config, prior=towards(w)).mesh.vertices[:, 0].mean() for w in (0.0, 1.0, 1e9)
+    ]
+    assert abs(heights[0] - truth.vertices[:, 0].mean()) < 0.03
+    assert abs(heights[1] - heights[0]) < 0.03  # thousands of voxels know better
+    assert abs(heights[2] - grid_centre[0] - 0.5) < 0.05

@@ -1,0 +1,81 @@
+"""Bright neighbours: which voxels are theirs, and their light."""
+
+import numpy as np
+import pytest
+from fit.simulated import ball
+
+import cytoform as cf
+from cytoform.fit.body import SurfaceBody
+from cytoform.fit.surroundings import light_of, neighbours_beyond
+from cytoform.masks import mesh_to_mask
+from cytoform.mesh import shapes, topology
+from cytoform.metrics import surface_distances
+from cytoform.render import Renderer
+
+SHAPE, SPACING = (24, 40, 70), (0.25, 0.2, 0.2)
+PLACES = (np.array([2.9, 4.0, 3.9]), np.array([2.9, 4.0, 9.0]))
+
+
+def pair(noise=0.0):
+    """Two flat cells whose membranes are 0.7 µm apart; the image of each, and both."""
+    psf = cf.GaussianPSF.from_sigma((0.45, 0.3, 0.3))
+    cells = [shapes.ellipsoid((1.1, 0.9 * r, r), tuple(p), edge=0.3) for p, r in zip(PLACES, (2.5, 1.85))]
+    grid = cf.Grid(SHAPE, SPACING)
+    images = [100 * cf.render(c, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in SHAPE)] for c in cells]
+    rng = np.random.default_rng(0)
+    volume = cf.Volume((50 + sum(images) + noise * rng.normal(size=SHAPE)).astype(np.float32), SPACING)
+    return cells, images, volume, psf
+
+
+def test_neighbours_are_what_lies_beyond_the_membrane_between():
+    (mine, yours), _, volume, _ = pair()
+    near = shapes.ellipsoid((0.9, 2.0, 2.2), tuple(PLACES[0]), edge=0.3)  # inside the cell
+    others = np.zeros(SHAPE, dtype=bool)
+    others[:, :, 30:] = True  # the neighbour, and some of the cell's own membrane
+    found = neighbours_beyond(mesh_to_mask(near, volume.grid), others, volume, 1.0)
+    own, theirs = (mesh_to_mask(m, volume.grid) for m in (mine, yours))
+    assert not found[own].any() and found[theirs].mean() > 0.9
+
+
+def test_light_of_a_neighbour_is_what_it_sends():
+    (mine, _), (own, other), volume, psf = pair()
+    grid = volume.grid.padded(psf.reach())
+    renderer = Renderer(psf, psf.band(grid, 1e-3), device="cpu")
+    body = SurfaceBody(volume, 0.3)
+    sources = body.sources(mine, other > 0.2 * other.max())
+    ones = np.ones(SHAPE, dtype=np.float32)
+    light = light_of(renderer, own.astype(np.float32), volume.data, ones, sources)
+    inside = mesh_to_mask(mine, volume.grid)
+    assert np.abs(light - other)[inside].max() < 0.05 * own.max()
+    assert np.abs(light - other).mean() < 0.02 * other.max()
+
+
+def test_blur_is_the_optics_and_its_adjoint():
+    rng = np.random.default_rng(0)
+    psf = cf.GaussianPSF.from_sigma((0.45, 0.3, 0.35))
+    grid = cf.Grid((20, 24, 28), (0.25, 0.2, 0.2))
+    renderer = Renderer(psf, psf.band(grid, 0.0), device="cpu")
+    point = np.zeros(grid.shape)
+    point[10, 12, 14] = 1.0
+    z, y, x = (d * np.arange(n) - d * c for d, n, c in zip(grid.spacing, grid.shape, (10, 12, 14)))
+    sz, sy, sx = psf.sigma
+    wanted = np.exp(-0.5 * ((z / sz) ** 2)[:, None, None] - 0.5 * ((y / sy) ** 2)[:, None] - 0.5 * (x / sx) ** 2)
+    wanted *= grid.voxel_volume / ((2 * np.pi) ** 1.5 * sz * sy * sx)
+    np.testing.assert_allclose(renderer.blur(point), wanted, atol=2e-3 * wanted.max())
+    one, two = rng.normal(size=(2, *grid.shape))
+    assert (renderer.blur(one) * two).sum() == pytest.approx((one * renderer.blur(two, adjoint=True)).sum(), rel=1e-9)
+
+
+def test_a_fit_beside_a_neighbour():
+    (mine, _), (own, other), volume, psf = pair(noise=1.0)
+    result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=150, infer_psf=False, edge=0.35, device="cpu"))
+    apart = surface_distances(result.mesh, mine, n_points=4000)
+    assert apart.mean < 0.05 and topology.self_intersections(result.mesh) == 0
+    assert result.r2 > 0.98 and result.r2 > result.r2_cell
+    assert np.abs(result.surroundings.data - other)[result.mask].mean() < 0.03 * own.max()
+
+
+def test_without_neighbours_there_is_no_light(tmp_path):
+    _, volume, psf = ball()
+    result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=4, infer_psf=False, device="cpu"))
+    assert result.surroundings is None and result.r2 == result.r2_cell
