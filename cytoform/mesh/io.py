@@ -17,7 +17,7 @@ import io
 import logging
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class _Parts:
         self.faces = np.asarray(faces, dtype=np.int64).reshape(-1, 3)
         self.density = density
         self.labels = labels
+        self.more: dict[str, Array] = {}  # at the vertices, only when written
 
 
 def read_mesh(path: PathLike, *, dtype: npt.DTypeLike = np.float64) -> SurfaceMesh | MultiMaterialMesh:
@@ -96,7 +97,9 @@ def read_mesh(path: PathLike, *, dtype: npt.DTypeLike = np.float64) -> SurfaceMe
         raise FileFormatError(f"{path} is damaged, cut short or of another kind: {reason}.", remedy=_AGAIN) from error
 
 
-def write_mesh(path: PathLike, mesh: SurfaceMesh | MultiMaterialMesh) -> None:
+def write_mesh(
+    path: PathLike, mesh: SurfaceMesh | MultiMaterialMesh, vertex_data: Mapping[str, npt.ArrayLike] | None = None
+) -> None:
     """Write a mesh in µm, (x, y, z), whole or not at all.
 
     PLY and VTP keep the vertices' precision, the density (where it is not 1 everywhere) and region labels; OBJ and STL
@@ -107,6 +110,9 @@ def write_mesh(path: PathLike, mesh: SurfaceMesh | MultiMaterialMesh) -> None:
     path : path
         ``.ply``, ``.obj``, ``.stl``, ``.vtp`` or ``.rec``; its folder exists.
     mesh : SurfaceMesh or MultiMaterialMesh
+    vertex_data : mapping of str to (n_vertices,) float, optional
+        Further numbers at the vertices, in PLY and VTP, under names without spaces; ParaView and others show them.
+        :func:`read_mesh` leaves them out.
 
     Raises
     ------
@@ -131,8 +137,22 @@ def write_mesh(path: PathLike, mesh: SurfaceMesh | MultiMaterialMesh) -> None:
     if kept is not None and labels is None and suffix in (".obj", ".stl"):
         _LOG.warning("%s: %s files hold no density; it is left out", path, suffix)
     parts = _Parts(mesh.vertices[:, ::-1], mesh.faces, kept, labels)
+    parts.more = _checked_data(vertex_data or {}, mesh.n_vertices)
+    if parts.more and suffix not in (".ply", ".vtp"):
+        _LOG.warning("%s: %s files hold no data at vertices; they are left out", path, suffix)
     with atomic_path(path) as temporary:
         temporary.write_bytes(writer(parts, np.dtype(mesh.vertices.dtype)))
+
+
+def _checked_data(vertex_data: Mapping[str, npt.ArrayLike], n_vertices: int) -> dict[str, Array]:
+    found = {name: np.asarray(values, dtype=np.float64) for name, values in vertex_data.items()}
+    for name, values in found.items():
+        if values.shape != (n_vertices,) or not (name.isidentifier() and name.isascii()) or name in ("x", "y", "z"):
+            raise MeshError(
+                f"vertex data {name!r} has shape {values.shape}; expected ({n_vertices},), and a name of ASCII "
+                "letters, digits and underscores other than x, y and z."
+            )
+    return found
 
 
 def _by_extension(path: Path, table: dict[str, Any], verb: str) -> Any:
@@ -421,7 +441,7 @@ def _ply_uneven(body: bytes, start: int, element: _PlyElement, order: str) -> tu
 def _write_ply(parts: _Parts, dtype: np.dtype[Any]) -> bytes:
     real, name = ("<f4", "float") if dtype == np.float32 else ("<f8", "double")
     head = ["ply", "format binary_little_endian 1.0", "comment cytoform, (x, y, z) in micrometres"]
-    head += [f"element vertex {len(parts.points)}", *(f"property {name} {a}" for a in "xyz")]
+    head += [f"element vertex {len(parts.points)}", *(f"property {name} {a}" for a in ("x", "y", "z", *parts.more))]
     head += [f"element face {len(parts.faces)}", "property list uchar int vertex_indices"]
     fields: list[Any] = [("n", "u1"), ("corners", "<i4", 3)]
     if parts.density is not None:
@@ -436,7 +456,8 @@ def _write_ply(parts: _Parts, dtype: np.dtype[Any]) -> bytes:
         table["density"] = parts.density
     if parts.labels is not None:
         table["labels"] = parts.labels
-    return "\n".join([*head, "end_header\n"]).encode() + parts.points.astype(real).tobytes() + table.tobytes()
+    points = np.column_stack([parts.points, *parts.more.values()]).astype(real)
+    return "\n".join([*head, "end_header\n"]).encode() + points.tobytes() + table.tobytes()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -521,6 +542,9 @@ def _write_vtp(parts: _Parts, dtype: np.dtype[Any]) -> bytes:
         "<PolyData>",
         f'<Piece NumberOfPoints="{len(parts.points)}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0" '
         f'NumberOfPolys="{len(parts.faces)}">',
+        "<PointData>",
+        *(_vtp_text(real, name, values, _digits(dtype)) for name, values in parts.more.items()),
+        "</PointData>",
         "<CellData>" + "\n".join(cells) + "</CellData>",
         "<Points>" + _vtp_text(real, "Points", parts.points, _digits(dtype), 'NumberOfComponents="3"') + "</Points>",
         "<Polys>" + _vtp_text("Int32", "connectivity", parts.faces, "d"),
