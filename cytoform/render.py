@@ -240,11 +240,19 @@ class Renderer:
         """Gradient for the PSF's parameters of Σ cotangent · image, given the mesh's spectrum."""
         return self.psf.otf_vjp(self.band, _backend.to_host(self._cotangent(cotangent)) * np.conj(spectrum))
 
-    def power(self, image: npt.NDArray) -> float:
-        """Mean of |Σ_n image_n exp(-i ξ · x_n)|² over the modes that are kept; the image (z, y, x) as for a target."""
+    def transform(self, image: npt.NDArray) -> npt.NDArray:
+        """Σ_n image_n exp(-i ξ · x_n) on the band's box, of an image (z, y, x) at the first voxels of the grid."""
         whole = np.zeros(self.band.grid.shape, dtype=image.dtype)
         whole[tuple(slice(0, n) for n in image.shape)] = image
-        box = _backend.to_host(self._images.to_band(self._arrays.asarray(whole), self.band, workers=self._workers))
+        return _backend.to_host(self._images.to_band(self._arrays.asarray(whole), self.band, workers=self._workers))
+
+    def picture(self, box: npt.NDArray) -> npt.NDArray:
+        """Image (z, y, x) of a box that is behind the optics already."""
+        return _backend.to_host(self._images.to_image(self._arrays.asarray(box), self.band, workers=self._workers))
+
+    def power(self, image: npt.NDArray) -> float:
+        """Mean of |:meth:`transform`|² over the modes that are kept."""
+        box = self.transform(image)
         weights = np.broadcast_to(self.band.weights, self.band.shape)
         weights = weights if self.band.mask is None else np.where(self.band.mask, weights, 0.0)
         return float((weights * np.abs(box).astype(np.float64) ** 2).sum() / weights.sum())

@@ -73,6 +73,7 @@ def fit(
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Bit-identical runs, slower.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fit in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
+    film: Annotated[bool, typer.Option("--film", help="Also write film.gif, the surface step by step.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Find the surface of the cell in an image.
@@ -109,7 +110,7 @@ def fit(
     region = None if roi is None else load_region(roi, roi_label, volume)
     start = load_start(init, volume)
     with result_folder(folder):
-        result = _run(volume, start, taken, config, region, folder, resume, quiet)
+        result = _run(volume, start, taken, config, region, folder, resume, quiet, film)
         result.save(folder)
     _tell(result, folder)
 
@@ -128,12 +129,26 @@ def _config(
 
 
 def _run(
-    volume: Any, start: Any, psf: Any, config: Any, region: Any, folder: Path, resume: bool, quiet: bool
+    volume: Any,
+    start: Any,
+    psf: Any,
+    config: Any,
+    region: Any,
+    folder: Path,
+    resume: bool,
+    quiet: bool,
+    film: bool,
 ) -> FitResult:
+    from ..fit import Film
     from ..fit import fit as run_fit
 
+    kept = Film()
     with ProgressBar(quiet=quiet) as bar:
-        return run_fit(volume, start, psf, config, roi=region, callbacks=(bar,), out=folder, resume=resume)
+        shown = (bar, kept) if film else (bar,)
+        result = run_fit(volume, start, psf, config, roi=region, callbacks=shown, out=folder, resume=resume)
+    if kept.frames:
+        kept.save(folder / "film.gif", volume)
+    return result
 
 
 def summary_rows(result: FitResult) -> list[tuple[str, str]]:

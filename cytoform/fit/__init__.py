@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse.linalg import ArpackError
 
 from ..atomic import ensure_folder
 from ..errors import FitError, Interrupted, VolumeError
@@ -22,16 +24,18 @@ from ..optics import PSF
 from ..optim import LBFGS
 from . import checkpoint, initial, loop, placing
 from .body import SurfaceBody
-from .callbacks import Callback, Progress
+from .callbacks import Callback, Film, Progress
 from .config import FitConfig
 from .prior import Prior
 from .problem import Problem, check_roi, room_for
 from .result import FitResult, load_result
 from .staining import stain_of
 from .state import State
+from .uncertainty import Uncertainty, uncertainty_of
 
-__all__ = ["Callback", "FitConfig", "FitResult", "Prior", "Progress", "fit", "load_result"]
+__all__ = ["Callback", "Film", "FitConfig", "FitResult", "Prior", "Progress", "Uncertainty", "fit", "load_result"]
 
+_LOG = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.h5"
 STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
 LEAST_FACES, MOST_FACES = 20, 500_000
@@ -63,8 +67,8 @@ def fit(
     roi : (z, y, x) array, optional
         Voxels that count (not zero); around the surface and off its bright neighbours by default.
     prior : callable, optional
-        What you know of the surface: takes a mesh, gives the negative logarithm of its probability and the gradient for
-        its vertices, (n_vertices, 3) per µm (:class:`Prior`).
+        What you know of the surface (pass it again with `resume`): takes a mesh, gives the negative logarithm of its
+        probability and the gradient for its vertices, (n_vertices, 3) per µm (:class:`Prior`).
     callbacks : sequence of callable
         Called with a :class:`Progress` after every shape step.
     out : path, optional
@@ -116,7 +120,7 @@ def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None)
     """Digests of what the user gave, to know it again on a resume."""
     marks = {}
     if mesh is not None:
-        marks["start"] = checkpoint.digest(mesh.vertices, mesh.faces)
+        marks["start"] = checkpoint.digest(mesh.vertices, mesh.faces, mesh.density)
     if psf is not None:
         marks["PSF"] = hashlib.sha256(json.dumps(psf.describe(), sort_keys=True).encode()).hexdigest()
     if roi is not None:
@@ -236,8 +240,12 @@ def _interrupted(state: State, path: Path | None) -> str:
 
 def _result(state: State, volume: Volume, config: FitConfig, body: SurfaceBody) -> FitResult:
     problem = Problem(volume, state.roi, state.room, config)
-    sources = body.sources(state.mesh, state.excluded) if state.excluded.any() else None
-    model, light, gain, background = problem.final_model(state.mesh.astype(config.dtype), state.psf, sources)
+    mesh, sources = state.mesh.astype(config.dtype), None
+    if state.excluded.any():
+        sources = body.sources(state.mesh, state.excluded)
+        problem.take_light(mesh, state.psf, sources)
+    loop.reweighed(problem, state, config)
+    model, light, gain, background = problem.final_model(mesh, state.psf, sources)
     return FitResult(
         mesh=state.mesh,
         psf=state.psf,
@@ -254,4 +262,29 @@ def _result(state: State, volume: Volume, config: FitConfig, body: SurfaceBody) 
         image=volume,
         roi=state.roi,
         start=state.start,
+        uncertainty=_uncertainty(problem, state, config, body) if config.uncertainty else None,
     )
+
+
+def _uncertainty(problem: Problem, state: State, config: FitConfig, body: SurfaceBody) -> Uncertainty | None:
+    """Standard errors, or None where the image says too little."""
+    weight = state.firmness * config.stiffness[-1]
+    prior = body.staining(
+        state.mesh, config.staining_spread, config.staining_reach * problem.voxel
+    ) if config.infer_staining else None  # fmt: skip
+    directions = None
+    if config.infer_psf and state.psf.parameters.size:
+        ways = np.eye(len(state.psf.parameters))
+        ways = np.array([state.psf.axial(way) for way in ways]).T if config.psf_shape == "axial" else ways
+        vectors, sizes, _ = np.linalg.svd(ways)
+        directions = vectors[:, sizes > 1e-6 * sizes.max()]
+    try:
+        return uncertainty_of(
+            problem, state.mesh, state.psf,
+            stain=state.stain if config.infer_staining else None,
+            smoothness=(weight, body.smoothness(state.mesh)) if weight > 0 else None,
+            staining=prior, psf_directions=directions,
+        )  # fmt: skip
+    except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:
+        _LOG.warning("no standard errors: %s", error)
+        return None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Protocol
 
+from ..errors import ConfigError
+from ..image.volume import Volume
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 
-__all__ = ["Callback", "Progress"]
+__all__ = ["Callback", "Film", "Progress"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,3 +48,30 @@ class Callback(Protocol):
     """Called after every shape step; raise ``StopIteration("reason")`` to end the fit there."""
 
     def __call__(self, progress: Progress) -> None: ...
+
+
+class Film:
+    """Keeps the surfaces of a fit, for a film of it: ``fit(volume, callbacks=(film,))``, then :meth:`save`.
+
+    Parameters
+    ----------
+    every : int
+        Shape steps between two pictures.
+    """
+
+    def __init__(self, every: int = 5) -> None:
+        if every < 1:
+            raise ConfigError(f"every is {every!r}; expected at least 1 step.")
+        self.every = every
+        self.frames: list[tuple[str, SurfaceMesh]] = []
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.iteration % self.every == 0 or not self.frames:
+            r2 = "" if progress.r2 is None else f", R² {progress.r2:.3f}"
+            self.frames.append((f"stage {progress.stage + 1}, step {progress.iteration}{r2}", progress.mesh))
+
+    def save(self, path: str | os.PathLike[str], volume: Volume, *, pause: int = 80) -> None:
+        """Write an animated GIF (:func:`cytoform.report.write_film`)."""
+        from ..report import write_film
+
+        write_film(path, volume, self.frames, pause=pause)

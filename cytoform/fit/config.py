@@ -6,10 +6,11 @@ import dataclasses
 from typing import Any
 
 from ..errors import ConfigError
+from ..optics import Camera
 
 __all__ = ["FitConfig"]
 
-PER_STAGE = ("smoothness", "step", "stiffness")
+PER_STAGE = ("smoothness", "step", "stiffness", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
 
 
@@ -31,7 +32,7 @@ class FitConfig:
         Most shape steps, all stages together.
     blurs : tuple of float
         Stages from coarse to fine: in each, image and rendering are blurred by this σ, in voxels. With another number
-        of stages than three, the defaults of `smoothness`, `step` and `stiffness` are those of the last ones.
+        of stages than three, the defaults of what is given for each are those of the last ones.
     smoothness : tuple of float
         λ of the preconditioner (1 + λL)^-2 in each stage.
     step : tuple of float
@@ -43,7 +44,7 @@ class FitConfig:
         Weight of what keeps two parts of the surface that lie face to face from passing through each other
         (:class:`cytoform.fit.prior.Contact`), as a negative logarithm of probability.
     infer_staining : bool
-        Fit the density of the staining at every vertex with the shape, in the last stage.
+        Fit the density of the staining at every vertex with the shape.
     staining_spread : float
         Standard deviation of the density's logarithm that is expected.
     staining_reach : float
@@ -67,15 +68,20 @@ class FitConfig:
     robust : float, optional
         In the last stage a residual counts in full up to so many robust standard deviations (Huber's loss, weights
         taken at each pause); None for plain least squares.
+    camera : Camera, optional
+        In the last stage voxels weigh as its noise says (photons and read-out): repeated least squares that come to the
+        maximum of the likelihood. The image has to be the camera's raw counts.
     margin : float, optional
         The region of interest reaches this far out of the surface, µm; from the PSF by default.
-    patience : int
-        A stage ends when its loss has not fallen by `min_gain` over this many steps.
-    min_gain : float
+    patience : tuple of float
+        Each stage ends when its loss has not fallen by `min_gain` over this many steps.
+    min_gain : tuple of float
         As a logarithm of the image's probability, with what is left unexplained taken for noise. Where noise is strong,
         a small part of the loss may still be much.
     pause_every : int
         Steps between pauses, in which triangles are looked after, the PSF is fitted, and the noise is learnt anew.
+    uncertainty : bool
+        Work out standard errors at the end (:class:`cytoform.fit.uncertainty.Uncertainty`).
     checkpoint_seconds : float
         Time between checkpoints when a folder is given.
     backend, device : str
@@ -113,10 +119,12 @@ class FitConfig:
     tolerance: float = 1e-3
     weight_floor: float = 1.0
     robust: float | None = None
+    camera: Camera | None = None
     margin: float | None = None
-    patience: int = 12
-    min_gain: float = 5.0
+    patience: tuple[float, ...] = (12, 12, 32)
+    min_gain: tuple[float, ...] = (5.0, 5.0, 0.5)
     pause_every: int = 15
+    uncertainty: bool = True
     checkpoint_seconds: float = 5.0
     backend: str = "auto"
     device: str = "auto"
@@ -136,14 +144,16 @@ class FitConfig:
         self._need(self.edge is None or 0 < self.edge < float("inf"), "edge", "a positive length in µm, or None")
         self._need(self.iterations >= 1, "iterations", "at least 1")
         self._need(len(self.blurs) >= 1 and min(self.blurs) >= 0, "blurs", "one or more widths in voxels, 0 or more")
+        self._need(self.blurs[-1] == 0, "blurs", "0 for the last stage: the image as it is")
         for name in PER_STAGE:
             values = getattr(self, name)
-            good = len(values) == len(self.blurs) and min(values) >= 0 and (name != "step" or min(values) > 0)
-            least = "more than 0" if name == "step" else "0 or more"
+            positive = name in ("step", "patience", "min_gain")
+            good = len(values) == len(self.blurs) and min(values) >= 0 and (not positive or min(values) > 0)
+            least = "more than 0" if positive else "0 or more"
             self._need(good, name, f"{len(self.blurs)} values of {least}, one for each of blurs")
-        for name in ("staining_spread", "staining_reach", "psf_step", "tolerance", "min_gain", "checkpoint_seconds"):
+        for name in ("staining_spread", "staining_reach", "psf_step", "tolerance", "checkpoint_seconds"):
             self._need(getattr(self, name) > 0, name, "a positive number")
-        for name in ("psf_steps", "patience", "pause_every"):
+        for name in ("psf_steps", "pause_every"):
             self._need(getattr(self, name) >= 1, name, "at least 1")
         self._need(self.psf_shape in ("axial", "free"), "psf_shape", "'axial' or 'free'")
         self._need(self.contact >= 0, "contact", "0 or more")
@@ -151,6 +161,7 @@ class FitConfig:
         self._need(0 <= self.cutoff < 1, "cutoff", "from 0 up to, not including, 1")
         self._need(0 <= self.weight_floor <= 1, "weight_floor", "between 0 and 1")
         self._need(self.margin is None or self.margin > 0, "margin", "a positive length in µm, or None")
+        self._need(self.camera is None or isinstance(self.camera, Camera), "camera", "a Camera, or None")
         self._need(self.robust is None or self.robust > 0, "robust", "a positive number, or None")
         self._need(self.backend in ("auto", "exact", "nufft"), "backend", "'auto', 'exact' or 'nufft'")
         self._need(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
@@ -171,4 +182,5 @@ class FitConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"the settings name {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
-        return cls(**values)
+        camera = values.get("camera")
+        return cls(**{**values, "camera": Camera(**camera) if isinstance(camera, dict) else camera})

@@ -67,7 +67,6 @@ class _Stage:
         self.blur = config.blurs[state.stage]
         self.strength = config.smoothness[state.stage]
         self.length = stage_lengths(config)[state.stage]
-        self.stains = config.infer_staining
         self.most = config.step[state.stage] * self.problem.voxel
         self.prior, self.body, self.config = prior, body, config
         self.prepare(state)
@@ -79,7 +78,7 @@ class _Stage:
         self._places = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.strength)
         self.firm = [(stiffness, self.body.smoothness(mesh))] if stiffness > 0 else []
         self.staining = None
-        if self.stains:
+        if self.config.infer_staining:
             reach = self.config.staining_reach * self.problem.voxel
             self.staining = self.body.staining(mesh, self.config.staining_spread, reach)
             self._stains = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.staining.strength)
@@ -97,14 +96,14 @@ class _Stage:
     def renew(self, state: State) -> None:
         """What is held from pause to pause, as it is at the surface of the last one.
 
-        What lies face to face, light of neighbours, and weights of a robust loss.
+        What lies face to face, light of neighbours, and the weights of a camera and of a robust loss.
         """
         self.contact = self.body.contact(state.anchor) if self.config.contact > 0 else None
         if self.lit:
             mesh = state.anchor.astype(self.config.dtype)
             self.problem.take_light(mesh, state.psf, self.body.sources(state.anchor, state.excluded))
-        if self.config.robust is not None and self.last:
-            self.problem.reweigh(state.anchor.astype(self.config.dtype), state.psf, self.config.robust)
+        if self.last:
+            reweighed(self.problem, state, self.config)
 
     def noise(self, state: State) -> float:
         """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
@@ -130,6 +129,12 @@ class _Stage:
             more, slope[:, 3] = self.staining(stain)
             value += more
         return value, slope
+
+
+def reweighed(problem: Problem, state: State, config: FitConfig) -> None:
+    """Give residuals the weights that they have at the surface of the last pause, where any are wanted."""
+    if config.robust is not None or config.camera is not None:
+        problem.reweigh(state.anchor.astype(config.dtype), state.psf, config.robust, config.camera)
 
 
 def stage_lengths(config: FitConfig) -> list[int]:
@@ -162,7 +167,7 @@ def run(
             stage = _Stage(state, volume, config, body, prior)
             _run_stage(state, stage, config, callbacks, clock, interruption)
             if not state.stop_reason:
-                if config.infer_psf:  # a coarse shape makes it too wide rather than too narrow: the safer side
+                if _psf_moves(state, config):  # a coarse shape makes it too wide rather than too narrow: the safer side
                     _psf_turn(state, stage, config, clock)
                 _next_stage(state, volume, body, margin, len(config.blurs))
     clock.save(state)
@@ -189,10 +194,12 @@ def _run_stage(
         loss = _shape_step(state, stage, config, clock)
         _watch(state, loss, config)
         _free_psf(state, stage, config)
-        message = _pause(state, stage, config, clock) if state.stage_step % config.pause_every == 0 else ""
+        due = state.stage_step % config.pause_every == 0 or state.shape_optimiser.failed
+        message = _pause(state, stage, config, clock) if due else ""
         try:
             _tell(state, loss, message, config, callbacks)
         except StopIteration as stop:
+            _mend(state, stage)
             state.stop_reason = f"stopped by a callback: {stop}"
             return
         clock.maybe_save(state)
@@ -236,11 +243,12 @@ def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str
         state.stain = interpolate_vertex_data(state.mesh, state.stain, better.vertices)
         state.mesh = stained(better, state.stain) if stage.staining is not None else better
     message = _mend(state, stage) or message
-    if state.mesh.faces is not faces:
+    same = np.array_equal(state.mesh.faces, faces)
+    if not same:
         stage.prepare(state)
     if state.psf_free:
         _psf_turn(state, stage, config, clock)
-    state.begin_anew(keep=state.mesh.faces is faces)
+    state.begin_anew(keep=same)
     stage.renew(state)
     return message
 
@@ -254,9 +262,14 @@ def _mend(state: State, stage: _Stage) -> str:
     return "folded or crossed itself: back to the last pause, held firmer"
 
 
+def _psf_moves(state: State, config: FitConfig) -> bool:
+    """Whether there is anything of the PSF to fit."""
+    return config.infer_psf and state.psf.parameters.size > 0
+
+
 def _free_psf(state: State, stage: _Stage, config: FitConfig) -> None:
     """Let the PSF move once the shape has settled: before, it would make up for a shape that is far off."""
-    if state.psf_free or not config.infer_psf or not stage.last:
+    if state.psf_free or not _psf_moves(state, config) or not stage.last:
         return
     if _stands_still(state, config) or state.stage_step >= config.psf_after:
         state.psf_free = True
@@ -287,21 +300,20 @@ def _psf_turn(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> 
 
 
 def _watch(state: State, loss: float, config: FitConfig) -> None:
-    if loss < state.best - config.min_gain * state.noise:
+    if loss < state.best - config.min_gain[state.stage] * state.noise:
         state.best, state.best_step = loss, state.stage_step
 
 
 def _stands_still(state: State, config: FitConfig) -> bool:
-    return state.shape_optimiser.failed or state.stage_step - state.best_step >= config.patience
+    return state.stage_step - state.best_step >= config.patience[state.stage]
 
 
 def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
     if state.stage_step >= stage.length if not stage.last else state.iteration >= config.iterations:
         return f"all {config.iterations} iterations done"
-    if state.shape_optimiser.failed:
-        return "converged: no step lowers the loss any more"
     if _stands_still(state, config):
-        return f"converged: {config.patience} iterations made the image less than e^{config.min_gain:g} times likelier"
+        steps, gain = config.patience[state.stage], config.min_gain[state.stage]
+        return f"converged: {steps:g} iterations made the image less than e^{gain:g} times likelier"
     return ""
 
 

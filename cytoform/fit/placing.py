@@ -68,7 +68,7 @@ def moved_onto(mesh: SurfaceMesh, mask: npt.NDArray[np.bool_], volume: Volume) -
 def _moments(mask: npt.NDArray[np.bool_], volume: Volume) -> tuple[npt.NDArray, npt.NDArray]:
     """Centre (3,) µm and covariance (3, 3) µm² of a mask; a voxel has some extent of its own."""
     points = volume.grid.to_um(np.argwhere(mask))
-    return points.mean(axis=0), np.cov(points.T) + np.diag(np.asarray(volume.spacing) ** 2 / 12.0)
+    return points.mean(axis=0), np.cov(points.T, bias=True) + np.diag(np.asarray(volume.spacing) ** 2 / 12.0)
 
 
 def _most_common(labels: npt.NDArray) -> int:

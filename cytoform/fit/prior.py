@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import diags
+from scipy.sparse import block_array, diags, identity
+from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from ..mesh import geometry
@@ -17,6 +18,7 @@ from ..mesh.surface import SurfaceMesh
 __all__ = ["Contact", "Prior", "Smoothness"]
 
 
+SLACK = 1e-6  # keeps the vertices' sliding from being without any cost
 FACING = -0.5  # cosine between the normals of two vertices that lie face to face
 
 
@@ -57,6 +59,25 @@ class Smoothness:
         points = np.asarray(mesh.vertices, dtype=np.float64)
         slope = self._matrix @ points
         return float((slope * points).sum()), 2.0 * slope
+
+    def second(self, modes: npt.NDArray, normals: npt.NDArray) -> npt.NDArray[np.float64]:
+        """Second derivatives (k, k) for moves along the normals (n_vertices, 3) in modes (n_vertices, k).
+
+        The vertices are free to slide along the surface as suits the energy: what they gain is taken away (a Schur
+        complement). On a curved surface that is much, in smooth modes most of it.
+        """
+        along = np.eye(3)[np.abs(normals).argmin(axis=1)]
+        first = np.cross(normals, along)
+        first /= np.linalg.norm(first, axis=1, keepdims=True)
+        sides = (first, np.cross(normals, first))
+
+        def block(left: npt.NDArray, right: npt.NDArray) -> Any:
+            return sum(2.0 * diags(left[:, a]) @ self._matrix @ diags(right[:, a]) for a in range(3))
+
+        n = len(normals)
+        slide = block_array([[block(a, b) for b in sides] for a in sides]) + SLACK * identity(2 * n)
+        mixed = np.vstack([block(side, normals) @ modes for side in sides])
+        return modes.T @ (block(normals, normals) @ modes) - mixed.T @ splu(slide.tocsc()).solve(mixed)
 
 
 class Contact:

@@ -16,7 +16,7 @@ from ..errors import FitError, VolumeError
 from ..fourier import Mesh
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
-from ..optics import PSF
+from ..optics import PSF, Camera
 from ..render import Renderer, Target
 from .config import FitConfig
 from .initial import typical_voxel
@@ -99,9 +99,10 @@ class Problem:
         self._observed = lru_cache(maxsize=4)(self._observe)
         self._blurred = lru_cache(maxsize=2)(self._target_at)
         self._given: Target | None = None  # the sharp image with other weights
+        self._plain_weights = self.roi.astype(self.dtype)
         self._light: npt.NDArray | None = None  # of neighbours, in the sharp image
         self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
-        self._plain = lru_cache(maxsize=1)(lambda: Target(self._sharp(), self.roi.astype(self.dtype)))
+        self._plain = lru_cache(maxsize=1)(lambda: Target(self._sharp(), self._plain_weights))
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
@@ -154,14 +155,27 @@ class Problem:
         vertices, density = (np.asarray(g, dtype=np.float64) for g in (found.mesh.vertices, found.mesh.density))
         return ShapeStep(found.value, vertices, density, found.gain, found.background)
 
-    def reweigh(self, mesh: Mesh, psf: PSF, limit: float) -> None:
-        """Weigh residuals of the image that is not blurred by Huber's loss at a surface, as they are there."""
+    def reweigh(self, mesh: Mesh, psf: PSF, limit: float | None = None, camera: Camera | None = None) -> None:
+        """Weigh residuals of the image that is not blurred as they are at a surface.
+
+        `camera` gives each voxel one over its variance where the model is right (so that repeated least squares come
+        to the maximum of its likelihood), `limit` those of Huber's loss.
+        """
         renderer, observed = self._narrow(psf, 0.0), self._sharp()
         rendered = renderer.render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
         weights = self._weigh(0.0)
         gain, background = best_affine(rendered, observed, weights)
-        residual = np.where(self.roi, observed - (gain * rendered + background), 0)
-        self._given = Target(observed, weights * huber_weights(residual, self.roi, limit).astype(self.dtype))
+        model = gain * rendered + background
+        if camera is not None:
+            light = 0.0 if self._light is None else self._light
+            certain = camera.weights((model + light) * self.scale + self.offset)
+            weights = (weights * certain / certain[self.roi].mean()).astype(self.dtype)
+            self._plain_weights = weights
+            self._plain.cache_clear()
+        if limit is not None:
+            residual = np.where(self.roi, np.sqrt(weights) * (observed - model), 0)
+            weights = weights * huber_weights(residual, self.roi, limit).astype(self.dtype)
+        self._given = Target(observed, weights)
 
     def noise(self, mesh: Mesh, psf: PSF, blur: float) -> float:
         """Variance of white noise as strong as what a surface leaves unexplained, on the modes that the optics pass.
@@ -169,12 +183,16 @@ class Problem:
         The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
         misfit, which is smooth, counts for more than its share of voxels.
         """
-        renderer, target = self._narrow(psf, blur), self._target(blur)
-        rendered = renderer.render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
+        residual, _, weights = self.left_over(mesh, psf, blur)
+        return self._narrow(psf, blur).power(residual) / float(weights.sum(dtype=np.float64))
+
+    def left_over(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> tuple[npt.NDArray, float, npt.NDArray]:
+        """What a surface leaves unexplained times the root of its weight, the gain, and the weights, (z, y, x) each."""
+        target = self._target(blur)
+        rendered = self._narrow(psf, blur).render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
         gain, background = best_affine(rendered, target.observed, target.weights)
         residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
-        power = renderer.power(residual.astype(self.dtype))
-        return power / float(target.weights.sum(dtype=np.float64))
+        return residual.astype(self.dtype), gain, target.weights
 
     def _optics(self, psf: PSF, blur: float) -> Renderer:
         """The narrow band of a PSF on an image blurred by a σ in voxels."""

@@ -13,24 +13,29 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 from .. import __version__
 from ..atomic import ensure_folder, write_text
-from ..errors import FileFormatError
+from ..errors import ConfigError, FileFormatError, FitError
 from ..image.io import read_volume, write_volume
 from ..image.volume import Volume
 from ..masks import mesh_to_mask
+from ..mesh.curvature import curvatures
 from ..mesh.io import read_mesh, write_mesh
 from ..mesh.surface import SurfaceMesh
+from ..mesh.topology import edge_lengths
 from ..metrics.image import r2 as r_squared
 from ..metrics.image import region_of_r2
 from ..metrics.shape import sphericity
 from ..optics import PSF, MeasuredPSF, psf_from_description
 from ..report import ReportData, write_report
 from .config import FitConfig
+from .uncertainty import Uncertainty
 
 __all__ = ["FitResult", "load_result"]
 
+ERRORS = "standard_errors"
 LIGHT = "surroundings.tif"
 OPTICS, PIXELS = "psf.json", "float32_zlib_base64"  # where a measured PSF is whole, and what fit.json leaves out of it
 
@@ -63,6 +68,8 @@ class FitResult:
     roi : (z, y, x) bool or None
         Voxels that counted in the last stage; None in a loaded result.
     start : SurfaceMesh or None
+    uncertainty : Uncertainty or None
+        Standard errors; None where they were not wanted, or in a loaded result.
     evaluations : int
         Values with their gradients computed, of the shape and of the PSF.
     """
@@ -82,6 +89,7 @@ class FitResult:
     roi: npt.NDArray[np.bool_] | None = None
     start: SurfaceMesh | None = None
     evaluations: int = 0
+    uncertainty: Uncertainty | None = None
     saved: dict[str, Any] | None = None
 
     @cached_property
@@ -135,6 +143,41 @@ class FitResult:
         low, high = np.interp((0.05, 0.95), share, density) * areas.sum() / (areas * density).sum()
         return float(low), float(high)
 
+    def interval(self, name: str, level: float = 0.9) -> tuple[float, float]:
+        """Between which values a quantity lies with a probability of `level`, from :attr:`uncertainty`.
+
+        Parameters
+        ----------
+        name : str
+            "volume_um3", "area_um2" (that of the smooth surface, which facets and noise exceed: `area_excess_um2`),
+            "sphericity", or "psf_fwhm_z_um", "psf_fwhm_y_um", "psf_fwhm_x_um".
+        level : float
+            Between 0 and 1.
+
+        Raises
+        ------
+        ConfigError
+            For another name or level.
+        FitError
+            Where standard errors were not worked out.
+        """
+        if not 0 < level < 1:
+            raise ConfigError(f"level is {level!r}; expected a probability between 0 and 1.")
+        if self.uncertainty is None:
+            raise FitError("no standard errors were worked out.", remedy="Fit with FitConfig(uncertainty=True).")
+        sure, widths = self.uncertainty, np.asarray(getattr(self.psf, "fwhm", np.full(3, np.nan)))
+        known = {
+            "volume_um3": (self.volume_um3, sure.volume_um3),
+            "area_um2": (self.area_um2 - sure.area_excess_um2, sure.area_um2),
+            "sphericity": (sphericity(self.volume_um3, self.area_um2 - sure.area_excess_um2), sure.sphericity),
+            **{f"psf_fwhm_{a}_um": (widths[i], sure.psf_fwhm_um[i]) for i, a in enumerate("zyx")},
+        }
+        if name not in known:
+            raise ConfigError(f"name is {name!r}; expected one of {', '.join(known)}.")
+        value, error = known[name]
+        reach = float(norm.ppf(0.5 + 0.5 * level)) * error
+        return float(value - reach), float(value + reach)
+
     def summary(self) -> dict[str, Any]:
         """What ``fit.json`` holds, as plain values."""
         return {
@@ -144,6 +187,7 @@ class FitResult:
             "volume_um3": self.volume_um3,
             "area_um2": self.area_um2,
             "sphericity": self.sphericity,
+            "standard_errors": self.uncertainty.as_dict() if self.uncertainty else (self.saved or {}).get(ERRORS),
             "gain": self.gain,
             "background": self.background,
             "psf": self.psf.describe(),
@@ -163,9 +207,9 @@ class FitResult:
     def table(self) -> list[tuple[str, str]]:
         """Names and values with units, for people."""
         rows = [
-            ("Volume", f"{self.volume_um3:.4g} µm³"),
-            ("Area", f"{self.area_um2:.4g} µm²"),
-            ("Sphericity (Wadell)", f"{self.sphericity:.3f}"),
+            ("Volume", f"{self.volume_um3:.4g}{self._error('volume_um3')} µm³"),
+            ("Area", f"{self.area_um2:.4g}{self._error('area_um2')} µm²"),
+            ("Sphericity (Wadell)", f"{self.sphericity:.3f}{self._error('sphericity')}"),
             ("R²", self._r2_words()),
             ("Staining, 5 % to 95 %", "{:.2f} to {:.2f} of its mean".format(*self.density_range)),
             ("Gain", f"{self.gain:.5g}"),
@@ -179,6 +223,9 @@ class FitResult:
         rows.append(("Iterations", f"{self.iterations}"))
         rows.append(("Run time", f"{self.seconds:.0f} s"))
         return rows
+
+    def _error(self, name: str) -> str:
+        return "" if self.uncertainty is None else f" ± {getattr(self.uncertainty, name):.1g}"
 
     def _r2_words(self) -> str:
         alone = f" ({self.r2_cell:.3f} without the light of neighbours)" if self.surroundings is not None else ""
@@ -200,7 +247,7 @@ class FitResult:
             Remarks on top of the report.
         """
         folder = ensure_folder(folder)
-        write_mesh(folder / "mesh.ply", self.mesh)
+        write_mesh(folder / "mesh.ply", self.mesh, self.at_vertices())
         grid = self.model
         write_volume(folder / "mask.tif", Volume(self.mask.astype(np.uint8), grid.spacing, grid.origin))
         write_volume(folder / "rendered.tif", self.model)
@@ -217,6 +264,33 @@ class FitResult:
         if self.image is not None:
             write_report(self._report(self.image, truth, (*notes, *self.warnings())), folder / "report.html")
         return folder
+
+    def at_vertices(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What ``mesh.ply`` holds at the vertices, (n_vertices,) each.
+
+        `mean_curvature` (1/µm, positive where convex) and `gaussian_curvature` (1/µm²), averaged over an edge or two,
+        and where they were worked out, standard errors of the surface along its normal, `standard_error` (µm).
+        """
+        edge = float(np.mean(edge_lengths(self.mesh)))
+        mean, gaussian = curvatures(self.mesh, smoothing=1.5 * edge)
+        found = {"mean_curvature": mean, "gaussian_curvature": gaussian}
+        if self.uncertainty is not None:
+            found["standard_error"] = self.uncertainty.surface_um
+        return found
+
+    def maps(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What the report shows on the surface, (n_vertices,) each: curvatures, staining, standard error."""
+        found, density = self.at_vertices(), np.asarray(self.mesh.density, dtype=np.float64)
+        maps = {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]
+                for kind, unit in (("mean", "1/µm"), ("Gaussian", "1/µm²"))}  # fmt: skip
+        if not np.allclose(density, density[0]):
+            share = self.mesh.mass / self.mesh.area
+            maps["staining over its mean"] = np.bincount(
+                self.mesh.faces.reshape(-1), np.repeat(density / share, 3)
+            ) / np.bincount(self.mesh.faces.reshape(-1))
+        if "standard_error" in found:
+            maps["standard error (nm)"] = 1000.0 * found["standard_error"]
+        return maps
 
     def warnings(self) -> tuple[str, ...]:
         """What a user should know before trusting the surface."""
@@ -243,6 +317,7 @@ class FitResult:
             start=self.start,
             truth=truth,
             notes=notes,
+            maps=self.maps(),
         )
 
     def _history_csv(self) -> str:

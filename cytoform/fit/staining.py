@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..fourier import Mesh
 from ..mesh.laplacian import combinatorial_laplacian
 
-__all__ = ["StainingPrior", "slope_of", "stain_of", "stained"]
+__all__ = ["StainingPrior", "moved_density", "slope_of", "stain_of", "stained"]
 
 MeshT = TypeVar("MeshT", bound=Mesh)
 LIMIT = math.log(2.2)  # densities stay between 0.45 and 2.2, and so between a third and thrice their mean
@@ -35,6 +35,12 @@ def slope_of(mesh: Mesh, stain: npt.NDArray, density: npt.NDArray) -> npt.NDArra
     bend = 1.0 - np.tanh(np.asarray(stain)[mesh.faces].mean(axis=1) / LIMIT) ** 2
     third = np.asarray(density, dtype=np.float64) * mesh.density * bend / 3.0
     return np.bincount(mesh.faces.reshape(-1), weights=np.repeat(third, 3), minlength=mesh.n_vertices)
+
+
+def moved_density(mesh: MeshT, stain: npt.NDArray, change: npt.NDArray) -> MeshT:
+    """The mesh with what its densities gain for a small change of the field, both (n_vertices,); may be negative."""
+    bend = 1.0 - np.tanh(np.asarray(stain)[mesh.faces].mean(axis=1) / LIMIT) ** 2
+    return mesh.with_density(mesh.density * bend * np.asarray(change)[mesh.faces].mean(axis=1))
 
 
 def stain_of(mesh: Mesh) -> npt.NDArray[np.float64]:
@@ -83,3 +89,7 @@ class StainingPrior:
         """Value and gradient (n_vertices,) of a field (n_vertices,)."""
         slope = self._matrix @ np.asarray(stain, dtype=np.float64)
         return 0.5 * float((slope * stain).sum()), slope
+
+    def second(self, modes: npt.NDArray) -> npt.NDArray[np.float64]:
+        """Second derivatives (k, k) for modes (n_vertices, k) of the field."""
+        return modes.T @ (self._matrix @ modes)

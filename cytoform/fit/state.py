@@ -26,7 +26,7 @@ class State:
     mesh : SurfaceMesh
         The best so far.
     start : SurfaceMesh
-        Where the fit began.
+        The start that was given or found, before it was moved onto its cell.
     psf : PSF
     roi : (z, y, x) bool
         Region of interest of the present stage.

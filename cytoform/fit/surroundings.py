@@ -60,7 +60,7 @@ def light_of(
 
     Emission e, zero or more, of voxels in `sources`, so that gain · rendered + background + H e comes near the image:
     the multiplicative steps of Daube-Witherspoon and Muehllehner (IEEE Trans. Med. Imaging 5, 1986, 61),
-    e <- e · Hᵀ y / Hᵀ (m + H e), with gain and background at their best after each.
+    e <- e · Hᵀ y / Hᵀ (m + H e), with the gain at its best after each; the background is that outside of the sources.
 
     Parameters
     ----------

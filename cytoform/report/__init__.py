@@ -2,15 +2,19 @@
 
 from .data import ReportData
 from .figures import contours, loss_figure, psf_figure, slices_figure, surface_figure
+from .film import write_film
+from .maps import maps_figure
 from .page import report_html, write_report
 
 __all__ = [
     "ReportData",
     "contours",
     "loss_figure",
+    "maps_figure",
     "psf_figure",
     "report_html",
     "slices_figure",
     "surface_figure",
+    "write_film",
     "write_report",
 ]

@@ -44,6 +44,8 @@ class ReportData:
         Voxels that counted in the loss.
     start, truth : SurfaceMesh, optional
         What the fit started from; what is known to be right (simulations).
+    maps : mapping of str to (n_vertices,) float
+        What to show on the surface: label with unit, and values.
     notes : sequence of str
         Warnings in words, shown on top.
 
@@ -65,6 +67,7 @@ class ReportData:
     start: SurfaceMesh | None = None
     truth: SurfaceMesh | None = None
     notes: Sequence[str] = ()
+    maps: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("model", "roi"):

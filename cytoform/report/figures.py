@@ -473,7 +473,7 @@ def first_yaw(mesh: SurfaceMesh) -> float:
     return float(_ASIDE - np.arctan2(y, x))
 
 
-def _camera(yaw: float) -> Floats:
+def camera(yaw: float) -> Floats:
     """Rows right, down and away from the viewer, as directions (z, y, x)."""
     (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (yaw, TILT))
     xyz = np.array([[cy, -sy, 0.0], [ct * sy, ct * cy, -st], [st * sy, st * cy, ct]])
@@ -483,7 +483,7 @@ def _camera(yaw: float) -> Floats:
 @styled
 def surface_figure(mesh: SurfaceMesh) -> Figure:
     """The surface, lit and seen from one side: faces painted from far to near."""
-    right, down, away = _camera(first_yaw(mesh))
+    right, down, away = camera(first_yaw(mesh))
     points = mesh.vertices.astype(np.float64)
     points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
     depth = points @ away

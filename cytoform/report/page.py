@@ -22,6 +22,7 @@ from ..mesh.surface import SurfaceMesh
 from ..metrics import r2, region_of_r2, sphericity
 from . import figures
 from .data import ReportData
+from .maps import maps_figure
 
 __all__ = ["report_html", "write_report"]
 
@@ -72,6 +73,7 @@ def report_html(data: ReportData) -> str:
 {_surface(data)}
 {_table(data)}
 </div>
+{_maps(data)}
 <div class="row">
 {_loss(data)}
 {_psf(data)}
@@ -176,6 +178,16 @@ too far out or in, or that the PSF's width is wrong there.</p>
 def _table(data: ReportData) -> str:
     rows = "\n".join(f"<tr><th>{html.escape(str(n))}</th><td>{html.escape(str(v))}</td></tr>" for n, v in data.table)
     return f"<section>\n<h2>Numbers</h2>\n<table>\n{rows}\n</table>\n</section>"
+
+
+def _maps(data: ReportData) -> str:
+    if not data.maps:
+        return ""
+    return f"""<section>
+<h2>On the surface</h2>
+{_picture(maps_figure(data.mesh, data.maps), "Maps on the surface from two sides: " + ", ".join(data.maps))}
+<p class="caption">From one side and from the other.</p>
+</section>"""
 
 
 def _loss(data: ReportData) -> str:

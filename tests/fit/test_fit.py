@@ -11,6 +11,7 @@ import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
 from cytoform.fit import loop
 from cytoform.mesh import shapes, topology
+from cytoform.metrics import surface_distances
 from cytoform.metrics.overlap import mesh_iou
 
 QUICK = {"edge": 0.45, "device": "cpu"}
@@ -261,3 +262,54 @@ def test_without_finufft_and_cholespy(monkeypatch):
     truth, volume, _ = ball(shape=(12, 18, 18), spacing=(0.5, 0.33, 0.33))
     result = cf.fit(volume, config=cf.FitConfig(iterations=25, edge=0.8, infer_psf=False, device="cpu"))
     assert mesh_iou(result.mesh, truth, 0.1) > 0.85
+
+
+def test_a_cameras_likelihood_beats_plain_least_squares():
+    grid, psf = cf.Grid((18, 28, 28), (0.3, 0.2, 0.2)), cf.GaussianPSF.from_sigma((0.45, 0.28, 0.28))
+    truth = shapes.ellipsoid((1.3, 1.8, 1.6), tuple(grid.centre), edge=0.25)
+    side = truth.vertices[truth.faces].mean(axis=1)[:, 2] - grid.centre[2]
+    truth = truth.with_density(np.exp(0.45 * side))  # dim on one side, where photons are few
+    image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)]
+    camera = cf.Camera(gain=2.0, offset=100.0, read_noise=1.0)
+    errors = {True: [], False: []}
+    for seed in range(6):
+        counts = camera.simulate(np.clip(1.0 + 60.0 * image / image.max(), 0, None), seed)
+        volume = cf.Volume(counts.astype(np.float32), grid.spacing)
+        for known in errors:
+            config = _short(iterations=60, infer_psf=False, uncertainty=known, camera=camera if known else None)
+            result = cf.fit(volume, psf=psf, config=config)
+            errors[known].append(surface_distances(result.mesh, truth, n_points=4000).mean)
+    assert np.mean(errors[True]) < 0.97 * np.mean(errors[False])
+    assert result.config.camera is None and cf.FitConfig.from_dict(config.as_dict()) == config
+    kept = cf.FitConfig(camera=camera)
+    assert cf.FitConfig.from_dict(json.loads(json.dumps(kept.as_dict()))) == kept
+    with pytest.raises(ConfigError, match="camera"):
+        cf.FitConfig(camera=3.0)
+
+
+def test_a_psf_without_parameters_is_held():
+    _, volume, _ = ball()
+    psf = cf.PupilPSF(numerical_aperture=1.0, wavelength=0.6, immersion_index=1.33)
+    result = cf.fit(volume, psf=psf, config=_short(iterations=12))
+    assert psf.parameters.size == 0 and result.psf.describe() == psf.describe()
+    assert (result.uncertainty.psf_fwhm_um == 0).all()
+
+
+def test_a_surface_that_crosses_itself_goes_back_and_is_held_firmer(monkeypatch):
+    from cytoform.fit.body import SurfaceBody
+
+    calls, told, sound = [], [], SurfaceBody.sound
+
+    def fails_once(self, mesh):
+        calls.append(mesh)
+        return sound(self, mesh) if len(calls) > 1 else False
+
+    monkeypatch.setattr(SurfaceBody, "sound", fails_once)
+    _, volume, psf = ball()
+    config = _short(iterations=12, blurs=(0.0,), infer_psf=False, uncertainty=False)
+    result = cf.fit(volume, psf=psf, config=config, callbacks=(told.append,))
+    back = [p for p in told if "back" in p.message]
+    assert len(back) == 1 and back[0].iteration == config.pause_every
+    # at the first pause it is again what it was at the start, and goes on from there
+    np.testing.assert_array_equal(back[0].mesh.vertices, result.start.vertices)
+    assert np.abs(result.mesh.vertices - result.start.vertices).max() > 0.01

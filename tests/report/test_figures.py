@@ -12,7 +12,7 @@ from cytoform.mesh.shapes import ellipsoid, icosphere, torus
 from cytoform.mesh.surface import SurfaceMesh
 from cytoform.optics import GaussianPSF
 from cytoform.report import contours, loss_figure, psf_figure, slices_figure, surface_figure
-from cytoform.report.figures import _camera, _half_width, _round_length, first_yaw, outlines, psf_profile
+from cytoform.report.figures import _half_width, _round_length, camera, first_yaw, outlines, psf_profile
 
 from .example import GRID, example
 
@@ -179,10 +179,10 @@ def test_the_picture_shows_the_side_towards_the_viewer():
 
 def test_the_view_begins_with_the_long_side_across_and_is_no_mirror_image():
     mesh = ellipsoid((1.0, 1.0, 4.0), axes=[[1, 0, 0], [0, 0.8, 0.6], [0, -0.6, 0.8]])
-    camera = _camera(first_yaw(mesh))
-    np.testing.assert_allclose(camera @ camera.T, np.eye(3), atol=1e-12)
-    assert np.linalg.det(camera[:, ::-1]) == pytest.approx(1.0)  # right, down, away as x, y, z
-    assert abs(camera[0] @ [0, -0.6, 0.8]) > 0.9
+    axes = camera(first_yaw(mesh))
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(axes[:, ::-1]) == pytest.approx(1.0)  # right, down, away as x, y, z
+    assert abs(axes[0] @ [0, -0.6, 0.8]) > 0.9
 
 
 def test_figures_leave_no_trace_in_pyplot_or_the_settings():

@@ -1,0 +1,287 @@
+"""How sure a fit is: standard errors from the curvature of what it minimised, at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csc_matrix, identity
+from scipy.sparse.linalg import eigsh
+
+from ..errors import FitError
+from ..mesh import geometry
+from ..mesh.curvature import curvatures
+from ..mesh.laplacian import combinatorial_laplacian, cotangent_laplacian
+from ..mesh.surface import SurfaceMesh
+from ..metrics.shape import sphericity
+from ..optics import PSF
+from .prior import Smoothness
+from .problem import Problem
+from .staining import StainingPrior, moved_density
+
+__all__ = ["MODES", "Uncertainty", "uncertainty_of"]
+
+Floats = npt.NDArray[np.float64]
+
+MODES = 200  # ways in which the surface may move, and as many in which its staining may
+NUDGE = 0.05  # voxels: the step of a derivative along a mode
+PSF_NUDGE = 1e-4
+LEAST_FREE = 0.1  # of the data's degrees of freedom are never taken to be used up
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Standard errors at the end of a fit.
+
+    From a Gauss–Newton approximation: with J the derivatives of the model's image for the unknowns (the surface along
+    its normals and its staining, each in the smoothest modes of the mesh's Laplacian; the PSF's parameters; gain and
+    background), σ² the variance of what is left on the modes that the optics pass, for each degree of freedom that the
+    unknowns leave, and Q the second derivatives of the priors, their covariance is (Jᵀ J / σ² + Q)⁻¹. A quantity's
+    variance follows by its gradient.
+
+    What it cannot know: a model that is wrong in another way than by noise (a PSF of another kind, label off the
+    membrane, neighbours' light that is off), roughness finer than the modes, another optimum. Priors of the user's and
+    contacts are left out.
+
+    Attributes
+    ----------
+    volume_um3, area_um2, sphericity : float
+    psf_fwhm_um : (3,) float
+        Of the widths along z, y and x; 0 where the PSF was held.
+    surface_um : (n_vertices,) float
+        Of the surface's place along its normal.
+    area_excess_um2 : float
+        By how much the mesh's area is larger than that of the smooth surface it stands for, as is to be expected:
+        facets that lie across a curved surface, (k₁² + k₂²) e² / 48 of the area for principal curvatures k and edges
+        e, and the roughness that noise leaves, ½ ∫ |∇δ|² dA for displacements δ as uncertain as these.
+    noise : float
+        σ, in the image's intensities.
+    freedom : float
+        Degrees of freedom that the unknowns take from the data.
+    """
+
+    volume_um3: float
+    area_um2: float
+    sphericity: float
+    psf_fwhm_um: Floats
+    surface_um: Floats
+    area_excess_um2: float
+    noise: float
+    freedom: float
+
+    def as_dict(self) -> dict[str, object]:
+        """The numbers for a JSON file, without the map; `surface_um` is its median there."""
+        return {
+            "volume_um3": self.volume_um3,
+            "area_um2": self.area_um2,
+            "sphericity": self.sphericity,
+            "psf_fwhm_um": self.psf_fwhm_um.tolist(),
+            "surface_um": float(np.median(self.surface_um)),
+            "area_excess_um2": self.area_excess_um2,
+            "noise": self.noise,
+            "freedom": self.freedom,
+        }
+
+
+def uncertainty_of(
+    problem: Problem,
+    mesh: SurfaceMesh,
+    psf: PSF,
+    *,
+    stain: Floats | None = None,
+    smoothness: tuple[float, Smoothness] | None = None,
+    staining: StainingPrior | None = None,
+    psf_directions: Floats | None = None,
+    modes: int = MODES,
+) -> Uncertainty:
+    """Standard errors at an optimum.
+
+    Parameters
+    ----------
+    problem : Problem
+        Image, region and optics, neighbours' light taken away.
+    mesh : SurfaceMesh
+        The surface, with its density.
+    psf : PSF
+    stain : (n_vertices,) float, optional
+        The staining's field where it was inferred, with `staining`, its prior.
+    smoothness : (float, Smoothness), optional
+        The smoothness prior and its weight.
+    psf_directions : (n_parameters, k) float, optional
+        Orthonormal directions in which the PSF was fitted; None where it was held.
+    modes : int
+        Of the surface and of the staining, each.
+
+    Raises
+    ------
+    FitError
+        When the data say too little to tell (the matrix is singular).
+    """
+    shapes, normals = _modes(mesh, modes), geometry.vertex_normals(mesh.vertices, mesh.faces)
+    directions = np.zeros((len(psf.parameters), 0)) if psf_directions is None else psf_directions
+    n, stained = shapes.shape[1], 0 if stain is None else shapes.shape[1]
+    seen = _Seen(problem, mesh, psf)
+    boxes = _columns(seen, mesh, psf, shapes, normals, stain, directions)
+    count = n + stained + directions.shape[1] + 2
+    columns = np.empty((count, seen.length), dtype=problem.dtype)
+    for row, box in zip(columns, boxes):
+        row[:] = seen(box)
+    gram = (columns @ columns.T).astype(np.float64)
+    precision = np.zeros_like(gram)
+    if smoothness is not None:
+        precision[:n, :n] = smoothness[0] * smoothness[1].second(shapes, normals)
+    if staining is not None and stained:
+        precision[n : n + stained, n : n + stained] = staining.second(shapes)
+    covariance, variance, freedom = _posterior(gram, precision, seen.left, seen.freedom)
+    scatter = (covariance @ gram @ covariance / variance)[:n, :n]  # of the surface over repeats: the priors damp it
+    rough = shapes.T @ (cotangent_laplacian(mesh.vertices, mesh.faces) @ shapes)
+    excess = _facets(mesh) + 0.5 * float((rough * scatter).sum())
+    return _errors(
+        mesh, psf, shapes, normals, directions, covariance, n + stained,
+        area_excess_um2=excess, noise=problem.scale * variance**0.5, freedom=freedom,
+    )  # fmt: skip
+
+
+class _Seen:
+    """What the image sees of a change of the model: on the voxels that count, on the modes that the optics pass."""
+
+    def __init__(self, problem: Problem, mesh: SurfaceMesh, psf: PSF) -> None:
+        self.dtype, self.voxel = problem.dtype, problem.voxel
+        self.renderer = problem.renderer(psf, problem.config.cutoff)
+        band = self.renderer.band
+        residual, self.gain, weights = problem.left_over(mesh.astype(self.dtype), psf)
+        self._root, self._box = np.sqrt(weights), tuple(slice(0, n) for n in weights.shape)
+        kept = np.broadcast_to(band.weights, band.shape)
+        kept = kept if band.mask is None else np.where(band.mask, kept, 0.0)
+        self._kept = np.broadcast_to(kept, band.shape) > 0
+        self._scale = np.sqrt(np.broadcast_to(kept, band.shape)[self._kept] / band.grid.size)
+        self.length = 2 * len(self._scale)
+        self.freedom = float(weights.sum(dtype=np.float64)) * float(kept.sum()) / band.grid.size
+        self.left = float((self._on_band(residual) ** 2).sum(dtype=np.float64)) / self.freedom
+
+    def __call__(self, box: npt.NDArray) -> npt.NDArray:
+        """A change of the model, behind the optics on the band, as a vector; products are those of the image's."""
+        image = self.renderer.picture(box.astype(np.result_type(self.dtype, np.complex64)))
+        return self._on_band(self._root * image[self._box])
+
+    def _on_band(self, image: npt.NDArray) -> npt.NDArray:
+        found = self._scale * self.renderer.transform(image)[self._kept]
+        return np.concatenate([found.real, found.imag]).astype(self.dtype)
+
+
+def _modes(mesh: SurfaceMesh, count: int) -> Floats:
+    """The smoothest eigenvectors of the mesh's Laplacian, (n_vertices, k), of mean square 1."""
+    n = mesh.n_vertices
+    laplacian = csc_matrix(combinatorial_laplacian(mesh.faces, n))
+    if count >= n - 1:
+        vectors = np.linalg.eigh(laplacian.toarray())[1]
+    else:
+        begin = np.random.default_rng(0).normal(size=n)  # the same on every run
+        shifted = csc_matrix(laplacian + 1e-3 * identity(n))
+        vectors = eigsh(shifted, k=count, sigma=0.0, which="LM", v0=begin)[1]
+    return vectors * np.sqrt(n)
+
+
+def _columns(
+    seen: _Seen,
+    mesh: SurfaceMesh,
+    psf: PSF,
+    shapes: Floats,
+    normals: Floats,
+    stain: Floats | None,
+    directions: Floats,
+) -> Iterator[npt.NDArray]:
+    """Derivatives of the model on the band, behind the optics, for one unknown after another."""
+    renderer, gain = seen.renderer, seen.gain
+    here, otf = renderer.spectrum(mesh.astype(seen.dtype)), psf.otf_on(renderer.band)
+    for shape in shapes.T:
+        step = NUDGE * seen.voxel / np.abs(shape).max()
+        nudge = step * shape[:, None] * normals
+        up, down = (
+            renderer.spectrum(mesh.with_vertices(mesh.vertices + s * nudge).astype(seen.dtype)) for s in (1.0, -1.0)
+        )
+        yield gain / (2.0 * step) * otf * (up - down)
+    if stain is not None:
+        for shape in shapes.T:
+            yield gain * otf * renderer.spectrum(moved_density(mesh, stain, shape).astype(seen.dtype))
+    for direction in directions.T:
+        up, down = (psf.with_parameters(psf.parameters + s * PSF_NUDGE * direction) for s in (1.0, -1.0))
+        yield gain / (2.0 * PSF_NUDGE) * (up.otf_on(renderer.band) - down.otf_on(renderer.band)) * here
+    yield otf * here
+    flat = np.zeros_like(here)
+    flat[0, 0, 0] = renderer.band.grid.volume
+    yield flat
+
+
+def _posterior(gram: Floats, precision: Floats, left: float, freedom: float) -> tuple[Floats, float, float]:
+    """Covariance, variance of the noise, and degrees of freedom that the unknowns take.
+
+    `left` is the mean square of what is left over, for each of the data's `freedom` degrees of freedom. A fit takes
+    2 tr S - tr S² of them, S = Jᵀ J / σ² (Jᵀ J / σ² + Q)⁻¹; how much that is depends on the noise itself.
+    """
+    variance, used = left, 0.0
+    for _ in range(5):
+        try:
+            factor = cho_factor(gram / variance + precision, lower=True)
+        except np.linalg.LinAlgError as error:
+            raise FitError("the image says too little about the surface to tell how sure the fit is.") from error
+        share = cho_solve(factor, gram / variance)
+        used = float(2.0 * np.trace(share) - (share * share.T).sum())
+        variance = left / max(1.0 - used / freedom, LEAST_FREE)
+    return cho_solve(factor, np.eye(len(gram))), variance, used
+
+
+def _errors(
+    mesh: SurfaceMesh,
+    psf: PSF,
+    shapes: Floats,
+    normals: Floats,
+    directions: Floats,
+    covariance: Floats,
+    optics: int,
+    **more: float,
+) -> Uncertainty:
+    n = shapes.shape[1]
+    surface = covariance[:n, :n]
+    volume, area = (shapes.T @ (slope * normals).sum(axis=1) for slope in _slopes(mesh))
+    whole, total = mesh.volume, mesh.area
+    round_ = sphericity(whole, total) * (2.0 / 3.0 * volume / whole - area / total)
+    part = covariance[optics : optics + directions.shape[1], optics : optics + directions.shape[1]]
+    widths = np.array([_change(psf, direction) for direction in directions.T]).reshape(-1, 3)
+
+    def error(slope: Floats) -> float:
+        return float(np.sqrt(slope @ surface @ slope))
+
+    return Uncertainty(
+        error(volume), error(area), error(round_),
+        np.sqrt(np.einsum("ka,kl,la->a", widths, part, widths)),
+        np.sqrt(np.einsum("vk,kl,vl->v", shapes, surface, shapes)),
+        **more,
+    )  # fmt: skip
+
+
+def _facets(mesh: SurfaceMesh) -> float:
+    """Area that facets across a curved surface have too much, µm²."""
+    mean, gaussian = curvatures(mesh)
+    bent = np.maximum(4.0 * mean**2 - 2.0 * gaussian, 0.0)[mesh.faces].mean(axis=1)
+    return float((bent * mesh.face_areas * 4.0 / np.sqrt(3.0) * mesh.face_areas / 48.0).sum())
+
+
+def _slopes(mesh: SurfaceMesh) -> tuple[Floats, Floats]:
+    """Gradients of volume and area for the vertices, (n_vertices, 3) each."""
+    vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), mesh.faces
+    vectors = geometry.face_normals(vertices, faces) * geometry.face_areas(vertices, faces)[:, None]
+    volume, area = np.zeros_like(vertices), np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(volume, faces[:, corner], vectors / 3.0)
+        np.add.at(area, faces[:, corner], geometry.area_gradient(vertices, faces)[:, corner])
+    return volume, area
+
+
+def _change(psf: PSF, direction: Floats) -> Floats:
+    """Derivative of the widths (3,) along a direction of the parameters, µm."""
+    up, down = (psf.with_parameters(psf.parameters + s * PSF_NUDGE * direction) for s in (1.0, -1.0))
+    return (np.asarray(up.fwhm) - np.asarray(down.fwhm)) / (2.0 * PSF_NUDGE)

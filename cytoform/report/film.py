@@ -1,0 +1,106 @@
+"""A film of a fit: the contour on two slices and the surface, step by step, as an animated GIF."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..atomic import write_bytes
+from ..errors import ConfigError
+from ..image.volume import Volume
+from ..mesh import geometry
+from ..mesh.surface import SurfaceMesh
+from .figures import camera, first_yaw, outlines, styled
+
+__all__ = ["write_film"]
+
+AXES = (0, 1)  # slices across z and y
+HOLD = 1500  # ms that the last picture stays
+_LINE, _FACE = "#E69F00", np.array([[0.93, 0.66, 0.22]])
+
+
+def write_film(
+    path: str | os.PathLike[str], volume: Volume, frames: Sequence[tuple[str, SurfaceMesh]], *, pause: int = 80
+) -> None:
+    """Write an animated GIF, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    volume : Volume
+        The image; its slices go through the middle of the last surface.
+    frames : sequence of (str, SurfaceMesh)
+        A title and a surface for each picture.
+    pause : int
+        Time that each of them stays, ms.
+
+    Raises
+    ------
+    ConfigError
+        Without a frame.
+    OutputError
+        When the place cannot be written.
+    """
+    if not frames:
+        raise ConfigError("no frames came; expected at least one surface.")
+    last = frames[-1][1]
+    view = _View(volume, last)
+    pictures = [view.picture(title, mesh) for title, mesh in frames]
+    buffer = io.BytesIO()
+    times = [pause] * (len(pictures) - 1) + [HOLD]
+    colours = [p.convert("P", palette=Image.Palette.ADAPTIVE, colors=128) for p in pictures]
+    colours[0].save(buffer, "GIF", save_all=True, append_images=colours[1:], duration=times, loop=0)
+    write_bytes(path, buffer.getvalue())
+
+
+class _View:
+    """What stays the same from picture to picture."""
+
+    def __init__(self, volume: Volume, last: SurfaceMesh) -> None:
+        self.volume, grid = volume, volume.grid
+        self.centre = geometry.surface_centroid(last.vertices, last.faces)
+        index = np.clip(np.rint(grid.to_index(self.centre)).astype(int), 0, np.asarray(grid.shape) - 1)
+        self.slices = [np.take(np.asarray(volume.data), index[axis], axis=axis) for axis in AXES]
+        self.places = [float(grid.to_um(index)[axis]) for axis in AXES]
+        self.range = np.percentile(np.concatenate([s.ravel() for s in self.slices]), (1.0, 99.8))
+        self.turn = camera(first_yaw(last))
+        self.reach = 1.1 * float(np.linalg.norm(last.vertices - self.centre, axis=1).max())
+
+    @styled
+    def picture(self, title: str, mesh: SurfaceMesh) -> Image.Image:
+        """One picture of the film."""
+        figure = Figure(figsize=(9.0, 3.3), dpi=80, facecolor="white")
+        low = np.asarray(self.volume.origin) - 0.5 * np.asarray(self.volume.spacing)
+        high = low + np.asarray(self.volume.grid.extent)
+        for column, (axis, values, place) in enumerate(zip(AXES, self.slices, self.places)):
+            down, right = (a for a in range(3) if a != axis)
+            panel = figure.add_axes((0.01 + 0.33 * column, 0.02, 0.32, 0.86))
+            extent = (low[right], high[right], high[down], low[down])
+            panel.imshow(values, cmap="gray", vmin=self.range[0], vmax=self.range[1], extent=extent)
+            lines = [line[:, ::-1] for line in outlines(mesh, axis, place)]
+            panel.add_collection(LineCollection(lines, colors=_LINE, linewidths=1.6))
+            panel.set(xlim=extent[:2], ylim=extent[2:])
+            panel.set_axis_off()
+        self._paint(figure.add_axes((0.67, 0.02, 0.32, 0.86)), mesh)
+        figure.text(0.01, 0.93, title, fontsize=10, va="center")
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+    def _paint(self, axes, mesh: SurfaceMesh) -> None:
+        right, down, away = self.turn
+        points = mesh.vertices.astype(np.float64) - self.centre
+        facing = mesh.normals @ away < 0
+        order = np.flatnonzero(facing)[np.argsort(-(points @ away)[mesh.faces[facing]].mean(axis=1))]
+        light = np.clip(0.35 + 0.65 * (mesh.normals[order] @ -away), 0.0, 1.0)[:, None]
+        flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
+        axes.add_collection(PolyCollection(flat, facecolors=light * _FACE, edgecolors="face", linewidths=0.3))
+        axes.set(xlim=(-self.reach, self.reach), ylim=(self.reach, -self.reach), aspect="equal")
+        axes.set_axis_off()

@@ -1,0 +1,80 @@
+"""Quantities on the surface (curvature, staining, standard error) as pictures from two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from ..errors import ConfigError
+from ..mesh.surface import SurfaceMesh
+from .figures import camera, first_yaw, styled
+
+__all__ = ["maps_figure"]
+
+Floats = npt.NDArray[np.float64]
+
+MOST = 98.0  # percentile of the values at which the colours end
+
+
+@styled
+def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
+    """One column a map, seen from one side and from the other.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+    maps : mapping of str to (n_vertices,) float
+        Label with unit, and values. Values of both signs get a diverging scale about 0.
+
+    Raises
+    ------
+    ConfigError
+        Without a map, or with one that has not a value for each vertex.
+    """
+    if not maps:
+        raise ConfigError("no maps came; expected at least one.")
+    for name, values in maps.items():
+        if np.shape(values) != (mesh.n_vertices,):
+            raise ConfigError(f"the map {name!r} has shape {np.shape(values)}; expected ({mesh.n_vertices},).")
+    figure = Figure(figsize=(3.3 * len(maps), 5.9), facecolor="white")
+    for column, (name, values) in enumerate(maps.items()):
+        tone = _scale(np.asarray(values, dtype=np.float64))
+        left, width = column / len(maps), 1.0 / len(maps)
+        for row, turn in enumerate((0.0, np.pi)):
+            axes = figure.add_axes((left, 0.57 - 0.43 * row, width, 0.42))
+            _paint(axes, mesh, tone.to_rgba(np.asarray(values)[mesh.faces].mean(axis=1))[:, :3], turn)
+        bar = figure.add_axes((left + 0.12 * width, 0.095, 0.76 * width, 0.022))
+        figure.colorbar(tone, cax=bar, orientation="horizontal", extend="both").set_label(name, fontsize=9)
+        bar.tick_params(labelsize=8.5)
+    return figure
+
+
+def _scale(values: Floats) -> ScalarMappable:
+    """Colours for most of the values: about 0 where both signs occur, else from low to high."""
+    low, high = np.percentile(values, (100.0 - MOST, MOST))
+    if low < 0 < high:
+        most = max(-low, high)
+        return ScalarMappable(Normalize(-most, most), colormaps["RdBu_r"])
+    return ScalarMappable(Normalize(low, max(high, low + 1e-9)), colormaps["viridis"])
+
+
+def _paint(axes, mesh: SurfaceMesh, colours: Floats, turn: float) -> None:
+    """Faces towards the viewer, from far to near, in their colours, a little lit."""
+    right, down, away = camera(first_yaw(mesh) + turn)
+    points = mesh.vertices.astype(np.float64)
+    points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
+    facing = mesh.normals @ away < 0
+    order = np.flatnonzero(facing)[np.argsort(-(points @ away)[mesh.faces[facing]].mean(axis=1))]
+    flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
+    light = np.clip(0.7 + 0.3 * (mesh.normals[order] @ -away), 0.0, 1.0)[:, None]
+    axes.add_collection(PolyCollection(flat, facecolors=light * colours[order], edgecolors="face", linewidths=0.3))
+    reach = 1.03 * np.linalg.norm(points, axis=1).max()
+    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    axes.set_axis_off()
