@@ -107,7 +107,6 @@ def sample(
 
 def start(truth: cf.SurfaceMesh, scale: float = 1.0, shift: float = 0.0) -> cf.SurfaceMesh:
     """A sphere of the truth's volume about its centroid, a torus where it is one; shifted by a part of its length."""
-    mask = cf.Grid((64,) * 3, 1.0)  # the centroid of the body, from its voxels
     low, high = truth.bounds
     step = float((high - low).max()) / 60.0
     mask = cf.Grid((64,) * 3, step, tuple(low - 2 * step))
@@ -170,7 +169,13 @@ def fitted(made: Sample, begin: cf.SurfaceMesh, **config) -> tuple[cf.FitResult,
     psf = config.pop("psf", made.psf)
     callbacks = config.pop("callbacks", ())
     clock = time.perf_counter()
-    result = cf.fit(made.volume, begin, psf, cf.FitConfig(**{"infer_psf": False, **config}), callbacks=callbacks)
+    result = cf.fit(
+        made.volume,
+        begin,
+        psf,
+        cf.FitConfig(**{"infer_psf": False, "uncertainty": False, **config}),
+        callbacks=callbacks,
+    )
     return result, score(result.mesh, made, result.evaluations, time.perf_counter() - clock)
 
 
@@ -244,7 +249,7 @@ def snake(made: Sample, begin: cf.SurfaceMesh) -> tuple[cf.SurfaceMesh, int, flo
     mask = morphological_geodesic_active_contour(
         stopping, 300, init_level_set=mesh_to_mask(begin, grid), smoothing=1, balloon=1, threshold=0.5
     )
-    return mask_to_mesh(cf.Volume(mask.astype(np.uint8), SPACING)), 300, time.perf_counter() - clock
+    return mask_to_mesh(mask, grid), 300, time.perf_counter() - clock
 
 
 def baseline_table(options: argparse.Namespace) -> None:
@@ -254,7 +259,8 @@ def baseline_table(options: argparse.Namespace) -> None:
         made = sample(name, options.size, noise=0.001)
         begin = start(made.truth, 0.5)
         print(fitted(made, begin)[1].row(f"{name}, cytoform"), flush=True)
-        print(score(snake(made, begin)[0], made, 300, snake(made, begin)[2]).row(f"{name}, snakes"), flush=True)
+        found, steps, seconds = snake(made, begin)
+        print(score(found, made, steps, seconds).row(f"{name}, snakes"), flush=True)
 
 
 TABLES = {
