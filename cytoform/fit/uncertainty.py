@@ -27,6 +27,7 @@ __all__ = ["MODES", "Uncertainty", "uncertainty_of"]
 Floats = npt.NDArray[np.float64]
 
 MODES = 200  # ways in which the surface may move, and as many in which its staining may
+FEW = 3000
 NUDGE = 0.05  # voxels: the step of a derivative along a mode
 PSF_NUDGE = 1e-4
 LEAST_FREE = 0.1  # of the data's degrees of freedom are never taken to be used up
@@ -150,7 +151,9 @@ class _Seen:
 
     def __init__(self, problem: Problem, mesh: SurfaceMesh, psf: PSF) -> None:
         self.dtype, self.voxel = problem.dtype, problem.voxel
+        few = mesh.n_faces < FEW  # of which a transform takes so little that a second thread is in the way
         self.renderer = problem.renderer(psf, problem.config.cutoff)
+        self.renderer = dataclasses.replace(self.renderer, deterministic=few or self.renderer.deterministic)
         band = self.renderer.band
         residual, self.gain, weights = problem.left_over(mesh.astype(self.dtype), psf)
         self._root, self._box = np.sqrt(weights), tuple(slice(0, n) for n in weights.shape)

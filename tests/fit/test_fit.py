@@ -14,7 +14,7 @@ from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
 from cytoform.metrics.overlap import mesh_iou
 
-QUICK = {"edge": 0.45, "device": "cpu"}
+QUICK = {"uncertainty": False, "edge": 0.45, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ def test_a_cameras_likelihood_beats_plain_least_squares():
 def test_a_psf_without_parameters_is_held():
     _, volume, _ = ball()
     psf = cf.PupilPSF(numerical_aperture=1.0, wavelength=0.6, immersion_index=1.33)
-    result = cf.fit(volume, psf=psf, config=_short(iterations=12))
+    result = cf.fit(volume, psf=psf, config=_short(iterations=12, uncertainty=True))
     assert psf.parameters.size == 0 and result.psf.describe() == psf.describe()
     assert (result.uncertainty.psf_fwhm_um == 0).all()
 
