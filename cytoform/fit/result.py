@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from .. import __version__
 from ..atomic import ensure_folder, write_text
@@ -175,7 +175,7 @@ class FitResult:
         if name not in known:
             raise ConfigError(f"name is {name!r}; expected one of {', '.join(known)}.")
         value, error = known[name]
-        reach = float(norm.ppf(0.5 + 0.5 * level)) * error
+        reach = float(ndtri(0.5 + 0.5 * level)) * error
         return float(value - reach), float(value + reach)
 
     def summary(self) -> dict[str, Any]:

@@ -199,6 +199,7 @@ def test_a_fit_on_the_device_follows_that_on_the_host():
             device=device,
             dtype="float64",
             pause_every=1000,
+            uncertainty=False,
             infer_psf=False,
         )
         found.append(cf.fit(image, start, psf, config))
