@@ -109,8 +109,8 @@ def start(truth: cf.SurfaceMesh, scale: float = 1.0, shift: float = 0.0) -> cf.S
     """A sphere of the truth's volume about its centroid, a torus where it is one; shifted by a part of its length."""
     low, high = truth.bounds
     step = float((high - low).max()) / 60.0
-    mask = cf.Grid((64,) * 3, step, tuple(low - 2 * step))
-    centre = mask.to_um(np.argwhere(mesh_to_mask(truth, mask))).mean(axis=0)
+    grid = cf.Grid((64,) * 3, step, tuple(low - 2 * step))
+    centre = grid.to_um(np.argwhere(mesh_to_mask(truth, grid))).mean(axis=0)
     centre = centre + np.array([0.0, 0.0, shift * float((high - low).max())])
     edge = 2.0 * SPACING
     if topology.genus(truth) == 0:

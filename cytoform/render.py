@@ -252,17 +252,14 @@ class Renderer:
 
     def power(self, image: npt.NDArray) -> float:
         """Mean of |:meth:`transform`|² over the modes that are kept."""
-        box = self.transform(image)
-        weights = np.broadcast_to(self.band.weights, self.band.shape)
-        weights = weights if self.band.mask is None else np.where(self.band.mask, weights, 0.0)
+        box, weights = self.transform(image), self.band.kept_weights
         return float((weights * np.abs(box).astype(np.float64) ** 2).sum() / weights.sum())
 
     def blur(self, image: npt.NDArray, *, adjoint: bool = False) -> npt.NDArray:
-        """An image on the whole (periodic) grid through the optics, on the modes that are kept; or the adjoint."""
-        box = self._images.to_band(self._arrays.asarray(image), self.band, workers=self._workers)
-        box = (box * (self._otf.conj() if adjoint else self._otf)).astype(box.dtype)
-        box *= box.real.dtype.type(self.band.grid.voxel_volume)
-        return _backend.to_host(self._images.to_image(box, self.band, workers=self._workers))
+        """An image at the first voxels of the (periodic) grid through the optics, on all of it; or the adjoint."""
+        box, otf = self.transform(image), self._otf_here
+        box = (box * (otf.conj() if adjoint else otf)).astype(box.dtype)
+        return self.picture(box * box.real.dtype.type(self.band.grid.voxel_volume))
 
     def with_psf(self, psf: PSF) -> Renderer:
         """The same with another PSF on the same band."""

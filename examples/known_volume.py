@@ -25,10 +25,8 @@ class KnownVolume:
 
     def __call__(self, mesh: cf.SurfaceMesh) -> tuple[float, np.ndarray]:
         off = (mesh.volume - self.mean) / self.error
-        vectors = geometry.face_normals(mesh.vertices, mesh.faces) * mesh.face_areas[:, None] / 3.0
-        slope = np.zeros(mesh.vertices.shape)
-        for corner in range(3):
-            np.add.at(slope, mesh.faces[:, corner], vectors)
+        corners = geometry.volume_gradient(mesh.vertices, mesh.faces)
+        slope = geometry.sum_at_vertices(corners, mesh.faces, mesh.n_vertices)
         return 0.5 * off**2, off / self.error * slope
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -122,7 +121,8 @@ def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None)
     if mesh is not None:
         marks["start"] = checkpoint.digest(mesh.vertices, mesh.faces, mesh.density)
     if psf is not None:
-        marks["PSF"] = hashlib.sha256(json.dumps(psf.describe(), sort_keys=True).encode()).hexdigest()
+        words = json.dumps(psf.describe(), sort_keys=True).encode()
+        marks["PSF"] = checkpoint.digest(np.frombuffer(words, dtype=np.uint8))
     if roi is not None:
         marks["region of interest"] = checkpoint.digest(np.asarray(roi) != 0)
     return marks
@@ -243,9 +243,13 @@ def _result(state: State, volume: Volume, config: FitConfig, body: SurfaceBody) 
     mesh, sources = state.mesh.astype(config.dtype), None
     if state.excluded.any():
         sources = body.sources(state.mesh, state.excluded)
-        problem.take_light(mesh, state.psf, sources)
-    loop.reweighed(problem, state, config)
     model, light, gain, background = problem.final_model(mesh, state.psf, sources)
+    sure = None
+    if config.uncertainty:
+        if sources is not None:
+            problem.take_light(mesh, state.psf, sources)
+        loop.reweighed(problem, state, config)
+        sure = _uncertainty(problem, state, config, body)
     return FitResult(
         mesh=state.mesh,
         psf=state.psf,
@@ -262,17 +266,16 @@ def _result(state: State, volume: Volume, config: FitConfig, body: SurfaceBody) 
         image=volume,
         roi=state.roi,
         start=state.start,
-        uncertainty=_uncertainty(problem, state, config, body) if config.uncertainty else None,
+        uncertainty=sure,
     )
 
 
 def _uncertainty(problem: Problem, state: State, config: FitConfig, body: SurfaceBody) -> Uncertainty | None:
     """Standard errors, or None where the image says too little."""
-    weight = state.firmness * config.stiffness[-1]
-    prior = body.staining(
-        state.mesh, config.staining_spread, config.staining_reach * problem.voxel
-    ) if config.infer_staining else None  # fmt: skip
-    directions = None
+    weight, directions, field, prior = state.firmness * config.stiffness[-1], None, None, None
+    if config.infer_staining:
+        reach = config.staining_reach * problem.voxel
+        field, prior = state.stain, body.staining(state.mesh, config.staining_spread, reach)
     if config.infer_psf and state.psf.parameters.size:
         ways = np.eye(len(state.psf.parameters))
         ways = np.array([state.psf.axial(way) for way in ways]).T if config.psf_shape == "axial" else ways
@@ -281,7 +284,7 @@ def _uncertainty(problem: Problem, state: State, config: FitConfig, body: Surfac
     try:
         return uncertainty_of(
             problem, state.mesh, state.psf,
-            stain=state.stain if config.infer_staining else None,
+            stain=field,
             smoothness=(weight, body.smoothness(state.mesh)) if weight > 0 else None,
             staining=prior, psf_directions=directions,
         )  # fmt: skip

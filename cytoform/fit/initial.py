@@ -98,8 +98,7 @@ def largest_object(volume: Volume) -> BrightObject:
             remedy="Is it the right channel or time point?",
         )
     spacing = np.asarray(volume.spacing)
-    smooth = smoothed(volume)
-    bright = smooth > threshold_otsu(smooth)
+    smooth, bright = bright_part(volume)
     part = _largest_part(filled(bright, spacing))
     if part.sum() < SMALLEST:
         raise FitError(
@@ -112,16 +111,16 @@ def largest_object(volume: Volume) -> BrightObject:
     return _with_neighbours(mask, bright & ~mask, spacing)
 
 
-def smoothed(volume: Volume) -> npt.NDArray[np.float32]:
-    """The image as thresholds see it."""
+def bright_part(volume: Volume) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The image, smoothed, and what of it is brighter than Otsu's threshold, (z, y, x) each."""
     spacing = np.asarray(volume.spacing)
-    return ndimage.gaussian_filter(np.asarray(volume.data, np.float32), SMOOTHING * float(spacing.min()) / spacing)
+    smooth = ndimage.gaussian_filter(np.asarray(volume.data, np.float32), SMOOTHING * float(spacing.min()) / spacing)
+    return smooth, smooth > threshold_otsu(smooth)
 
 
 def neighbours_of(mask: npt.NDArray[np.bool_], volume: Volume) -> BrightObject:
     """An object that is known, and its neighbours: what else is bright and not next to its mask."""
-    spacing, smooth = np.asarray(volume.spacing), smoothed(volume)
-    bright = smooth > threshold_otsu(smooth)
+    spacing, (_, bright) = np.asarray(volume.spacing), bright_part(volume)
     near = ndimage.distance_transform_edt(~mask, sampling=spacing) <= NEAR * float(spacing.min())
     return _with_neighbours(mask, bright & ~near, spacing)
 

@@ -207,15 +207,15 @@ def _run_stage(
 
 def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> float:
     """Value and gradient at the trial, and the next one."""
-    tried = stage.mesh_at(state, state.trial)
+    tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.stain_um
     found = stage.problem.shape_step(tried.astype(config.dtype), state.psf, stage.blur)
     if np.isnan(state.noise):
         state.noise = stage.noise(state)
-    value, slope = stage.prior_at(tried, state.trial[:, 3] / state.stain_um, state.firmness)
+    value, slope = stage.prior_at(tried, stain, state.firmness)
     slope *= state.noise
     slope[:, :3] += found.vertices
     if stage.staining is not None:
-        slope[:, 3] += slope_of(tried, state.trial[:, 3] / state.stain_um, found.density)
+        slope[:, 3] += slope_of(tried, stain, found.density)
     slope[:, 3] /= state.stain_um
     before = state.mesh.vertices
     state.trial = state.shape_optimiser.step(

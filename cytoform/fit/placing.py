@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy.linalg import sqrtm
-from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
 from ..image.volume import Volume
@@ -35,8 +34,7 @@ def object_at(mesh: SurfaceMesh, volume: Volume) -> npt.NDArray[np.bool_] | None
     no such depth.
     """
     spacing = np.asarray(volume.spacing)
-    smooth = initial.smoothed(volume)
-    bright = smooth > threshold_otsu(smooth)
+    _, bright = initial.bright_part(volume)
     inside = mesh_to_mask(mesh, volume.grid)
     parts, _ = ndimage.label(initial.filled(bright, spacing))
     most = _most_common(parts[inside])

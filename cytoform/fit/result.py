@@ -22,6 +22,7 @@ from ..image.io import read_volume, write_volume
 from ..image.volume import Volume
 from ..masks import mesh_to_mask
 from ..mesh.curvature import curvatures
+from ..mesh.geometry import mean_at_vertices
 from ..mesh.io import read_mesh, write_mesh
 from ..mesh.surface import SurfaceMesh
 from ..mesh.topology import edge_lengths
@@ -238,7 +239,6 @@ class FitResult:
 
         With bright neighbours also surroundings.tif, their light; with a measured PSF also psf.json, the whole of it.
 
-
         Parameters
         ----------
         truth : SurfaceMesh, optional
@@ -271,12 +271,15 @@ class FitResult:
         `mean_curvature` (1/µm, positive where convex) and `gaussian_curvature` (1/µm²), averaged over an edge or two,
         and where they were worked out, standard errors of the surface along its normal, `standard_error` (µm).
         """
-        edge = float(np.mean(edge_lengths(self.mesh)))
-        mean, gaussian = curvatures(self.mesh, smoothing=1.5 * edge)
+        mean, gaussian = self._curvatures
         found = {"mean_curvature": mean, "gaussian_curvature": gaussian}
         if self.uncertainty is not None:
             found["standard_error"] = self.uncertainty.surface_um
         return found
+
+    @cached_property
+    def _curvatures(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        return curvatures(self.mesh, smoothing=1.5 * float(np.mean(edge_lengths(self.mesh))))
 
     def maps(self) -> dict[str, npt.NDArray[np.float64]]:
         """What the report shows on the surface, (n_vertices,) each: curvatures, staining, standard error."""
@@ -284,10 +287,8 @@ class FitResult:
         maps = {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]
                 for kind, unit in (("mean", "1/µm"), ("Gaussian", "1/µm²"))}  # fmt: skip
         if not np.allclose(density, density[0]):
-            share = self.mesh.mass / self.mesh.area
-            maps["staining over its mean"] = np.bincount(
-                self.mesh.faces.reshape(-1), np.repeat(density / share, 3)
-            ) / np.bincount(self.mesh.faces.reshape(-1))
+            share = density / (self.mesh.mass / self.mesh.area)
+            maps["staining over its mean"] = mean_at_vertices(share, self.mesh.faces, self.mesh.n_vertices)
         if "standard_error" in found:
             maps["standard error (nm)"] = 1000.0 * found["standard_error"]
         return maps

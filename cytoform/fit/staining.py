@@ -11,6 +11,7 @@ from scipy.sparse import identity
 
 from ..errors import ConfigError
 from ..fourier import Mesh
+from ..mesh import geometry
 from ..mesh.laplacian import combinatorial_laplacian
 
 __all__ = ["StainingPrior", "moved_density", "slope_of", "stain_of", "stained"]
@@ -49,9 +50,7 @@ def stain_of(mesh: Mesh) -> npt.NDArray[np.float64]:
     mean = float((density * mesh.face_areas).sum() / mesh.face_areas.sum())
     ratio = np.clip(density / mean, math.exp(-MOST * LIMIT), math.exp(MOST * LIMIT)) if mean > 0 else density * 0 + 1
     values = LIMIT * np.arctanh(np.log(ratio) / LIMIT)
-    corners = mesh.faces.reshape(-1)
-    count = np.bincount(corners, minlength=mesh.n_vertices)
-    return np.bincount(corners, weights=np.repeat(values, 3), minlength=mesh.n_vertices) / np.maximum(count, 1)
+    return geometry.mean_at_vertices(values, mesh.faces, mesh.n_vertices)
 
 
 class StainingPrior:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
 from ..image.volume import Volume
@@ -41,8 +40,7 @@ def neighbours_beyond(
     """
     if not (others.any() and inside.any()):
         return others
-    smooth = initial.smoothed(volume)
-    bright = smooth > threshold_otsu(smooth)
+    smooth, bright = initial.bright_part(volume)
     away = ndimage.distance_transform_edt(~inside, sampling=volume.spacing)
     seeds = np.where(inside, 1, np.where(others & (away > reach), 2, 0))
     near = initial.typical_voxel(volume.spacing) * (OFF - 1.0)
@@ -75,9 +73,7 @@ def light_of(
     box = tuple(slice(0, n) for n in observed.shape)
 
     def through(image: npt.NDArray, *, back: bool = False) -> npt.NDArray:
-        whole = np.zeros(renderer.band.grid.shape, dtype=observed.dtype)
-        whole[box] = image
-        return renderer.blur(whole, adjoint=back)[box]
+        return renderer.blur(image.astype(observed.dtype, copy=False), adjoint=back)[box]
 
     gain, background = best_affine(rendered, observed, weights * ~sources)
     emission = np.where(sources, np.maximum(observed - gain * rendered - background, _TINY), 0).astype(observed.dtype)

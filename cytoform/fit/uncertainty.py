@@ -27,7 +27,7 @@ __all__ = ["MODES", "Uncertainty", "uncertainty_of"]
 Floats = npt.NDArray[np.float64]
 
 MODES = 200  # ways in which the surface may move, and as many in which its staining may
-FEW = 3000
+FEW = 3000  # faces: below, a second thread is only in the way
 NUDGE = 0.05  # voxels: the step of a derivative along a mode
 PSF_NUDGE = 1e-4
 LEAST_FREE = 0.1  # of the data's degrees of freedom are never taken to be used up
@@ -151,16 +151,15 @@ class _Seen:
 
     def __init__(self, problem: Problem, mesh: SurfaceMesh, psf: PSF) -> None:
         self.dtype, self.voxel = problem.dtype, problem.voxel
-        few = mesh.n_faces < FEW  # of which a transform takes so little that a second thread is in the way
         self.renderer = problem.renderer(psf, problem.config.cutoff)
-        self.renderer = dataclasses.replace(self.renderer, deterministic=few or self.renderer.deterministic)
+        if mesh.n_faces < FEW:
+            self.renderer = dataclasses.replace(self.renderer, deterministic=True)
         band = self.renderer.band
         residual, self.gain, weights = problem.left_over(mesh.astype(self.dtype), psf)
         self._root, self._box = np.sqrt(weights), tuple(slice(0, n) for n in weights.shape)
-        kept = np.broadcast_to(band.weights, band.shape)
-        kept = kept if band.mask is None else np.where(band.mask, kept, 0.0)
-        self._kept = np.broadcast_to(kept, band.shape) > 0
-        self._scale = np.sqrt(np.broadcast_to(kept, band.shape)[self._kept] / band.grid.size)
+        kept = band.kept_weights
+        self._kept = kept > 0
+        self._scale = np.sqrt(kept[self._kept] / band.grid.size)
         self.length = 2 * len(self._scale)
         self.freedom = float(weights.sum(dtype=np.float64)) * float(kept.sum()) / band.grid.size
         self.left = float((self._on_band(residual) ** 2).sum(dtype=np.float64)) / self.freedom
@@ -249,7 +248,9 @@ def _errors(
 ) -> Uncertainty:
     n = shapes.shape[1]
     surface = covariance[:n, :n]
-    volume, area = (shapes.T @ (slope * normals).sum(axis=1) for slope in _slopes(mesh))
+    changes = geometry.volume_gradient(mesh.vertices, mesh.faces), geometry.area_gradient(mesh.vertices, mesh.faces)
+    slopes = (geometry.sum_at_vertices(change, mesh.faces, mesh.n_vertices) for change in changes)
+    volume, area = (shapes.T @ (slope * normals).sum(axis=1) for slope in slopes)
     whole, total = mesh.volume, mesh.area
     round_ = sphericity(whole, total) * (2.0 / 3.0 * volume / whole - area / total)
     part = covariance[optics : optics + directions.shape[1], optics : optics + directions.shape[1]]
@@ -271,17 +272,6 @@ def _facets(mesh: SurfaceMesh) -> float:
     mean, gaussian = curvatures(mesh)
     bent = np.maximum(4.0 * mean**2 - 2.0 * gaussian, 0.0)[mesh.faces].mean(axis=1)
     return float((bent * mesh.face_areas * 4.0 / np.sqrt(3.0) * mesh.face_areas / 48.0).sum())
-
-
-def _slopes(mesh: SurfaceMesh) -> tuple[Floats, Floats]:
-    """Gradients of volume and area for the vertices, (n_vertices, 3) each."""
-    vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), mesh.faces
-    vectors = geometry.face_normals(vertices, faces) * geometry.face_areas(vertices, faces)[:, None]
-    volume, area = np.zeros_like(vertices), np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(volume, faces[:, corner], vectors / 3.0)
-        np.add.at(area, faces[:, corner], geometry.area_gradient(vertices, faces)[:, corner])
-    return volume, area
 
 
 def _change(psf: PSF, direction: Floats) -> Floats:

@@ -105,6 +105,12 @@ class Band:
         return weights[None, None, :]
 
     @cached_property
+    def kept_weights(self) -> Floats:
+        """:attr:`weights` of the kept modes on the box, 0 of the others."""
+        weights = np.broadcast_to(self.weights, self.shape)
+        return weights if self.mask is None else np.where(self.mask, weights, 0.0)
+
+    @cached_property
     def limits(self) -> Floats:
         """Largest angular frequency of the box on each axis, rad/µm, (3,)."""
         return np.array([np.abs(a).max() for a in self.axes])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import diags
+from scipy.sparse.linalg import splu
 
 from ..errors import MeshError
 from . import geometry, topology
@@ -55,10 +56,9 @@ def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Fl
     angles = topology.corner_angles(vertices, faces)
     gaussian = 2.0 * np.pi - np.bincount(faces.reshape(-1), np.radians(angles).reshape(-1), len(vertices))
     if smoothing > 0:
-        from scipy.sparse.linalg import spsolve
-
         step = (diags(area) + 0.5 * smoothing**2 * laplacian).tocsc()
-        return spsolve(step, mean), spsolve(step, gaussian)
+        mean, gaussian = splu(step).solve(np.stack([mean, gaussian], axis=1)).T
+        return mean, gaussian
     return mean / area, gaussian / area
 
 

@@ -1,7 +1,6 @@
 """Optimisers and the preconditioner of mesh gradients."""
 
-from .adam import Adam, AdamUniform
 from .lbfgs import LBFGS
 from .precondition import LaplacianPreconditioner
 
-__all__ = ["LBFGS", "Adam", "AdamUniform", "LaplacianPreconditioner"]
+__all__ = ["LBFGS", "LaplacianPreconditioner"]

@@ -1,10 +1,11 @@
 """One self-contained HTML page that lets somebody judge a fitted surface by eye. Knows nothing of how it was fitted."""
 
 from .data import ReportData
-from .figures import contours, loss_figure, psf_figure, slices_figure, surface_figure
+from .figures import contours, loss_figure, psf_figure, slices_figure
 from .film import write_film
 from .maps import maps_figure
 from .page import report_html, write_report
+from .solid import surface_figure
 
 __all__ = [
     "ReportData",

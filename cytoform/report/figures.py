@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import patheffects, rc_context, rcParamsDefault
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -22,8 +22,7 @@ from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from .data import ReportData
 
-__all__ = ["contours", "loss_figure", "outlines", "psf_figure", "psf_profile", "slices_figure", "styled",
-           "surface_figure"]  # fmt: skip
+__all__ = ["contours", "loss_figure", "outlines", "psf_figure", "psf_profile", "slices_figure", "styled"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -456,47 +455,4 @@ def psf_figure(data: ReportData) -> Figure:
     panels[2].legend(title="FWHM", frameon=False, fontsize=8.5, title_fontsize=8.5, loc="upper right", handlelength=1.3)
     for side in ("top", "right"):
         panels[2].spines[side].set_visible(False)
-    return figure
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The surface as a picture, for where there is no WebGL
-
-TILT = 1.1  # radians, as the turning view begins
-_ASIDE = 0.35  # radians, so that no long axis lies exactly across the view
-
-
-def first_yaw(mesh: SurfaceMesh) -> float:
-    """Turn around z, radians, at which the surface's longest direction in (x, y) runs across the view."""
-    points = mesh.vertices[:, 1:].astype(np.float64)
-    (y, x) = np.linalg.eigh(np.cov(points.T))[1][:, -1]
-    return float(_ASIDE - np.arctan2(y, x))
-
-
-def camera(yaw: float) -> Floats:
-    """Rows right, down and away from the viewer, as directions (z, y, x)."""
-    (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (yaw, TILT))
-    xyz = np.array([[cy, -sy, 0.0], [ct * sy, ct * cy, -st], [st * sy, st * cy, ct]])
-    return xyz[:, ::-1]
-
-
-@styled
-def surface_figure(mesh: SurfaceMesh) -> Figure:
-    """The surface, lit and seen from one side: faces painted from far to near."""
-    right, down, away = camera(first_yaw(mesh))
-    points = mesh.vertices.astype(np.float64)
-    points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
-    depth = points @ away
-    normals = mesh.normals
-    facing = normals @ away < 0
-    order = np.flatnonzero(facing)[np.argsort(-depth[mesh.faces[facing]].mean(axis=1))]
-    flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
-    light = np.clip(0.35 + 0.65 * (normals[order] @ -away), 0.0, 1.0)[:, None]
-    colours = np.clip(light * np.array([[0.93, 0.66, 0.22]]), 0, 1)
-    figure = Figure(figsize=(4.4, 4.0), facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.add_collection(PolyCollection(flat, facecolors=colours, edgecolors=colours, linewidths=0.3))
-    reach = 1.05 * np.linalg.norm(points, axis=1).max()
-    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
-    axes.set_axis_off()
     return figure

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -17,13 +17,13 @@ from ..errors import ConfigError
 from ..image.volume import Volume
 from ..mesh import geometry
 from ..mesh.surface import SurfaceMesh
-from .figures import camera, first_yaw, outlines, styled
+from .figures import FIT, outlines, styled
+from .solid import camera, first_yaw, paint
 
 __all__ = ["write_film"]
 
 AXES = (0, 1)  # slices across z and y
 HOLD = 1500  # ms that the last picture stays
-_LINE, _FACE = "#E69F00", np.array([[0.93, 0.66, 0.22]])
 
 
 def write_film(
@@ -85,22 +85,12 @@ class _View:
             extent = (low[right], high[right], high[down], low[down])
             panel.imshow(values, cmap="gray", vmin=self.range[0], vmax=self.range[1], extent=extent)
             lines = [line[:, ::-1] for line in outlines(mesh, axis, place)]
-            panel.add_collection(LineCollection(lines, colors=_LINE, linewidths=1.6))
+            panel.add_collection(LineCollection(lines, colors=FIT, linewidths=1.6))
             panel.set(xlim=extent[:2], ylim=extent[2:])
             panel.set_axis_off()
-        self._paint(figure.add_axes((0.67, 0.02, 0.32, 0.86)), mesh)
+        solid = figure.add_axes((0.67, 0.02, 0.32, 0.86))
+        paint(solid, mesh, self.turn, centre=self.centre, reach=self.reach)
         figure.text(0.01, 0.93, title, fontsize=10, va="center")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-
-    def _paint(self, axes, mesh: SurfaceMesh) -> None:
-        right, down, away = self.turn
-        points = mesh.vertices.astype(np.float64) - self.centre
-        facing = mesh.normals @ away < 0
-        order = np.flatnonzero(facing)[np.argsort(-(points @ away)[mesh.faces[facing]].mean(axis=1))]
-        light = np.clip(0.35 + 0.65 * (mesh.normals[order] @ -away), 0.0, 1.0)[:, None]
-        flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
-        axes.add_collection(PolyCollection(flat, facecolors=light * _FACE, edgecolors="face", linewidths=0.3))
-        axes.set(xlim=(-self.reach, self.reach), ylim=(self.reach, -self.reach), aspect="equal")
-        axes.set_axis_off()

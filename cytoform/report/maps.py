@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ..errors import ConfigError
 from ..mesh.surface import SurfaceMesh
-from .figures import camera, first_yaw, styled
+from .figures import styled
+from .solid import camera, first_yaw, paint
 
 __all__ = ["maps_figure"]
 
@@ -49,7 +49,8 @@ def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
         left, width = column / len(maps), 1.0 / len(maps)
         for row, turn in enumerate((0.0, np.pi)):
             axes = figure.add_axes((left, 0.57 - 0.43 * row, width, 0.42))
-            _paint(axes, mesh, tone.to_rgba(np.asarray(values)[mesh.faces].mean(axis=1))[:, :3], turn)
+            colours = tone.to_rgba(np.asarray(values)[mesh.faces].mean(axis=1))[:, :3]
+            paint(axes, mesh, camera(first_yaw(mesh) + turn), colours, ambient=0.7)
         bar = figure.add_axes((left + 0.12 * width, 0.095, 0.76 * width, 0.022))
         figure.colorbar(tone, cax=bar, orientation="horizontal", extend="both").set_label(name, fontsize=9)
         bar.tick_params(labelsize=8.5)
@@ -63,18 +64,3 @@ def _scale(values: Floats) -> ScalarMappable:
         most = max(-low, high)
         return ScalarMappable(Normalize(-most, most), colormaps["RdBu_r"])
     return ScalarMappable(Normalize(low, max(high, low + 1e-9)), colormaps["viridis"])
-
-
-def _paint(axes, mesh: SurfaceMesh, colours: Floats, turn: float) -> None:
-    """Faces towards the viewer, from far to near, in their colours, a little lit."""
-    right, down, away = camera(first_yaw(mesh) + turn)
-    points = mesh.vertices.astype(np.float64)
-    points = points - 0.5 * (points.min(axis=0) + points.max(axis=0))
-    facing = mesh.normals @ away < 0
-    order = np.flatnonzero(facing)[np.argsort(-(points @ away)[mesh.faces[facing]].mean(axis=1))]
-    flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
-    light = np.clip(0.7 + 0.3 * (mesh.normals[order] @ -away), 0.0, 1.0)[:, None]
-    axes.add_collection(PolyCollection(flat, facecolors=light * colours[order], edgecolors="face", linewidths=0.3))
-    reach = 1.03 * np.linalg.norm(points, axis=1).max()
-    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
-    axes.set_axis_off()

@@ -20,7 +20,7 @@ from ..errors import CytoformError
 from ..masks import mesh_to_mask
 from ..mesh.surface import SurfaceMesh
 from ..metrics import r2, region_of_r2, sphericity
-from . import figures
+from . import figures, solid
 from .data import ReportData
 from .maps import maps_figure
 
@@ -228,7 +228,7 @@ def _surface(data: ReportData) -> str:
 <svg viewBox="0 0 84 84" aria-hidden="true">
 {axes}
 </svg>
-{_picture(figures.surface_figure(data.mesh), "The fitted surface seen from one side")}
+{_picture(solid.surface_figure(data.mesh), "The fitted surface seen from one side")}
 </div>
 <div class="key" style="margin: 8px 0 0">
 {" ".join(controls)}{_ramp(data.mesh)}
@@ -301,7 +301,7 @@ def _script(data: ReportData) -> str:
     mesh = _coarser(data.mesh)
     centre = 0.5 * (mesh.bounds[0] + mesh.bounds[1])
     radius = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
-    content: dict[str, Any] = {"yaw": figures.first_yaw(data.mesh), "tilt": figures.TILT, "radius": radius}
+    content: dict[str, Any] = {"yaw": solid.first_yaw(data.mesh), "tilt": solid.TILT, "radius": radius}
     content["fit"] = _geometry(mesh, centre) | {"colours": _code(_colours(mesh), "u1")}
     if data.truth is not None:
         content["truth"] = _geometry(_coarser(data.truth), centre)

@@ -5,8 +5,9 @@ import pytest
 from fit.simulated import ball
 
 import cytoform as cf
-from cytoform.fit.prior import Contact, Smoothness
+from cytoform.fit.prior import SLACK, Contact, Smoothness
 from cytoform.mesh import shapes
+from cytoform.mesh.geometry import vertex_normals
 
 
 def test_gradient_against_finite_differences():
@@ -106,3 +107,26 @@ def test_a_users_prior_is_heard_as_loudly_as_it_speaks():
     assert abs(heights[0] - truth.vertices[:, 0].mean()) < 0.03
     assert abs(heights[1] - heights[0]) < 0.03  # thousands of voxels know better
     assert abs(heights[2] - grid_centre[0] - 0.5) < 0.05
+
+
+def test_second_derivatives_with_sliding_against_dense_algebra():
+    rng = np.random.default_rng(2)
+    mesh = shapes.ellipsoid((1.0, 1.3, 0.8), subdivisions=2)
+    energy, n = Smoothness(mesh, 0.3), mesh.n_vertices
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    base = energy(mesh)[1]
+    whole = np.empty((3 * n, 3 * n))  # column by column from the gradient, which is linear
+    for k in range(3 * n):
+        move = np.zeros(3 * n)
+        move[k] = 1.0
+        whole[:, k] = (energy(mesh.with_vertices(mesh.vertices + move.reshape(n, 3)))[1] - base).ravel()
+    turns = np.linalg.svd(normals[:, :, None])[0]  # the normal first, then two directions along the surface
+    out, along = np.zeros((3 * n, n)), np.zeros((3 * n, 2 * n))
+    for i in range(n):
+        out[3 * i : 3 * i + 3, i] = normals[i]
+        along[3 * i : 3 * i + 3, 2 * i : 2 * i + 2] = turns[i][:, 1:]
+    free = along.T @ whole @ along + SLACK * np.eye(2 * n)
+    cross = along.T @ whole @ out
+    wanted = out.T @ whole @ out - cross.T @ np.linalg.solve(free, cross)
+    modes = rng.normal(size=(n, 5))
+    np.testing.assert_allclose(energy.second(modes, normals), modes.T @ wanted @ modes, rtol=1e-6)

@@ -116,3 +116,18 @@ def test_edges_and_box_and_vertex_normals():
     sphere = icosphere(3.0)
     normals = geometry.vertex_normals(sphere.vertices, sphere.faces)
     np.testing.assert_allclose(normals, sphere.vertices / 3.0, atol=0.01)
+
+
+def test_volume_gradient_against_finite_differences():
+    rng = np.random.default_rng(3)
+    mesh = torus(2.0, 0.7)
+    vertices, faces = mesh.vertices, mesh.faces
+    slope = geometry.sum_at_vertices(geometry.volume_gradient(vertices, faces), faces, len(vertices))
+    move = rng.normal(size=vertices.shape)
+    up, down = (geometry.enclosed_volume(vertices + s * 1e-5 * move, faces) for s in (1, -1))
+    assert float((slope * move).sum()) == pytest.approx((up - down) / 2e-5, rel=1e-7)
+
+
+def test_means_at_vertices_are_those_of_the_faces_around():
+    faces = np.array([[0, 1, 2], [2, 1, 3]])
+    np.testing.assert_allclose(geometry.mean_at_vertices(np.array([1.0, 3.0]), faces, 5), [1.0, 2.0, 2.0, 3.0, 0.0])

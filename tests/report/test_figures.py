@@ -12,7 +12,8 @@ from cytoform.mesh.shapes import ellipsoid, icosphere, torus
 from cytoform.mesh.surface import SurfaceMesh
 from cytoform.optics import GaussianPSF
 from cytoform.report import contours, loss_figure, psf_figure, slices_figure, surface_figure
-from cytoform.report.figures import _half_width, _round_length, camera, first_yaw, outlines, psf_profile
+from cytoform.report.figures import _half_width, _round_length, outlines, psf_profile
+from cytoform.report.solid import camera, first_yaw
 
 from .example import GRID, example
 

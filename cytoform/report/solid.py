@@ -1,0 +1,82 @@
+"""A surface as a picture: faces painted from far to near. For reports without WebGL, maps and films."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from ..mesh.surface import SurfaceMesh
+from .figures import styled
+
+__all__ = ["AMBER", "TILT", "camera", "first_yaw", "paint", "surface_figure"]
+
+Floats = npt.NDArray[np.float64]
+
+TILT = 1.1  # radians, as the turning view begins
+AMBER = np.array([[0.93, 0.66, 0.22]])
+_ASIDE = 0.35  # radians, so that no long axis lies exactly across the view
+
+
+def first_yaw(mesh: SurfaceMesh) -> float:
+    """Turn around z, radians, at which the surface's longest direction in (x, y) runs across the view."""
+    points = mesh.vertices[:, 1:].astype(np.float64)
+    (y, x) = np.linalg.eigh(np.cov(points.T))[1][:, -1]
+    return float(_ASIDE - np.arctan2(y, x))
+
+
+def camera(yaw: float) -> Floats:
+    """Rows right, down and away from the viewer, as directions (z, y, x)."""
+    (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (yaw, TILT))
+    xyz = np.array([[cy, -sy, 0.0], [ct * sy, ct * cy, -st], [st * sy, st * cy, ct]])
+    return xyz[:, ::-1]
+
+
+def paint(
+    axes: Axes,
+    mesh: SurfaceMesh,
+    view: Floats,
+    colours: Floats = AMBER,
+    *,
+    ambient: float = 0.35,
+    centre: Floats | None = None,
+    reach: float | None = None,
+) -> None:
+    """Draw the faces towards the viewer, from far to near, lit from the viewer's side.
+
+    Parameters
+    ----------
+    view : (3, 3) float
+        Of :func:`camera`.
+    colours : (n_faces, 3) or (1, 3) float
+        Red, green and blue, 0 to 1.
+    ambient : float
+        Light on a face that is seen edge on, of that on one seen straight on.
+    centre : (3,) float, optional
+        What is in the middle, µm; that of the surface's box by default.
+    reach : float, optional
+        µm from there to the edge of the picture; a little more than the surface takes by default.
+    """
+    right, down, away = view
+    points = mesh.vertices.astype(np.float64)
+    points = points - (0.5 * (points.min(axis=0) + points.max(axis=0)) if centre is None else centre)
+    normals = mesh.normals
+    facing = normals @ away < 0
+    order = np.flatnonzero(facing)[np.argsort(-(points @ away)[mesh.faces[facing]].mean(axis=1))]
+    flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
+    light = np.clip(ambient + (1.0 - ambient) * (normals[order] @ -away), 0.0, 1.0)[:, None]
+    lit = np.clip(light * np.broadcast_to(colours, (mesh.n_faces, 3))[order], 0.0, 1.0)
+    axes.add_collection(PolyCollection(flat, facecolors=lit, edgecolors=lit, linewidths=0.3))
+    reach = 1.05 * float(np.linalg.norm(points, axis=1).max()) if reach is None else reach
+    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    axes.set_axis_off()
+
+
+@styled
+def surface_figure(mesh: SurfaceMesh) -> Figure:
+    """The surface, lit and seen from one side."""
+    figure = Figure(figsize=(4.4, 4.0), facecolor="white")
+    paint(figure.add_axes((0, 0, 1, 1)), mesh, camera(first_yaw(mesh)))
+    return figure
