@@ -30,12 +30,15 @@ from .surface import SurfaceMesh
 
 __all__ = [
     "closest_points",
+    "faces_around",
     "interpolate_vertex_data",
+    "interpolation",
     "needs_remesh",
     "remesh",
     "taubin_smooth",
     "transfer_density",
     "untangle",
+    "worn_faces",
 ]
 
 log = logging.getLogger(__name__)
@@ -120,11 +123,15 @@ def _least(n_vertices: int, at: Ints, rank: Ints) -> Ints:
 # Split
 
 
-def _split(points: Floats, faces: Ints, limit: float) -> tuple[Floats, Ints]:
-    """Halve every edge longer than `limit`, until none is left. The surface itself does not move."""
+def _split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> tuple[Floats, Ints]:
+    """Halve every edge longer than `limit`, those of the border too or not, until none is left.
+
+    The surface itself does not move.
+    """
     for _ in range(_ROUNDS):
-        pairs, inverse, _ = topology._unique_edges(faces)
+        pairs, inverse, count = topology._unique_edges(faces)
         long = np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1) > limit
+        long &= border | (count > 1)
         if not long.any():
             break
         if len(faces) > _MAX_FACES:
@@ -431,7 +438,14 @@ def _check_edge(target_edge: float) -> float:
     return float(target_edge)
 
 
-def remesh(mesh: SurfaceMesh, target_edge: float, *, iterations: int = 3, project: bool = True) -> SurfaceMesh:
+def remesh(
+    mesh: SurfaceMesh,
+    target_edge: float,
+    *,
+    iterations: int = 3,
+    project: bool = True,
+    within: npt.NDArray[np.bool_] | None = None,
+) -> SurfaceMesh:
     """The same surface with triangles as equilateral and edges as close to `target_edge` as can be had.
 
     A closed, manifold input without folds gives a closed, manifold output of the same topology without folded or
@@ -448,6 +462,8 @@ def remesh(mesh: SurfaceMesh, target_edge: float, *, iterations: int = 3, projec
         Rounds of split, collapse, flip and relax.
     project : bool
         Put vertices back onto the input surface; without it every round smooths a little.
+    within : (n_faces,) bool, optional
+        The faces that may change; all others, and with them the border of these, stay as they are.
 
     Returns
     -------
@@ -468,18 +484,44 @@ def remesh(mesh: SurfaceMesh, target_edge: float, *, iterations: int = 3, projec
     expected = mesh.area / (np.sqrt(3.0) / 4.0 * target**2)
     if expected > _MAX_FACES:
         raise MeshError(f"remeshing to {target:g} µm needs about {expected:.2g} faces.", remedy="Raise target_edge.")
-    points, faces = _compact(mesh.vertices.astype(np.float64), mesh.faces)
-    points, faces = _split(points, faces, LONG * target)  # does not move the surface
+    points, faces = mesh.vertices.astype(np.float64), mesh.faces
+    if within is None:
+        return _accept(mesh, *_remeshed(*_compact(points, faces), target, iterations, project, border=True))
+    if not within.any():
+        return mesh
+    part = _remeshed(*_compact(points, faces[within]), target, iterations, project, border=False)
+    return _accept(mesh, *_put_back(points, faces, within, *part))
+
+
+def _remeshed(
+    points: Floats, faces: Ints, target: float, iterations: int, project: bool, *, border: bool
+) -> tuple[Floats, Ints]:
+    """Rounds of split, collapse, flip and relax; edges on the border are halved too or not."""
+    points, faces = _split(points, faces, LONG * target, border=border)  # does not move the surface
     reference = _Reference(points, faces) if project else None
     for turn in range(iterations):
         if turn:
-            points, faces = _split(points, faces, LONG * target)
+            points, faces = _split(points, faces, LONG * target, border=border)
         points, faces = _collapse(points, faces, target)
         faces = _flip(points, faces, by_valence=True)
         points = _relax(points, faces, reference)
         faces = _flip(points, faces, by_valence=False)
         points = _relax(points, faces, reference)
-    return _accept(mesh, points, _flip(points, faces, by_valence=False))
+    return points, _flip(points, faces, by_valence=False)
+
+
+def _put_back(points: Floats, faces: Ints, within: Bools, part_points: Floats, part_faces: Ints) -> tuple[Floats, Ints]:
+    """A surface with a part of its faces replaced by others on the same border.
+
+    The vertices on the border are the same in the same order, before and after: none is added, moved or dropped.
+    """
+    old, rest = faces[within], faces[~within]
+    border = np.flatnonzero(_connect(old, len(points)).fixed)
+    same = _connect(part_faces, len(part_points)).fixed
+    number = np.empty(len(part_points), dtype=np.int64)
+    number[same] = border
+    number[~same] = len(points) + np.arange(int((~same).sum()))
+    return _compact(np.concatenate([points, part_points[~same]]), np.concatenate([rest, number[part_faces]]))
 
 
 def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints) -> SurfaceMesh:
@@ -489,11 +531,11 @@ def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints) -> SurfaceMesh:
         made = untangle(made)
     whole = topology.is_manifold(made, boundary=not topology.is_closed(mesh))
     if not whole or topology.euler_characteristic(made) != topology.euler_characteristic(mesh):
-        log.warning("remeshing would have broken the surface; it is left as it is")
+        log.info("remeshing would have broken the surface; it is left as it is")
         return mesh
     before, after = topology.quality(mesh), topology.quality(made)
     if not after.sound and after.n_zero_area + after.n_folded >= before.n_zero_area + before.n_folded:
-        log.warning("remeshing left %d folded and %d empty faces; the mesh is left as it is", after.n_folded,
+        log.info("remeshing left %d folded and %d empty faces; the mesh is left as it is", after.n_folded,
                     after.n_zero_area)  # fmt: skip
         return mesh
     return made.with_density(transfer_density(mesh, made))
@@ -527,19 +569,23 @@ def closest_points(mesh: SurfaceMesh, points: npt.ArrayLike) -> tuple[Ints, Floa
     return _Reference(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
 
 
-def interpolate_vertex_data(mesh: SurfaceMesh, values: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
-    """Values given at the vertices, at other points: linear within the closest face.
+def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:
+    """The matrix (n, n_vertices) that takes values at the vertices to other points: linear within the closest face.
 
     Parameters
     ----------
     mesh : SurfaceMesh
-    values : (n_vertices,) or (n_vertices, k) float
     points : (n, 3) float, µm, (z, y, x)
         For instance the vertices after remeshing.
+    """
+    faces, _, weights = closest_points(mesh, points)
+    rows = np.repeat(np.arange(len(faces)), 3)
+    return csr_matrix((weights.ravel(), (rows, mesh.faces[faces].ravel())), shape=(len(faces), mesh.n_vertices))
 
-    Returns
-    -------
-    (n,) or (n, k) float64
+
+def interpolate_vertex_data(mesh: SurfaceMesh, values: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
+    """Values (n_vertices,) or (n_vertices, k) given at the vertices, at other points, (n,) or (n, k): see
+    :func:`interpolation`.
 
     Raises
     ------
@@ -549,8 +595,7 @@ def interpolate_vertex_data(mesh: SurfaceMesh, values: npt.ArrayLike, points: np
     data = np.asarray(values, dtype=np.float64)
     if len(data) != mesh.n_vertices:
         raise MeshError(f"values has shape {data.shape}; expected one row for each of {mesh.n_vertices} vertices.")
-    faces, _, weights = closest_points(mesh, points)
-    return np.einsum("nc,nc...->n...", weights, data[mesh.faces[faces]])
+    return interpolation(mesh, points) @ data
 
 
 def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05, min_angle: float = 10.0) -> bool:
@@ -573,6 +618,37 @@ def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 
     if topology.corner_angles(mesh.vertices, mesh.faces).min() < min_angle:
         return True
     return len(topology.folded_edges(mesh)) > 0
+
+
+def worn_faces(mesh: SurfaceMesh, target_edge: float, *, shortest: float, longest: float, min_angle: float) -> Bools:
+    """Faces that have degraded, (n_faces,) bool: folded, with an edge out of bounds, or too sharp.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+    target_edge : float
+        µm.
+    shortest, longest : float
+        Bounds of an edge in units of the target.
+    min_angle : float
+        Smallest corner angle that is still good, degrees.
+    """
+    target = _check_edge(target_edge)
+    corners = geometry.corner_points(mesh.vertices, mesh.faces)
+    sides = np.linalg.norm(np.roll(corners, -1, axis=1) - corners, axis=2)
+    worn = (sides.min(axis=1) < shortest * target) | (sides.max(axis=1) > longest * target)
+    worn |= topology.corner_angles(mesh.vertices, mesh.faces).min(axis=1) < min_angle
+    worn[topology.folded_edges(mesh)] = True
+    return worn
+
+
+def faces_around(mesh: SurfaceMesh, faces: npt.NDArray[np.bool_], rings: int) -> Bools:
+    """Some faces (n_faces,) bool and so many rings of faces around them, (n_faces,) bool."""
+    for _ in range(rings):
+        at = np.zeros(mesh.n_vertices, dtype=bool)
+        at[mesh.faces[faces]] = True
+        faces = at[mesh.faces].any(axis=1)
+    return faces
 
 
 def taubin_smooth(
@@ -632,7 +708,7 @@ def untangle(mesh: SurfaceMesh, *, rounds: int = 60, fold_angle: float = topolog
             points = np.where(bad[:, None], mean @ points, points)
         mesh = mesh.with_vertices(points.astype(mesh.dtype))
     if _bad_vertices(mesh, fold_angle).any():
-        log.warning("%d folded faces are left after %d rounds", topology.quality(mesh).n_folded, rounds)
+        log.info("%d folded faces are left after %d rounds", topology.quality(mesh).n_folded, rounds)
     return mesh
 
 

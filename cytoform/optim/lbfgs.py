@@ -44,7 +44,7 @@ class LBFGS:
         No step down from `place` was found: the descent has ended.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, memory: int = 10) -> None:
+    def __init__(self, shape: tuple[int, ...], *, memory: int = 30) -> None:
         if memory < 1:
             raise ConfigError(f"memory is {memory!r}; expected at least one pair.")
         self.shape, self.memory = tuple(shape), int(memory)
@@ -62,6 +62,19 @@ class LBFGS:
         self.value, self.part = np.inf, 1.0
         self.slope = self.direction = np.zeros(self.shape)
         self.failed = False
+
+    def carried(self, carry: Any) -> LBFGS:
+        """The same for other unknowns in the place of these: what is known of the curvature goes along.
+
+        Parameters
+        ----------
+        carry : (m, n) array or sparse matrix
+            Takes the rows of parameters, (n, ...), to those of the others, (m, ...).
+        """
+        other = LBFGS((carry.shape[0], *self.shape[1:]), memory=self.memory)
+        for step, change in zip(self.steps, self.changes):
+            other._remember(carry @ step, carry @ change)
+        return other
 
     def step(
         self, params: npt.NDArray, value: float, gradient: npt.NDArray, smooth: Smooth, most: float

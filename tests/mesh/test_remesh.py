@@ -13,12 +13,15 @@ from cytoform.errors import ConfigError, MeshError
 from cytoform.mesh import topology
 from cytoform.mesh.remesh import (
     closest_points,
+    faces_around,
     interpolate_vertex_data,
+    interpolation,
     needs_remesh,
     remesh,
     taubin_smooth,
     transfer_density,
     untangle,
+    worn_faces,
 )
 from cytoform.mesh.shapes import dividing_cell, ellipsoid, icosphere, sphere_of_edge, torus
 from cytoform.mesh.surface import SurfaceMesh
@@ -184,6 +187,90 @@ def test_needs_remesh():
     assert needs_remesh(good, 1.5) and needs_remesh(good, 0.3)
     assert needs_remesh(noisy(good, 0.3), 0.6)
     assert needs_remesh(good.with_vertices(good.vertices * [0.1, 1, 1]), 0.6)
+
+
+BOUNDS = {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0}
+
+
+def pinched(mesh, vertex=10):
+    """With one vertex drawn nearly onto a neighbour of its."""
+    other = next(int(v) for face in mesh.faces if vertex in face for v in face if v != vertex)
+    points = mesh.vertices.copy()
+    points[vertex] += 0.85 * (points[other] - points[vertex])
+    return mesh.with_vertices(points)
+
+
+def test_worn_faces_are_those_that_break_a_bound():
+    good = sphere_of_edge(5, (0, 0, 0), 0.6)
+    assert not worn_faces(good, 0.6, **BOUNDS).any()
+    bad = pinched(good)
+    worn = worn_faces(bad, 0.6, **BOUNDS)
+    assert 0 < worn.sum() < 10 and (bad.faces[worn] == 10).any(axis=1).all()
+    reference = np.zeros(bad.n_faces, dtype=bool)
+    for f, (a, b, c) in enumerate(bad.vertices[bad.faces]):
+        sides = np.array([np.linalg.norm(b - c), np.linalg.norm(c - a), np.linalg.norm(a - b)])
+        x, y, z = np.sort(sides)
+        least = np.degrees(np.arccos((y**2 + z**2 - x**2) / (2 * y * z)))
+        reference[f] = x < 0.33 * 0.6 or z > 2 * 0.6 or least < 14.0
+    np.testing.assert_array_equal(worn, reference)
+    assert worn_faces(good, 0.3, **BOUNDS).any() and worn_faces(good, 1.9, **BOUNDS).any()
+
+
+def test_rings_of_faces():
+    mesh = icosphere(1.0, subdivisions=2)
+    some = np.zeros(mesh.n_faces, dtype=bool)
+    some[7] = True
+    corners = {int(v) for v in mesh.faces[7]}
+    one = {f for f, face in enumerate(mesh.faces) if corners & set(face.tolist())}
+    corners = {int(v) for f in one for v in mesh.faces[f]}
+    two = {f for f, face in enumerate(mesh.faces) if corners & set(face.tolist())}
+    assert set(np.flatnonzero(faces_around(mesh, some, 1))) == one
+    assert set(np.flatnonzero(faces_around(mesh, some, 2))) == two
+    assert (faces_around(mesh, some, 0) == some).all()
+
+
+@pytest.mark.parametrize("name", ["sphere", "dumbbell", "torus"])
+def test_a_part_is_mended_and_the_rest_stays(name):
+    mesh = INPUTS[name]()
+    edge = float(topology.edge_lengths(mesh).mean())
+    bad = pinched(remesh(mesh, edge))
+    worn = worn_faces(bad, edge, **BOUNDS)
+    patch = faces_around(bad, worn, 3)
+    assert 0 < worn.sum() and patch.sum() < 0.3 * bad.n_faces
+    made = remesh(bad, edge, within=patch)
+    assert_whole(made)
+    assert not worn_faces(made, edge, **BOUNDS).any()
+    assert topology.euler_characteristic(made) == topology.euler_characteristic(bad)
+
+    def triangles(mesh, faces):
+        return {frozenset(map(tuple, corners)) for corners in mesh.vertices[faces]}
+
+    assert triangles(bad, bad.faces[~patch]) <= triangles(made, made.faces)
+    assert triangles(bad, bad.faces[patch]) - triangles(made, made.faces)
+    assert made.volume == pytest.approx(bad.volume, rel=2e-3)
+
+
+def test_nothing_to_mend_is_left():
+    mesh = INPUTS["sphere"]()
+    assert remesh(mesh, 0.6, within=np.zeros(mesh.n_faces, dtype=bool)) is mesh
+
+
+def test_the_whole_as_a_part_is_the_whole():
+    mesh = INPUTS["bumpy"]()
+    one, two = remesh(mesh, 0.8), remesh(mesh, 0.8, within=np.ones(mesh.n_faces, dtype=bool))
+    np.testing.assert_array_equal(one.vertices, two.vertices)
+    np.testing.assert_array_equal(one.faces, two.faces)
+
+
+def test_interpolation_is_a_mean_of_three_and_exact_at_the_vertices():
+    mesh = INPUTS["dumbbell"]()
+    matrix = interpolation(mesh, mesh.vertices)
+    np.testing.assert_allclose(matrix.toarray(), np.eye(mesh.n_vertices), atol=1e-9)
+    inside = mesh.vertices[mesh.faces].mean(axis=1)
+    matrix = interpolation(mesh, inside)
+    assert matrix.shape == (mesh.n_faces, mesh.n_vertices)
+    np.testing.assert_allclose(matrix @ mesh.vertices, inside, atol=1e-9)
+    np.testing.assert_allclose(np.asarray(matrix.sum(axis=1)), 1.0)
 
 
 def test_taubin_smooths_and_hardly_shrinks():

@@ -103,6 +103,29 @@ def test_restart_keeps_the_curvature_and_forgets_the_point():
     np.testing.assert_allclose(found, solution, atol=1e-5)
 
 
+def test_carried_over_to_the_same_unknowns_in_another_order():
+    _, _, function = stiff(condition=100.0)
+    optimiser = LBFGS((30, 3), memory=30)
+    place, _ = descend(optimiser, function, np.zeros((30, 3)), 12)
+    order = np.random.default_rng(1).permutation(30)
+    other = optimiser.carried(np.eye(30)[order])
+    assert other.place is None and len(other.steps) == len(optimiser.steps) > 5
+    optimiser.restart()
+    value, gradient = function(place)
+    one = optimiser.step(place, value, gradient, identity, 1.0)
+    two = other.step(place[order], value, gradient[order], identity, 1.0)
+    np.testing.assert_allclose(two, one[order], rtol=1e-12, atol=1e-14)
+
+
+def test_what_loses_its_curvature_is_not_carried():
+    _, _, function = stiff(condition=100.0)
+    optimiser = LBFGS((30, 3), memory=30)
+    descend(optimiser, function, np.zeros((30, 3)), 12)
+    assert optimiser.carried(np.zeros((20, 30))).steps == []
+    fewer = optimiser.carried(np.eye(30)[:20])
+    assert fewer.shape == (20, 3) and all((s * y).sum() > 0 for s, y in zip(fewer.steps, fewer.changes))
+
+
 def test_refuses_what_it_cannot_use():
     with pytest.raises(ConfigError, match="memory"):
         LBFGS((2, 3), memory=0)
