@@ -37,6 +37,7 @@ __all__ = ["Callback", "Film", "FitConfig", "FitResult", "Prior", "Progress", "U
 _LOG = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.h5"
 STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
+SAME = 0.5  # intersection over union from which on two masks are of the same object
 LEAST_FACES, MOST_FACES = 20, 500_000
 
 
@@ -146,7 +147,7 @@ def _begin(
         meant = placing.object_at(mesh, _seen(volume, roi)) if config.place_start else None
         own = none if meant is None else meant
         if roi is None:
-            found = initial.neighbours_of(own | mesh_to_mask(mesh, volume.grid), volume)
+            found = _surroundings(own | mesh_to_mask(mesh, volume.grid), volume)
             others, halo = found.others, found.halo
     body = SurfaceBody(volume, edge)
     if roi is None:
@@ -167,6 +168,16 @@ def _begin(
     return state, edge, margin
 
 
+def _surroundings(mask: npt.NDArray[np.bool_], volume: Volume) -> initial.BrightObject:
+    """The neighbours of what a start means: those that a fit without it would find, where that is the same object."""
+    try:
+        found = initial.largest_object(volume)
+    except FitError:
+        return initial.neighbours_of(mask, volume)
+    same = (found.mask & mask).sum() > SAME * (found.mask | mask).sum()
+    return found if same else initial.neighbours_of(mask, volume)
+
+
 def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: FitConfig, edge: float) -> None:
     """Let the fit begin from the user's start moved onto the object that it means, where that lowers the loss."""
     moved = placing.moved_onto(state.mesh, meant, volume)
@@ -179,7 +190,8 @@ def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: F
     if losses[1] < losses[0]:
         state.mesh, state.room = moved, room_for(moved, state.psf, state.roi, volume)
         state.stain = stain_of(moved)
-        state.begin_anew(keep=False)
+        state.shape_optimiser = LBFGS(state.place.shape)
+        state.begin_anew()
 
 
 def _seen(volume: Volume, roi: npt.ArrayLike | None) -> Volume:

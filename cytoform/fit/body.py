@@ -8,11 +8,12 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.sparse import csr_matrix
 
 from ..image.volume import Volume
 from ..masks import mesh_to_mask
 from ..mesh import topology
-from ..mesh.remesh import needs_remesh, remesh
+from ..mesh.remesh import faces_around, interpolation, needs_remesh, remesh, worn_faces
 from ..mesh.surface import SurfaceMesh
 from .initial import halo_of, typical_voxel
 from .prior import Contact, Prior, Smoothness
@@ -22,6 +23,13 @@ from .surroundings import AROUND, OFF, neighbours_beyond
 __all__ = ["Body", "SurfaceBody", "region_around"]
 
 MeshT = TypeVar("MeshT")
+# What a triangle may become before it is mended, before the last stage and in it: there a change of the triangles costs
+# more than a poor one does.
+BOUNDS = (
+    {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0},
+    {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0},
+)
+RINGS = 3  # of faces around worn ones that are remeshed with them
 
 
 class Body(Protocol[MeshT]):
@@ -41,8 +49,14 @@ class Body(Protocol[MeshT]):
     def sources(self, mesh: MeshT, others: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Voxels that neighbours' light may come from, (z, y, x) bool."""
 
-    def care(self, mesh: MeshT) -> MeshT | None:
+    def worn(self, mesh: MeshT, *, last: bool) -> bool:
+        """Whether its elements have degraded; the last stage puts up with more."""
+
+    def care(self, mesh: MeshT, *, last: bool) -> MeshT | None:
         """A better mesh of the same shape where its elements have degraded, else None."""
+
+    def carry(self, mesh: MeshT, better: MeshT) -> csr_matrix:
+        """The matrix that takes values at the vertices of one to those of the other."""
 
     def sound(self, mesh: MeshT) -> bool:
         """Whether it neither folds nor crosses itself."""
@@ -50,8 +64,9 @@ class Body(Protocol[MeshT]):
     def smoothness(self, mesh: MeshT) -> Prior:
         """The energy of a rough surface, for the mesh's connectivity."""
 
-    def contact(self, mesh: MeshT) -> Prior:
-        """What keeps parts that lie face to face apart, from where they lie now."""
+    def contact(self, mesh: MeshT, move: float) -> Prior:
+        """What keeps parts that lie face to face, or come to after moves of so many µm, from passing through each
+        other, from where they lie now."""
 
     def staining(self, mesh: MeshT, spread: float, reach: float) -> StainingPrior:
         """What is known of the density's logarithm, for the mesh's connectivity."""
@@ -89,9 +104,26 @@ class SurfaceBody:
         away = ndimage.distance_transform_edt(~mesh_to_mask(mesh, self.volume.grid), sampling=self.volume.spacing)
         return (region_around(others, self.volume, AROUND * voxel)) & (away > OFF * voxel)
 
-    def care(self, mesh: SurfaceMesh) -> SurfaceMesh | None:
-        """Edges split, collapsed and flipped where triangles have degraded."""
-        return remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else None
+    def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
+        """Whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""
+        return bool(worn_faces(mesh, self.edge, **BOUNDS[last]).any()) or self._uneven(mesh)
+
+    def care(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
+        """Edges split, collapsed and flipped: around the worn triangles, and where that does not do, everywhere."""
+        if self._uneven(mesh):
+            return remesh(mesh, self.edge)
+        worn = worn_faces(mesh, self.edge, **BOUNDS[last])
+        if not worn.any():
+            return None
+        better = remesh(mesh, self.edge, within=faces_around(mesh, worn, RINGS))
+        return remesh(mesh, self.edge) if worn_faces(better, self.edge, **BOUNDS[last]).any() else better
+
+    def _uneven(self, mesh: SurfaceMesh) -> bool:
+        return needs_remesh(mesh, self.edge, min_angle=0.0)
+
+    def carry(self, mesh: SurfaceMesh, better: SurfaceMesh) -> csr_matrix:
+        """Linear within the closest face."""
+        return interpolation(mesh, better.vertices)
 
     def sound(self, mesh: SurfaceMesh) -> bool:
         """No folded or empty faces, no self-intersections."""
@@ -101,9 +133,9 @@ class SurfaceBody:
         """How fast the curvature changes, over the length of an edge."""
         return Smoothness(mesh, self.edge)
 
-    def contact(self, mesh: SurfaceMesh) -> Prior:
-        """By the gap along the normal; pairs are sought within a few edges."""
-        return Contact(mesh, self.edge, 2.5 * self.edge)
+    def contact(self, mesh: SurfaceMesh, move: float) -> Prior:
+        """By the gap along the normal; pairs are sought as far as two moves may close."""
+        return Contact(mesh, self.edge, 1.5 * self.edge + 2.0 * move)
 
     def staining(self, mesh: SurfaceMesh, spread: float, reach: float) -> StainingPrior:
         """A random field of a standard deviation and a range, µm."""

@@ -23,14 +23,15 @@ from .state import COLUMNS, State
 
 __all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "cytoform fit checkpoint 2"
+FORMAT = "cytoform fit checkpoint 3"
 SCALARS = (
     "iteration",
     "evaluations",
     "stage",
     "stage_step",
-    "best",
-    "best_step",
+    "gained",
+    "gained_step",
+    "since_pause",
     "noise",
     "stain_um",
     "firmness",

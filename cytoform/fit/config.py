@@ -74,12 +74,12 @@ class FitConfig:
     margin : float, optional
         The region of interest reaches this far out of the surface, µm; from the PSF by default.
     patience : tuple of float
-        Each stage ends when its loss has not fallen by `min_gain` over this many steps.
+        Each stage ends when over this many steps less than `min_gain` was gained.
     min_gain : tuple of float
-        As a logarithm of the image's probability, with what is left unexplained taken for noise. Where noise is strong,
-        a small part of the loss may still be much.
+        As a logarithm of the probability of image, surface and staining, what is left unexplained taken for noise.
     pause_every : int
-        Steps between pauses, in which triangles are looked after, the PSF is fitted, and the noise is learnt anew.
+        Most steps between pauses, in which triangles are looked after, the PSF is fitted, and the noise is learnt anew;
+        twice as many while only the latter is to be done. A surface that moves far has them sooner.
     uncertainty : bool
         Work out standard errors at the end (:class:`cytoform.fit.uncertainty.Uncertainty`).
     checkpoint_seconds : float
@@ -122,7 +122,7 @@ class FitConfig:
     camera: Camera | None = None
     margin: float | None = None
     patience: tuple[float, ...] = (12, 12, 32)
-    min_gain: tuple[float, ...] = (5.0, 5.0, 0.5)
+    min_gain: tuple[float, ...] = (5.0, 5.0, 3.0)
     pause_every: int = 15
     uncertainty: bool = True
     checkpoint_seconds: float = 5.0

@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from ..image.volume import Volume
 from ..interruption import Interruption
-from ..mesh.remesh import interpolate_vertex_data
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
-from ..optim import LaplacianPreconditioner
+from ..optim import LBFGS, LaplacianPreconditioner
 from .body import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
@@ -29,7 +28,10 @@ from .state import State
 
 __all__ = ["REACH", "default_margin", "region_of", "run"]
 
-FIRMER = 3.0  # so many times stiffer is a surface held that has folded
+SOON = 5  # steps from one pause to the next at least
+FAR = 3.0  # voxels: a vertex that has gone farther since the last pause calls for the next
+SETTLING = 20  # last steps, in which triangles that would do are left alone
+FIRMER, EASIER = 3.0, 1.7  # so many times stiffer is a surface held that has folded, and so much less after a pause
 REACH, LAST_REACH = 5.0, 3.0  # voxels: what is bright beyond may be a neighbour, before the last stage and in it
 
 
@@ -68,6 +70,9 @@ class _Stage:
         self.strength = config.smoothness[state.stage]
         self.length = stage_lengths(config)[state.stage]
         self.most = config.step[state.stage] * self.problem.voxel
+        weighed = config.robust is not None or config.camera is not None
+        moving = self.last and (self.lit or weighed or _psf_moves(state, config))  # what is held between pauses
+        self.patient = (1 if moving else 2) * config.pause_every
         self.prior, self.body, self.config = prior, body, config
         self.prepare(state)
         self.renew(state)
@@ -98,7 +103,7 @@ class _Stage:
 
         What lies face to face, light of neighbours, and the weights of a camera and of a robust loss.
         """
-        self.contact = self.body.contact(state.anchor) if self.config.contact > 0 else None
+        self.contact = self.body.contact(state.anchor, SOON * self.most) if self.config.contact > 0 else None
         if self.lit:
             mesh = state.anchor.astype(self.config.dtype)
             self.problem.take_light(mesh, state.psf, self.body.sources(state.anchor, state.excluded))
@@ -188,14 +193,16 @@ def _run_stage(
             raise KeyboardInterrupt
         ended = _stage_end(state, stage, config)
         if ended:
+            if not stage.last:
+                better = stage.body.care(state.mesh, last=False)
+                if better is not None:
+                    _take(better, state, stage)
             _mend(state, stage)
             state.stop_reason = ended if stage.last else ""
             return
         loss = _shape_step(state, stage, config, clock)
-        _watch(state, loss, config)
         _free_psf(state, stage, config)
-        due = state.stage_step % config.pause_every == 0 or state.shape_optimiser.failed
-        message = _pause(state, stage, config, clock) if due else ""
+        message = _pause(state, stage, config, clock) if _pause_due(state, stage) else ""
         try:
             _tell(state, loss, message, config, callbacks)
         except StopIteration as stop:
@@ -203,6 +210,16 @@ def _run_stage(
             state.stop_reason = f"stopped by a callback: {stop}"
             return
         clock.maybe_save(state)
+
+
+def _pause_due(state: State, stage: _Stage) -> bool:
+    """Regularly, and sooner where the surface has gone far since the last pause or triangles are worn."""
+    if state.since_pause >= stage.patient or state.shape_optimiser.failed:
+        return True
+    if state.since_pause < SOON:
+        return False
+    gone = float(np.sqrt(((state.mesh.vertices - state.anchor.vertices) ** 2).sum(axis=1)).max())
+    return gone > FAR * stage.problem.voxel or stage.body.worn(state.mesh, last=stage.last)
 
 
 def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> float:
@@ -217,16 +234,19 @@ def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -
     if stage.staining is not None:
         slope[:, 3] += slope_of(tried, stain, found.density)
     slope[:, 3] /= state.stain_um
-    before = state.mesh.vertices
+    before, value_before = state.mesh.vertices, state.shape_optimiser.value
     state.trial = state.shape_optimiser.step(
         state.trial, found.loss + state.noise * value, slope, stage.smooth, stage.most
     )
     taken = state.shape_optimiser.place
     if taken is not None and not np.array_equal(taken, state.place):
         state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.stain_um
+    if np.isfinite(value_before):
+        _watch(state, (value_before - state.shape_optimiser.value) / state.noise, config)
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
     state.iteration += 1
     state.stage_step += 1
+    state.since_pause += 1
     state.evaluations += 1
     gain, background = stage.problem.raw_intensity(found.gain, found.background)
     state.history.append(
@@ -237,28 +257,40 @@ def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -
 
 def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str:
     """Now and then: look after the triangles, fit the PSF, and learn anew how noisy the image is."""
-    faces, better, message = state.mesh.faces, stage.body.care(state.mesh), ""
+    settling, message = stage.last and config.iterations - state.iteration < SETTLING, ""
+    better = None if settling else stage.body.care(state.mesh, last=stage.last)
     if better is not None:
         message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
-        state.stain = interpolate_vertex_data(state.mesh, state.stain, better.vertices)
-        state.mesh = stained(better, state.stain) if stage.staining is not None else better
+        _take(better, state, stage)
     message = _mend(state, stage) or message
-    same = np.array_equal(state.mesh.faces, faces)
-    if not same:
-        stage.prepare(state)
     if state.psf_free:
         _psf_turn(state, stage, config, clock)
-    state.begin_anew(keep=same)
+    state.begin_anew()
     stage.renew(state)
     return message
+
+
+def _take(better: SurfaceMesh, state: State, stage: _Stage) -> None:
+    """Go on with a better mesh of the same shape."""
+    carry = stage.body.carry(state.mesh, better)
+    state.shape_optimiser = state.shape_optimiser.carried(carry)
+    state.stain = carry @ state.stain
+    state.mesh = stained(better, state.stain) if stage.staining is not None else better
+    state.gained, state.gained_step = 0.0, state.stage_step  # what is lost by it has to be won again
+    stage.prepare(state)
 
 
 def _mend(state: State, stage: _Stage) -> str:
     """Go back to the last pause where the surface has come to fold or to cross itself since, and hold it firmer."""
     if stage.body.sound(state.mesh) or not stage.body.sound(state.anchor):
+        state.firmness = max(1.0, state.firmness / EASIER)
         return ""
+    other = len(state.stain) != len(state.anchor_stain) or not np.array_equal(state.mesh.faces, state.anchor.faces)
     state.mesh, state.stain = state.anchor, state.anchor_stain
     state.firmness *= FIRMER
+    if other:
+        state.shape_optimiser = LBFGS(state.place.shape)
+        stage.prepare(state)
     return "folded or crossed itself: back to the last pause, held firmer"
 
 
@@ -273,7 +305,7 @@ def _free_psf(state: State, stage: _Stage, config: FitConfig) -> None:
         return
     if _stands_still(state, config) or state.stage_step >= config.psf_after:
         state.psf_free = True
-        state.best, state.best_step = np.inf, state.stage_step
+        state.gained, state.gained_step = 0.0, state.stage_step
 
 
 def _psf_turn(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> None:
@@ -299,13 +331,15 @@ def _psf_turn(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> 
     )
 
 
-def _watch(state: State, loss: float, config: FitConfig) -> None:
-    if loss < state.best - config.min_gain[state.stage] * state.noise:
-        state.best, state.best_step = loss, state.stage_step
+def _watch(state: State, gain: float, config: FitConfig) -> None:
+    """Note when the stage last gained as much as it has to, as a logarithm of probability."""
+    state.gained += gain
+    if state.gained >= config.min_gain[state.stage]:
+        state.gained, state.gained_step = 0.0, state.stage_step
 
 
 def _stands_still(state: State, config: FitConfig) -> bool:
-    return state.stage_step - state.best_step >= config.patience[state.stage]
+    return state.stage_step - state.gained_step >= config.patience[state.stage]
 
 
 def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
@@ -313,20 +347,21 @@ def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
         return f"all {config.iterations} iterations done"
     if _stands_still(state, config):
         steps, gain = config.patience[state.stage], config.min_gain[state.stage]
-        return f"converged: {steps:g} iterations made the image less than e^{gain:g} times likelier"
+        return f"converged: {steps:g} iterations made it less than e^{gain:g} times likelier"
     return ""
 
 
 def _next_stage(state: State, volume: Volume, body: Body, margin: float, n_stages: int) -> None:
     state.stage += 1
-    state.stage_step, state.best, state.best_step = 0, np.inf, 0
+    state.stage_step, state.gained, state.gained_step = 0, 0.0, 0
     if not state.fixed_roi:
         last = state.stage == n_stages - 1
         state.excluded, state.halo = body.neighbours(state.mesh, state.excluded, LAST_REACH if last else REACH)
         region = region_of(body, state.mesh, margin, state.own, state.excluded, state.halo, last=last)
         state.roi = region if region.any() else state.roi
     state.room = room_for(state.mesh, state.psf, state.roi, volume)
-    state.begin_anew(keep=False)
+    state.shape_optimiser.reset()
+    state.begin_anew()
 
 
 def _tell(state: State, loss: float, message: str, config: FitConfig, callbacks: Sequence[Callback]) -> None:

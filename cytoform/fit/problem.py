@@ -24,6 +24,7 @@ from .surroundings import light_of
 
 __all__ = ["Problem", "PsfStep", "ShapeStep"]
 
+UNSURE = 2.0  # times the transform's tolerance is what a rendering is off by, in units of the image's contrast
 PSF_CUTOFF = 1e-3  # PSF steps and final images use the modes above this part of the OTF's maximum
 
 
@@ -181,10 +182,11 @@ class Problem:
         """Variance of white noise as strong as what a surface leaves unexplained, on the modes that the optics pass.
 
         The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
-        misfit, which is smooth, counts for more than its share of voxels.
+        misfit, which is smooth, counts for more than its share of voxels. The rendering's own error comes on top.
         """
         residual, _, weights = self.left_over(mesh, psf, blur)
-        return self._narrow(psf, blur).power(residual) / float(weights.sum(dtype=np.float64))
+        unsure = (UNSURE * self.config.tolerance) ** 2
+        return unsure + self._narrow(psf, blur).power(residual) / float(weights.sum(dtype=np.float64))
 
     def left_over(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> tuple[npt.NDArray, float, npt.NDArray]:
         """What a surface leaves unexplained times the root of its weight, the gain, and the weights, (z, y, x) each."""

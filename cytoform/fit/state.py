@@ -59,8 +59,10 @@ class State:
         Present stage, and steps done in it.
     psf_free : bool
         Whether the PSF is fitted by now: after the shape has settled in the last stage.
-    best : float
-        Smallest loss of the stage; `best_step` is when it was met.
+    since_pause : int
+        Steps since the last pause.
+    gained : float
+        What the stage has gained since `gained_step`, as a logarithm of probability.
     noise : float
         What priors are weighed by until the next pause; NaN where the next evaluation is to tell.
     history : list of rows
@@ -93,8 +95,9 @@ class State:
     stage: int = 0
     stage_step: int = 0
     psf_free: bool = False
-    best: float = np.inf
-    best_step: int = 0
+    gained: float = 0.0
+    gained_step: int = 0
+    since_pause: int = 0
     noise: float = np.nan
     history: list[tuple[float, ...]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
@@ -109,11 +112,11 @@ class State:
         """The best so far as the optimiser sees it, (n_vertices, 4)."""
         return np.column_stack([self.mesh.vertices, self.stain_um * self.stain])
 
-    def begin_anew(self, *, keep: bool) -> None:
-        """Go on from the best surface with what is minimised changed; `keep` what is known of its curvature."""
-        self.shape_optimiser = self.shape_optimiser if keep else LBFGS(self.place.shape)
+    def begin_anew(self) -> None:
+        """Go on from the best surface, what is minimised changed by a little; what is known of its curvature stays."""
         self.shape_optimiser.restart()
         self.trial, self.anchor, self.anchor_stain, self.noise = self.place, self.mesh, self.stain, np.nan
+        self.since_pause = 0
 
     def columns(self) -> dict[str, npt.NDArray]:
         """The history as one array a column; `kind` in words."""

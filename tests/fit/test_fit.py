@@ -9,7 +9,8 @@ from fit.simulated import SIGMA, ball
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
-from cytoform.fit import loop
+from cytoform.fit import _begin, loop
+from cytoform.fit.body import SurfaceBody
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
 from cytoform.metrics.overlap import mesh_iou
@@ -296,8 +297,6 @@ def test_a_psf_without_parameters_is_held():
 
 
 def test_a_surface_that_crosses_itself_goes_back_and_is_held_firmer(monkeypatch):
-    from cytoform.fit.body import SurfaceBody
-
     calls, told, sound = [], [], SurfaceBody.sound
 
     def fails_once(self, mesh):
@@ -309,7 +308,77 @@ def test_a_surface_that_crosses_itself_goes_back_and_is_held_firmer(monkeypatch)
     config = _short(iterations=12, blurs=(0.0,), infer_psf=False, uncertainty=False)
     result = cf.fit(volume, psf=psf, config=config, callbacks=(told.append,))
     back = [p for p in told if "back" in p.message]
-    assert len(back) == 1 and back[0].iteration == config.pause_every
+    assert len(back) == 1 and back[0].iteration == 2 * config.pause_every  # nothing but the noise is learnt at it
     # at the first pause it is again what it was at the start, and goes on from there
     np.testing.assert_array_equal(back[0].mesh.vertices, result.start.vertices)
     assert np.abs(result.mesh.vertices - result.start.vertices).max() > 0.01
+
+
+def test_limbs_that_grow_side_by_side():
+    """A horseshoe from a small sphere in its middle: both arms grow along their cleft and do not join or cross."""
+    grid, psf = cf.Grid((26, 44, 44), 0.1), cf.GaussianPSF.from_sigma(0.15)
+    rod = shapes.ellipsoid((0.55, 0.55, 3.6), subdivisions=4)
+    z, y, x = rod.vertices.T
+    turn, radius = 0.85 * np.pi * x / 3.6, 1.25 + y
+    bent = rod.with_vertices(np.stack([z, radius * np.cos(turn), radius * np.sin(turn)], axis=1) + grid.centre)
+    truth = topology.orient_outward(bent)
+    image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)]
+    volume = cf.Volume((100.0 + 400.0 * image / image.max()).astype(np.float32), grid.spacing)
+    config = cf.FitConfig(infer_psf=False, uncertainty=False, place_start=False, iterations=120, device="cpu")
+    result = cf.fit(volume, shapes.sphere_of_edge(0.9, tuple(grid.centre), 0.2), psf, config)
+    assert mesh_iou(result.mesh, truth, 0.05) > 0.8
+    assert topology.self_intersections(result.mesh) == 0 and topology.quality(result.mesh).sound
+
+
+def test_a_stage_ends_when_little_is_gained():
+    _, volume, psf = ball()
+    config = _short(patience=(4, 4, 4), min_gain=(5.0, 5.0, 3.0))
+    state, _, _ = _begin(volume, None, psf, config, None)
+    state.stage_step = 3
+    loop._watch(state, 2.0, config)
+    state.stage_step = 5
+    loop._watch(state, 2.0, config)
+    assert loop._stands_still(state, config)
+    loop._watch(state, 1.5, config)  # 5.5 since the beginning
+    assert not loop._stands_still(state, config) and state.gained == 0.0
+    state.stage_step = 9
+    assert loop._stands_still(state, config)
+    state.stage = 2
+    loop._watch(state, 3.0, config)
+    assert not loop._stands_still(state, config)
+
+
+def test_firmness_eases_with_sound_pauses():
+    _, volume, psf = ball()
+    config = _short()
+    state, edge, _ = _begin(volume, None, psf, config, None)
+    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
+    points = state.mesh.vertices.copy()
+    points[0] = 2.0 * points.mean(axis=0) - points[0]  # a spike through the far side
+    state.mesh = state.mesh.with_vertices(points)
+    assert "back" in loop._mend(state, stage)
+    assert state.mesh is state.anchor and state.firmness == pytest.approx(3.0)
+    assert loop._mend(state, stage) == "" and 1.0 < state.firmness < 3.0
+    for _ in range(5):
+        loop._mend(state, stage)
+    assert state.firmness == 1.0
+
+
+def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
+    _, volume, psf = ball()
+    config = _short(pause_every=15)
+    state, edge, _ = _begin(volume, None, psf, config, None)
+    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
+    still, state.since_pause = state.mesh, 5
+    assert not loop._pause_due(state, stage)
+    state.mesh = still.with_vertices(still.vertices + [0.0, 0.0, 3.2 * stage.problem.voxel])
+    assert loop._pause_due(state, stage)
+    state.since_pause = 4
+    assert not loop._pause_due(state, stage)
+    state.mesh, state.since_pause = still, 30
+    assert loop._pause_due(state, stage)
+    points = still.vertices.copy()
+    one, two = still.faces[0, :2]
+    points[one] += 0.9 * (points[two] - points[one])
+    state.mesh, state.since_pause = still.with_vertices(points), 5
+    assert loop._pause_due(state, stage)

@@ -56,6 +56,19 @@ def test_model_of_the_truth_explains_the_image():
     assert background == pytest.approx(100.0, abs=1.0) and gain > 0
 
 
+def test_noise_is_never_less_than_what_the_rendering_is_off_by():
+    truth, _, psf = ball()
+    grid = cf.Grid((20, 30, 30), (0.3, 0.2, 0.2))
+    image = cf.render(truth, psf, grid.padded(psf.reach()), tolerance=1e-6)[tuple(slice(0, n) for n in grid.shape)]
+    roi, dirt = np.ones(grid.shape, dtype=bool), np.random.default_rng(0).normal(0.0, 1.0, grid.shape)
+    clean, dirty = (cf.Volume((image / image.max() + s * dirt).astype(np.float32), grid.spacing) for s in (0.0, 0.1))
+    configs = [cf.FitConfig(tolerance=t, device="cpu") for t in (1e-3, 1e-5)]
+    loose, tight = (Problem(clean, roi, psf.reach(), config).noise(truth, psf, 0.0) for config in configs)
+    assert loose - tight == pytest.approx(4e-6, rel=0.1)
+    problem = Problem(dirty, roi, psf.reach(), cf.FitConfig(device="cpu"))
+    assert problem.noise(truth, psf, 0.0) * problem.scale**2 == pytest.approx(0.01, rel=0.15)
+
+
 def test_a_region_smaller_than_the_cell_sees_no_wrap_around():
     truth, volume, psf = ball(noise=0.0)
     slab = np.zeros(volume.shape, dtype=bool)
