@@ -36,6 +36,9 @@ LOW_UPSAMPLING = 1.25
 LOW_UPSAMPLING_TOLERANCE = {"complex64": 1.5e-5, "complex128": 1e-6}
 # finufft's single precision loses about this times the number of modes on the longest axis.
 SINGLE_ROUNDING = 1.2e-7
+# Up to so many points are spread by one thread, in one order: more save little, and their sums differ from run to
+# run. All else, the adjoint and FFTs among it, gives the same bits on every run with as many threads.
+ORDERED = 50_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ class Faces:
     shells : Shells, optional
         How much modes count: the tolerance then holds for the spectrum times these weights.
     deterministic : bool
-        One thread in finufft, so that sums have one order.
+        One thread in finufft, so that sums have one order however many points there are.
     """
 
     def __init__(
@@ -123,7 +126,8 @@ class Faces:
         return self.band.shape[2] // 2
 
     def _plan(self, kind: int, transforms: int) -> Any:
-        plan = _plan(kind, self.band.shape, transforms, self._eps, self._complex, self._threads)
+        few = kind == 1 and len(self.points) <= ORDERED
+        plan = _plan(kind, self.band.shape, transforms, self._eps, self._complex, 1 if few else self._threads)
         plan.setpts(*self._places)
         return plan
 

@@ -321,6 +321,24 @@ def test_deterministic_is_bit_identical(backend):
     assert (first.vertices == second.vertices).all() and (first.density == second.density).all()
 
 
+def test_a_mesh_of_usual_size_gives_the_same_bits_on_every_run(monkeypatch):
+    from cytoform import backend
+    from cytoform.fourier import nufft
+
+    mesh, grid = _blob(4).astype(np.float32), cf.Grid((64, 64, 64), 0.15)
+    cotangent = _pairs(grid, np.random.default_rng(0))
+    monkeypatch.setattr(backend, "threads", lambda: 2)
+    found = []
+    for _ in range(6):
+        transform = MeshTransform(Band.symmetric(grid), "nufft", "cpu", 1e-3).of(mesh)
+        assert 5_000 < len(transform._faces.points) <= nufft.ORDERED
+        value = cf.mesh_ft(mesh, grid, backend="nufft", device="cpu", tolerance=1e-3)
+        slope = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="nufft", device="cpu", tolerance=1e-3)
+        found.append((value, slope.vertices, slope.density))
+    for other in found[1:]:
+        assert all((a == b).all() for a, b in zip(found[0], other))
+
+
 def test_refusals_say_what_to_do(monkeypatch):
     mesh, grid = _blob(), cf.Grid((6, 6, 6), 1.0)
     with pytest.raises(ConfigError, match="expected 'auto', 'exact' or 'nufft'"):
