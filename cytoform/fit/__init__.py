@@ -29,7 +29,7 @@ from .prior import Prior
 from .problem import Problem, check_roi, room_for
 from .result import FitResult, load_result
 from .staining import stain_of
-from .state import State
+from .state import State, shape_optimiser
 from .uncertainty import Uncertainty, uncertainty_of
 
 __all__ = ["Callback", "Film", "FitConfig", "FitResult", "Prior", "Progress", "Uncertainty", "fit", "load_result"]
@@ -37,7 +37,7 @@ __all__ = ["Callback", "Film", "FitConfig", "FitResult", "Prior", "Progress", "U
 _LOG = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.h5"
 STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
-SAME = 0.5  # intersection over union from which on two masks are of the same object
+SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
 LEAST_FACES, MOST_FACES = 20, 500_000
 
 
@@ -160,7 +160,7 @@ def _begin(
     check_roi(region, volume)
     state = State(
         mesh, mesh, psf, region, own, others, halo, room_for(mesh, psf, region, volume), roi is not None,
-        LBFGS((mesh.n_vertices, 4)), LBFGS(psf.parameters.shape), stain_of(mesh),
+        shape_optimiser(mesh), LBFGS(psf.parameters.shape), stain_of(mesh),
         STAIN * initial.typical_voxel(volume.spacing), mesh,
     )  # fmt: skip
     if meant is not None:
@@ -174,8 +174,12 @@ def _surroundings(mask: npt.NDArray[np.bool_], volume: Volume) -> initial.Bright
         found = initial.largest_object(volume)
     except FitError:
         return initial.neighbours_of(mask, volume)
-    same = (found.mask & mask).sum() > SAME * (found.mask | mask).sum()
-    return found if same else initial.neighbours_of(mask, volume)
+    same = (found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum())
+    return (
+        initial.with_neighbours(mask, found.others & ~mask, volume.spacing)
+        if same
+        else initial.neighbours_of(mask, volume)
+    )
 
 
 def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: FitConfig, edge: float) -> None:
@@ -190,7 +194,7 @@ def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: F
     if losses[1] < losses[0]:
         state.mesh, state.room = moved, room_for(moved, state.psf, state.roi, volume)
         state.stain = stain_of(moved)
-        state.shape_optimiser = LBFGS(state.place.shape)
+        state.shape_optimiser = shape_optimiser(moved)
         state.begin_anew()
 
 

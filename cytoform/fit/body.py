@@ -23,12 +23,10 @@ from .surroundings import AROUND, OFF, neighbours_beyond
 __all__ = ["Body", "SurfaceBody", "region_around"]
 
 MeshT = TypeVar("MeshT")
-# What a triangle may become before it is mended, before the last stage and in it: there a change of the triangles costs
-# more than a poor one does.
-BOUNDS = (
-    {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0},
-    {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0},
-)
+# What a triangle may become before it is mended; in the last stage a change of triangles costs more than a poor one.
+BOUNDS = {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0}
+LAST_BOUNDS = {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0}
+LOST = 0.02  # of the volume: a remeshing that changes more of it does not keep the shape
 RINGS = 3  # of faces around worn ones that are remeshed with them
 
 
@@ -106,20 +104,29 @@ class SurfaceBody:
 
     def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
         """Whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""
-        return bool(worn_faces(mesh, self.edge, **BOUNDS[last]).any()) or self._uneven(mesh)
+        return bool(self._worn(mesh, last).any()) or needs_remesh(mesh, self.edge, min_angle=0.0)
 
     def care(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
-        """Edges split, collapsed and flipped: around the worn triangles, and where that does not do, everywhere."""
-        if self._uneven(mesh):
-            return remesh(mesh, self.edge)
-        worn = worn_faces(mesh, self.edge, **BOUNDS[last])
-        if not worn.any():
-            return None
-        better = remesh(mesh, self.edge, within=faces_around(mesh, worn, RINGS))
-        return remesh(mesh, self.edge) if worn_faces(better, self.edge, **BOUNDS[last]).any() else better
+        """Edges split, collapsed and flipped: around the worn triangles, and where that does not do, everywhere.
 
-    def _uneven(self, mesh: SurfaceMesh) -> bool:
-        return needs_remesh(mesh, self.edge, min_angle=0.0)
+        None also where no remeshing leaves fewer worn triangles on a sound surface of the same volume.
+        """
+        worn, uneven = self._worn(mesh, last), needs_remesh(mesh, self.edge, min_angle=0.0)
+        if not (worn.any() or uneven):
+            return None
+        if not uneven:
+            better = remesh(mesh, self.edge, within=faces_around(mesh, worn, RINGS))
+            if not self._worn(better, last).any() and self._same(better, mesh):
+                return better
+        better = remesh(mesh, self.edge)
+        gained = uneven or self._worn(better, last).sum() < worn.sum()
+        return better if better is not mesh and gained and self._same(better, mesh) else None
+
+    def _worn(self, mesh: SurfaceMesh, last: bool) -> npt.NDArray[np.bool_]:
+        return worn_faces(mesh, self.edge, **(LAST_BOUNDS if last else BOUNDS))
+
+    def _same(self, better: SurfaceMesh, mesh: SurfaceMesh) -> bool:
+        return abs(better.volume - mesh.volume) <= LOST * abs(mesh.volume) and self.sound(better)
 
     def carry(self, mesh: SurfaceMesh, better: SurfaceMesh) -> csr_matrix:
         """Linear within the closest face."""
@@ -134,7 +141,7 @@ class SurfaceBody:
         return Smoothness(mesh, self.edge)
 
     def contact(self, mesh: SurfaceMesh, move: float) -> Prior:
-        """By the gap along the normal; pairs are sought as far as two moves may close."""
+        """By the gap along the normal; pairs are sought as far as two moves along it may bring together."""
         return Contact(mesh, self.edge, 1.5 * self.edge + 2.0 * move)
 
     def staining(self, mesh: SurfaceMesh, spread: float, reach: float) -> StainingPrior:

@@ -62,7 +62,7 @@ class FitConfig:
     cutoff : float
         Shape steps use the frequencies where the OTF exceeds this part of its maximum.
     tolerance : float
-        Relative error allowed to the fast transform.
+        Relative error allowed to the fast transform. Twice that, of the contrast, adds to the image's own noise.
     weight_floor : float
         Least weight of a dark voxel in the shape loss (brightest: 1).
     robust : float, optional
@@ -79,7 +79,7 @@ class FitConfig:
         As a logarithm of the probability of image, surface and staining, what is left unexplained taken for noise.
     pause_every : int
         Most steps between pauses, in which triangles are looked after, the PSF is fitted, and the noise is learnt anew;
-        twice as many while only the latter is to be done. A surface that moves far has them sooner.
+        twice as many where only the noise is learnt. A surface that moves far or wears out has them sooner.
     uncertainty : bool
         Work out standard errors at the end (:class:`cytoform.fit.uncertainty.Uncertainty`).
     checkpoint_seconds : float

@@ -16,7 +16,7 @@ from ..image.volume import Volume
 from ..interruption import Interruption
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
-from ..optim import LBFGS, LaplacianPreconditioner
+from ..optim import LaplacianPreconditioner
 from .body import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
@@ -24,7 +24,7 @@ from .initial import typical_voxel
 from .prior import Prior
 from .problem import Problem, room_for
 from .staining import slope_of, stained
-from .state import State
+from .state import State, shape_optimiser
 
 __all__ = ["REACH", "default_margin", "region_of", "run"]
 
@@ -70,12 +70,16 @@ class _Stage:
         self.strength = config.smoothness[state.stage]
         self.length = stage_lengths(config)[state.stage]
         self.most = config.step[state.stage] * self.problem.voxel
-        weighed = config.robust is not None or config.camera is not None
-        moving = self.last and (self.lit or weighed or _psf_moves(state, config))  # what is held between pauses
-        self.patient = (1 if moving else 2) * config.pause_every
+        self.reach = max(SOON * self.most, FAR * self.problem.voxel + self.most)  # what a vertex goes between pauses
+        self.patient = (1 if self._moving(state, config) else 2) * config.pause_every
         self.prior, self.body, self.config = prior, body, config
         self.prepare(state)
         self.renew(state)
+
+    def _moving(self, state: State, config: FitConfig) -> bool:
+        """Whether more than the noise is held from pause to pause and learnt anew at each."""
+        weighed = config.robust is not None or config.camera is not None
+        return self.last and (self.lit or weighed or _psf_moves(state, config))
 
     def prepare(self, state: State) -> None:
         """For the connectivity of the state's mesh."""
@@ -103,7 +107,8 @@ class _Stage:
 
         What lies face to face, light of neighbours, and the weights of a camera and of a robust loss.
         """
-        self.contact = self.body.contact(state.anchor, SOON * self.most) if self.config.contact > 0 else None
+        self.worn_before = self.body.worn(state.anchor, last=self.last)
+        self.contact = self.body.contact(state.anchor, self.reach) if self.config.contact > 0 else None
         if self.lit:
             mesh = state.anchor.astype(self.config.dtype)
             self.problem.take_light(mesh, state.psf, self.body.sources(state.anchor, state.excluded))
@@ -194,15 +199,13 @@ def _run_stage(
         ended = _stage_end(state, stage, config)
         if ended:
             if not stage.last:
-                better = stage.body.care(state.mesh, last=False)
-                if better is not None:
-                    _take(better, state, stage)
+                _care(state, stage)
             _mend(state, stage)
             state.stop_reason = ended if stage.last else ""
             return
         loss = _shape_step(state, stage, config, clock)
         _free_psf(state, stage, config)
-        message = _pause(state, stage, config, clock) if _pause_due(state, stage) else ""
+        message = _pause(state, stage, config, clock) if _pause_due(state, stage, config) else ""
         try:
             _tell(state, loss, message, config, callbacks)
         except StopIteration as stop:
@@ -212,14 +215,22 @@ def _run_stage(
         clock.maybe_save(state)
 
 
-def _pause_due(state: State, stage: _Stage) -> bool:
-    """Regularly, and sooner where the surface has gone far since the last pause or triangles are worn."""
+def _pause_due(state: State, stage: _Stage, config: FitConfig) -> bool:
+    """Regularly, and sooner where the surface has gone far since the last pause or its triangles have worn out."""
     if state.since_pause >= stage.patient or state.shape_optimiser.failed:
         return True
     if state.since_pause < SOON:
         return False
     gone = float(np.sqrt(((state.mesh.vertices - state.anchor.vertices) ** 2).sum(axis=1)).max())
-    return gone > FAR * stage.problem.voxel or stage.body.worn(state.mesh, last=stage.last)
+    if gone > FAR * stage.problem.voxel:
+        return True
+    mended = not (stage.worn_before or _settling(state, stage, config))  # what care could not mend, it cannot mend now
+    return mended and stage.body.worn(state.mesh, last=stage.last)
+
+
+def _settling(state: State, stage: _Stage, config: FitConfig) -> bool:
+    """Whether the fit is about to end: triangles that would do are left alone, for a change of them takes its time."""
+    return stage.last and config.iterations - state.iteration < SETTLING
 
 
 def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> float:
@@ -241,13 +252,13 @@ def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -
     taken = state.shape_optimiser.place
     if taken is not None and not np.array_equal(taken, state.place):
         state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.stain_um
-    if np.isfinite(value_before):
-        _watch(state, (value_before - state.shape_optimiser.value) / state.noise, config)
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
     state.iteration += 1
     state.stage_step += 1
     state.since_pause += 1
     state.evaluations += 1
+    if np.isfinite(value_before):
+        _watch(state, (value_before - state.shape_optimiser.value) / state.noise, config)
     gain, background = stage.problem.raw_intensity(found.gain, found.background)
     state.history.append(
         (state.iteration, state.stage, 0, found.loss, np.nan, gain, background, moved, clock.seconds(state))
@@ -257,39 +268,41 @@ def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -
 
 def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str:
     """Now and then: look after the triangles, fit the PSF, and learn anew how noisy the image is."""
-    settling, message = stage.last and config.iterations - state.iteration < SETTLING, ""
-    better = None if settling else stage.body.care(state.mesh, last=stage.last)
-    if better is not None:
-        message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
-        _take(better, state, stage)
-    message = _mend(state, stage) or message
+    message = "" if _settling(state, stage, config) else _care(state, stage)
+    back = _mend(state, stage)
+    if not back and stage.body.sound(state.mesh):
+        state.firmness = max(1.0, state.firmness / EASIER)
     if state.psf_free:
         _psf_turn(state, stage, config, clock)
     state.begin_anew()
     stage.renew(state)
-    return message
+    return back or message
 
 
-def _take(better: SurfaceMesh, state: State, stage: _Stage) -> None:
-    """Go on with a better mesh of the same shape."""
+def _care(state: State, stage: _Stage) -> str:
+    """Go on with a better mesh of the same shape where there is one."""
+    better = stage.body.care(state.mesh, last=stage.last)
+    if better is None:
+        return ""
+    message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     carry = stage.body.carry(state.mesh, better)
     state.shape_optimiser = state.shape_optimiser.carried(carry)
     state.stain = carry @ state.stain
     state.mesh = stained(better, state.stain) if stage.staining is not None else better
-    state.gained, state.gained_step = 0.0, state.stage_step  # what is lost by it has to be won again
     stage.prepare(state)
+    return message
 
 
 def _mend(state: State, stage: _Stage) -> str:
     """Go back to the last pause where the surface has come to fold or to cross itself since, and hold it firmer."""
     if stage.body.sound(state.mesh) or not stage.body.sound(state.anchor):
-        state.firmness = max(1.0, state.firmness / EASIER)
         return ""
-    other = len(state.stain) != len(state.anchor_stain) or not np.array_equal(state.mesh.faces, state.anchor.faces)
+    other = not np.array_equal(state.mesh.faces, state.anchor.faces)
     state.mesh, state.stain = state.anchor, state.anchor_stain
     state.firmness *= FIRMER
+    state.gained, state.gained_step = 0.0, min(state.gained_step, state.stage_step - state.since_pause)
     if other:
-        state.shape_optimiser = LBFGS(state.place.shape)
+        state.shape_optimiser = shape_optimiser(state.mesh)
         stage.prepare(state)
     return "folded or crossed itself: back to the last pause, held firmer"
 

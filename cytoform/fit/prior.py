@@ -19,6 +19,7 @@ __all__ = ["Contact", "Prior", "Smoothness"]
 
 
 SLACK = 1e-6  # keeps the vertices' sliding from being without any cost
+CHUNK = 1_000_000  # pairs at a time, of which many are far from facing
 FACING = -0.5  # cosine between the normals of two vertices that lie face to face
 
 
@@ -100,17 +101,24 @@ class Contact:
     def __init__(self, mesh: SurfaceMesh, edge: float, reach: float) -> None:
         points = np.asarray(mesh.vertices, dtype=np.float64)
         normals = geometry.vertex_normals(points, mesh.faces)
-        pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
-        one, two = pairs[:, 0], pairs[:, 1]
-        facing = (normals[one] * normals[two]).sum(axis=1) < FACING
-        one, two = one[facing], two[facing]
-        along = normals[one] - normals[two]
+        found = cKDTree(points).query_pairs(reach, output_type="ndarray")
+        parts = [self._facing(points, normals, found[i : i + CHUNK], edge) for i in range(0, len(found), CHUNK)]
+        nothing = (np.zeros((0, 2), dtype=np.int64), np.zeros((0, 3)))
+        pairs, self._along = (np.concatenate(column) for column in zip(nothing, *parts))
+        (self._one, self._two), self._edge = pairs.T, edge
+
+    @staticmethod
+    def _facing(
+        points: npt.NDArray, normals: npt.NDArray, pairs: npt.NDArray, edge: float
+    ) -> tuple[npt.NDArray, npt.NDArray]:
+        """The pairs (k, 2) that lie face to face, and the direction (k, 3) from the first to the second side."""
+        pairs = pairs[(normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < FACING]
+        along = normals[pairs[:, 0]] - normals[pairs[:, 1]]
         along /= np.linalg.norm(along, axis=1, keepdims=True)
-        apart = points[two] - points[one]
+        apart = points[pairs[:, 1]] - points[pairs[:, 0]]
         gap = (apart * along).sum(axis=1)
         near = np.linalg.norm(apart - gap[:, None] * along, axis=1) < edge
-        self._one, self._two, self._edge = one[near], two[near], edge
-        self._along = (np.where(gap < 0, -1.0, 1.0)[:, None] * along)[near]
+        return pairs[near], (np.where(gap < 0, -1.0, 1.0)[:, None] * along)[near]
 
     def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
         """Value and gradient (n_vertices, 3) per µm."""

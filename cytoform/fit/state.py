@@ -11,10 +11,16 @@ from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from ..optim import LBFGS
 
-__all__ = ["COLUMNS", "State"]
+__all__ = ["COLUMNS", "MEMORY", "State", "shape_optimiser"]
 
 COLUMNS = ("iteration", "stage", "kind", "loss", "r2", "gain", "background", "step_um", "seconds")
 KINDS = ("shape", "psf")
+MEMORY = 30  # pairs that L-BFGS keeps for the shape
+
+
+def shape_optimiser(mesh: SurfaceMesh) -> LBFGS:
+    """A new optimiser of the places and the stain of a mesh's vertices."""
+    return LBFGS((mesh.n_vertices, 4), memory=MEMORY)
 
 
 @dataclasses.dataclass
@@ -50,7 +56,7 @@ class State:
     anchor, anchor_stain
         The surface and its staining at the last pause.
     firmness : float
-        What stiffness and contact are multiplied by: it grows when the surface folds.
+        What stiffness and contact are multiplied by: it grows when the surface folds, and falls back with sound pauses.
     iteration : int
         Shape steps done.
     evaluations : int
@@ -62,7 +68,7 @@ class State:
     since_pause : int
         Steps since the last pause.
     gained : float
-        What the stage has gained since `gained_step`, as a logarithm of probability.
+        What the stage has gained since its step `gained_step`, as a natural logarithm of probability.
     noise : float
         What priors are weighed by until the next pause; NaN where the next evaluation is to tell.
     history : list of rows

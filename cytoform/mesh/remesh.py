@@ -8,8 +8,8 @@ NumPy: no compile time, and the same result on every run.
 Why not gpytoolbox's ``remesh_botsch`` (MIT, C++)? Both were run on a sphere, a blob, a dumbbell, an ellipsoid of
 1 : 7 : 27 and a noisy sphere of 5,120 faces, to three edge lengths. Both gave closed, repeatable meshes without folded
 faces; the smallest angle of each lay between 5° and 54° there, 16° and 41° here. Keeping about 5,100 faces takes 0.06 s
-there and 0.25 to 0.4 s here; growing to 16,000 faces 0.3 s there and 3 to 4 s here. A fit spends that every few dozen
-steps. But gpytoolbox 0.3.8 has no wheel for Linux on aarch64, so that a second way would be needed, and two ways give
+there and 0.25 to 0.4 s here; growing to 16,000 faces 0.3 s there and 3 to 4 s here. A fit spends that every dozen steps
+or more. But gpytoolbox 0.3.8 has no wheel for Linux on aarch64, so that a second way would be needed, and two ways give
 two results; its import takes 1.5 s and brings in scikit-image and more; and a fault in C++ would end the process. So
 there is one way.
 """
@@ -270,7 +270,7 @@ def _flip(points: Floats, faces: Ints, *, by_valence: bool) -> Ints:
 def _flip_once(points: Floats, faces: Ints, *, by_valence: bool) -> Ints | None:
     n_vertices = len(points)
     net = _connect(faces, n_vertices)
-    wide = _neighbours(net.ends, n_vertices)
+    wide = _neighbours(topology.edges(faces), n_vertices)
     valence = np.diff(wide.indptr)
     gain = _valence_gain(valence, net) if by_valence else _delaunay_gain(points, net)
     ok = (gain > 0) & (valence[net.ends] > 3).all(axis=1) & (net.tips[:, 0] != net.tips[:, 1])
@@ -451,7 +451,8 @@ def remesh(
     A closed, manifold input without folds gives a closed, manifold output of the same topology without folded or
     zero-area faces. Boundary vertices of an open surface stay where they are. Should the result break this promise
     (seen only on inputs that already do), it goes through :func:`untangle`; if that does not help, the input comes
-    back and a warning is logged. Neither is an input touched that is not manifold or not consistently wound.
+    back, and the log says so (as information). Neither is an input touched that is not manifold or not consistently
+    wound.
 
     Parameters
     ----------
@@ -475,7 +476,7 @@ def remesh(
     ConfigError
         When `target_edge` is not positive.
     MeshError
-        When so short an edge would need millions of faces.
+        When so short an edge would need millions of faces, or `within` does not tell of each face.
     """
     target = _check_edge(target_edge)
     if not (topology.is_manifold(mesh, boundary=True) and topology.is_oriented(mesh)):
@@ -487,10 +488,13 @@ def remesh(
     points, faces = mesh.vertices.astype(np.float64), mesh.faces
     if within is None:
         return _accept(mesh, *_remeshed(*_compact(points, faces), target, iterations, project, border=True))
+    within = np.asarray(within)
+    if within.shape != (mesh.n_faces,) or within.dtype != bool:
+        raise MeshError(f"within is {within.dtype} of shape {within.shape}; expected bool of shape ({mesh.n_faces},).")
     if not within.any():
         return mesh
     part = _remeshed(*_compact(points, faces[within]), target, iterations, project, border=False)
-    return _accept(mesh, *_put_back(points, faces, within, *part))
+    return _accept(mesh, *_put_back(points, faces, within, *part), mend=within.all())
 
 
 def _remeshed(
@@ -524,10 +528,10 @@ def _put_back(points: Floats, faces: Ints, within: Bools, part_points: Floats, p
     return _compact(np.concatenate([points, part_points[~same]]), np.concatenate([rest, number[part_faces]]))
 
 
-def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints) -> SurfaceMesh:
+def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints, *, mend: bool = True) -> SurfaceMesh:
     """The result if it keeps the promises of :func:`remesh`, mended if need be; else the input."""
     made = SurfaceMesh(points.astype(mesh.dtype), faces)
-    if not topology.quality(made).sound:
+    if mend and not topology.quality(made).sound:
         made = untangle(made)
     whole = topology.is_manifold(made, boundary=not topology.is_closed(mesh))
     if not whole or topology.euler_characteristic(made) != topology.euler_characteristic(mesh):
@@ -584,8 +588,17 @@ def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:
 
 
 def interpolate_vertex_data(mesh: SurfaceMesh, values: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
-    """Values (n_vertices,) or (n_vertices, k) given at the vertices, at other points, (n,) or (n, k): see
-    :func:`interpolation`.
+    """Values given at the vertices, at other points: linear within the closest face (:func:`interpolation`).
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+    values : (n_vertices,) or (n_vertices, k) float
+    points : (n, 3) float, µm, (z, y, x)
+
+    Returns
+    -------
+    (n,) or (n, k) float64
 
     Raises
     ------

@@ -44,7 +44,7 @@ class LBFGS:
         No step down from `place` was found: the descent has ended.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, memory: int = 30) -> None:
+    def __init__(self, shape: tuple[int, ...], *, memory: int = 10) -> None:
         if memory < 1:
             raise ConfigError(f"memory is {memory!r}; expected at least one pair.")
         self.shape, self.memory = tuple(shape), int(memory)
@@ -69,7 +69,13 @@ class LBFGS:
         Parameters
         ----------
         carry : (m, n) array or sparse matrix
-            Takes the rows of parameters, (n, ...), to those of the others, (m, ...).
+            Takes the rows of parameters, (n, ...), to those of the others, (m, ...): an interpolation. Gradients go by
+            the same, which holds where the others are about as dense.
+
+        Returns
+        -------
+        LBFGS
+            Without a point; pairs that would have no positive curvature are left out.
         """
         other = LBFGS((carry.shape[0], *self.shape[1:]), memory=self.memory)
         for step, change in zip(self.steps, self.changes):

@@ -1,5 +1,6 @@
 """Whole fits: truth, regions, settings, interruption, files."""
 
+import importlib
 import json
 import signal
 
@@ -11,6 +12,7 @@ import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
 from cytoform.fit import _begin, loop
 from cytoform.fit.body import SurfaceBody
+from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
 from cytoform.metrics.overlap import mesh_iou
@@ -358,9 +360,11 @@ def test_firmness_eases_with_sound_pauses():
     state.mesh = state.mesh.with_vertices(points)
     assert "back" in loop._mend(state, stage)
     assert state.mesh is state.anchor and state.firmness == pytest.approx(3.0)
-    assert loop._mend(state, stage) == "" and 1.0 < state.firmness < 3.0
+    clock = loop._Clock(state, None, 10.0)
+    loop._pause(state, stage, config, clock)
+    assert 1.0 < state.firmness < 3.0
     for _ in range(5):
-        loop._mend(state, stage)
+        loop._pause(state, stage, config, clock)
     assert state.firmness == 1.0
 
 
@@ -370,15 +374,89 @@ def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
     state, edge, _ = _begin(volume, None, psf, config, None)
     stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
     still, state.since_pause = state.mesh, 5
-    assert not loop._pause_due(state, stage)
+    assert not loop._pause_due(state, stage, config)
     state.mesh = still.with_vertices(still.vertices + [0.0, 0.0, 3.2 * stage.problem.voxel])
-    assert loop._pause_due(state, stage)
+    assert loop._pause_due(state, stage, config)
     state.since_pause = 4
-    assert not loop._pause_due(state, stage)
+    assert not loop._pause_due(state, stage, config)
     state.mesh, state.since_pause = still, 30
-    assert loop._pause_due(state, stage)
+    assert loop._pause_due(state, stage, config)
     points = still.vertices.copy()
     one, two = still.faces[0, :2]
     points[one] += 0.9 * (points[two] - points[one])
     state.mesh, state.since_pause = still.with_vertices(points), 5
-    assert loop._pause_due(state, stage)
+    assert loop._pause_due(state, stage, config)
+
+
+@pytest.mark.parametrize("thin", [0.35, 0.45])
+def test_a_thin_rod_is_not_eaten_by_remeshing(thin):
+    """Hardly thicker than an edge is long: the triangles are always poor."""
+    grid, psf = cf.Grid((24, 24, 48), 0.2), cf.GaussianPSF.from_sigma(0.3)
+    truth = shapes.ellipsoid((thin, thin, 2.6), tuple(grid.centre), subdivisions=4)
+    image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)]
+    noise = np.random.default_rng(0).normal(0.0, 0.01, grid.shape)
+    volume = cf.Volume((image / image.max() + noise).astype(np.float32), grid.spacing)
+    result = cf.fit(volume, psf=psf, config=cf.FitConfig(infer_psf=False, uncertainty=False, device="cpu"))
+    assert result.mesh.n_faces > 40 and topology.quality(result.mesh).sound
+    assert mesh_iou(result.mesh, truth, 0.05) > (0.5 if thin < 0.4 else 0.8)
+
+
+def test_care_leaves_what_it_cannot_better(monkeypatch):
+    from cytoform.fit import body as module
+
+    _, volume, _ = ball()
+    body = SurfaceBody(volume, 0.45)
+    mesh = shapes.sphere_of_edge(1.5, tuple(volume.grid.centre), 0.45)
+    assert body.care(mesh, last=False) is None
+    points = mesh.vertices.copy()
+    one, two = mesh.faces[0, :2]
+    points[one] += 0.8 * (points[two] - points[one])
+    worn = mesh.with_vertices(points)
+    better = body.care(worn, last=False)
+    assert better is not None and not body.worn(better, last=False)
+    assert body.care(worn, last=True) is None  # good enough for the last stage
+    monkeypatch.setattr(module, "remesh", lambda mesh, *a, **k: mesh)
+    assert body.care(worn, last=False) is None
+    monkeypatch.setattr(module, "remesh", lambda m, *a, **k: mesh.with_vertices(0.9 * mesh.vertices))
+    assert body.care(worn, last=False) is None
+
+
+def test_what_is_gained_by_steps_taken_back_does_not_count():
+    _, volume, psf = ball()
+    config = _short()
+    state, edge, _ = _begin(volume, None, psf, config, None)
+    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
+    points = state.mesh.vertices.copy()
+    points[0] = 2.0 * points.mean(axis=0) - points[0]
+    state.mesh = state.mesh.with_vertices(points)
+    state.stage_step, state.since_pause, state.gained, state.gained_step = 12, 7, 4.0, 11
+    assert "back" in loop._mend(state, stage)
+    assert state.gained == 0.0 and state.gained_step == 5
+
+
+def test_a_checkpoint_holds_all_of_a_state():
+    import dataclasses
+
+    from cytoform.fit import checkpoint
+    from cytoform.fit.state import State
+
+    apart = {"psf", "room", "shape_optimiser", "psf_optimiser", "history"}
+    listed = {*checkpoint.SCALARS, *checkpoint.MASKS, *checkpoint.STAINS, *checkpoint.MESHES}
+    assert {field.name for field in dataclasses.fields(State)} == listed | apart
+
+
+def test_a_given_start_has_the_neighbours_that_a_found_one_has():
+    from cytoform.fit import _surroundings
+
+    search = importlib.import_module("cytoform.fit.initial")
+    grid, psf = cf.Grid((24, 60, 32), 0.2), cf.GaussianPSF.from_sigma(0.3)
+    two = [shapes.ellipsoid((1.4, r, r), (2.4, y, 3.2), subdivisions=3) for y, r in ((3.4, 2.2), (8.6, 1.6))]
+    parts = [cf.render(m, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)] for m in two]
+    volume = cf.Volume((parts[0] + parts[1]).astype(np.float32), grid.spacing)
+    found = search.largest_object(volume)
+    inside = [mesh_to_mask(m, volume.grid) for m in two]
+    same = _surroundings(inside[0], volume)
+    np.testing.assert_array_equal(same.others, found.others & ~inside[0])
+    assert same.others.any() and not (same.others & inside[0]).any()
+    other = _surroundings(inside[1], volume)  # the smaller one is meant: the larger is its neighbour
+    assert (other.others & inside[0]).any() and not (other.others & inside[1]).any()

@@ -130,3 +130,18 @@ def test_second_derivatives_with_sliding_against_dense_algebra():
     wanted = out.T @ whole @ out - cross.T @ np.linalg.solve(free, cross)
     modes = rng.normal(size=(n, 5))
     np.testing.assert_allclose(energy.second(modes, normals), modes.T @ wanted @ modes, rtol=1e-6)
+
+
+def test_contact_is_heard_as_far_as_it_is_sought():
+    """Two flat bodies, face to face, five edges apart, that come near: only a reach of as much keeps them apart."""
+    edge = 0.2
+    flat = [shapes.ellipsoid((0.3, 2.0, 2.0), (z, 0.0, 0.0), edge=edge) for z in (0.0, 0.6 + 5 * edge)]
+    faces = np.concatenate([flat[0].faces, flat[1].faces + flat[0].n_vertices])
+    mesh = cf.SurfaceMesh(np.concatenate([body.vertices for body in flat]), faces)
+    upper = np.arange(mesh.n_vertices) >= flat[0].n_vertices
+    near = mesh.with_vertices(mesh.vertices - np.outer(upper, [4.5 * edge, 0.0, 0.0]))
+    far, short = Contact(mesh, edge, 6.5 * edge), Contact(mesh, edge, 2.5 * edge)
+    assert far(mesh)[0] == pytest.approx(short(mesh)[0])  # nothing is near but the rims of each
+    assert far(near)[0] > short(near)[0] + 2.0
+    push = far(near)[1] - short(near)[1]
+    assert push[upper, 0].sum() < -1.0 and push[~upper, 0].sum() > 1.0  # down the slope they go apart

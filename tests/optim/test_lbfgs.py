@@ -123,7 +123,7 @@ def test_what_loses_its_curvature_is_not_carried():
     descend(optimiser, function, np.zeros((30, 3)), 12)
     assert optimiser.carried(np.zeros((20, 30))).steps == []
     fewer = optimiser.carried(np.eye(30)[:20])
-    assert fewer.shape == (20, 3) and all((s * y).sum() > 0 for s, y in zip(fewer.steps, fewer.changes))
+    assert fewer.shape == (20, 3) and fewer.steps and all((s * y).sum() > 0 for s, y in zip(fewer.steps, fewer.changes))
 
 
 def test_refuses_what_it_cannot_use():
