@@ -227,8 +227,8 @@ def fine_table(options: argparse.Namespace) -> None:
     made, seen = sample("cow", 200), []
 
     def look(progress) -> None:
-        if progress.iteration == 50:
-            seen.append(progress.mesh)
+        if progress.iteration <= 50:
+            seen[:] = [progress.mesh]
 
     _, found = fitted(made, start(made.truth), callbacks=(look,))
     print(Score.HEAD.format("cow, 200³"))

@@ -122,7 +122,7 @@ class FitConfig:
     camera: Camera | None = None
     margin: float | None = None
     patience: tuple[float, ...] = (12, 12, 32)
-    min_gain: tuple[float, ...] = (5.0, 5.0, 3.0)
+    min_gain: tuple[float, ...] = (5.0, 5.0, 0.5)
     pause_every: int = 15
     uncertainty: bool = True
     checkpoint_seconds: float = 5.0
