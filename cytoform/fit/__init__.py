@@ -141,17 +141,19 @@ def _begin(
         found = initial.largest_object(_seen(volume, roi))
         semi = initial.object_moments(found.mask, volume).semi_axes
         _check_edge(4.0 * np.pi * float(np.mean(semi)) ** 2, edge, volume)
-        mesh, others, halo = initial.start_mesh(volume, found, config.init, edge), found.others, found.halo
+        mesh, own = initial.start_mesh(volume, found, config.init, edge), found.mask
+        others, halo = found.others, found.halo
     else:
         mesh = _checked_start(mesh, volume, edge)
         meant = placing.object_at(mesh, _seen(volume, roi)) if config.place_start else None
         own = none if meant is None else meant
         if roi is None:
-            found = _surroundings(own | mesh_to_mask(mesh, volume.grid), volume)
-            others, halo = found.others, found.halo
+            found, same = _found_for(own | mesh_to_mask(mesh, volume.grid), volume)
+            own, others, halo = found.mask if same else own, found.others, found.halo
+            meant = own if meant is not None else None
     body = SurfaceBody(volume, edge)
     if roi is None:
-        others, halo = body.neighbours(mesh, others, loop.REACH)
+        others, halo = body.neighbours(mesh, others, loop.REACH, own)
         last = len(config.blurs) == 1
         region = loop.region_of(body, mesh, margin, own, others, halo, last=last)
     else:
@@ -168,18 +170,14 @@ def _begin(
     return state, edge, margin
 
 
-def _surroundings(mask: npt.NDArray[np.bool_], volume: Volume) -> initial.BrightObject:
-    """The neighbours of what a start means: those that a fit without it would find, where that is the same object."""
+def _found_for(mask: npt.NDArray[np.bool_], volume: Volume) -> tuple[initial.BrightObject, bool]:
+    """What a fit without a start finds, and True, where that is the object of a mask; else the mask's neighbours."""
     try:
         found = initial.largest_object(volume)
     except FitError:
-        return initial.neighbours_of(mask, volume)
+        return initial.neighbours_of(mask, volume), False
     same = (found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum())
-    return (
-        initial.with_neighbours(mask, found.others & ~mask, volume.spacing)
-        if same
-        else initial.neighbours_of(mask, volume)
-    )
+    return (found if same else initial.neighbours_of(mask, volume)), bool(same)
 
 
 def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: FitConfig, edge: float) -> None:

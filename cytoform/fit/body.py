@@ -37,11 +37,11 @@ class Body(Protocol[MeshT]):
         """All voxels that belong to the mesh or to `own`, or lie within `margin` µm of them, (z, y, x) bool."""
 
     def neighbours(
-        self, mesh: MeshT, others: npt.NDArray[np.bool_], reach: float
+        self, mesh: MeshT, others: npt.NDArray[np.bool_], reach: float, own: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Bright voxels of neighbours and where their light reaches, given what was taken for theirs before.
 
-        `reach` in voxels: what is nearer may be the mesh's own.
+        `reach` in voxels: what is nearer, to the mesh or to the voxels `own` that it is to become, may be its own.
         """
 
     def sources(self, mesh: MeshT, others: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -89,11 +89,11 @@ class SurfaceBody:
         return region_around(mesh_to_mask(mesh, self.volume.grid) | own, self.volume, margin)
 
     def neighbours(
-        self, mesh: SurfaceMesh, others: npt.NDArray[np.bool_], reach: float
+        self, mesh: SurfaceMesh, others: npt.NDArray[np.bool_], reach: float, own: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """By a watershed from the surface and from what lies beyond `reach` voxels of it."""
+        """By a watershed from the surface and from what lies beyond `reach` voxels of it and of `own`."""
         inside = mesh_to_mask(mesh, self.volume.grid)
-        theirs = neighbours_beyond(inside, others, self.volume, reach * typical_voxel(self.volume.spacing))
+        theirs = neighbours_beyond(inside, others, self.volume, reach * typical_voxel(self.volume.spacing), own)
         return theirs, halo_of(theirs, self.volume.spacing)
 
     def sources(self, mesh: SurfaceMesh, others: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

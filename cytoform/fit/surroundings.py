@@ -15,13 +15,18 @@ from . import initial
 __all__ = ["OFF", "light_of", "neighbours_beyond"]
 
 OFF = 3.0  # voxels: no nearer to the surface is light put down to neighbours
+DEEP = 2.0  # voxels: what is deeper in the object that is known is the cell's own
 AROUND = 2.0  # voxels: as far around what is bright of them
 TURNS = 20
 _TINY = 1e-6
 
 
 def neighbours_beyond(
-    inside: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], volume: Volume, reach: float
+    inside: npt.NDArray[np.bool_],
+    others: npt.NDArray[np.bool_],
+    volume: Volume,
+    reach: float,
+    own: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.bool_]:
     """Which bright voxels belong to neighbours, seen from a surface that is about where the cell is.
 
@@ -36,15 +41,22 @@ def neighbours_beyond(
         What was taken for neighbours before.
     volume : Volume
     reach : float
-        µm; what is bright and nearer may be the cell's own membrane.
+        µm; what is bright and nearer, to the surface or to `own`, may be the cell's own membrane.
+    own : (z, y, x) bool, optional
+        The bright object that the surface is to become.
     """
     if not (others.any() and inside.any()):
         return others
     smooth, bright = initial.bright_part(volume)
     away = ndimage.distance_transform_edt(~inside, sampling=volume.spacing)
-    seeds = np.where(inside, 1, np.where(others & (away > reach), 2, 0))
+    far, core = away, inside
+    if own is not None and own.any():
+        far = ndimage.distance_transform_edt(~(inside | own), sampling=volume.spacing)
+        depth = ndimage.distance_transform_edt(np.pad(own, 1), sampling=volume.spacing)[(slice(1, -1),) * 3]
+        core = inside | (depth > DEEP * initial.typical_voxel(volume.spacing))
+    seeds = np.where(core, 1, np.where(others & (far > reach), 2, 0))
     near = initial.typical_voxel(volume.spacing) * (OFF - 1.0)
-    return (watershed(smooth, seeds, mask=bright | inside | others) == 2) & (bright | others) & (away > near)
+    return (watershed(smooth, seeds, mask=bright | core | others) == 2) & (bright | others) & (away > near)
 
 
 def light_of(

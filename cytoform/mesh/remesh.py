@@ -628,7 +628,7 @@ def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 
     sides = geometry.edge_lengths(mesh.vertices, mesh.faces)
     if ((sides < 0.5 * target) | (sides > 1.7 * target)).mean() > max_outside:
         return True
-    if topology.corner_angles(mesh.vertices, mesh.faces).min() < min_angle:
+    if min_angle > 0 and topology.corner_angles(mesh.vertices, mesh.faces).min() < min_angle:
         return True
     return len(topology.folded_edges(mesh)) > 0
 

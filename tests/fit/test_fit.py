@@ -446,7 +446,7 @@ def test_a_checkpoint_holds_all_of_a_state():
 
 
 def test_a_given_start_has_the_neighbours_that_a_found_one_has():
-    from cytoform.fit import _surroundings
+    from cytoform.fit import _found_for
 
     search = importlib.import_module("cytoform.fit.initial")
     grid, psf = cf.Grid((24, 60, 32), 0.2), cf.GaussianPSF.from_sigma(0.3)
@@ -455,8 +455,9 @@ def test_a_given_start_has_the_neighbours_that_a_found_one_has():
     volume = cf.Volume((parts[0] + parts[1]).astype(np.float32), grid.spacing)
     found = search.largest_object(volume)
     inside = [mesh_to_mask(m, volume.grid) for m in two]
-    same = _surroundings(inside[0], volume)
-    np.testing.assert_array_equal(same.others, found.others & ~inside[0])
-    assert same.others.any() and not (same.others & inside[0]).any()
-    other = _surroundings(inside[1], volume)  # the smaller one is meant: the larger is its neighbour
-    assert (other.others & inside[0]).any() and not (other.others & inside[1]).any()
+    alike, same = _found_for(inside[0], volume)
+    assert same
+    np.testing.assert_array_equal(alike.mask, found.mask)
+    np.testing.assert_array_equal(alike.others, found.others)
+    other, same = _found_for(inside[1], volume)  # the smaller one is meant: the larger is its neighbour
+    assert not same and (other.others & inside[0]).any() and not (other.others & inside[1]).any()

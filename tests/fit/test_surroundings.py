@@ -37,6 +37,19 @@ def test_neighbours_are_what_lies_beyond_the_membrane_between():
     assert not found[own].any() and found[theirs].mean() > 0.9
 
 
+def test_a_membrane_far_from_the_start_is_not_a_neighbours_where_the_object_is_known():
+    (mine, yours), _, volume, _ = pair()
+    small = mesh_to_mask(shapes.icosphere(0.6, tuple(PLACES[0] - [0.0, 0.0, 1.2])), volume.grid)
+    whole = shapes.ellipsoid((1.5, 2.65, 2.9), tuple(PLACES[0]), edge=0.3)  # as thresholds find it: with its membrane
+    own, theirs, within = (mesh_to_mask(m, volume.grid) for m in (whole, yours, mine))
+    others = np.zeros(SHAPE, dtype=bool)
+    others[:, :, 29:] = True  # the neighbour, and the cell's own membrane, which the start has not reached
+    blind = neighbours_beyond(small, others, volume, 1.0)
+    told = neighbours_beyond(small, others, volume, 1.0, own)
+    assert blind[within].mean() > 0.2  # without it the membrane is given away, its inner half too
+    assert told[within].mean() < 0.02 and told[theirs].mean() > 0.9
+
+
 def test_light_of_a_neighbour_is_what_it_sends():
     (mine, _), (own, other), volume, psf = pair()
     grid = volume.grid.padded(psf.reach())
