@@ -38,7 +38,7 @@ LOW_UPSAMPLING_TOLERANCE = {"complex64": 1.5e-5, "complex128": 1e-6}
 SINGLE_ROUNDING = 1.2e-7
 # Up to so many points are spread by one thread, in one order: more save little, and their sums differ from run to
 # run. All else, the adjoint and FFTs among it, gives the same bits on every run with as many threads.
-ORDERED = 50_000
+ORDERED = 80_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
