@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import cytoform as cf
-from cytoform.mesh.remesh import closest_points
+from cytoform.mesh.closest import closest_points
 
 
 def command(image: Path, out: Path, options: argparse.Namespace, *more: str) -> list[str]:

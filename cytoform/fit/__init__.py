@@ -150,7 +150,7 @@ def _begin(
         if roi is None:
             found, same = _found_for(own | mesh_to_mask(mesh, volume.grid), volume)
             own, others, halo = found.mask if same else own, found.others, found.halo
-            meant = own if meant is not None else None
+            meant = None if meant is None else own
     body = SurfaceBody(volume, edge)
     if roi is None:
         others, halo = body.neighbours(mesh, others, loop.REACH, own)

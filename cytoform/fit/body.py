@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 from ..image.volume import Volume
 from ..masks import mesh_to_mask
 from ..mesh import topology
-from ..mesh.remesh import faces_around, interpolation, needs_remesh, remesh, worn_faces
+from ..mesh.closest import interpolation
+from ..mesh.remesh import faces_around, needs_remesh, remesh, uneven, worn_faces
 from ..mesh.surface import SurfaceMesh
 from .initial import halo_of, typical_voxel
 from .prior import Contact, Prior, Smoothness
@@ -104,22 +105,22 @@ class SurfaceBody:
 
     def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
         """Whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""
-        return bool(self._worn(mesh, last).any()) or needs_remesh(mesh, self.edge, min_angle=0.0)
+        return bool(self._worn(mesh, last).any()) or uneven(mesh, self.edge)
 
     def care(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
         """Edges split, collapsed and flipped: around the worn triangles, and where that does not do, everywhere.
 
         None also where no remeshing leaves fewer worn triangles on a sound surface of the same volume.
         """
-        worn, uneven = self._worn(mesh, last), needs_remesh(mesh, self.edge, min_angle=0.0)
-        if not (worn.any() or uneven):
+        worn, everywhere = self._worn(mesh, last), needs_remesh(mesh, self.edge, min_angle=0.0)
+        if not (worn.any() or everywhere):
             return None
-        if not uneven:
+        if not everywhere:
             better = remesh(mesh, self.edge, within=faces_around(mesh, worn, RINGS))
             if not self._worn(better, last).any() and self._same(better, mesh):
                 return better
         better = remesh(mesh, self.edge)
-        gained = uneven or self._worn(better, last).sum() < worn.sum()
+        gained = everywhere or self._worn(better, last).sum() < worn.sum()
         return better if better is not mesh and gained and self._same(better, mesh) else None
 
     def _worn(self, mesh: SurfaceMesh, last: bool) -> npt.NDArray[np.bool_]:

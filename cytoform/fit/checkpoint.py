@@ -19,7 +19,7 @@ from ..mesh.surface import SurfaceMesh
 from ..optics import psf_from_description
 from ..optim import LBFGS
 from .config import FitConfig
-from .state import COLUMNS, MEMORY, State
+from .state import COLUMNS, State, shape_optimiser
 
 __all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
@@ -155,7 +155,7 @@ def _read_state(file: h5py.File) -> State:
         for name in MESHES
     }
     psf = psf_from_description(json.loads(file["psf"].asstr()[()]))
-    shape, optics = LBFGS(file["trial"].shape, memory=MEMORY), LBFGS(psf.parameters.shape)
+    shape, optics = shape_optimiser(meshes["mesh"]), LBFGS(psf.parameters.shape)
     shape.load_state({key: value[()] for key, value in file["shape_optimiser"].items()})
     optics.load_state({key: value[()] for key, value in file["psf_optimiser"].items()})
     z, y, x = (float(r) for r in file.attrs["room"])

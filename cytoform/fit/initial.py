@@ -108,7 +108,7 @@ def largest_object(volume: Volume) -> BrightObject:
     mask = _without_neighbours(part, smooth, spacing)
     if (bright & ~mask).any():
         mask = _clipped(mask, bright & ~mask, volume)
-    return with_neighbours(mask, bright & ~mask, spacing)
+    return _with_neighbours(mask, bright & ~mask, spacing)
 
 
 def bright_part(volume: Volume) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -122,11 +122,10 @@ def neighbours_of(mask: npt.NDArray[np.bool_], volume: Volume) -> BrightObject:
     """An object that is known, and its neighbours: what else is bright and not next to its mask."""
     spacing, (_, bright) = np.asarray(volume.spacing), bright_part(volume)
     near = ndimage.distance_transform_edt(~mask, sampling=spacing) <= NEAR * float(spacing.min())
-    return with_neighbours(mask, bright & ~near, spacing)
+    return _with_neighbours(mask, bright & ~near, spacing)
 
 
-def with_neighbours(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], spacing: npt.ArrayLike) -> BrightObject:
-    """An object and its neighbours, (z, y, x) bool each, with where their light reaches."""
+def _with_neighbours(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], spacing: npt.NDArray) -> BrightObject:
     return BrightObject(mask, others, halo_of(others, spacing))
 
 

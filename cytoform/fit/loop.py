@@ -224,8 +224,9 @@ def _pause_due(state: State, stage: _Stage, config: FitConfig) -> bool:
     gone = float(np.sqrt(((state.mesh.vertices - state.anchor.vertices) ** 2).sum(axis=1)).max())
     if gone > FAR * stage.problem.voxel:
         return True
-    mended = not (stage.worn_before or _settling(state, stage, config))  # what care could not mend, it cannot mend now
-    return mended and stage.body.worn(state.mesh, last=stage.last)
+    if stage.worn_before or _settling(state, stage, config):  # what care could not mend, it cannot mend now
+        return False
+    return stage.body.worn(state.mesh, last=stage.last)
 
 
 def _settling(state: State, stage: _Stage, config: FitConfig) -> bool:
@@ -269,9 +270,11 @@ def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -
 def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str:
     """Now and then: look after the triangles, fit the PSF, and learn anew how noisy the image is."""
     message = "" if _settling(state, stage, config) else _care(state, stage)
-    back = _mend(state, stage)
-    if not back and stage.body.sound(state.mesh):
+    back = ""
+    if stage.body.sound(state.mesh):
         state.firmness = max(1.0, state.firmness / EASIER)
+    else:
+        back = _go_back(state, stage)
     if state.psf_free:
         _psf_turn(state, stage, config, clock)
     state.begin_anew()
@@ -295,7 +298,12 @@ def _care(state: State, stage: _Stage) -> str:
 
 def _mend(state: State, stage: _Stage) -> str:
     """Go back to the last pause where the surface has come to fold or to cross itself since, and hold it firmer."""
-    if stage.body.sound(state.mesh) or not stage.body.sound(state.anchor):
+    return "" if stage.body.sound(state.mesh) else _go_back(state, stage)
+
+
+def _go_back(state: State, stage: _Stage) -> str:
+    """To the last pause, if the surface was sound then."""
+    if not stage.body.sound(state.anchor):
         return ""
     other = not np.array_equal(state.mesh.faces, state.anchor.faces)
     state.mesh, state.stain = state.anchor, state.anchor_stain

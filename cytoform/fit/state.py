@@ -11,7 +11,7 @@ from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from ..optim import LBFGS
 
-__all__ = ["COLUMNS", "MEMORY", "State", "shape_optimiser"]
+__all__ = ["COLUMNS", "State", "shape_optimiser"]
 
 COLUMNS = ("iteration", "stage", "kind", "loss", "r2", "gain", "background", "step_um", "seconds")
 KINDS = ("shape", "psf")

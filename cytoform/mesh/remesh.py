@@ -22,21 +22,18 @@ import logging
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix, diags
-from scipy.spatial import cKDTree
 
 from ..errors import ConfigError, MeshError
 from . import geometry, topology
+from .closest import Reference, transfer_density
 from .surface import SurfaceMesh
 
 __all__ = [
-    "closest_points",
     "faces_around",
-    "interpolate_vertex_data",
-    "interpolation",
     "needs_remesh",
     "remesh",
     "taubin_smooth",
-    "transfer_density",
+    "uneven",
     "untangle",
     "worn_faces",
 ]
@@ -333,7 +330,7 @@ def _average(faces: Ints, n_vertices: int, fixed: Bools | None = None) -> csr_ma
     return (diags(scale) @ wide + diags(still.astype(np.float64))).tocsr()
 
 
-def _relax(points: Floats, faces: Ints, reference: _Reference | None) -> Floats:
+def _relax(points: Floats, faces: Ints, reference: Reference | None) -> Floats:
     """Move each vertex within the surface towards the area-weighted centre of its neighbourhood, then project."""
     n_vertices = len(points)
     net = _connect(faces, n_vertices)
@@ -369,63 +366,6 @@ def _hold_back(points: Floats, moved: Floats, faces: Ints) -> Floats:
         back = np.unique(faces[bad])
         moved[back] = points[back]
     return points
-
-
-class _Reference:
-    """The surface as it came in: what vertices are projected onto, and where densities are taken from."""
-
-    def __init__(self, points: Floats, faces: Ints) -> None:
-        self.corners = points[faces]
-        self.faces = faces
-        self.normals = geometry.face_normals(points, faces)
-        self.tree = cKDTree(self.corners.mean(axis=1))
-
-    def closest(self, queries: Floats, normals: Floats | None = None, k: int = 8) -> tuple[Ints, Floats, Floats]:
-        """Closest face of the k nearest by centre, the closest point on it, and its barycentric coordinates."""
-        k = min(k, len(self.corners))
-        near = self.tree.query(queries, k=k)[1].reshape(len(queries), k)
-        flat = near.reshape(-1)
-        weights = _barycentric(np.repeat(queries, k, axis=0), self.corners[flat])
-        points = np.einsum("nc,nci->ni", weights, self.corners[flat]).reshape(len(queries), k, 3)
-        distance = ((points - queries[:, None]) ** 2).sum(axis=2)
-        if normals is not None:  # a face that looks the other way belongs to the far side of a thin sheet
-            away = np.einsum("nki,ni->nk", self.normals[near], normals) < 0
-            distance = np.where(away & ~away.all(axis=1, keepdims=True), np.inf, distance)
-        best = np.argmin(distance, axis=1)
-        rows = np.arange(len(queries))
-        return near[rows, best], points[rows, best], weights.reshape(len(queries), k, 3)[rows, best]
-
-    def project(self, queries: Floats, normals: Floats) -> Floats:
-        return self.closest(queries, normals)[1]
-
-
-def _barycentric(queries: Floats, corners: Floats) -> Floats:
-    """Barycentric coordinates of the point of each triangle closest to each query, (n, 3).
-
-    Inside the triangle where the foot of the perpendicular lies there, else on the closest of the three edges.
-    """
-    a = corners[:, 0]
-    u, v, w = corners[:, 1] - a, corners[:, 2] - a, queries - a
-    uu, uv, vv = (np.einsum("ij,ij->i", p, q) for p, q in ((u, u), (u, v), (v, v)))
-    wu, wv = np.einsum("ij,ij->i", w, u), np.einsum("ij,ij->i", w, v)
-    det = uu * vv - uv * uv
-    flat = det <= 1e-14 * uu * vv
-    safe = np.where(flat, 1.0, det)
-    s, t = (vv * wu - uv * wv) / safe, (uu * wv - uv * wu) / safe
-    best = np.stack([1.0 - s - t, s, t], axis=1)
-    least = np.full(len(queries), np.inf)
-    outside = flat | (best < 0).any(axis=1)
-    for c in range(3):
-        start, run = corners[:, c], corners[:, (c + 1) % 3] - corners[:, c]
-        square = np.einsum("ij,ij->i", run, run)
-        along = np.einsum("ij,ij->i", queries - start, run)
-        x = np.clip(np.divide(along, square, out=np.zeros_like(along), where=square > 0), 0.0, 1.0)
-        distance = ((start + x[:, None] * run - queries) ** 2).sum(axis=1)
-        closer = outside & (distance < least)
-        least = np.where(closer, distance, least)
-        best[closer] = 0.0
-        best[closer, c], best[closer, (c + 1) % 3] = 1.0 - x[closer], x[closer]
-    return best
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -502,7 +442,7 @@ def _remeshed(
 ) -> tuple[Floats, Ints]:
     """Rounds of split, collapse, flip and relax; edges on the border are halved too or not."""
     points, faces = _split(points, faces, LONG * target, border=border)  # does not move the surface
-    reference = _Reference(points, faces) if project else None
+    reference = Reference(points, faces) if project else None
     for turn in range(iterations):
         if turn:
             points, faces = _split(points, faces, LONG * target, border=border)
@@ -545,72 +485,6 @@ def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints, *, mend: bool = True
     return made.with_density(transfer_density(mesh, made))
 
 
-def transfer_density(source: SurfaceMesh, target: SurfaceMesh) -> npt.NDArray:
-    """Density for the faces of `target`: that of the face of `source` whose centre is nearest, (n_faces,)."""
-    if (source.density == source.density[0]).all():
-        return np.full(target.n_faces, source.density[0])
-    centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
-    return source.density[cKDTree(centres[0]).query(centres[1])[1]]
-
-
-def closest_points(mesh: SurfaceMesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:
-    """Closest points on a surface, searched among the 16 faces nearest by centre.
-
-    Parameters
-    ----------
-    mesh : SurfaceMesh
-        With faces of like size: a huge face beside small ones may be missed.
-    points : (n, 3) float, µm, (z, y, x)
-
-    Returns
-    -------
-    faces : (n,) int
-    closest : (n, 3) float64, µm
-    weights : (n, 3) float64
-        Barycentric coordinates of the closest points.
-    """
-    queries = np.asarray(points, dtype=np.float64).reshape(-1, 3)
-    return _Reference(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
-
-
-def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:
-    """The matrix (n, n_vertices) that takes values at the vertices to other points: linear within the closest face.
-
-    Parameters
-    ----------
-    mesh : SurfaceMesh
-    points : (n, 3) float, µm, (z, y, x)
-        For instance the vertices after remeshing.
-    """
-    faces, _, weights = closest_points(mesh, points)
-    rows = np.repeat(np.arange(len(faces)), 3)
-    return csr_matrix((weights.ravel(), (rows, mesh.faces[faces].ravel())), shape=(len(faces), mesh.n_vertices))
-
-
-def interpolate_vertex_data(mesh: SurfaceMesh, values: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
-    """Values given at the vertices, at other points: linear within the closest face (:func:`interpolation`).
-
-    Parameters
-    ----------
-    mesh : SurfaceMesh
-    values : (n_vertices,) or (n_vertices, k) float
-    points : (n, 3) float, µm, (z, y, x)
-
-    Returns
-    -------
-    (n,) or (n, k) float64
-
-    Raises
-    ------
-    MeshError
-        When there is not one value for each vertex.
-    """
-    data = np.asarray(values, dtype=np.float64)
-    if len(data) != mesh.n_vertices:
-        raise MeshError(f"values has shape {data.shape}; expected one row for each of {mesh.n_vertices} vertices.")
-    return interpolation(mesh, points) @ data
-
-
 def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05, min_angle: float = 10.0) -> bool:
     """Whether triangles have degraded so far that :func:`remesh` pays.
 
@@ -624,13 +498,18 @@ def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 
     min_angle : float
         Smallest corner angle that is still good, degrees.
     """
-    target = _check_edge(target_edge)
-    sides = geometry.edge_lengths(mesh.vertices, mesh.faces)
-    if ((sides < 0.5 * target) | (sides > 1.7 * target)).mean() > max_outside:
+    if uneven(mesh, target_edge, max_outside=max_outside):
         return True
     if min_angle > 0 and topology.corner_angles(mesh.vertices, mesh.faces).min() < min_angle:
         return True
     return len(topology.folded_edges(mesh)) > 0
+
+
+def uneven(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05) -> bool:
+    """Whether more than a part of the edges lie outside 0.5 to 1.7 times the target, µm."""
+    target = _check_edge(target_edge)
+    sides = geometry.edge_lengths(mesh.vertices, mesh.faces)
+    return bool(((sides < 0.5 * target) | (sides > 1.7 * target)).mean() > max_outside)
 
 
 def worn_faces(mesh: SurfaceMesh, target_edge: float, *, shortest: float, longest: float, min_angle: float) -> Bools:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from ..mesh.remesh import closest_points
+from ..mesh.closest import closest_points
 from ..mesh.surface import SurfaceMesh
 
 __all__ = ["SurfaceDistances", "sample_surface", "surface_distances"]
@@ -79,7 +79,7 @@ def surface_distances(a: SurfaceMesh, b: SurfaceMesh, *, n_points: int = 20_000,
     Parameters
     ----------
     a, b : SurfaceMesh
-        µm, (z, y, x), each with faces of like size (see :func:`cytoform.mesh.remesh.closest_points`).
+        µm, (z, y, x), each with faces of like size (see :func:`cytoform.mesh.closest.closest_points`).
     n_points : int
         Points on each surface.
     seed : int

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from ..mesh.remesh import closest_points
+from ..mesh.closest import closest_points
 from ..mesh.surface import SurfaceMesh
 
 __all__ = [

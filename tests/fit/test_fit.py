@@ -350,14 +350,19 @@ def test_a_stage_ends_when_little_is_gained():
     assert not loop._stands_still(state, config)
 
 
+def _spiked(mesh):
+    """With a spike through the far side."""
+    points = mesh.vertices.copy()
+    points[0] = 2.0 * points.mean(axis=0) - points[0]
+    return mesh.with_vertices(points)
+
+
 def test_firmness_eases_with_sound_pauses():
     _, volume, psf = ball()
     config = _short()
     state, edge, _ = _begin(volume, None, psf, config, None)
     stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
-    points = state.mesh.vertices.copy()
-    points[0] = 2.0 * points.mean(axis=0) - points[0]  # a spike through the far side
-    state.mesh = state.mesh.with_vertices(points)
+    state.mesh = _spiked(state.mesh)
     assert "back" in loop._mend(state, stage)
     assert state.mesh is state.anchor and state.firmness == pytest.approx(3.0)
     clock = loop._Clock(state, None, 10.0)
@@ -426,9 +431,7 @@ def test_what_is_gained_by_steps_taken_back_does_not_count():
     config = _short()
     state, edge, _ = _begin(volume, None, psf, config, None)
     stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
-    points = state.mesh.vertices.copy()
-    points[0] = 2.0 * points.mean(axis=0) - points[0]
-    state.mesh = state.mesh.with_vertices(points)
+    state.mesh = _spiked(state.mesh)
     state.stage_step, state.since_pause, state.gained, state.gained_step = 12, 7, 4.0, 11
     assert "back" in loop._mend(state, stage)
     assert state.gained == 0.0 and state.gained_step == 5

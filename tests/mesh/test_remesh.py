@@ -11,15 +11,12 @@ import trimesh
 
 from cytoform.errors import ConfigError, MeshError
 from cytoform.mesh import topology
+from cytoform.mesh.closest import closest_points, interpolate_vertex_data, interpolation, transfer_density
 from cytoform.mesh.remesh import (
-    closest_points,
     faces_around,
-    interpolate_vertex_data,
-    interpolation,
     needs_remesh,
     remesh,
     taubin_smooth,
-    transfer_density,
     untangle,
     worn_faces,
 )
