@@ -51,7 +51,8 @@ def draw_surface(panel: Axes, mesh: cf.SurfaceMesh, *, yaw: float = -0.35, tilt:
     colours = np.clip(light * np.array([[0.96, 0.69, 0.24]]) + 0.25 * light**12, 0.0, 1.0)
     flat = triangles[order, :, :2]
     panel.add_collection(PolyCollection(list(flat), facecolors=colours, edgecolors=colours, linewidths=0.4))
-    panel.set(xlim=(points[:, 0].min(), points[:, 0].max()), ylim=(points[:, 1].max(), points[:, 1].min()))
+    (left, top), (right, bottom) = points[:, :2].min(axis=0) - 0.05, points[:, :2].max(axis=0) + 0.05  # µm
+    panel.set(xlim=(left, right), ylim=(bottom, top))
     panel.set_aspect("equal", anchor="C")
     panel.set_axis_off()
 
