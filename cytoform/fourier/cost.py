@@ -27,12 +27,12 @@ Floats = npt.NDArray[np.float64]
 _SAMPLE = 200  # faces and modes that stand for all
 # Nanoseconds for the kinds of work that exact_work and nufft_work count, times the threads they were done with.
 EXACT: dict[str, tuple[float, ...]] = {
-    "float32": (4.15e05, 0, 211, 5.28, 3.68, 6.89),
-    "float64": (1.11e06, 0, 70.2, 12, 5.04, 3.76),
+    "float32": (1.63e05, 0, 55.6, 4.64, 1.3, 3.38),
+    "float64": (3.36e05, 0, 91, 4.93, 3.77, 1.53),
 }
 NUFFT: dict[str, tuple[float, ...]] = {
-    "complex64": (3.18e06, 0, 173, 1.53e03, 1.55, 0),
-    "complex128": (4.34e06, 1.8e03, 243, 0, 4.98, 0.657),
+    "complex64": (5.72e05, 0, 29.4, 854, 0.832, 1.68),
+    "complex128": (1.57e06, 1.48e03, 79.2, 37.8, 2.92, 3.22),
 }
 
 
@@ -50,9 +50,9 @@ def faster(
     known = _chosen.setdefault(band, {})
     key = (len(corners), np.dtype(dtype).name, tolerance, shells, deterministic)
     if key not in known:
-        kind, work = nufft_work(corners, band, dtype=dtype, tolerance=tolerance, shells=shells)
-        if deterministic:  # finufft keeps to one thread then
-            work[-2:] *= backend.threads()
+        kind, work = nufft_work(
+            corners, band, dtype=dtype, tolerance=tolerance, shells=shells, deterministic=deterministic
+        )
         one = float(np.dot(EXACT[np.dtype(dtype).name], exact_work(corners, band)))
         known[key] = "exact" if one <= float(np.dot(NUFFT[kind], work)) else "nufft"
     return known[key]
@@ -71,9 +71,14 @@ def exact_work(corners: Floats, band: Band) -> Floats:
 
 
 def nufft_work(
-    corners: Floats, band: Band, *, dtype: npt.DTypeLike, tolerance: float, shells: quadrature.Shells | None
-) -> tuple[str, Floats]:
-    """Precision and work of the fast transform: calls, faces, modes of the box, points, their neighbours, FFTs."""
+    corners: Floats, band: Band, *, dtype: npt.DTypeLike, tolerance: float, shells: quadrature.Shells | None,
+    deterministic: bool,
+) -> tuple[str, Floats]:  # fmt: skip
+    """Precision and work of the fast transform: calls, faces, modes of the box, points, their neighbours, FFTs.
+
+    The last two are finufft's, one transform of points and four of modes: what it does with one thread counts as often
+    as there are threads.
+    """
     points_tolerance, eps, complex_type = nufft.accuracy(dtype, tolerance, band, shells)
     points = _points_of(corners, band, points_tolerance, shells)
     upsampling = nufft.upsampling(eps, complex_type)
@@ -82,8 +87,10 @@ def nufft_work(
     if upsampling < 2.0:
         width = math.ceil(-math.log(eps) / (math.pi * math.sqrt(1.0 - 1.0 / upsampling)))
     fine = math.prod(max(upsampling * m, 2.0 * width) for m in band.shape)
-    modes = math.prod(band.shape)
-    work = [1.0, len(corners), modes, points, points * width**3, fine * math.log2(fine)]
+    modes, threads = math.prod(band.shape), backend.threads()
+    one, four = threads if deterministic or points <= nufft.ORDERED else 1, threads if deterministic else 1
+    alone = (one + 4.0 * four) / 5.0
+    work = [1.0, len(corners), modes, points, alone * points * width**3, alone * fine * math.log2(fine)]
     return np.dtype(complex_type).name, np.array(work)
 
 

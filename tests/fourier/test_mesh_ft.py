@@ -382,6 +382,7 @@ def test_auto_is_exact_for_little_work_and_fast_for_much(monkeypatch):
     assert type(MeshTransform(band, device="cpu", tolerance=1e-13).of(mesh)._faces) is exact.Faces
     # the same tens of thousands of threads for the formula, and one for finufft where sums keep their order
     monkeypatch.setattr(cost.backend, "threads", lambda: 10**5)
+    monkeypatch.setattr(cost.nufft, "ORDERED", 0)
     for deterministic, wanted in ((False, "nufft"), (True, "exact")):
         options = {"dtype": np.float32, "tolerance": 1e-3, "shells": None, "deterministic": deterministic}
         assert cost.faster(mesh.vertices[mesh.faces].astype(float), band, **options) == wanted
@@ -407,9 +408,15 @@ def test_a_model_of_the_work_counts_what_the_transforms_do(kept):
     phases = np.abs((corners - corners.mean(axis=1, keepdims=True)) @ band.frequencies.T).max(axis=1)
     for found, limit in zip(counted[4:], (1.0, 3.0)):
         assert found / counted[3] == pytest.approx(float((phases > limit).mean()), abs=0.03)
-    kind, counted = cost.nufft_work(corners, band, dtype=np.float64, tolerance=1e-6, shells=None)
+    options = {"dtype": np.float64, "tolerance": 1e-6, "shells": None}
+    kind, counted = cost.nufft_work(corners, band, deterministic=False, **options)
     points = len(nufft.Faces(corners, np.ones(len(corners)), band, tolerance=1e-6).points)
     assert kind == "complex128" and counted[3] == pytest.approx(points, rel=0.1)
+    # of five transforms one keeps to a thread, and all where the result has to be the same
+    alone = cost.nufft_work(corners, band, deterministic=True, **options)[1]
+    threads = backend.threads()
+    assert points < nufft.ORDERED and alone[:-2] == pytest.approx(counted[:-2])
+    assert counted[-2:] / alone[-2:] == pytest.approx((threads + 4) / (5 * threads))
 
 
 def test_every_precision_has_constants():
