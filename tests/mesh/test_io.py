@@ -1,5 +1,7 @@
 """Meshes from and to files: axes, seams, density, labels, damaged files."""
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,25 @@ def test_density_survives(tmp_path, suffix, dtype):
     mesh = _tetrahedron(dtype, density=np.array([0.1, 1 / 3, 2.0, 7.0]))
     write_mesh(tmp_path / f"a{suffix}", mesh)
     assert np.array_equal(read_mesh(tmp_path / f"a{suffix}", dtype=dtype).density, mesh.density)
+
+
+@pytest.mark.parametrize("suffix", ["ply", "vtp"])
+def test_numbers_at_vertices_stand_in_the_file_and_leave_the_mesh_alone(tmp_path, suffix):
+    mesh, path = _tetrahedron(density=2.0), tmp_path / f"a.{suffix}"
+    values = np.array([0.25, -1.0, 3.5, 1 / 3])
+    write_mesh(path, mesh, {"bend": values})
+    back = read_mesh(path)
+    assert np.array_equal(back.vertices, mesh.vertices) and np.array_equal(back.density, mesh.density)
+    if suffix == "vtp":
+        found = ElementTree.parse(path).getroot().find(".//PointData/DataArray[@Name='bend']")
+        np.testing.assert_array_equal(np.array(found.text.split(), dtype=float), values)
+    else:
+        trimesh = pytest.importorskip("trimesh")
+        raw = trimesh.load_mesh(path, process=False).metadata["_ply_raw"]["vertex"]["data"]
+        np.testing.assert_allclose(np.ravel(raw["bend"]), values, rtol=1e-15)
+    for wrong in ({"bend": values[:3]}, {"two words": values}, {"x": values}):
+        with pytest.raises(MeshError):
+            write_mesh(path, mesh, wrong)
 
 
 def test_obj_and_stl_say_that_density_is_left_out(tmp_path, caplog):
