@@ -20,11 +20,11 @@ from ..mesh import topology
 from ..mesh.remesh import needs_remesh, remesh
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
-from ..optim import LBFGS
 from . import checkpoint, initial, loop, placing
 from .body import SurfaceBody
 from .callbacks import Callback, Film, Progress
 from .config import FitConfig
+from .displaced import psf_optimiser
 from .prior import Prior
 from .problem import Problem, check_roi, room_for
 from .result import FitResult, load_result
@@ -95,7 +95,7 @@ def fit(
             remedy="Is it the right channel or time point?",
         )
     mark = "" if path is None else checkpoint.fingerprint(volume)
-    given = _given(mesh, psf, roi)
+    given = _given(mesh, psf, roi, prior)
     if resume:
         if path is None:
             raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
@@ -116,8 +116,8 @@ def fit(
     return _result(state, volume, config, body)
 
 
-def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None) -> dict[str, str]:
-    """Digests of what the user gave, to know it again on a resume."""
+def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None, prior: Prior | None) -> dict[str, str]:
+    """Digests of what the user gave, to know it again on a resume; of a prior, which is code, its name."""
     marks = {}
     if mesh is not None:
         marks["start"] = checkpoint.digest(mesh.vertices, mesh.faces, mesh.density)
@@ -126,6 +126,9 @@ def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None)
         marks["PSF"] = checkpoint.digest(np.frombuffer(words, dtype=np.uint8))
     if roi is not None:
         marks["region of interest"] = checkpoint.digest(np.asarray(roi) != 0)
+    if prior is not None:
+        kind = prior if hasattr(prior, "__qualname__") else type(prior)
+        marks["prior"] = f"{kind.__module__}.{kind.__qualname__}"
     return marks
 
 
@@ -136,33 +139,31 @@ def _begin(
     psf = initial.guess_psf(volume.spacing) if psf is None else psf
     margin = loop.default_margin(psf, volume) if config.margin is None else config.margin
     none = np.zeros(volume.shape, dtype=bool)
-    own, others, halo, meant = none, none, none, None
+    own, others, excluded, meant = none, none, none, None
     if mesh is None:
         found = initial.largest_object(_seen(volume, roi))
         semi = initial.object_moments(found.mask, volume).semi_axes
         _check_edge(4.0 * np.pi * float(np.mean(semi)) ** 2, edge, volume)
-        mesh, own = initial.start_mesh(volume, found, config.init, edge), found.mask
-        others, halo = found.others, found.halo
+        mesh, own, others = initial.start_mesh(volume, found, config.init, edge), found.mask, found.others
     else:
         mesh = _checked_start(mesh, volume, edge)
         meant = placing.object_at(mesh, _seen(volume, roi)) if config.place_start else None
         own = none if meant is None else meant
         if roi is None:
             found, same = _found_for(own | mesh_to_mask(mesh, volume.grid), volume)
-            own, others, halo = found.mask if same else own, found.others, found.halo
-            meant = None if meant is None else own
+            own = found.mask if same and config.place_start else own
+            others, meant = found.others, None if meant is None else own
     body = SurfaceBody(volume, edge)
     if roi is None:
-        others, halo = body.neighbours(mesh, others, loop.REACH, own)
-        last = len(config.blurs) == 1
-        region = loop.region_of(body, mesh, margin, own, others, halo, last=last)
+        excluded, halo = body.neighbours(mesh, others, loop.REACH, own)
+        region = loop.region_of(body, mesh, margin, own, excluded, halo, last=len(config.blurs) == 1)
     else:
         region = np.asarray(roi) != 0
-        own, others, halo = none, none, none
+        own, others = none, none
     check_roi(region, volume)
     state = State(
-        mesh, mesh, psf, region, own, others, halo, room_for(mesh, psf, region, volume), roi is not None,
-        shape_optimiser(mesh), LBFGS(psf.parameters.shape), stain_of(mesh),
+        mesh, mesh, psf, region, own, others, excluded, room_for(mesh, psf, region, volume), roi is not None,
+        shape_optimiser(mesh), psf_optimiser(psf), stain_of(mesh),
         STAIN * initial.typical_voxel(volume.spacing), mesh,
     )  # fmt: skip
     if meant is not None:

@@ -98,10 +98,13 @@ class SurfaceBody:
         return theirs, halo_of(theirs, self.volume.spacing)
 
     def sources(self, mesh: SurfaceMesh, others: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Around what is bright of the neighbours, but not next to the surface."""
+        """What is bright of the neighbours, and around it what is not next to the surface.
+
+        The first stays whatever the surface does: were it to make way, a surface could creep into a neighbour.
+        """
         voxel = typical_voxel(self.volume.spacing)
         away = ndimage.distance_transform_edt(~mesh_to_mask(mesh, self.volume.grid), sampling=self.volume.spacing)
-        return (region_around(others, self.volume, AROUND * voxel)) & (away > OFF * voxel)
+        return others | (region_around(others, self.volume, AROUND * voxel) & (away > OFF * voxel))
 
     def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
         """Whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""

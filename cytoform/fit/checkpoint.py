@@ -17,13 +17,13 @@ from ..errors import FileFormatError, FitError
 from ..image.volume import Volume
 from ..mesh.surface import SurfaceMesh
 from ..optics import psf_from_description
-from ..optim import LBFGS
 from .config import FitConfig
+from .displaced import psf_optimiser
 from .state import COLUMNS, State, shape_optimiser
 
 __all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "cytoform fit checkpoint 3"
+FORMAT = "cytoform fit checkpoint 4"
 SCALARS = (
     "iteration",
     "evaluations",
@@ -40,7 +40,7 @@ SCALARS = (
     "fixed_roi",
     "psf_free",
 )
-MASKS = ("roi", "own", "excluded", "halo")
+MASKS = ("roi", "own", "others", "excluded")
 STAINS = ("trial", "stain", "anchor_stain")
 MESHES = ("mesh", "start", "anchor")
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
@@ -141,6 +141,12 @@ def _check(path: Path, file: h5py.File, volume_print: str, config: FitConfig, gi
         )
 
     before = json.loads(file.attrs["given"])
+    if before.get("prior") != given.get("prior"):
+        names = [known.get("prior", "none") for known in (before, given)]
+        raise FitError(
+            f"{path} was made with prior={names[0]}; given was prior={names[1]}.",
+            remedy="Pass the prior that the fit began with: a checkpoint cannot hold code.",
+        )
     other = sorted(name for name, mark in given.items() if before.get(name) != mark)
     if other:
         raise FitError(
@@ -155,7 +161,7 @@ def _read_state(file: h5py.File) -> State:
         for name in MESHES
     }
     psf = psf_from_description(json.loads(file["psf"].asstr()[()]))
-    shape, optics = shape_optimiser(meshes["mesh"]), LBFGS(psf.parameters.shape)
+    shape, optics = shape_optimiser(meshes["mesh"]), psf_optimiser(psf)
     shape.load_state({key: value[()] for key, value in file["shape_optimiser"].items()})
     optics.load_state({key: value[()] for key, value in file["psf_optimiser"].items()})
     z, y, x = (float(r) for r in file.attrs["room"])

@@ -31,6 +31,8 @@ HALO = 4.0  # finest voxels around a bright neighbour that its blur lights up
 RIM = 1.5  # the start lies so many finest voxels inside the object's outline
 NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
 CUT = 0.003  # the same where it touches the border of the image: more of it lies outside
+LUMEN = 0.005  # an inside takes at least this part of a cell
+LARGE = 0.3  # what is cut off is a cell from this part of the whole, whether an inside is seen or not
 CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
 CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
 NEAR = 12.0  # what is bright within so many finest voxels of a given start may be the cell itself
@@ -70,12 +72,10 @@ class BrightObject:
     ----------
     mask : the object, its inside filled
     others : what else is bright, its neighbours
-    halo : where neighbours' light reaches, `others` included
     """
 
     mask: npt.NDArray[np.bool_]
     others: npt.NDArray[np.bool_]
-    halo: npt.NDArray[np.bool_]
 
 
 def largest_object(volume: Volume) -> BrightObject:
@@ -105,10 +105,10 @@ def largest_object(volume: Volume) -> BrightObject:
             "no bright object of at least a hundred voxels was found in the image.",
             remedy="Give a start: --init MESH, or mesh= in Python.",
         )
-    mask = _without_neighbours(part, smooth, spacing)
+    mask = _without_neighbours(part, part & ~bright, smooth, spacing)
     if (bright & ~mask).any():
         mask = _clipped(mask, bright & ~mask, volume)
-    return _with_neighbours(mask, bright & ~mask, spacing)
+    return BrightObject(mask, bright & ~mask)
 
 
 def bright_part(volume: Volume) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -122,11 +122,7 @@ def neighbours_of(mask: npt.NDArray[np.bool_], volume: Volume) -> BrightObject:
     """An object that is known, and its neighbours: what else is bright and not next to its mask."""
     spacing, (_, bright) = np.asarray(volume.spacing), bright_part(volume)
     near = ndimage.distance_transform_edt(~mask, sampling=spacing) <= NEAR * float(spacing.min())
-    return _with_neighbours(mask, bright & ~near, spacing)
-
-
-def _with_neighbours(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], spacing: npt.NDArray) -> BrightObject:
-    return BrightObject(mask, others, halo_of(others, spacing))
+    return BrightObject(mask, bright & ~near)
 
 
 def halo_of(others: npt.NDArray[np.bool_], spacing: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -154,11 +150,14 @@ def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])) if n else mask
 
 
-def _without_neighbours(mask: npt.NDArray[np.bool_], image: npt.NDArray, spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
+def _without_neighbours(
+    mask: npt.NDArray[np.bool_], dark: npt.NDArray[np.bool_], image: npt.NDArray, spacing: npt.NDArray
+) -> npt.NDArray[np.bool_]:
     """Cut an object off others that touch it: an opening around its deepest point, then a watershed of the image.
 
     What the opening leaves out and the object's core are the seeds of the watershed: it moves the cut to the bright
-    membranes between the two.
+    membranes between the two. A part that ends within the image is a neighbour only where it has an inside of its own,
+    which is `dark`, or is large: fins, tails and protrusions have none.
 
     The depth of a flat object is that of its outline seen along its thin axis: cells that touch along their rims have
     contacts as thick as themselves, but not as wide, and the dimples of a biconcave cell do not divide it.
@@ -180,7 +179,8 @@ def _without_neighbours(mask: npt.NDArray[np.bool_], image: npt.NDArray, spacing
     for axis in range(3):
         for side in (0, -1):
             cut[np.unique(np.take(rest, side, axis=axis))] = True
-    large = share >= np.where(cut, CUT, NEIGHBOUR)
+    hollow = np.bincount(rest.ravel(), weights=dark.ravel()) >= LUMEN * share * mask.sum()
+    large = (share >= np.where(cut, CUT, NEIGHBOUR)) & (cut | hollow | (share >= LARGE))
     large[0] = False
     if not large.any():
         return mask

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from ..optim import LaplacianPreconditioner
 from .body import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
+from .displaced import Displaced, displaced
 from .initial import typical_voxel
 from .prior import Prior
 from .problem import Problem, room_for
@@ -29,6 +31,7 @@ from .state import State, shape_optimiser
 __all__ = ["REACH", "default_margin", "region_of", "run"]
 
 SOON = 5  # steps from one pause to the next at least
+EARLY = 0.35  # of all steps, at most, go to the stages before the last
 FAR = 3.0  # voxels: a vertex that has gone farther since the last pause calls for the next
 SETTLING = 20  # last steps, in which triangles that would do are left alone
 FIRMER, EASIER = 3.0, 1.7  # so many times stiffer is a surface held that has folded, and so much less after a pause
@@ -62,10 +65,13 @@ def default_margin(psf: PSF, volume: Volume) -> float:
 class _Stage:
     """What stays the same during a stage: derived from the state, made anew after a resume."""
 
-    def __init__(self, state: State, volume: Volume, config: FitConfig, body: Body, prior: Prior | None) -> None:
+    def __init__(
+        self, state: State, volume: Volume, config: FitConfig, body: Body, prior: Prior | None, margin: float
+    ) -> None:
         self.last = state.stage == len(config.blurs) - 1
         self.lit = self.last and bool(state.excluded.any())  # the light of neighbours is modelled, not left out
-        self.problem = Problem(volume, state.roi, state.room, config, None if self.lit else state.excluded)
+        self.volume, self.margin = volume, margin
+        self.look(state, config)
         self.blur = config.blurs[state.stage]
         self.strength = config.smoothness[state.stage]
         self.length = stage_lengths(config)[state.stage]
@@ -75,6 +81,11 @@ class _Stage:
         self.prior, self.body, self.config = prior, body, config
         self.prepare(state)
         self.renew(state)
+
+    def look(self, state: State, config: FitConfig) -> None:
+        """At the image, for the state's region and neighbours."""
+        excluded = None if self.lit else state.excluded
+        self.problem = Problem(self.volume, state.roi, state.room, config, excluded)
 
     def _moving(self, state: State, config: FitConfig) -> bool:
         """Whether more than the noise is held from pause to pause and learnt anew at each."""
@@ -148,11 +159,11 @@ def reweighed(problem: Problem, state: State, config: FitConfig) -> None:
 
 
 def stage_lengths(config: FitConfig) -> list[int]:
-    """Most shape steps of every stage: half of them in the last one, which also has what the others left."""
+    """Most shape steps of every stage: most of them in the last one, which also has what the others left."""
     n = len(config.blurs)
     if n == 1:
         return [config.iterations]
-    early = [config.iterations // (2 * (n - 1))] * (n - 1)
+    early = [max(1, int(EARLY * config.iterations / (n - 1)))] * (n - 1)
     return [*early, config.iterations - sum(early)]
 
 
@@ -174,7 +185,7 @@ def run(
     clock = _Clock(state, save, config.checkpoint_seconds)
     with Interruption() as interruption:
         while not state.stop_reason:
-            stage = _Stage(state, volume, config, body, prior)
+            stage = _Stage(state, volume, config, body, prior, margin)
             _run_stage(state, stage, config, callbacks, clock, interruption)
             if not state.stop_reason:
                 if _psf_moves(state, config):  # a coarse shape makes it too wide rather than too narrow: the safer side
@@ -277,6 +288,9 @@ def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str
         back = _go_back(state, stage)
     if state.psf_free:
         _psf_turn(state, stage, config, clock)
+    if not stage.last and state.others.any():  # from where the surface has come to they are told better
+        _look_around(state, stage.volume, stage.body, stage.margin, last=False)
+        stage.look(state, config)
     state.begin_anew()
     stage.renew(state)
     return back or message
@@ -330,22 +344,26 @@ def _free_psf(state: State, stage: _Stage, config: FitConfig) -> None:
 
 
 def _psf_turn(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> None:
-    """A few evaluations of the PSF at the shape as it is."""
+    """A few evaluations of the PSF at the shape as it is, which may move as a whole where that goes with the PSF."""
     renderer, spectrum = stage.problem.psf_spectrum(state.mesh.astype(config.dtype), state.psf)
     optimiser, axial = state.psf_optimiser, config.psf_shape == "axial"
     optimiser.restart()
-    tried = state.psf
+    tried: Any = displaced(state.psf) or state.psf
     for _ in range(config.psf_steps):
         step = stage.problem.psf_step(renderer, spectrum, tried)
         state.evaluations += 1
         slope = tried.axial(step.parameters) if axial else step.parameters
         theta = optimiser.step(tried.parameters, step.loss, slope, lambda g: g, config.psf_step)
         if optimiser.value == step.loss:
-            state.psf, best = tried, step
+            found, best = tried, step
         if optimiser.failed:
             break
         tried = tried.with_parameters(theta)
         tried = tried.prolate() if axial else tried
+    if isinstance(found, Displaced):
+        state.mesh = state.mesh.with_vertices(state.mesh.vertices + found.by)
+        found = found.psf
+    state.psf = found
     gain, background = stage.problem.raw_intensity(best.gain, best.background)
     state.history.append(
         (state.iteration, state.stage, 1, best.loss, best.r2, gain, background, 0.0, clock.seconds(state))
@@ -360,7 +378,8 @@ def _watch(state: State, gain: float, config: FitConfig) -> None:
 
 
 def _stands_still(state: State, config: FitConfig) -> bool:
-    return state.stage_step - state.gained_step >= config.patience[state.stage]
+    last = max(state.gained_step, 1)  # what the first step finds is where the stage begins, and no gain yet
+    return state.stage_step - last >= config.patience[state.stage]
 
 
 def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
@@ -375,14 +394,19 @@ def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
 def _next_stage(state: State, volume: Volume, body: Body, margin: float, n_stages: int) -> None:
     state.stage += 1
     state.stage_step, state.gained, state.gained_step = 0, 0.0, 0
-    if not state.fixed_roi:
-        last = state.stage == n_stages - 1
-        state.excluded, state.halo = body.neighbours(state.mesh, state.excluded, LAST_REACH if last else REACH)
-        region = region_of(body, state.mesh, margin, state.own, state.excluded, state.halo, last=last)
-        state.roi = region if region.any() else state.roi
-    state.room = room_for(state.mesh, state.psf, state.roi, volume)
+    _look_around(state, volume, body, margin, last=state.stage == n_stages - 1)
     state.shape_optimiser.reset()
     state.begin_anew()
+
+
+def _look_around(state: State, volume: Volume, body: Body, margin: float, *, last: bool) -> None:
+    """Tell neighbours from the surface as it is now, and what counts around it."""
+    if not state.fixed_roi:
+        reach = LAST_REACH if last else REACH
+        state.excluded, halo = body.neighbours(state.mesh, state.others, reach, state.own)
+        region = region_of(body, state.mesh, margin, state.own, state.excluded, halo, last=last)
+        state.roi = region if region.any() else state.roi
+    state.room = room_for(state.mesh, state.psf, state.roi, volume)
 
 
 def _tell(state: State, loss: float, message: str, config: FitConfig, callbacks: Sequence[Callback]) -> None:

@@ -38,10 +38,10 @@ class State:
         Region of interest of the present stage.
     own : (z, y, x) bool
         The bright object that a given start means; it stays in the region of interest.
+    others : (z, y, x) bool
+        What is bright beside the cell, as the search for a start found it.
     excluded : (z, y, x) bool
-        Bright neighbours.
-    halo : (z, y, x) bool
-        Where neighbours' light reaches.
+        What of it belongs to neighbours, seen from the surface at the last pause.
     room : (3,) float
         Room that the present stage's rendering has around the region, µm.
     fixed_roi : bool
@@ -84,8 +84,8 @@ class State:
     psf: PSF
     roi: npt.NDArray[np.bool_]
     own: npt.NDArray[np.bool_]
+    others: npt.NDArray[np.bool_]
     excluded: npt.NDArray[np.bool_]
-    halo: npt.NDArray[np.bool_]
     room: tuple[float, float, float]
     fixed_roi: bool
     shape_optimiser: LBFGS

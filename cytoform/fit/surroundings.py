@@ -15,7 +15,6 @@ from . import initial
 __all__ = ["OFF", "light_of", "neighbours_beyond"]
 
 OFF = 3.0  # voxels: no nearer to the surface is light put down to neighbours
-DEEP = 2.0  # voxels: what is deeper in the object that is known is the cell's own
 AROUND = 2.0  # voxels: as far around what is bright of them
 TURNS = 20
 _TINY = 1e-6
@@ -41,22 +40,24 @@ def neighbours_beyond(
         What was taken for neighbours before.
     volume : Volume
     reach : float
-        µm; what is bright and nearer, to the surface or to `own`, may be the cell's own membrane.
+        µm; what is bright and nearer, to the surface or to `own`, may be the cell's own membrane, and what is farther
+        from all that was neighbours' beyond is not taken for theirs.
     own : (z, y, x) bool, optional
         The bright object that the surface is to become.
     """
     if not (others.any() and inside.any()):
         return others
     smooth, bright = initial.bright_part(volume)
+    known = inside if own is None else inside | own
+    beyond = others & (ndimage.distance_transform_edt(~known, sampling=volume.spacing) > reach)
+    if not beyond.any():
+        return beyond
+    seeds = np.where(inside, 1, np.where(beyond, 2, 0))
+    theirs = watershed(smooth, seeds, mask=bright | inside | others) == 2
+    # farther from all that lies beyond, the blur of the cell's own membrane may have been flooded from there
+    at = ndimage.distance_transform_edt(~beyond, sampling=volume.spacing) <= reach
     away = ndimage.distance_transform_edt(~inside, sampling=volume.spacing)
-    far, core = away, inside
-    if own is not None and own.any():
-        far = ndimage.distance_transform_edt(~(inside | own), sampling=volume.spacing)
-        depth = ndimage.distance_transform_edt(np.pad(own, 1), sampling=volume.spacing)[(slice(1, -1),) * 3]
-        core = inside | (depth > DEEP * initial.typical_voxel(volume.spacing))
-    seeds = np.where(core, 1, np.where(others & (far > reach), 2, 0))
-    near = initial.typical_voxel(volume.spacing) * (OFF - 1.0)
-    return (watershed(smooth, seeds, mask=bright | core | others) == 2) & (bright | others) & (away > near)
+    return theirs & at & (bright | others) & (away > initial.typical_voxel(volume.spacing) * (OFF - 1.0))
 
 
 def light_of(

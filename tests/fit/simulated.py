@@ -7,6 +7,8 @@ from cytoform.mesh import shapes
 
 SIGMA = (0.45, 0.28, 0.28)
 SPACING = (0.3, 0.2, 0.2)
+PAIR_SHAPE, PAIR_SPACING = (24, 40, 70), (0.25, 0.2, 0.2)
+PAIR_PLACES = (np.array([2.9, 4.0, 3.9]), np.array([2.9, 4.0, 9.0]))
 
 
 def ball(radius=1.6, seed=0, noise=2.0, shape=(20, 30, 30), centre=None, spacing=SPACING):
@@ -19,3 +21,14 @@ def ball(radius=1.6, seed=0, noise=2.0, shape=(20, 30, 30), centre=None, spacing
     image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in shape)]
     data = 100.0 + 400.0 * image / image.max() + np.random.default_rng(seed).normal(0, noise, shape)
     return truth, cf.Volume(np.clip(data, 0, None).astype(np.uint16), spacing, name="ball"), psf
+
+
+def pair(noise=0.0):
+    """Two flat cells whose membranes are 0.7 µm apart; the image of each, and both."""
+    psf = cf.GaussianPSF.from_sigma((0.45, 0.3, 0.3))
+    cells = [shapes.ellipsoid((1.1, 0.9 * r, r), tuple(p), edge=0.3) for p, r in zip(PAIR_PLACES, (2.5, 1.85))]
+    grid = cf.Grid(PAIR_SHAPE, PAIR_SPACING)
+    images = [100 * cf.render(c, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in PAIR_SHAPE)] for c in cells]
+    rng = np.random.default_rng(0)
+    volume = cf.Volume((50 + sum(images) + noise * rng.normal(size=PAIR_SHAPE)).astype(np.float32), PAIR_SPACING)
+    return cells, images, volume, psf

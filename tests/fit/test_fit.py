@@ -1,12 +1,13 @@
 """Whole fits: truth, regions, settings, interruption, files."""
 
+import dataclasses
 import importlib
 import json
 import signal
 
 import numpy as np
 import pytest
-from fit.simulated import SIGMA, ball
+from fit.simulated import SIGMA, ball, pair
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
@@ -150,6 +151,45 @@ def test_resuming_something_else_is_refused(tmp_path):
     (tmp_path / "checkpoint.h5").write_bytes(b"\x89HDF broken")
     with pytest.raises(FileFormatError, match="checkpoint"):
         cf.fit(volume, config=_short(iterations=2), out=tmp_path, resume=True)
+
+
+def test_a_prior_has_to_be_passed_again(tmp_path):
+    _, volume, _ = ball()
+
+    def still(mesh):
+        return 0.0, np.zeros(mesh.vertices.shape)
+
+    cf.fit(volume, config=_short(iterations=2), out=tmp_path, prior=still)
+    for other in (None, lambda mesh: still(mesh)):
+        with pytest.raises(FitError, match=r"prior=.*still"):
+            cf.fit(volume, config=_short(iterations=2), out=tmp_path, resume=True, prior=other)
+    assert cf.fit(volume, config=_short(iterations=2), out=tmp_path, resume=True, prior=still).iterations == 2
+    cf.fit(volume, config=_short(iterations=2), out=tmp_path / "b")
+    with pytest.raises(FitError, match="prior=none"):
+        cf.fit(volume, config=_short(iterations=2), out=tmp_path / "b", resume=True, prior=still)
+
+
+def test_weights_of_a_robust_loss_and_light_of_neighbours_come_back_on_a_resume(tmp_path):
+    """What is held from pause to pause is made anew from the state, also between two pauses."""
+    _, _, volume, psf = pair(noise=2.0)
+    config = _short(deterministic=True, robust=2.0, blurs=(1.0, 0.0), iterations=40, edge=0.4, checkpoint_seconds=1e-9)
+    whole = cf.fit(volume, psf=psf, config=config)
+    stages = whole.history["stage"][whole.history["kind"] == "shape"]
+    assert whole.surroundings is not None and (stages[:26] == 1).any()
+
+    class Killed(BaseException):
+        pass
+
+    def kill(progress):
+        if progress.iteration == 28:  # in the last stage, between two pauses
+            raise Killed
+
+    with pytest.raises(Killed):
+        cf.fit(volume, psf=psf, config=config, callbacks=[kill], out=tmp_path)
+    resumed = cf.fit(volume, psf=psf, config=config, out=tmp_path, resume=True)
+    np.testing.assert_array_equal(resumed.mesh.vertices, whole.mesh.vertices)
+    np.testing.assert_array_equal(resumed.mesh.density, whole.mesh.density)
+    np.testing.assert_array_equal(resumed.surroundings.data, whole.surroundings.data)
 
 
 def test_a_new_fit_leaves_nothing_of_the_old_one_to_resume(tmp_path):
@@ -438,8 +478,6 @@ def test_what_is_gained_by_steps_taken_back_does_not_count():
 
 
 def test_a_checkpoint_holds_all_of_a_state():
-    import dataclasses
-
     from cytoform.fit import checkpoint
     from cytoform.fit.state import State
 

@@ -5,7 +5,7 @@ import pytest
 import cytoform as cf
 from cytoform.mesh import topology
 
-LEAST_R2 = 0.60
+LEAST_R2 = 0.90
 
 
 @pytest.mark.parametrize(("name", "volumes"), [("rbc_00", (80, 150)), ("vesicles", (140, 220))])
@@ -18,3 +18,5 @@ def test_default_fit_explains_the_image(data_dir, name, volumes):
     assert topology.genus(result.mesh) == 0
     quality = topology.quality(result.mesh)
     assert quality.n_zero_area == 0 and quality.n_folded == 0
+    if name == "rbc_00":  # a cell that touches it lies along its upper side
+        assert not result.mask[15:20, :10].any()
