@@ -1,6 +1,6 @@
 """Fits of simulated images against the surfaces that they were made from, one set of defaults for all.
 
-    CYTOFORM_TEST_DATA=DATA python benchmarks/truth.py shapes|starts|noise|psf|fine|baseline [--only NAME] [--size N]
+    CYTOFORM_TEST_DATA=DATA python benchmarks/truth.py shapes|starts|noise|psf|fine|baseline [--only NAME] [--size N] [--seed N]
 
 Each prints a Markdown table. Shapes and starts follow Ichbiah et al., ICCV 2025, figures 7 to 9: Gaussian PSF of two
 voxels, known but in `psf`; images are scaled to a maximum of 1; a start is a sphere (or a torus) of the truth's volume
@@ -202,7 +202,7 @@ def noise_table(options: argparse.Namespace) -> None:
     print(Score.HEAD.format("body, variance"))
     for name in options.only or ("cow",):
         for noise in (0.0, 0.001, 0.01, 0.1):
-            made = sample(name, options.size, noise=noise)
+            made = sample(name, options.size, noise=noise, seed=options.seed)
             print(fitted(made, start(made.truth))[1].row(f"{name}, {noise:g}"), flush=True)
 
 
@@ -278,6 +278,7 @@ def main() -> None:
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--only", nargs="*", help="Bodies of the table.")
     parser.add_argument("--size", type=int, default=128, help="Voxels along an axis.")
+    parser.add_argument("--seed", type=int, default=0, help="Of the noise in the table of noises.")
     options = parser.parse_args()
     warm = sample("lobed", 48)
     fitted(warm, start(warm.truth), iterations=6)  # kernels are compiled before anything is timed

@@ -147,12 +147,12 @@ def _begin(
         mesh, own, others = initial.start_mesh(volume, found, config.init, edge), found.mask, found.others
     else:
         mesh = _checked_start(mesh, volume, edge)
-        meant = placing.object_at(mesh, _seen(volume, roi)) if config.place_start else None
+        meant = placing.object_at(mesh, _seen(volume, roi))
         own = none if meant is None else meant
         if roi is None:
             found, same = _found_for(own | mesh_to_mask(mesh, volume.grid), volume)
-            own = found.mask if same and config.place_start else own
-            others, meant = found.others, None if meant is None else own
+            own, others = found.mask if same else own, found.others
+            meant = None if meant is None else own
     body = SurfaceBody(volume, edge)
     if roi is None:
         excluded, halo = body.neighbours(mesh, others, loop.REACH, own)
@@ -166,7 +166,7 @@ def _begin(
         shape_optimiser(mesh), psf_optimiser(psf), stain_of(mesh),
         STAIN * initial.typical_voxel(volume.spacing), mesh,
     )  # fmt: skip
-    if meant is not None:
+    if meant is not None and config.place_start:
         _place(state, meant, volume, config, edge)
     return state, edge, margin
 

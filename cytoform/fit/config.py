@@ -24,8 +24,8 @@ class FitConfig:
         Start when no mesh is given: sphere or ellipsoid of the moments of the largest bright object
         (auto is ellipsoid).
     place_start : bool
-        Find the bright object that a given mesh overlaps, take it for the region of interest, and begin from the mesh
-        stretched and shifted onto it where that lowers the loss.
+        Begin from a given mesh stretched and shifted onto the bright object that it overlaps, where that lowers the
+        loss. Either way that object joins the region of interest.
     edge : float, optional
         Mean edge length of the mesh in µm; two voxels by default.
     iterations : int

@@ -366,9 +366,9 @@ def test_limbs_that_grow_side_by_side():
     truth = topology.orient_outward(bent)
     image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)]
     volume = cf.Volume((100.0 + 400.0 * image / image.max()).astype(np.float32), grid.spacing)
-    config = cf.FitConfig(infer_psf=False, uncertainty=False, place_start=False, iterations=120, device="cpu")
+    config = cf.FitConfig(infer_psf=False, uncertainty=False, place_start=False, device="cpu")
     result = cf.fit(volume, shapes.sphere_of_edge(0.9, tuple(grid.centre), 0.2), psf, config)
-    assert mesh_iou(result.mesh, truth, 0.05) > 0.8
+    assert mesh_iou(result.mesh, truth, 0.05) > 0.95
     assert topology.self_intersections(result.mesh) == 0 and topology.quality(result.mesh).sound
 
 
@@ -400,8 +400,8 @@ def _spiked(mesh):
 def test_firmness_eases_with_sound_pauses():
     _, volume, psf = ball()
     config = _short()
-    state, edge, _ = _begin(volume, None, psf, config, None)
-    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
+    state, edge, margin = _begin(volume, None, psf, config, None)
+    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
     state.mesh = _spiked(state.mesh)
     assert "back" in loop._mend(state, stage)
     assert state.mesh is state.anchor and state.firmness == pytest.approx(3.0)
@@ -416,8 +416,8 @@ def test_firmness_eases_with_sound_pauses():
 def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
     _, volume, psf = ball()
     config = _short(pause_every=15)
-    state, edge, _ = _begin(volume, None, psf, config, None)
-    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
+    state, edge, margin = _begin(volume, None, psf, config, None)
+    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
     still, state.since_pause = state.mesh, 5
     assert not loop._pause_due(state, stage, config)
     state.mesh = still.with_vertices(still.vertices + [0.0, 0.0, 3.2 * stage.problem.voxel])
@@ -469,8 +469,8 @@ def test_care_leaves_what_it_cannot_better(monkeypatch):
 def test_what_is_gained_by_steps_taken_back_does_not_count():
     _, volume, psf = ball()
     config = _short()
-    state, edge, _ = _begin(volume, None, psf, config, None)
-    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None)
+    state, edge, margin = _begin(volume, None, psf, config, None)
+    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
     state.mesh = _spiked(state.mesh)
     state.stage_step, state.since_pause, state.gained, state.gained_step = 12, 7, 4.0, 11
     assert "back" in loop._mend(state, stage)
