@@ -1,6 +1,6 @@
 """Fits of simulated images against the surfaces that they were made from, one set of defaults for all.
 
-    CYTOFORM_TEST_DATA=DATA python benchmarks/truth.py shapes|starts|noise|psf|fine|baseline [--only NAME] [--size N] [--seed N]
+    CYTOFORM_TEST_DATA=DATA python benchmarks/truth.py shapes|starts|noise|psf|fine|baseline [--only NAME …]
 
 Each prints a Markdown table. Shapes and starts follow Ichbiah et al., ICCV 2025, figures 7 to 9: Gaussian PSF of two
 voxels, known but in `psf`; images are scaled to a maximum of 1; a start is a sphere (or a torus) of the truth's volume
