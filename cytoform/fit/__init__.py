@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -127,8 +128,8 @@ def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None,
     if roi is not None:
         marks["region of interest"] = checkpoint.digest(np.asarray(roi) != 0)
     if prior is not None:
-        kind = prior if hasattr(prior, "__qualname__") else type(prior)
-        marks["prior"] = f"{kind.__module__}.{kind.__qualname__}"
+        inner = prior.func if isinstance(prior, functools.partial) else prior
+        marks["prior"] = getattr(inner, "__qualname__", type(inner).__qualname__)
     return marks
 
 

@@ -40,7 +40,7 @@ class Body(Protocol[MeshT]):
     def neighbours(
         self, mesh: MeshT, others: npt.NDArray[np.bool_], reach: float, own: npt.NDArray[np.bool_] | None = None
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Bright voxels of neighbours and where their light reaches, given what was taken for theirs before.
+        """Bright voxels of neighbours and where their light reaches, given what is bright beside the cell.
 
         `reach` in voxels: what is nearer, to the mesh or to the voxels `own` that it is to become, may be its own.
         """

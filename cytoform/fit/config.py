@@ -58,7 +58,8 @@ class FitConfig:
     psf_after : int
         The PSF is held for at most so many steps of the last stage, until the shape has settled.
     psf_steps, psf_step
-        At a pause, most evaluations of the PSF, and the longest move of its parameters in one of them.
+        At a pause, most evaluations of the PSF, and the longest move of its parameters in one of them (of the surface,
+        where it moves with them, in µm).
     cutoff : float
         Shape steps use the frequencies where the OTF exceeds this part of its maximum.
     tolerance : float
@@ -78,8 +79,9 @@ class FitConfig:
     min_gain : tuple of float
         As a logarithm of the probability of image, surface and staining, what is left unexplained taken for noise.
     pause_every : int
-        Most steps between pauses, in which triangles are looked after, the PSF is fitted, and the noise is learnt anew;
-        twice as many where only the noise is learnt. A surface that moves far or wears out has them sooner.
+        Most steps between pauses, in which triangles are looked after, the PSF is fitted, neighbours are told, and the
+        noise is learnt anew; twice as many in early stages and where only the noise is learnt. A surface that moves far
+        or wears out has them sooner.
     uncertainty : bool
         Work out standard errors at the end (:class:`cytoform.fit.uncertainty.Uncertainty`).
     checkpoint_seconds : float

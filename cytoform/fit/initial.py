@@ -32,7 +32,7 @@ RIM = 1.5  # the start lies so many finest voxels inside the object's outline
 NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
 CUT = 0.003  # the same where it touches the border of the image: more of it lies outside
 LUMEN = 0.005  # an inside takes at least this part of a cell
-LARGE = 0.3  # what is cut off is a cell from this part of the whole, whether an inside is seen or not
+LARGE = 0.3  # what is cut off is a cell from this part of what is left, whether an inside is seen or not
 CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
 CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
 NEAR = 12.0  # what is bright within so many finest voxels of a given start may be the cell itself
@@ -82,7 +82,7 @@ def largest_object(volume: Volume) -> BrightObject:
     """The largest bright object of an image, and its neighbours.
 
     Smoothing, Otsu's threshold, closing of small breaks, filling of holes, the part with the most voxels, and an
-    opening that cuts off what is joined to it by a narrow bridge.
+    opening that cuts off what is joined to it by a narrow bridge and is another cell.
 
     Raises
     ------
@@ -174,13 +174,13 @@ def _without_neighbours(
     if flat:
         core, opened = np.expand_dims(core, thin), np.expand_dims(opened, thin)
     rest, _ = ndimage.label(mask & ~opened)
-    share = np.bincount(rest.ravel()) / mask.sum()
+    share = np.bincount(rest.ravel(), weights=mask.ravel()) / mask.sum()  # the first is the body that is left
     cut = np.zeros(len(share), dtype=bool)
     for axis in range(3):
         for side in (0, -1):
             cut[np.unique(np.take(rest, side, axis=axis))] = True
     hollow = np.bincount(rest.ravel(), weights=dark.ravel()) >= LUMEN * share * mask.sum()
-    large = (share >= np.where(cut, CUT, NEIGHBOUR)) & (cut | hollow | (share >= LARGE))
+    large = (share >= np.where(cut, CUT, NEIGHBOUR)) & (cut | hollow | (share >= LARGE * share[0]))
     large[0] = False
     if not large.any():
         return mask

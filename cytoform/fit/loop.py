@@ -63,7 +63,7 @@ def default_margin(psf: PSF, volume: Volume) -> float:
 
 
 class _Stage:
-    """What stays the same during a stage: derived from the state, made anew after a resume."""
+    """What stays the same during a stage or from pause to pause: derived from the state, made anew after a resume."""
 
     def __init__(
         self, state: State, volume: Volume, config: FitConfig, body: Body, prior: Prior | None, margin: float
@@ -163,7 +163,7 @@ def stage_lengths(config: FitConfig) -> list[int]:
     n = len(config.blurs)
     if n == 1:
         return [config.iterations]
-    early = [max(1, int(EARLY * config.iterations / (n - 1)))] * (n - 1)
+    early = [int(EARLY * config.iterations / (n - 1))] * (n - 1)
     return [*early, config.iterations - sum(early)]
 
 
@@ -360,13 +360,14 @@ def _psf_turn(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> 
             break
         tried = tried.with_parameters(theta)
         tried = tried.prolate() if axial else tried
+    moved = 0.0
     if isinstance(found, Displaced):
         state.mesh = state.mesh.with_vertices(state.mesh.vertices + found.by)
-        found = found.psf
+        found, moved = found.psf, float(np.linalg.norm(found.by))
     state.psf = found
     gain, background = stage.problem.raw_intensity(best.gain, best.background)
     state.history.append(
-        (state.iteration, state.stage, 1, best.loss, best.r2, gain, background, 0.0, clock.seconds(state))
+        (state.iteration, state.stage, 1, best.loss, best.r2, gain, background, moved, clock.seconds(state))
     )
 
 

@@ -35,15 +35,15 @@ class State:
         The start that was given or found, before it was moved onto its cell.
     psf : PSF
     roi : (z, y, x) bool
-        Region of interest of the present stage.
+        Region of interest, of the last pause or the stage's begin.
     own : (z, y, x) bool
         The bright object that a given start means; it stays in the region of interest.
     others : (z, y, x) bool
         What is bright beside the cell, as the search for a start found it.
     excluded : (z, y, x) bool
-        What of it belongs to neighbours, seen from the surface at the last pause.
+        What is bright and belongs to neighbours, seen from the surface at the last pause (last stage: its begin).
     room : (3,) float
-        Room that the present stage's rendering has around the region, µm.
+        Room that the rendering has around the region, µm.
     fixed_roi : bool
         Given by the user: not moved with the surface.
     shape_optimiser, psf_optimiser

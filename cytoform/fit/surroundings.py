@@ -14,7 +14,7 @@ from . import initial
 
 __all__ = ["OFF", "light_of", "neighbours_beyond"]
 
-OFF = 3.0  # voxels: no nearer to the surface is light put down to neighbours
+OFF = 3.0  # voxels: no nearer to the surface is light from around neighbours put down to them
 AROUND = 2.0  # voxels: as far around what is bright of them
 TURNS = 20
 _TINY = 1e-6
@@ -37,7 +37,7 @@ def neighbours_beyond(
     inside : (z, y, x) bool
         Voxels inside the surface.
     others : (z, y, x) bool
-        What was taken for neighbours before.
+        What is bright beside the cell as the search for a start found it.
     volume : Volume
     reach : float
         µm; what is bright and nearer, to the surface or to `own`, may be the cell's own membrane, and what is farther

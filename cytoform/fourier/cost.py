@@ -2,8 +2,8 @@
 
 Times are sums of a few kinds of work, each times a constant; ``benchmarks/cost.py`` measures both transforms over
 meshes, bands, tolerances and precisions, fits the constants and says how often the model picks the quicker one. They
-come from one machine, and both transforms are taken to scale with threads alike: near the border between the two the
-pick may be wrong elsewhere, far from it the ratio decides.
+come from one machine, and all but what finufft does with one thread is taken to scale with threads alike: near the
+border between the two the pick may be wrong elsewhere, far from it the ratio decides.
 """
 
 from __future__ import annotations

@@ -54,6 +54,20 @@ def test_a_fin_is_a_part_of_the_cell_and_a_hollow_body_a_neighbour():
     assert two.mask[other].mean() < 0.2 and two.others[other].mean() > 0.5
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_flat_cells_around_one_are_neighbours_though_no_inside_is_seen(n):
+    grid, psf = cf.Grid((20, 60, 60), 0.2), cf.GaussianPSF.from_sigma((0.5, 0.25, 0.25))
+    centre, directions = np.asarray(grid.centre), ((1.0, 0.0), (-0.5, 0.87), (-0.5, -0.87))
+    away = 2.4 + 1.6 + 0.45
+    places = [centre, *(centre + away * np.array([0.0, *d]) for d in directions[:n])]
+    cells = [shapes.ellipsoid((0.55, r, r), tuple(p)) for p, r in zip(places, (2.4, *(1.6,) * n))]
+    image = sum(cf.render(c, psf, grid.padded(psf.reach()))[tuple(slice(0, k) for k in grid.shape)] for c in cells)
+    found = initial.largest_object(cf.Volume(image.astype(np.float32), grid.spacing))
+    inside = [mesh_to_mask(c, grid) for c in cells]
+    assert found.mask[inside[0]].mean() > 0.8
+    assert all(found.mask[other].mean() < 0.05 for other in inside[1:])
+
+
 def test_two_apart_gives_the_larger():
     shape = (20, 34, 70)
     truth, volume, _ = ball(shape=shape, centre=(2.85, 3.3, 3.4))
