@@ -47,11 +47,11 @@ def neighbours_beyond(
     """
     if not (others.any() and inside.any()):
         return others
-    smooth, bright = initial.bright_part(volume)
     known = inside if own is None else inside | own
     beyond = others & (ndimage.distance_transform_edt(~known, sampling=volume.spacing) > reach)
     if not beyond.any():
         return beyond
+    smooth, bright = initial.bright_part(volume)
     seeds = np.where(inside, 1, np.where(beyond, 2, 0))
     theirs = watershed(smooth, seeds, mask=bright | inside | others) == 2
     # farther from all that lies beyond, the blur of the cell's own membrane may have been flooded from there

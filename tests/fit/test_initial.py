@@ -34,6 +34,8 @@ def test_a_touching_neighbour_is_left_out():
     assert not found.mask[neighbour].any() and found.others[neighbour].any()
     inside = mesh_to_mask(truth, volume.grid)
     assert found.mask[inside].mean() > 0.9
+    halo = initial.halo_of(found.others, both.spacing)
+    assert (halo & found.others == found.others).all()
 
 
 def test_a_fin_is_a_part_of_the_cell_and_a_hollow_body_a_neighbour():

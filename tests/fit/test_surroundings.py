@@ -30,10 +30,10 @@ def test_a_membrane_far_from_the_start_is_not_a_neighbours_where_the_object_is_k
     whole = shapes.ellipsoid((1.5, 2.65, 2.9), tuple(PAIR_PLACES[0]), edge=0.3)  # its membrane with it
     own, theirs, within = (mesh_to_mask(m, volume.grid) for m in (whole, yours, mine))
     others = np.zeros(PAIR_SHAPE, dtype=bool)
-    others[:, :, 29:] = True  # the neighbour, and the cell's own membrane, which the start has not reached
+    others[:, :, 26:] = True  # the neighbour, and the cell's own membrane, which the start has not reached
     blind = neighbours_beyond(small, others, volume, 1.0)
     told = neighbours_beyond(small, others, volume, 1.0, own)
-    assert blind[within].mean() > 0.1  # without it the membrane is given away, its inner half too
+    assert blind[within].mean() > 0.2  # without it the membrane is given away, its inner half too
     assert told[within].mean() < 0.02 and told[theirs].mean() > 0.9
 
 
