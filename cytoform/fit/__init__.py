@@ -193,7 +193,7 @@ def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: F
     state.evaluations += len(meshes)
     if losses[1] < losses[0]:
         state.mesh, state.room = moved, room_for(moved, state.psf, state.roi, volume)
-        state.stain = stain_of(moved)
+        state.stain, state.stiffer = stain_of(moved), np.ones(moved.n_vertices)
         state.shape_optimiser = shape_optimiser(moved)
         state.begin_anew()
 
@@ -288,10 +288,8 @@ def _result(state: State, volume: Volume, config: FitConfig, body: SurfaceBody) 
 
 def _uncertainty(problem: Problem, state: State, config: FitConfig, body: SurfaceBody) -> Uncertainty | None:
     """Standard errors, or None where the image says too little."""
-    weight, directions, field, prior = state.firmness * config.stiffness[-1], None, None, None
-    if config.infer_staining:
-        reach = config.staining_reach * problem.voxel
-        field, prior = state.stain, body.staining(state.mesh, config.staining_spread, reach)
+    weight, directions = state.firmness * config.stiffness[-1], None
+    staining = loop.staining_of(state, config, body, problem.voxel)
     if config.infer_psf and state.psf.parameters.size:
         ways = np.eye(len(state.psf.parameters))
         ways = np.array([state.psf.axial(way) for way in ways]).T if config.psf_shape == "axial" else ways
@@ -300,9 +298,9 @@ def _uncertainty(problem: Problem, state: State, config: FitConfig, body: Surfac
     try:
         return uncertainty_of(
             problem, state.mesh, state.psf,
-            stain=field,
-            smoothness=(weight, body.smoothness(state.mesh)) if weight > 0 else None,
-            staining=prior, psf_directions=directions,
+            stain=None if staining is None else state.stain,
+            smoothness=(weight, body.smoothness(state.mesh, state.stiffer)) if weight > 0 else None,
+            staining=staining, psf_directions=directions,
         )  # fmt: skip
     except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:
         _LOG.warning("no standard errors: %s", error)

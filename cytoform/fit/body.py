@@ -60,8 +60,8 @@ class Body(Protocol[MeshT]):
     def sound(self, mesh: MeshT) -> bool:
         """Whether it neither folds nor crosses itself."""
 
-    def smoothness(self, mesh: MeshT) -> Prior:
-        """The energy of a rough surface, for the mesh's connectivity."""
+    def smoothness(self, mesh: MeshT, weights: npt.NDArray[np.float64] | None = None) -> Smoothness:
+        """The energy of a rough surface, for the mesh's connectivity and what each vertex counts for."""
 
     def contact(self, mesh: MeshT, move: float) -> Prior:
         """What keeps parts that lie face to face, or come to after moves of so many µm, from passing through each
@@ -140,9 +140,9 @@ class SurfaceBody:
         """No folded or empty faces, no self-intersections."""
         return topology.quality(mesh).sound and topology.self_intersections(mesh) == 0
 
-    def smoothness(self, mesh: SurfaceMesh) -> Prior:
+    def smoothness(self, mesh: SurfaceMesh, weights: npt.NDArray[np.float64] | None = None) -> Smoothness:
         """How fast the curvature changes, over the length of an edge."""
-        return Smoothness(mesh, self.edge)
+        return Smoothness(mesh, self.edge, weights)
 
     def contact(self, mesh: SurfaceMesh, move: float) -> Prior:
         """By the gap along the normal; pairs are sought as far as two moves along it may bring together."""

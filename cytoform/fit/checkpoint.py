@@ -23,7 +23,7 @@ from .state import COLUMNS, State, shape_optimiser
 
 __all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "cytoform fit checkpoint 4"
+FORMAT = "cytoform fit checkpoint 5"
 SCALARS = (
     "iteration",
     "evaluations",
@@ -35,13 +35,14 @@ SCALARS = (
     "noise",
     "stain_um",
     "firmness",
+    "spread",
     "seconds",
     "stop_reason",
     "fixed_roi",
     "psf_free",
 )
 MASKS = ("roi", "own", "others", "excluded")
-STAINS = ("trial", "stain", "anchor_stain")
+FIELDS = ("trial", "stain", "anchor_stain", "stiffer", "anchor_stiffer")
 MESHES = ("mesh", "start", "anchor")
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
 FREE = ("checkpoint_seconds", "device")
@@ -91,7 +92,7 @@ def save_checkpoint(
         for name in ("shape_optimiser", "psf_optimiser"):
             for key, value in getattr(state, name).state_arrays().items():
                 file[f"{name}/{key}"] = value
-        for name in STAINS:
+        for name in FIELDS:
             file[name] = getattr(state, name)
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         file.attrs["given"] = json.dumps(given or {})
@@ -173,7 +174,7 @@ def _read_state(file: h5py.File) -> State:
         room=(z, y, x),
         shape_optimiser=shape,
         psf_optimiser=optics,
-        **{name: file[name][()] for name in STAINS},
+        **{name: file[name][()] for name in FIELDS},
         history=[tuple(row) for row in file["history"][()]],
         **scalars,
     )

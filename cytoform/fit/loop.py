@@ -25,14 +25,16 @@ from .displaced import Displaced, displaced
 from .initial import typical_voxel
 from .prior import Prior
 from .problem import Problem, room_for
-from .staining import slope_of, stained
+from .staining import StainingPrior, slope_of, stained
 from .state import State, shape_optimiser
+from .strength import PATCH, learnt_spread, learnt_stiffness
 
 __all__ = ["REACH", "default_margin", "region_of", "run"]
 
 SOON = 5  # steps from one pause to the next at least
 EARLY = 0.35  # of all steps, at most, go to the stages before the last
 FAR = 3.0  # voxels: a vertex that has gone farther since the last pause calls for the next
+SETTLED = 50  # steps of the last stage, from which on the surface tells how strong the priors have to be
 SETTLING = 20  # last steps, in which triangles that would do are left alone
 FIRMER, EASIER = 3.0, 1.7  # so many times stiffer is a surface held that has folded, and so much less after a pause
 REACH, LAST_REACH = 5.0, 3.0  # voxels: what is bright beyond may be a neighbour, before the last stage and in it
@@ -96,11 +98,9 @@ class _Stage:
         """For the connectivity of the state's mesh."""
         mesh, stiffness = state.mesh, self.config.stiffness[state.stage]
         self._places = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.strength)
-        self.firm = [(stiffness, self.body.smoothness(mesh))] if stiffness > 0 else []
-        self.staining = None
-        if self.config.infer_staining:
-            reach = self.config.staining_reach * self.problem.voxel
-            self.staining = self.body.staining(mesh, self.config.staining_spread, reach)
+        self.stiffness = (stiffness, self.body.smoothness(mesh, state.stiffer)) if stiffness > 0 else None
+        self.staining = staining_of(state, self.config, self.body, self.problem.voxel)
+        if self.staining is not None:
             self._stains = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.staining.strength)
 
     def smooth(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -126,6 +126,19 @@ class _Stage:
         if self.last:
             reweighed(self.problem, state, self.config)
 
+    def learn(self, state: State) -> None:
+        """Learn from the surface and its staining as they are how strong their priors have to be."""
+        sight = self.problem.sight(state.mesh.astype(self.config.dtype), state.psf)
+        if self.stiffness is not None:
+            weight, prior = self.stiffness
+            gather = LaplacianPreconditioner(state.mesh.faces, state.mesh.n_vertices, PATCH)
+            rough = prior.roughness(state.mesh)
+            state.stiffer = learnt_stiffness(prior, rough, weight, sight, gather)
+        if self.staining is not None:
+            expected = self.config.staining_spread
+            state.spread = learnt_spread(self.staining, state.stain, state.mesh.area, expected, sight)
+        self.prepare(state)
+
     def noise(self, state: State) -> float:
         """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
 
@@ -141,7 +154,8 @@ class _Stage:
         """Sum of the priors and its gradient for places and stain, (n_vertices, 4)."""
         value, slope = 0.0, np.zeros((mesh.n_vertices, 4))
         contact = [(self.config.contact, self.contact)] if self.contact is not None else []
-        own = [(firmness * weight, prior) for weight, prior in [*self.firm, *contact]]
+        firm = [self.stiffness] if self.stiffness is not None else []
+        own = [(firmness * weight, prior) for weight, prior in [*firm, *contact]]
         for weight, prior in own + ([(1.0, self.prior)] if self.prior is not None else []):
             more, gradient = prior(mesh)
             value += weight * more
@@ -156,6 +170,14 @@ def reweighed(problem: Problem, state: State, config: FitConfig) -> None:
     """Give residuals the weights that they have at the surface of the last pause, where any are wanted."""
     if config.robust is not None or config.camera is not None:
         problem.reweigh(state.anchor.astype(config.dtype), state.psf, config.robust, config.camera)
+
+
+def staining_of(state: State, config: FitConfig, body: Body, voxel: float) -> StainingPrior | None:
+    """What is known of the staining, from the settings and from the image, or None where it is held."""
+    if not config.infer_staining:
+        return None
+    spread = config.staining_spread if np.isnan(state.spread) else state.spread
+    return body.staining(state.mesh, spread, config.staining_reach * voxel)
 
 
 def stage_lengths(config: FitConfig) -> list[int]:
@@ -291,6 +313,9 @@ def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str
     if not stage.last and state.others.any():  # from where the surface has come to they are told better
         _look_around(state, stage.volume, stage.body, stage.margin, last=False)
         stage.look(state, config)
+    settled = stage.last and state.stage_step >= SETTLED and not (back or message)
+    if settled and state.firmness == 1.0:  # a surface that is held firmer for a while does not tell
+        stage.learn(state)
     state.begin_anew()
     stage.renew(state)
     return back or message
@@ -304,7 +329,7 @@ def _care(state: State, stage: _Stage) -> str:
     message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     carry = stage.body.carry(state.mesh, better)
     state.shape_optimiser = state.shape_optimiser.carried(carry)
-    state.stain = carry @ state.stain
+    state.stain, state.stiffer = carry @ state.stain, carry @ state.stiffer
     state.mesh = stained(better, state.stain) if stage.staining is not None else better
     stage.prepare(state)
     return message
@@ -320,7 +345,7 @@ def _go_back(state: State, stage: _Stage) -> str:
     if not stage.body.sound(state.anchor):
         return ""
     other = not np.array_equal(state.mesh.faces, state.anchor.faces)
-    state.mesh, state.stain = state.anchor, state.anchor_stain
+    state.mesh, state.stain, state.stiffer = state.anchor, state.anchor_stain, state.anchor_stiffer
     state.firmness *= FIRMER
     state.gained, state.gained_step = 0.0, min(state.gained_step, state.stage_step - state.since_pause)
     if other:

@@ -39,7 +39,7 @@ class Smoothness:
     With U the umbrella operator (the mean of a vertex's neighbours less the vertex itself, which for edges e is about
     e²/4 times the surface's Laplacian), the energy is (32 / (√3 e²)) Σ |U U x|². U x is e² H / 2 along the normal, H
     the mean curvature; so the energy is about (e⁴ / 3) ∫ |ΔH|² dA, without a unit: what is rough at the scale of an
-    edge costs most, and a bend many edges wide next to nothing.
+    edge costs most, and a bend many edges wide next to nothing. Vertices may count for more or less than that.
 
     Parameters
     ----------
@@ -47,19 +47,28 @@ class Smoothness:
         Its connectivity counts.
     edge : float
         Mean length of the edges, µm.
+    weights : (n_vertices,) float, optional
+        What each vertex's part of the energy is multiplied by; 1 by default.
     """
 
-    def __init__(self, mesh: SurfaceMesh, edge: float) -> None:
+    def __init__(self, mesh: SurfaceMesh, edge: float, weights: npt.NDArray[np.float64] | None = None) -> None:
+        self.edge = edge
+        self.weights = np.ones(mesh.n_vertices) if weights is None else weights
         laplacian = combinatorial_laplacian(mesh.faces, mesh.n_vertices)
         umbrella = diags(1.0 / laplacian.diagonal()) @ laplacian
-        twice = umbrella @ umbrella
-        self._matrix = (32.0 / (math.sqrt(3.0) * edge**2) * (twice.T @ twice)).tocsr()
+        self._twice = (math.sqrt(32.0 / (math.sqrt(3.0) * edge**2)) * (umbrella @ umbrella)).tocsr()
+        self._matrix = (self._twice.T @ diags(self.weights) @ self._twice).tocsr()
 
     def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
         """Value and gradient (n_vertices, 3) per µm."""
         points = np.asarray(mesh.vertices, dtype=np.float64)
         slope = self._matrix @ points
         return float((slope * points).sum()), 2.0 * slope
+
+    def roughness(self, mesh: SurfaceMesh) -> npt.NDArray[np.float64]:
+        """The energy's part of every vertex, (n_vertices,): what lies along the normal, without the weights."""
+        normals = geometry.vertex_normals(mesh.vertices, mesh.faces)
+        return ((self._twice @ np.asarray(mesh.vertices, dtype=np.float64)) * normals).sum(axis=1) ** 2
 
     def second(self, modes: npt.NDArray, normals: npt.NDArray) -> npt.NDArray[np.float64]:
         """Second derivatives (k, k) for moves along the normals (n_vertices, 3) in modes (n_vertices, k).

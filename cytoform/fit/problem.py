@@ -20,6 +20,7 @@ from ..optics import PSF, Camera
 from ..render import Renderer, Target
 from .config import FitConfig
 from .initial import typical_voxel
+from .strength import Sight
 from .surroundings import light_of
 
 __all__ = ["Problem", "PsfStep", "ShapeStep"]
@@ -187,6 +188,18 @@ class Problem:
         residual, _, weights = self.left_over(mesh, psf, blur)
         unsure = (UNSURE * self.config.tolerance) ** 2
         return unsure + self._narrow(psf, blur).power(residual) / float(weights.sum(dtype=np.float64))
+
+    def sight(self, mesh: Mesh, psf: PSF) -> Sight:
+        """What the image that is not blurred tells of a stained sheet, for what a surface leaves unexplained.
+
+        A flat sheet's slope across, squared and summed over the distance, is in the mean over its directions 2π times
+        the PSF's square summed over space: a Gaussian of the same sum stands for the PSF.
+        """
+        _, gain, _ = self.left_over(mesh, psf)
+        band = self._narrow(psf, 0.0).band
+        square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
+        sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
+        return Sight(gain**2 / (self.noise(mesh, psf, 0.0) * float(np.prod(self.volume.spacing))), sigma)
 
     def left_over(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> tuple[npt.NDArray, float, npt.NDArray]:
         """What a surface leaves unexplained times the root of its weight, the gain, and the weights, (z, y, x) each."""

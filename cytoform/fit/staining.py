@@ -78,6 +78,7 @@ class StainingPrior:
         for name, value in (("spread", spread), ("reach", reach), ("edge", edge)):
             if not value > 0:
                 raise ConfigError(f"{name} is {value!r}; expected a positive number.")
+        self.edge, self.spread, self._reach = edge, spread, reach
         kappa, area = math.sqrt(8.0) / reach, 0.5 * math.sqrt(3.0) * edge**2
         laplacian = combinatorial_laplacian(mesh.faces, mesh.n_vertices) / math.sqrt(3.0)
         once = kappa**2 * area * identity(mesh.n_vertices, format="csr") + laplacian
@@ -88,6 +89,11 @@ class StainingPrior:
         """Value and gradient (n_vertices,) of a field (n_vertices,)."""
         slope = self._matrix @ np.asarray(stain, dtype=np.float64)
         return 0.5 * float((slope * stain).sum()), slope
+
+    def precision(self, squares: npt.NDArray) -> npt.NDArray[np.float64]:
+        """Second derivative of the energy for waves of the field, for each µm²; squared wave numbers, 1/µm²."""
+        square = 8.0 / self._reach**2  # κ²
+        return (square + squares) ** 2 / (4.0 * math.pi * square * self.spread**2)
 
     def second(self, modes: npt.NDArray) -> npt.NDArray[np.float64]:
         """Second derivatives (k, k) for modes (n_vertices, k) of the field."""

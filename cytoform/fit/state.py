@@ -53,8 +53,12 @@ class State:
         How far a vertex has to move to change the image about as much as a unit of `stain` does, µm.
     trial : (n_vertices, 4) float64
         Where the shape is evaluated next: places, and `stain` times `stain_um`.
-    anchor, anchor_stain
-        The surface and its staining at the last pause.
+    stiffer : (n_vertices,) float64
+        What the smoothness energy of every vertex is multiplied by, as the image has told.
+    spread : float
+        Standard deviation of the staining's field as the image has told; NaN for what the settings expect.
+    anchor, anchor_stain, anchor_stiffer
+        The surface, its staining and what its smoothness counts for at the last pause.
     firmness : float
         What stiffness and contact are multiplied by: it grows when the surface folds, and falls back with sound pauses.
     iteration : int
@@ -94,6 +98,9 @@ class State:
     stain_um: float
     anchor: SurfaceMesh
     anchor_stain: npt.NDArray[np.float64] = None  # type: ignore[assignment]
+    stiffer: npt.NDArray[np.float64] = None  # type: ignore[assignment]
+    anchor_stiffer: npt.NDArray[np.float64] = None  # type: ignore[assignment]
+    spread: float = np.nan
     firmness: float = 1.0
     trial: npt.NDArray[np.float64] = None  # type: ignore[assignment]
     iteration: int = 0
@@ -112,6 +119,7 @@ class State:
     def __post_init__(self) -> None:
         if self.trial is None:
             self.trial, self.anchor_stain = self.place, self.stain
+            self.stiffer = self.anchor_stiffer = np.ones(self.mesh.n_vertices)
 
     @property
     def place(self) -> npt.NDArray[np.float64]:
@@ -121,7 +129,8 @@ class State:
     def begin_anew(self) -> None:
         """Go on from the best surface, what is minimised changed by a little; what is known of its curvature stays."""
         self.shape_optimiser.restart()
-        self.trial, self.anchor, self.anchor_stain, self.noise = self.place, self.mesh, self.stain, np.nan
+        self.trial, self.anchor, self.noise = self.place, self.mesh, np.nan
+        self.anchor_stain, self.anchor_stiffer = self.stain, self.stiffer
         self.since_pause = 0
 
     def columns(self) -> dict[str, npt.NDArray]:

@@ -1,0 +1,132 @@
+"""How strong the priors of surface and staining have to be: learnt from the image, as far as it can tell.
+
+A prior says what is alike on all surfaces, and a surface is rough here and smooth there. Where it is smooth, a prior of
+its own strength keeps out more of the noise; where it is rough, a weaker one keeps more of the shape.
+
+In a mode of wave number k an image that tells G of it (a precision) and a prior of precision Q give the amplitude
+G y / (G + Q), y what the image alone would say. If the mode's true precision is T, the energy ½ Q s² of that amplitude
+has the mean ½ Q G (G + T) / (T (G + Q)²): what is seen of the energy tells T, by the method of moments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from ..optim import LaplacianPreconditioner
+from .prior import Smoothness
+from .staining import StainingPrior
+
+__all__ = ["Sight", "learnt_spread", "learnt_stiffness"]
+
+Floats = npt.NDArray[np.float64]
+
+SOFTEST, STIFFEST = 0.1, 20.0  # times the prior's own strength: how far it may be learnt to be from that
+EVENEST = 0.03  # of the spread that was expected: how even a staining may be learnt to be
+PATCH = 1.0  # λ of the smoothing (1 + λL)^-2 that gathers roughness, from about 18 π λ squared edges
+DOUBT = 2.0  # degrees of freedom that a prior's own strength counts for beside those of a patch
+WAVES, STEPS, GRADES = 400, 120, 31  # wave numbers, strengths that are tried, and strengths until now in a table
+
+
+@dataclasses.dataclass(frozen=True)
+class Sight:
+    """What an image tells of a sheet that is stained evenly, for each µm² of it.
+
+    The PSF counts as round and Gaussian: the sheet's profile is gain · N(distance; σ).
+
+    Attributes
+    ----------
+    contrast : float
+        gain² over the variance of the noise and a voxel's volume.
+    sigma : float
+        σ of the PSF, µm.
+    """
+
+    contrast: float
+    sigma: float
+
+    def of_place(self, squares: Floats) -> Floats:
+        """Precision of a wave of the sheet along its normal, for squared wave numbers (1/µm²)."""
+        return self.contrast / (4.0 * math.sqrt(math.pi) * self.sigma**3) * self._passed(squares)
+
+    def of_staining(self, squares: Floats) -> Floats:
+        """The same of a wave of the logarithm of its density."""
+        return self.contrast / (2.0 * math.sqrt(math.pi) * self.sigma) * self._passed(squares)
+
+    def _passed(self, squares: Floats) -> Floats:
+        return np.exp(-np.minimum(self.sigma**2 * squares, 100.0))
+
+
+def learnt_stiffness(
+    prior: Smoothness, mesh_roughness: Floats, weight: float, sight: Sight, gather: LaplacianPreconditioner
+) -> Floats:
+    """What the smoothness energy has to be multiplied by at every vertex, (n_vertices,).
+
+    Parameters
+    ----------
+    prior : Smoothness
+        As it was while the surface came to where it is, with its weights until now.
+    mesh_roughness : (n_vertices,) float
+        Energy of each vertex along the normal, without the weights (:meth:`Smoothness.roughness`).
+    weight : float
+        What the energy was multiplied by as a whole.
+    sight : Sight
+    gather : LaplacianPreconditioner
+        Of the mesh, with λ = PATCH.
+    """
+    edge = prior.edge
+    squares = _squares(edge, WAVES)
+    bends = weight * edge**4 * squares**4 / 6.0  # d² (e⁴/3) ∫ |ΔH|² dA of a wave, H = k² d / 2
+    seen = sight.of_place(squares)
+    free = 18.0 * math.pi * PATCH * edge**2 * _per_area(seen / (seen + bends), squares)
+    tried = np.geomspace(SOFTEST, STIFFEST, STEPS)
+    grades = np.geomspace(SOFTEST, STIFFEST, GRADES)
+    table = np.array([_expected(seen, grade * bends, tried[:, None] * bends, squares) / grade for grade in grades])
+    place = (np.log(prior.weights) - math.log(SOFTEST)) / math.log(STIFFEST / SOFTEST) * (GRADES - 1)
+    below = np.clip(place.astype(int), 0, GRADES - 2)
+    part = np.clip(place - below, 0.0, 1.0)[:, None]
+    expected = (1.0 - part) * table[below] + part * table[below + 1]  # falls with the strength that is tried
+    own = expected[:, np.abs(np.log(tried)).argmin()]
+    area = 0.5 * math.sqrt(3.0) * edge**2
+    energy = (free * weight * gather.solve(mesh_roughness) / area + DOUBT * own) / (free + DOUBT)
+    return tried[np.minimum((expected > energy[:, None]).sum(axis=1), STEPS - 1)]
+
+
+def learnt_spread(prior: StainingPrior, stain: Floats, area: float, expected: float, sight: Sight) -> float:
+    """The standard deviation of the staining's field, no larger than what was expected.
+
+    Parameters
+    ----------
+    prior : StainingPrior
+        As it was while the staining came to be what it is.
+    stain : (n_vertices,) float
+    area : float
+        Of the surface, µm².
+    expected : float
+        The setting.
+    sight : Sight
+    """
+    squares = _squares(prior.edge, 10 * WAVES)
+    held, seen = prior.precision(squares), sight.of_staining(squares)
+    tried = np.geomspace(EVENEST * expected, expected, STEPS)
+    true = held * (prior.spread / tried[:, None]) ** 2
+    energies = area * _expected(seen, held, true, squares)  # grows with the spread that is tried
+    return float(tried[min(int((energies < prior(stain)[0]).sum()), STEPS - 1)])
+
+
+def _squares(edge: float, count: int) -> Floats:
+    """Squared wave numbers up to what vertices an edge apart can carry, 1/µm²."""
+    return np.linspace(1e-3, 8.0 * math.pi / math.sqrt(3.0), count) / edge**2
+
+
+def _per_area(values: Floats, squares: Floats) -> Floats:
+    """Sum over the waves of a sheet, for each µm²: ∫ d²k / (2π)², over the last axis."""
+    return np.trapezoid(values, squares, axis=-1) / (4.0 * math.pi)
+
+
+def _expected(seen: Floats, held: Floats, true: Floats, squares: Floats) -> Floats:
+    """Mean energy ½ Q s² for each µm² where the prior is Q and the truth T."""
+    return _per_area(0.5 * held * seen * (seen + true) / (true * (seen + held) ** 2), squares)
