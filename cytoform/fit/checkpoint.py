@@ -36,6 +36,7 @@ SCALARS = (
     "stain_um",
     "firmness",
     "spread",
+    "learnt",
     "seconds",
     "stop_reason",
     "fixed_roi",

@@ -126,9 +126,11 @@ class _Stage:
         if self.last:
             reweighed(self.problem, state, self.config)
 
-    def learn(self, state: State) -> None:
-        """Learn from the surface and its staining as they are how strong their priors have to be."""
+    def learn(self, state: State) -> bool:
+        """Learn from the surface and its staining as they are how strong their priors have to be, if they tell."""
         sight = self.problem.sight(state.mesh.astype(self.config.dtype), state.psf)
+        if sight.trust == 0.0 or (self.stiffness is None and self.staining is None):
+            return False
         if self.stiffness is not None:
             weight, prior = self.stiffness
             gather = LaplacianPreconditioner(state.mesh.faces, state.mesh.n_vertices, PATCH)
@@ -137,7 +139,9 @@ class _Stage:
         if self.staining is not None:
             expected = self.config.staining_spread
             state.spread = learnt_spread(self.staining, state.stain, state.mesh.area, expected, sight)
+        state.learnt = True
         self.prepare(state)
+        return True
 
     def noise(self, state: State) -> float:
         """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
@@ -315,7 +319,7 @@ def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str
         stage.look(state, config)
     settled = stage.last and state.stage_step >= SETTLED and not (back or message)
     if settled and state.firmness == 1.0:  # a surface that is held firmer for a while does not tell
-        stage.learn(state)
+        message = _learn(state, stage)
     state.begin_anew()
     stage.renew(state)
     return back or message
@@ -324,8 +328,19 @@ def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str
 def _care(state: State, stage: _Stage) -> str:
     """Go on with a better mesh of the same shape where there is one."""
     better = stage.body.care(state.mesh, last=stage.last)
-    if better is None:
+    return "" if better is None else _remeshed(state, stage, better)
+
+
+def _learn(state: State, stage: _Stage) -> str:
+    """Learn how strong the priors have to be; the first time triangles are made even, as smoothness takes them."""
+    first = not state.learnt
+    if not stage.learn(state) or not first:
         return ""
+    better = stage.body.even(state.mesh)
+    return "" if better is None else _remeshed(state, stage, better)
+
+
+def _remeshed(state: State, stage: _Stage, better: SurfaceMesh) -> str:
     message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     carry = stage.body.carry(state.mesh, better)
     state.shape_optimiser = state.shape_optimiser.carried(carry)

@@ -56,8 +56,8 @@ class Smoothness:
         self.weights = np.ones(mesh.n_vertices) if weights is None else weights
         laplacian = combinatorial_laplacian(mesh.faces, mesh.n_vertices)
         umbrella = diags(1.0 / laplacian.diagonal()) @ laplacian
-        self._twice = (math.sqrt(32.0 / (math.sqrt(3.0) * edge**2)) * (umbrella @ umbrella)).tocsr()
-        self._matrix = (self._twice.T @ diags(self.weights) @ self._twice).tocsr()
+        self._scale, self._twice = 32.0 / (math.sqrt(3.0) * edge**2), umbrella @ umbrella
+        self._matrix = (self._scale * (self._twice.T @ (diags(self.weights) @ self._twice))).tocsr()
 
     def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
         """Value and gradient (n_vertices, 3) per µm."""
@@ -68,7 +68,8 @@ class Smoothness:
     def roughness(self, mesh: SurfaceMesh) -> npt.NDArray[np.float64]:
         """The energy's part of every vertex, (n_vertices,): what lies along the normal, without the weights."""
         normals = geometry.vertex_normals(mesh.vertices, mesh.faces)
-        return ((self._twice @ np.asarray(mesh.vertices, dtype=np.float64)) * normals).sum(axis=1) ** 2
+        along = ((self._twice @ np.asarray(mesh.vertices, dtype=np.float64)) * normals).sum(axis=1)
+        return self._scale * along**2
 
     def second(self, modes: npt.NDArray, normals: npt.NDArray) -> npt.NDArray[np.float64]:
         """Second derivatives (k, k) for moves along the normals (n_vertices, 3) in modes (n_vertices, k).

@@ -195,11 +195,16 @@ class Problem:
         A flat sheet's slope across, squared and summed over the distance, is in the mean over its directions 2π times
         the PSF's square summed over space: a Gaussian of the same sum stands for the PSF.
         """
-        _, gain, _ = self.left_over(mesh, psf)
-        band = self._narrow(psf, 0.0).band
+        residual, gain, weights = self.left_over(mesh, psf)
+        renderer, total = self._narrow(psf, 0.0), float(weights.sum(dtype=np.float64))
+        band = renderer.band
+        part = float(band.kept_weights.sum(dtype=np.float64)) / band.grid.size
+        inside = renderer.power(residual) / total
+        outside = (float((residual**2).sum(dtype=np.float64)) / total - part * inside) / (1.0 - part)
         square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
         sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
-        return Sight(gain**2 / (self.noise(mesh, psf, 0.0) * float(np.prod(self.volume.spacing))), sigma)
+        contrast = gain**2 / (self.noise(mesh, psf, 0.0) * float(np.prod(self.volume.spacing)))
+        return Sight(contrast, sigma, float(np.clip(1.0 - outside / max(inside, 1e-30), 0.0, 1.0)))
 
     def left_over(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> tuple[npt.NDArray, float, npt.NDArray]:
         """What a surface leaves unexplained times the root of its weight, the gain, and the weights, (z, y, x) each."""

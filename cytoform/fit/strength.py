@@ -43,10 +43,22 @@ class Sight:
         gain² over the variance of the noise and a voxel's volume.
     sigma : float
         σ of the PSF, µm.
+    misfit : float
+        Which part of what is left unexplained is no white noise: what exceeds, on the modes that the optics pass, the
+        power of the others.
     """
 
     contrast: float
     sigma: float
+    misfit: float = 0.0
+
+    @property
+    def trust(self) -> float:
+        """How far what is seen tells strengths: 1 for noise alone, 0 where half of what is left is a misfit or more.
+
+        A misfit roughens surface and staining as well.
+        """
+        return max(0.0, 1.0 - 2.0 * self.misfit)
 
     def of_place(self, squares: Floats) -> Floats:
         """Precision of a wave of the sheet along its normal, for squared wave numbers (1/µm²)."""
@@ -82,7 +94,7 @@ def learnt_stiffness(
     bends = weight * edge**4 * squares**4 / 6.0  # d² (e⁴/3) ∫ |ΔH|² dA of a wave, H = k² d / 2
     seen = sight.of_place(squares)
     free = 18.0 * math.pi * PATCH * edge**2 * _per_area(seen / (seen + bends), squares)
-    tried = np.geomspace(SOFTEST, STIFFEST, STEPS)
+    tried = np.geomspace(SOFTEST**sight.trust, STIFFEST**sight.trust, STEPS)
     grades = np.geomspace(SOFTEST, STIFFEST, GRADES)
     table = np.array([_expected(seen, grade * bends, tried[:, None] * bends, squares) / grade for grade in grades])
     place = (np.log(prior.weights) - math.log(SOFTEST)) / math.log(STIFFEST / SOFTEST) * (GRADES - 1)
@@ -111,7 +123,7 @@ def learnt_spread(prior: StainingPrior, stain: Floats, area: float, expected: fl
     """
     squares = _squares(prior.edge, 10 * WAVES)
     held, seen = prior.precision(squares), sight.of_staining(squares)
-    tried = np.geomspace(EVENEST * expected, expected, STEPS)
+    tried = np.geomspace(EVENEST**sight.trust * expected, expected, STEPS)
     true = held * (prior.spread / tried[:, None]) ** 2
     energies = area * _expected(seen, held, true, squares)  # grows with the spread that is tried
     return float(tried[min(int((energies < prior(stain)[0]).sum()), STEPS - 1)])
