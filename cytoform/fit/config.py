@@ -39,14 +39,15 @@ class FitConfig:
         Longest move of a vertex in an iteration, in voxels, in each stage.
     stiffness : tuple of float
         Weight of the smoothness energy (:class:`cytoform.fit.prior.Smoothness`) in each stage, as a negative logarithm
-        of probability: it yields to the image as far as the noise allows.
+        of probability: it yields to the image as far as the noise allows. In the last stage the image tells, where
+        noise is what is left unexplained, how much weaker or stronger it has to be from place to place.
     contact : float
         Weight of what keeps two parts of the surface that lie face to face from passing through each other
         (:class:`cytoform.fit.prior.Contact`), as a negative logarithm of probability.
     infer_staining : bool
         Fit the density of the staining at every vertex with the shape.
     staining_spread : float
-        Standard deviation of the density's logarithm that is expected.
+        Standard deviation of the density's logarithm that is expected; the image may tell that it is less.
     staining_reach : float
         How far the density is alike on the surface, in voxels: the range of its correlation.
     infer_psf : bool

@@ -20,6 +20,27 @@ def test_gradient_against_finite_differences():
     assert float((gradient * move).sum()) == pytest.approx((up - down) / (2 * step), rel=1e-8)
 
 
+def test_a_vertex_counts_for_its_weight():
+    """One vertex alone against the mean of its neighbours' means, by hand; and the gradient."""
+    rng = np.random.default_rng(3)
+    mesh = shapes.ellipsoid((1.0, 1.3, 0.8), subdivisions=2)
+
+    def umbrella(values):
+        near = [np.setdiff1d(mesh.faces[(mesh.faces == i).any(axis=1)], i) for i in range(mesh.n_vertices)]
+        return np.array([values[i] - values[ring].mean(axis=0) for i, ring in enumerate(near)])
+
+    twice = umbrella(umbrella(mesh.vertices))
+    factor = 32.0 / (np.sqrt(3.0) * 0.3**2)
+    only = np.zeros(mesh.n_vertices)
+    only[17] = 2.5
+    assert Smoothness(mesh, 0.3, only)(mesh)[0] == pytest.approx(2.5 * factor * (twice[17] ** 2).sum(), rel=1e-9)
+    along = (twice * vertex_normals(mesh.vertices, mesh.faces)).sum(axis=1)
+    np.testing.assert_allclose(Smoothness(mesh, 0.3, only).roughness(mesh), factor * along**2, rtol=1e-7, atol=1e-15)
+    energy, move = Smoothness(mesh, 0.3, rng.uniform(0.1, 20.0, mesh.n_vertices)), rng.normal(size=(mesh.n_vertices, 3))
+    up, down = (energy(mesh.with_vertices(mesh.vertices + s * 1e-5 * move))[0] for s in (1, -1))
+    assert float((energy(mesh)[1] * move).sum()) == pytest.approx((up - down) / 2e-5, rel=1e-7)
+
+
 def lattice(edge, n=90):
     """A flat sheet of even triangles in the (y, x) plane, and which of its vertices are far from its border."""
     row, column = np.mgrid[:n, :n]
