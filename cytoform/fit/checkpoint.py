@@ -36,7 +36,7 @@ SCALARS = (
     "stain_um",
     "firmness",
     "spread",
-    "learnt",
+    "evened",
     "seconds",
     "stop_reason",
     "fixed_roi",

@@ -27,7 +27,7 @@ from .prior import Prior
 from .problem import Problem, room_for
 from .staining import StainingPrior, slope_of, stained
 from .state import State, shape_optimiser
-from .strength import PATCH, learnt_spread, learnt_stiffness
+from .strength import PATCH, Sight, learnt_spread, learnt_stiffness
 
 __all__ = ["REACH", "default_margin", "region_of", "run"]
 
@@ -126,22 +126,19 @@ class _Stage:
         if self.last:
             reweighed(self.problem, state, self.config)
 
-    def learn(self, state: State) -> bool:
+    def learn(self, state: State, sight: Sight) -> None:
         """Learn from the surface and its staining as they are how strong their priors have to be, if they tell."""
-        sight = self.problem.sight(state.mesh.astype(self.config.dtype), state.psf)
-        if sight.trust == 0.0 or (self.stiffness is None and self.staining is None):
-            return False
-        if self.stiffness is not None:
+        if sight.trust == 0.0 and not state.evened and np.isnan(state.spread):
+            return
+        state.stiffer, state.spread = np.ones(state.mesh.n_vertices), np.nan
+        if sight.trust > 0 and self.stiffness is not None:
             weight, prior = self.stiffness
             gather = LaplacianPreconditioner(state.mesh.faces, state.mesh.n_vertices, PATCH)
-            rough = prior.roughness(state.mesh)
-            state.stiffer = learnt_stiffness(prior, rough, weight, sight, gather)
-        if self.staining is not None:
+            state.stiffer = learnt_stiffness(prior, prior.roughness(state.mesh), weight, sight, gather)
+        if sight.trust > 0 and self.staining is not None:
             expected = self.config.staining_spread
             state.spread = learnt_spread(self.staining, state.stain, state.mesh.area, expected, sight)
-        state.learnt = True
         self.prepare(state)
-        return True
 
     def noise(self, state: State) -> float:
         """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
@@ -307,7 +304,7 @@ def _shape_step(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -
 def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str:
     """Now and then: look after the triangles, fit the PSF, and learn anew how noisy the image is."""
     message = "" if _settling(state, stage, config) else _care(state, stage)
-    back = ""
+    back, held = "", state.firmness
     if stage.body.sound(state.mesh):
         state.firmness = max(1.0, state.firmness / EASIER)
     else:
@@ -317,8 +314,7 @@ def _pause(state: State, stage: _Stage, config: FitConfig, clock: _Clock) -> str
     if not stage.last and state.others.any():  # from where the surface has come to they are told better
         _look_around(state, stage.volume, stage.body, stage.margin, last=False)
         stage.look(state, config)
-    settled = stage.last and state.stage_step >= SETTLED and not (back or message)
-    if settled and state.firmness == 1.0:  # a surface that is held firmer for a while does not tell
+    if held == 1.0 and not (back or message) and _settled(state, stage, config):
         message = _learn(state, stage)
     state.begin_anew()
     stage.renew(state)
@@ -331,13 +327,23 @@ def _care(state: State, stage: _Stage) -> str:
     return "" if better is None else _remeshed(state, stage, better)
 
 
+def _settled(state: State, stage: _Stage, config: FitConfig) -> bool:
+    """Whether surface and PSF have come to where they tell how strong priors have to be, with steps to spare."""
+    free = state.psf_free or not _psf_moves(state, config)
+    return stage.last and free and state.stage_step >= SETTLED and not _settling(state, stage, config)
+
+
 def _learn(state: State, stage: _Stage) -> str:
-    """Learn how strong the priors have to be; the first time triangles are made even, as smoothness takes them."""
-    first = not state.learnt
-    if not stage.learn(state) or not first:
-        return ""
-    better = stage.body.even(state.mesh)
-    return "" if better is None else _remeshed(state, stage, better)
+    """Learn how strong the priors have to be; before, triangles are made even, as smoothness takes them to be."""
+    sight = stage.problem.sight(state.mesh.astype(stage.config.dtype), state.psf)
+    if sight.trust > 0 and not state.evened and stage.stiffness is not None:
+        state.evened = True
+        state.gained, state.gained_step = 0.0, state.stage_step
+        better = stage.body.even(state.mesh)
+        if better is not None:
+            return _remeshed(state, stage, better)
+    stage.learn(state, sight)
+    return ""
 
 
 def _remeshed(state: State, stage: _Stage, better: SurfaceMesh) -> str:

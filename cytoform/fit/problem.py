@@ -16,6 +16,7 @@ from ..errors import FitError, VolumeError
 from ..fourier import Mesh
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
+from ..mesh import geometry
 from ..optics import PSF, Camera
 from ..render import Renderer, Target
 from .config import FitConfig
@@ -26,6 +27,7 @@ from .surroundings import light_of
 __all__ = ["Problem", "PsfStep", "ShapeStep"]
 
 UNSURE = 2.0  # times the transform's tolerance is what a rendering is off by, in units of the image's contrast
+MOST_SEEN = 0.95  # of the modes: where the optics pass more, too few are left to tell a misfit from noise
 PSF_CUTOFF = 1e-3  # PSF steps and final images use the modes above this part of the OTF's maximum
 
 
@@ -186,33 +188,42 @@ class Problem:
         misfit, which is smooth, counts for more than its share of voxels. The rendering's own error comes on top.
         """
         residual, _, weights = self.left_over(mesh, psf, blur)
-        unsure = (UNSURE * self.config.tolerance) ** 2
-        return unsure + self._narrow(psf, blur).power(residual) / float(weights.sum(dtype=np.float64))
+        return self._unsure + self._narrow(psf, blur).power(residual) / float(weights.sum(dtype=np.float64))
 
     def sight(self, mesh: Mesh, psf: PSF) -> Sight:
-        """What the image that is not blurred tells of a stained sheet, for what a surface leaves unexplained.
+        """What the image that is not blurred tells of a sheet stained as the surface is, by what is left unexplained.
 
         A flat sheet's slope across, squared and summed over the distance, is in the mean over its directions 2π times
         the PSF's square summed over space: a Gaussian of the same sum stands for the PSF.
         """
-        residual, gain, weights = self.left_over(mesh, psf)
+        rendered, residual, gain, weights = self._explained(mesh, psf, 0.0)
         renderer, total = self._narrow(psf, 0.0), float(weights.sum(dtype=np.float64))
         band = renderer.band
-        part = float(band.kept_weights.sum(dtype=np.float64)) / band.grid.size
-        inside = renderer.power(residual) / total
-        outside = (float((residual**2).sum(dtype=np.float64)) / total - part * inside) / (1.0 - part)
         square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
         sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
-        contrast = gain**2 / (self.noise(mesh, psf, 0.0) * float(np.prod(self.volume.spacing)))
-        return Sight(contrast, sigma, float(np.clip(1.0 - outside / max(inside, 1e-30), 0.0, 1.0)))
+        areas = geometry.face_areas(mesh.vertices, mesh.faces)
+        stained = float((np.asarray(mesh.density, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
+        shown = np.where(self.roi, rendered, 0).astype(np.float64) ** 2
+        weighed = float((weights * shown).sum() / shown.sum()) * float(self.roi.sum()) / total
+        noise = (self._unsure + renderer.power(residual) / total) * float(np.prod(self.volume.spacing))
+        return Sight(gain**2 * stained * weighed / noise, sigma, _misfit(residual, total, renderer))
 
     def left_over(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> tuple[npt.NDArray, float, npt.NDArray]:
         """What a surface leaves unexplained times the root of its weight, the gain, and the weights, (z, y, x) each."""
+        return self._explained(mesh, psf, blur)[1:]
+
+    def _explained(self, mesh: Mesh, psf: PSF, blur: float) -> tuple[npt.NDArray, npt.NDArray, float, npt.NDArray]:
+        """The rendering of a surface, and what :meth:`left_over` gives."""
         target = self._target(blur)
         rendered = self._narrow(psf, blur).render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
         gain, background = best_affine(rendered, target.observed, target.weights)
         residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
-        return residual.astype(self.dtype), gain, target.weights
+        return rendered, residual.astype(self.dtype), gain, target.weights
+
+    @property
+    def _unsure(self) -> float:
+        """Variance that the transform's tolerance leaves open."""
+        return (UNSURE * self.config.tolerance) ** 2
 
     def _optics(self, psf: PSF, blur: float) -> Renderer:
         """The narrow band of a PSF on an image blurred by a σ in voxels."""
@@ -255,6 +266,19 @@ class Problem:
             observed = observed - light
         gain, background = best_affine(rendered[self.slices][self.roi], observed[self.slices][self.roi])
         return (gain * rendered + background).astype(np.float32), light, gain, background
+
+
+def _misfit(residual: npt.NDArray, total: float, renderer: Renderer) -> float:
+    """Which part of a residual's power on the modes that the optics pass exceeds that on the others.
+
+    All of it where the others are too few to tell.
+    """
+    part = float(renderer.band.kept_weights.sum(dtype=np.float64)) / renderer.band.grid.size
+    inside = renderer.power(residual) / total
+    if part > MOST_SEEN or inside <= 0:
+        return 1.0
+    outside = (float((residual**2).sum(dtype=np.float64)) / total - part * inside) / (1.0 - part)
+    return float(np.clip(1.0 - outside / inside, 0.0, 1.0))
 
 
 def room_for(mesh: Mesh, psf: PSF, roi: npt.NDArray[np.bool_], volume: Volume) -> tuple[float, float, float]:

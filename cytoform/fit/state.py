@@ -57,8 +57,8 @@ class State:
         What the smoothness energy of every vertex is multiplied by, as the image has told.
     spread : float
         Standard deviation of the staining's field as the image has told; NaN for what the settings expect.
-    learnt : bool
-        Whether it has told of these.
+    evened : bool
+        Whether the triangles were made even before that was learnt.
     anchor, anchor_stain, anchor_stiffer
         The surface, its staining and what its smoothness counts for at the last pause.
     firmness : float
@@ -103,7 +103,7 @@ class State:
     stiffer: npt.NDArray[np.float64] = None  # type: ignore[assignment]
     anchor_stiffer: npt.NDArray[np.float64] = None  # type: ignore[assignment]
     spread: float = np.nan
-    learnt: bool = False
+    evened: bool = False
     firmness: float = 1.0
     trial: npt.NDArray[np.float64] = None  # type: ignore[assignment]
     iteration: int = 0

@@ -27,7 +27,10 @@ Floats = npt.NDArray[np.float64]
 SOFTEST, STIFFEST = 0.1, 20.0  # times the prior's own strength: how far it may be learnt to be from that
 EVENEST = 0.03  # of the spread that was expected: how even a staining may be learnt to be
 PATCH = 1.0  # λ of the smoothing (1 + λL)^-2 that gathers roughness, from about 18 π λ squared edges
-DOUBT = 2.0  # degrees of freedom that a prior's own strength counts for beside those of a patch
+# Degrees of freedom that a prior's own strength counts for beside those of a patch. Energies are averaged: a rough
+# patch is believed at once (strength 0.1 is found as 0.12), a smooth one less (10 as about 4).
+DOUBT = 2.0
+CHUNK = 10_000  # vertices at a time
 WAVES, STEPS, GRADES = 400, 120, 31  # wave numbers, strengths that are tried, and strengths until now in a table
 
 
@@ -44,8 +47,8 @@ class Sight:
     sigma : float
         σ of the PSF, µm.
     misfit : float
-        Which part of what is left unexplained is no white noise: what exceeds, on the modes that the optics pass, the
-        power of the others.
+        Which part of the power that is left unexplained, on the modes that the optics pass, is no white noise: what
+        exceeds that on the others.
     """
 
     contrast: float
@@ -73,21 +76,26 @@ class Sight:
 
 
 def learnt_stiffness(
-    prior: Smoothness, mesh_roughness: Floats, weight: float, sight: Sight, gather: LaplacianPreconditioner
+    prior: Smoothness, roughness: Floats, weight: float, sight: Sight, gather: LaplacianPreconditioner
 ) -> Floats:
-    """What the smoothness energy has to be multiplied by at every vertex, (n_vertices,).
+    """What the smoothness energy has to be multiplied by at every vertex.
 
     Parameters
     ----------
     prior : Smoothness
         As it was while the surface came to where it is, with its weights until now.
-    mesh_roughness : (n_vertices,) float
+    roughness : (n_vertices,) float
         Energy of each vertex along the normal, without the weights (:meth:`Smoothness.roughness`).
     weight : float
         What the energy was multiplied by as a whole.
     sight : Sight
     gather : LaplacianPreconditioner
         Of the mesh, with λ = PATCH.
+
+    Returns
+    -------
+    (n_vertices,) float64
+        Between SOFTEST and STIFFEST, each to the power of `sight.trust`.
     """
     edge = prior.edge
     squares = _squares(edge, WAVES)
@@ -97,14 +105,24 @@ def learnt_stiffness(
     tried = np.geomspace(SOFTEST**sight.trust, STIFFEST**sight.trust, STEPS)
     grades = np.geomspace(SOFTEST, STIFFEST, GRADES)
     table = np.array([_expected(seen, grade * bends, tried[:, None] * bends, squares) / grade for grade in grades])
-    place = (np.log(prior.weights) - math.log(SOFTEST)) / math.log(STIFFEST / SOFTEST) * (GRADES - 1)
+    area = 0.5 * math.sqrt(3.0) * edge**2
+    energy = free * weight * gather.solve(roughness) / area
+    found = np.empty(len(energy))
+    for i in range(0, len(energy), CHUNK):
+        some = slice(i, i + CHUNK)
+        expected = _between(table, prior.weights[some])  # falls with the strength that is tried
+        own = expected[:, np.abs(np.log(tried)).argmin()]
+        seen_there = (energy[some] + DOUBT * own) / (free + DOUBT)
+        found[some] = tried[np.minimum((expected > seen_there[:, None]).sum(axis=1), STEPS - 1)]
+    return found
+
+
+def _between(table: Floats, weights: Floats) -> Floats:
+    """Rows of a table over GRADES of strength, (n, STEPS), for strengths between them."""
+    place = (np.log(weights) - math.log(SOFTEST)) / math.log(STIFFEST / SOFTEST) * (GRADES - 1)
     below = np.clip(place.astype(int), 0, GRADES - 2)
     part = np.clip(place - below, 0.0, 1.0)[:, None]
-    expected = (1.0 - part) * table[below] + part * table[below + 1]  # falls with the strength that is tried
-    own = expected[:, np.abs(np.log(tried)).argmin()]
-    area = 0.5 * math.sqrt(3.0) * edge**2
-    energy = (free * weight * gather.solve(mesh_roughness) / area + DOUBT * own) / (free + DOUBT)
-    return tried[np.minimum((expected > energy[:, None]).sum(axis=1), STEPS - 1)]
+    return (1.0 - part) * table[below] + part * table[below + 1]
 
 
 def learnt_spread(prior: StainingPrior, stain: Floats, area: float, expected: float, sight: Sight) -> float:
@@ -120,6 +138,11 @@ def learnt_spread(prior: StainingPrior, stain: Floats, area: float, expected: fl
     expected : float
         The setting.
     sight : Sight
+
+    Returns
+    -------
+    float
+        Of the field, which has no unit.
     """
     squares = _squares(prior.edge, 10 * WAVES)
     held, seen = prior.precision(squares), sight.of_staining(squares)
