@@ -54,9 +54,6 @@ class Body(Protocol[MeshT]):
     def care(self, mesh: MeshT, *, last: bool) -> MeshT | None:
         """A better mesh of the same shape where its elements have degraded, else None."""
 
-    def even(self, mesh: MeshT) -> MeshT | None:
-        """A mesh of the same shape with elements as even as can be, or None where none is sound."""
-
     def carry(self, mesh: MeshT, better: MeshT) -> csr_matrix:
         """The matrix that takes values at the vertices of one to those of the other."""
 
@@ -128,11 +125,6 @@ class SurfaceBody:
         better = remesh(mesh, self.edge)
         gained = everywhere or self._worn(better, last).sum() < worn.sum()
         return better if better is not mesh and gained and self._same(better, mesh) else None
-
-    def even(self, mesh: SurfaceMesh) -> SurfaceMesh | None:
-        """Remeshed everywhere."""
-        better = remesh(mesh, self.edge)
-        return better if better is not mesh and self._same(better, mesh) else None
 
     def _worn(self, mesh: SurfaceMesh, last: bool) -> npt.NDArray[np.bool_]:
         return worn_faces(mesh, self.edge, **(LAST_BOUNDS if last else BOUNDS))

@@ -35,6 +35,7 @@ SOON = 5  # steps from one pause to the next at least
 EARLY = 0.35  # of all steps, at most, go to the stages before the last
 FAR = 3.0  # voxels: a vertex that has gone farther since the last pause calls for the next
 SETTLED = 50  # steps of the last stage, from which on the surface tells how strong the priors have to be
+LEFT = 50  # steps that a surface has to have left to follow what is learnt
 SETTLING = 20  # last steps, in which triangles that would do are left alone
 FIRMER, EASIER = 3.0, 1.7  # so many times stiffer is a surface held that has folded, and so much less after a pause
 REACH, LAST_REACH = 5.0, 3.0  # voxels: what is bright beyond may be a neighbour, before the last stage and in it
@@ -330,16 +331,17 @@ def _care(state: State, stage: _Stage) -> str:
 def _settled(state: State, stage: _Stage, config: FitConfig) -> bool:
     """Whether surface and PSF have come to where they tell how strong priors have to be, with steps to spare."""
     free = state.psf_free or not _psf_moves(state, config)
-    return stage.last and free and state.stage_step >= SETTLED and not _settling(state, stage, config)
+    left = config.iterations - state.iteration
+    return stage.last and free and state.stage_step >= SETTLED and left >= LEFT
 
 
 def _learn(state: State, stage: _Stage) -> str:
-    """Learn how strong the priors have to be; before, triangles are made even, as smoothness takes them to be."""
+    """Learn how strong the priors have to be; before, uneven triangles are mended, as smoothness takes them as even."""
     sight = stage.problem.sight(state.mesh.astype(stage.config.dtype), state.psf)
     if sight.trust > 0 and not state.evened and stage.stiffness is not None:
         state.evened = True
         state.gained, state.gained_step = 0.0, state.stage_step
-        better = stage.body.even(state.mesh)
+        better = stage.body.care(state.mesh, last=False)
         if better is not None:
             return _remeshed(state, stage, better)
     stage.learn(state, sight)
@@ -350,7 +352,9 @@ def _remeshed(state: State, stage: _Stage, better: SurfaceMesh) -> str:
     message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     carry = stage.body.carry(state.mesh, better)
     state.shape_optimiser = state.shape_optimiser.carried(carry)
-    state.stain, state.stiffer = carry @ state.stain, carry @ state.stiffer
+    state.stain = carry @ state.stain
+    even = (state.stiffer == 1.0).all()  # to the last digit
+    state.stiffer = np.ones(better.n_vertices) if even else carry @ state.stiffer
     state.mesh = stained(better, state.stain) if stage.staining is not None else better
     stage.prepare(state)
     return message

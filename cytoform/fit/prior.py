@@ -57,7 +57,8 @@ class Smoothness:
         laplacian = combinatorial_laplacian(mesh.faces, mesh.n_vertices)
         umbrella = diags(1.0 / laplacian.diagonal()) @ laplacian
         self._scale, self._twice = 32.0 / (math.sqrt(3.0) * edge**2), umbrella @ umbrella
-        self._matrix = (self._scale * (self._twice.T @ (diags(self.weights) @ self._twice))).tocsr()
+        weighed = self._twice if (self.weights == 1.0).all() else diags(self.weights) @ self._twice
+        self._matrix = (self._scale * (self._twice.T @ weighed)).tocsr()
 
     def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
         """Value and gradient (n_vertices, 3) per µm."""
