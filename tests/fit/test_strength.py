@@ -9,7 +9,8 @@ from fit.simulated import ball
 from fit.test_prior import lattice
 
 import cytoform as cf
-from cytoform.fit import strength
+from cytoform.fit import _begin, loop, strength
+from cytoform.fit.body import SurfaceBody
 from cytoform.fit.prior import Smoothness
 from cytoform.fit.problem import Problem, room_for
 from cytoform.fit.staining import StainingPrior
@@ -207,3 +208,31 @@ def test_what_was_learnt_comes_back_on_a_resume(tmp_path):
     resumed = cf.fit(volume, psf=psf, config=config, out=tmp_path / "killed", resume=True)
     np.testing.assert_array_equal(resumed.mesh.vertices, whole.mesh.vertices)
     np.testing.assert_array_equal(resumed.mesh.density, whole.mesh.density)
+
+
+def test_when_strengths_are_learnt(monkeypatch):
+    """With the last stage settled, the PSF free, steps left and the surface not held firmer; mended first, forgotten
+    where what is left turns out to be misfit."""
+    volume, psf = stained_ball(0.0, 0.08)
+    config = cf.FitConfig(edge=0.45, iterations=200, blurs=(0.0,), device="cpu")
+    state, edge, margin = _begin(volume, None, psf, config, None)
+    body = SurfaceBody(volume, edge)
+    stage, clock = loop._Stage(state, volume, config, body, None, margin), loop._Clock(state, None, 10.0)
+    mended, told = [], [Sight(2000.0, 0.3)]
+    monkeypatch.setattr(SurfaceBody, "care", lambda self, mesh, *, last: mended.append(last))
+    monkeypatch.setattr(Problem, "sight", lambda self, mesh, psf: told[0])
+
+    def pause(**at):
+        for name, value in {"iteration": 100, "stage_step": 100, "psf_free": True, "firmness": 1.0, **at}.items():
+            setattr(state, name, value)
+        loop._pause(state, stage, config, clock)
+        return not np.isnan(state.spread)
+
+    assert not pause(stage_step=loop.SETTLED - 1)
+    assert not pause(psf_free=False) and not pause(iteration=151) and not pause(firmness=1.5)
+    assert False not in mended  # the last stage puts up with more
+    assert pause() and mended[-1] is False and state.stiffer.std() > 0
+    again = len(mended)
+    assert pause() and mended[again:] == [True]
+    told[0] = dataclasses.replace(told[0], misfit=0.6)
+    assert not pause() and (state.stiffer == 1.0).all()
