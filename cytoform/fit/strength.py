@@ -36,14 +36,15 @@ WAVES, STEPS, GRADES = 400, 120, 31  # wave numbers, strengths that are tried, a
 
 @dataclasses.dataclass(frozen=True)
 class Sight:
-    """What an image tells of a sheet that is stained evenly, for each µm² of it.
+    """What an image tells of a stained sheet, for each µm² of it, the same everywhere.
 
     The PSF counts as round and Gaussian: the sheet's profile is gain · N(distance; σ).
 
     Attributes
     ----------
     contrast : float
-        gain² over the variance of the noise and a voxel's volume.
+        gain², times the density's mean square, over the variance of the noise and a voxel's volume; by the weight that
+        bright voxels have.
     sigma : float
         σ of the PSF, µm.
     misfit : float
