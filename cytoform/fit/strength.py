@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy.integrate import trapezoid
 
 from ..optim import LaplacianPreconditioner
 from .prior import Smoothness
@@ -160,7 +161,7 @@ def _squares(edge: float, count: int) -> Floats:
 
 def _per_area(values: Floats, squares: Floats) -> Floats:
     """Sum over the waves of a sheet, for each µm²: ∫ d²k / (2π)², over the last axis."""
-    return np.trapezoid(values, squares, axis=-1) / (4.0 * math.pi)
+    return trapezoid(values, squares, axis=-1) / (4.0 * math.pi)
 
 
 def _expected(seen: Floats, held: Floats, true: Floats, squares: Floats) -> Floats:
