@@ -186,12 +186,12 @@ def test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors(da
 def test_what_was_learnt_comes_back_on_a_resume(tmp_path):
     volume, psf = stained_ball(0.0, 0.08)
     config = cf.FitConfig(
-        edge=0.45, iterations=140, patience=140, min_gain=1e-9, blurs=(0.0,), infer_psf=False, uncertainty=False,
+        edge=0.45, iterations=200, patience=200, min_gain=1e-9, blurs=(0.0,), infer_psf=False, uncertainty=False,
         device="cpu", deterministic=True,
         checkpoint_seconds=1e-9,
     )  # fmt: skip
     whole = cf.fit(volume, psf=psf, config=config, out=tmp_path / "whole")
-    assert whole.iterations == 140
+    assert whole.iterations == 200
 
     class Killed(BaseException):
         pass
