@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -52,4 +53,11 @@ def join(device: torch.device) -> tuple[Team, torch.device]:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(_leave)
     return Team(dist.get_rank(), dist.get_world_size()), device
+
+
+def _leave() -> None:
+    """End the group before the interpreter does: its threads would abort the process while that takes things apart."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

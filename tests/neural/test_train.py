@@ -438,6 +438,24 @@ def together(processes, code):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
+def test_processes_end_as_well_as_they_began(tmp_path):
+    """A group that is left to the interpreter's end aborts its process more often than not."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        textwrap.dedent("""
+        import torch
+        from cytoform.neural.distributed import join
+        team, _ = join(torch.device("cpu"))
+        one = torch.ones(3)
+        team.add_up([one])
+        assert one.tolist() == [2.0] * 3
+    """)
+    )
+    for _ in range(2):
+        done = together(2, str(script))
+        assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_more_processes_than_frames(monkeypatch):
     monkeypatch.setattr(sys.modules[train.__module__], "join", lambda device: (Team(3, 4), device))
     with pytest.raises(ConfigError, match="4 processes and 3 frames a step"):
