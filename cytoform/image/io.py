@@ -612,7 +612,7 @@ def _as_volume(volume: Volume | npt.ArrayLike, spacing: float | Sequence[float] 
     if isinstance(volume, Volume):
         if spacing is None:
             return volume
-        return Volume(volume.data, spacing, volume.origin, volume.name)  # type: ignore[arg-type]
+        return dataclasses.replace(volume, spacing=spacing)
     if spacing is None:
         raise VolumeError(
             "an array came without a voxel size; expected micrometres along z, y and x.",

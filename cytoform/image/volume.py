@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -179,6 +179,10 @@ class Volume:
         Position of voxel (0, 0, 0) in µm.
     name : str
         Where it came from, for messages and reports.
+    source : mapping
+        What is needed to read it again, as plain values: path, channel, time point …; empty for an array in memory.
+    remarks : tuple of str
+        What a reader assumed or left out, one sentence each; repeated in results made from the image.
 
     Raises
     ------
@@ -190,6 +194,8 @@ class Volume:
     spacing: Triple
     origin: Triple = (0.0, 0.0, 0.0)
     name: str = ""
+    source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data)
@@ -228,4 +234,4 @@ class Volume:
         grid = self.grid.crop(start, stop)
         begin = [max(0, int(a)) for a in start]
         part = tuple(slice(a, a + n) for a, n in zip(begin, grid.shape))
-        return Volume(self.data[part], grid.spacing, grid.origin, self.name)
+        return dataclasses.replace(self, data=self.data[part], origin=grid.origin)
