@@ -97,12 +97,17 @@ class _Stage:
 
     def prepare(self, state: State) -> None:
         """For the connectivity of the state's mesh."""
-        mesh, stiffness = state.mesh, self.config.stiffness[state.stage]
+        self.take_priors(state)
+        mesh = state.mesh
         self._places = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.strength)
-        self.stiffness = (stiffness, self.body.smoothness(mesh, state.stiffer)) if stiffness > 0 else None
-        self.staining = staining_of(state, self.config, self.body, self.problem.voxel)
         if self.staining is not None:
             self._stains = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.staining.strength)
+
+    def take_priors(self, state: State) -> None:
+        """For the connectivity of the state's mesh, as strong as the state has them."""
+        stiffness = self.config.stiffness[state.stage]
+        self.stiffness = (stiffness, self.body.smoothness(state.mesh, state.stiffer)) if stiffness > 0 else None
+        self.staining = staining_of(state, self.config, self.body, self.problem.voxel)
 
     def smooth(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The preconditioner of places and stain, (n_vertices, 4)."""
@@ -128,18 +133,21 @@ class _Stage:
             reweighed(self.problem, state, self.config)
 
     def learn(self, state: State, sight: Sight) -> None:
-        """Learn from the surface and its staining as they are how strong their priors have to be, if they tell."""
-        if sight.trust == 0.0 and not state.evened and np.isnan(state.spread):
-            return
-        state.stiffer, state.spread = np.ones(state.mesh.n_vertices), np.nan
-        if sight.trust > 0 and self.stiffness is not None:
+        """Learn from the surface and its staining as they are how strong their priors have to be."""
+        if self.stiffness is not None:
             weight, prior = self.stiffness
             gather = LaplacianPreconditioner(state.mesh.faces, state.mesh.n_vertices, PATCH)
             state.stiffer = learnt_stiffness(prior, prior.roughness(state.mesh), weight, sight, gather)
-        if sight.trust > 0 and self.staining is not None:
+        if self.staining is not None:
             expected = self.config.staining_spread
             state.spread = learnt_spread(self.staining, state.stain, state.mesh.area, expected, sight)
-        self.prepare(state)
+        self.take_priors(state)
+
+    def forget(self, state: State) -> None:
+        """Take the priors as the settings have them, if anything was learnt."""
+        if not (np.isnan(state.spread) and (state.stiffer == 1.0).all()):
+            state.stiffer, state.spread = np.ones(state.mesh.n_vertices), np.nan
+            self.take_priors(state)
 
     def noise(self, state: State) -> float:
         """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
@@ -155,9 +163,8 @@ class _Stage:
     ) -> tuple[float, npt.NDArray[np.float64]]:
         """Sum of the priors and its gradient for places and stain, (n_vertices, 4)."""
         value, slope = 0.0, np.zeros((mesh.n_vertices, 4))
-        contact = [(self.config.contact, self.contact)] if self.contact is not None else []
-        firm = [self.stiffness] if self.stiffness is not None else []
-        own = [(firmness * weight, prior) for weight, prior in [*firm, *contact]]
+        contact = (self.config.contact, self.contact) if self.contact is not None else None
+        own = [(firmness * held[0], held[1]) for held in (self.stiffness, contact) if held is not None]
         for weight, prior in own + ([(1.0, self.prior)] if self.prior is not None else []):
             more, gradient = prior(mesh)
             value += weight * more
@@ -338,7 +345,10 @@ def _settled(state: State, stage: _Stage, config: FitConfig) -> bool:
 def _learn(state: State, stage: _Stage) -> str:
     """Learn how strong the priors have to be; before, uneven triangles are mended, as smoothness takes them as even."""
     sight = stage.problem.sight(state.mesh.astype(stage.config.dtype), state.psf)
-    if sight.trust > 0 and not state.evened and stage.stiffness is not None:
+    if sight.trust == 0.0:
+        stage.forget(state)
+        return ""
+    if not state.evened and stage.stiffness is not None:
         state.evened = True
         state.gained, state.gained_step = 0.0, state.stage_step
         better = stage.body.care(state.mesh, last=False)

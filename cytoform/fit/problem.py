@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from ..errors import FitError, VolumeError
 from ..fourier import Mesh
+from ..image.band import Band
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
 from ..mesh import geometry
@@ -188,7 +189,7 @@ class Problem:
         misfit, which is smooth, counts for more than its share of voxels. The rendering's own error comes on top.
         """
         residual, _, weights = self.left_over(mesh, psf, blur)
-        return self._unsure + self._narrow(psf, blur).power(residual) / float(weights.sum(dtype=np.float64))
+        return self._unsure + _power(residual, weights, self._narrow(psf, blur))
 
     def sight(self, mesh: Mesh, psf: PSF) -> Sight:
         """What the image that is not blurred tells of a sheet stained as the surface is, by what is left unexplained.
@@ -198,15 +199,16 @@ class Problem:
         """
         rendered, residual, gain, weights = self._explained(mesh, psf, 0.0)
         renderer, total = self._narrow(psf, 0.0), float(weights.sum(dtype=np.float64))
-        band = renderer.band
+        band, power = renderer.band, _power(residual, weights, renderer)
         square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
         sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
         areas = geometry.face_areas(mesh.vertices, mesh.faces)
         stained = float((np.asarray(mesh.density, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
         shown = np.where(self.roi, rendered, 0).astype(np.float64) ** 2
         weighed = float((weights * shown).sum() / shown.sum()) * float(self.roi.sum()) / total
-        noise = (self._unsure + renderer.power(residual) / total) * float(np.prod(self.volume.spacing))
-        return Sight(gain**2 * stained * weighed / noise, sigma, _misfit(residual, total, renderer))
+        noise = (self._unsure + power) * float(np.prod(self.volume.spacing))
+        everywhere = float((residual**2).sum(dtype=np.float64)) / total
+        return Sight(gain**2 * stained * weighed / noise, sigma, _misfit(power, everywhere, band))
 
     def left_over(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> tuple[npt.NDArray, float, npt.NDArray]:
         """What a surface leaves unexplained times the root of its weight, the gain, and the weights, (z, y, x) each."""
@@ -268,16 +270,20 @@ class Problem:
         return (gain * rendered + background).astype(np.float32), light, gain, background
 
 
-def _misfit(residual: npt.NDArray, total: float, renderer: Renderer) -> float:
-    """Which part of a residual's power on the modes that the optics pass exceeds that on the others.
+def _power(residual: npt.NDArray, weights: npt.NDArray, renderer: Renderer) -> float:
+    """Power of a residual, for each voxel that counts, on the modes that the optics pass."""
+    return renderer.power(residual) / float(weights.sum(dtype=np.float64))
+
+
+def _misfit(inside: float, everywhere: float, band: Band) -> float:
+    """Which part of a residual's power on a band exceeds that on the other modes, given both on all of them.
 
     All of it where the others are too few to tell.
     """
-    part = float(renderer.band.kept_weights.sum(dtype=np.float64)) / renderer.band.grid.size
-    inside = renderer.power(residual) / total
+    part = float(band.kept_weights.sum(dtype=np.float64)) / band.grid.size
     if part > MOST_SEEN or inside <= 0:
         return 1.0
-    outside = (float((residual**2).sum(dtype=np.float64)) / total - part * inside) / (1.0 - part)
+    outside = (everywhere - part * inside) / (1.0 - part)
     return float(np.clip(1.0 - outside / inside, 0.0, 1.0))
 
 

@@ -23,6 +23,20 @@ def ball(radius=1.6, seed=0, noise=2.0, shape=(20, 30, 30), centre=None, spacing
     return truth, cf.Volume(np.clip(data, 0, None).astype(np.uint16), spacing, name="ball"), psf
 
 
+class Killed(BaseException):
+    """What ends a process, and no handler of errors."""
+
+
+def killed_at(iteration):
+    """A callback that kills the fit after a step."""
+
+    def kill(progress):
+        if progress.iteration == iteration:
+            raise Killed
+
+    return kill
+
+
 def pair(noise=0.0):
     """Two flat cells whose membranes are 0.7 µm apart; the image of each, and both."""
     psf = cf.GaussianPSF.from_sigma((0.45, 0.3, 0.3))

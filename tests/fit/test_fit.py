@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 import pytest
-from fit.simulated import SIGMA, ball, pair
+from fit.simulated import SIGMA, Killed, ball, killed_at, pair
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
@@ -123,15 +123,8 @@ def test_killed_between_checkpoints_and_resumed(tmp_path):
     config = _short(checkpoint_seconds=1e-9)
     whole = cf.fit(volume, config=config)
 
-    class Killed(BaseException):
-        pass
-
-    def kill(progress):
-        if progress.iteration == 11:
-            raise Killed
-
     with pytest.raises(Killed):
-        cf.fit(volume, config=config, callbacks=[kill], out=tmp_path)
+        cf.fit(volume, config=config, callbacks=[killed_at(11)], out=tmp_path)
     resumed = cf.fit(volume, config=config, out=tmp_path, resume=True)
     voxel = float(np.prod(volume.spacing) ** (1 / 3))
     assert resumed.mesh.n_vertices == whole.mesh.n_vertices
@@ -177,15 +170,8 @@ def test_weights_of_a_robust_loss_and_light_of_neighbours_come_back_on_a_resume(
     stages = whole.history["stage"][whole.history["kind"] == "shape"]
     assert whole.surroundings is not None and (stages[:26] == 1).any()
 
-    class Killed(BaseException):
-        pass
-
-    def kill(progress):
-        if progress.iteration == 28:  # in the last stage, between two pauses
-            raise Killed
-
-    with pytest.raises(Killed):
-        cf.fit(volume, psf=psf, config=config, callbacks=[kill], out=tmp_path)
+    with pytest.raises(Killed):  # in the last stage, between two pauses
+        cf.fit(volume, psf=psf, config=config, callbacks=[killed_at(28)], out=tmp_path)
     resumed = cf.fit(volume, psf=psf, config=config, out=tmp_path, resume=True)
     np.testing.assert_array_equal(resumed.mesh.vertices, whole.mesh.vertices)
     np.testing.assert_array_equal(resumed.mesh.density, whole.mesh.density)
@@ -196,15 +182,9 @@ def test_a_new_fit_leaves_nothing_of_the_old_one_to_resume(tmp_path):
     truth, volume, _ = ball()
     cf.fit(volume, config=_short(iterations=2), out=tmp_path)
 
-    class Killed(BaseException):
-        pass
-
-    def kill(progress):
-        raise Killed
-
     start = shapes.icosphere(1.0, tuple(volume.grid.centre), subdivisions=3)
     with pytest.raises(Killed):
-        cf.fit(volume, start, config=_short(iterations=2), out=tmp_path, callbacks=[kill])
+        cf.fit(volume, start, config=_short(iterations=2), out=tmp_path, callbacks=[killed_at(1)])
     resumed = cf.fit(volume, start, config=_short(iterations=2), out=tmp_path, resume=True)
     assert resumed.start.volume == pytest.approx(start.volume, rel=0.1)
     with pytest.raises(FitError, match="another start"):

@@ -5,7 +5,7 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
-from fit.simulated import ball
+from fit.simulated import Killed, ball, killed_at
 from fit.test_prior import lattice
 
 import cytoform as cf
@@ -187,21 +187,12 @@ def test_what_was_learnt_comes_back_on_a_resume(tmp_path):
     volume, psf = stained_ball(0.0, 0.08)
     config = cf.FitConfig(
         edge=0.45, iterations=200, patience=200, min_gain=1e-9, blurs=(0.0,), infer_psf=False, uncertainty=False,
-        device="cpu", deterministic=True,
-        checkpoint_seconds=1e-9,
+        device="cpu", deterministic=True, checkpoint_seconds=1e-9,
     )  # fmt: skip
     whole = cf.fit(volume, psf=psf, config=config, out=tmp_path / "whole")
     assert whole.iterations == 200
-
-    class Killed(BaseException):
-        pass
-
-    def kill(progress):
-        if progress.iteration == 105:  # between the two times that it learns
-            raise Killed
-
-    with pytest.raises(Killed):
-        cf.fit(volume, psf=psf, config=config, callbacks=[kill], out=tmp_path / "killed")
+    with pytest.raises(Killed):  # between two times that it learns
+        cf.fit(volume, psf=psf, config=config, callbacks=[killed_at(105)], out=tmp_path / "killed")
     done, spread, stiffer = learnt(tmp_path / "killed")
     assert done and spread < 0.35 and stiffer.std() > 0
     assert not np.array_equal(learnt(tmp_path / "whole")[2], stiffer)
