@@ -11,8 +11,9 @@ from fit.simulated import SIGMA, Killed, ball, killed_at, pair
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
-from cytoform.fit import _begin, loop
+from cytoform.fit import loop
 from cytoform.fit.body import SurfaceBody
+from cytoform.fit.start import begin
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
@@ -356,7 +357,7 @@ def test_limbs_that_grow_side_by_side():
 def test_a_stage_ends_when_little_is_gained():
     _, volume, psf = ball()
     config = _short(patience=(4, 4, 4), min_gain=(5.0, 5.0, 3.0))
-    state, _, _ = _begin(volume, None, psf, config, None)
+    state, _, _ = begin(volume, None, psf, config, None)
     state.stage_step = 3
     loop._watch(state, 2.0, config)
     state.stage_step = 5
@@ -381,7 +382,7 @@ def _spiked(mesh):
 def test_firmness_eases_with_sound_pauses():
     _, volume, psf = ball()
     config = _short()
-    state, edge, margin = _begin(volume, None, psf, config, None)
+    state, edge, margin = begin(volume, None, psf, config, None)
     stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
     state.mesh = _spiked(state.mesh)
     assert "back" in loop._mend(state, stage)
@@ -397,7 +398,7 @@ def test_firmness_eases_with_sound_pauses():
 def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
     _, volume, psf = ball()
     config = _short(pause_every=15)
-    state, edge, margin = _begin(volume, None, psf, config, None)
+    state, edge, margin = begin(volume, None, psf, config, None)
     stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
     still, state.since_pause = state.mesh, 5
     assert not loop._pause_due(state, stage, config)
@@ -450,7 +451,7 @@ def test_care_leaves_what_it_cannot_better(monkeypatch):
 def test_what_is_gained_by_steps_taken_back_does_not_count():
     _, volume, psf = ball()
     config = _short()
-    state, edge, margin = _begin(volume, None, psf, config, None)
+    state, edge, margin = begin(volume, None, psf, config, None)
     stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
     state.mesh = _spiked(state.mesh)
     state.stage_step, state.since_pause, state.gained, state.gained_step = 12, 7, 4.0, 11
@@ -468,7 +469,7 @@ def test_a_checkpoint_holds_all_of_a_state():
 
 
 def test_a_given_start_has_the_neighbours_that_a_found_one_has():
-    from cytoform.fit import _found_for
+    from cytoform.fit.start import found_for
 
     search = importlib.import_module("cytoform.fit.initial")
     grid, psf = cf.Grid((24, 60, 32), 0.2), cf.GaussianPSF.from_sigma(0.3)
@@ -477,9 +478,9 @@ def test_a_given_start_has_the_neighbours_that_a_found_one_has():
     volume = cf.Volume((parts[0] + parts[1]).astype(np.float32), grid.spacing)
     found = search.largest_object(volume)
     inside = [mesh_to_mask(m, volume.grid) for m in two]
-    alike, same = _found_for(inside[0], volume)
+    alike, same = found_for(inside[0], volume)
     assert same
     np.testing.assert_array_equal(alike.mask, found.mask)
     np.testing.assert_array_equal(alike.others, found.others)
-    other, same = _found_for(inside[1], volume)  # the smaller one is meant: the larger is its neighbour
+    other, same = found_for(inside[1], volume)  # the smaller one is meant: the larger is its neighbour
     assert not same and (other.others & inside[0]).any() and not (other.others & inside[1]).any()

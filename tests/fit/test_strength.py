@@ -9,11 +9,12 @@ from fit.simulated import Killed, ball, killed_at
 from fit.test_prior import lattice
 
 import cytoform as cf
-from cytoform.fit import _begin, loop, strength
+from cytoform.fit import loop, strength
 from cytoform.fit.body import SurfaceBody
 from cytoform.fit.prior import Smoothness
 from cytoform.fit.problem import Problem, room_for
 from cytoform.fit.staining import StainingPrior
+from cytoform.fit.start import begin
 from cytoform.fit.strength import PATCH, SOFTEST, STIFFEST, Sight, learnt_spread, learnt_stiffness
 from cytoform.mesh import shapes
 from cytoform.mesh.laplacian import combinatorial_laplacian
@@ -206,7 +207,7 @@ def test_when_strengths_are_learnt(monkeypatch):
     where what is left turns out to be misfit."""
     volume, psf = stained_ball(0.0, 0.08)
     config = cf.FitConfig(edge=0.45, iterations=200, blurs=(0.0,), device="cpu")
-    state, edge, margin = _begin(volume, None, psf, config, None)
+    state, edge, margin = begin(volume, None, psf, config, None)
     body = SurfaceBody(volume, edge)
     stage, clock = loop._Stage(state, volume, config, body, None, margin), loop._Clock(state, None, 10.0)
     mended, told = [], [Sight(2000.0, 0.3)]
