@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Literal
@@ -20,6 +21,7 @@ __all__ = [
     "device_stream",
     "has_cuda",
     "has_finufft",
+    "load_matplotlib",
     "loops",
     "needs_device_memory",
     "resolve_device",
@@ -144,3 +146,18 @@ def threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def load_matplotlib() -> ModuleType:
+    """Load matplotlib whatever MPLBACKEND names: figures are drawn by Agg alone, and need no window.
+
+    Jupyter leaves the name of a backend there that other environments do not have, and matplotlib then refuses to load.
+    """
+    if "matplotlib" in sys.modules:
+        return sys.modules["matplotlib"]
+    inherited = os.environ.pop("MPLBACKEND", None)
+    try:
+        return importlib.import_module("matplotlib")
+    finally:
+        if inherited is not None:
+            os.environ["MPLBACKEND"] = inherited

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -43,6 +44,7 @@ def _options(
         bool, typer.Option("--debug", envvar=DEBUG, help="Show tracebacks and log messages, for reporting a bug.")
     ] = False,
 ) -> None:
+    os.environ["MPLBACKEND"] = "Agg"  # whatever a notebook's kernel left there: nothing is drawn in a window
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(message)s")
     if debug:  # the libraries have much to say
         logging.getLogger("matplotlib").setLevel(logging.INFO)

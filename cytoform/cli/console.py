@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -62,9 +63,18 @@ class Group(TyperGroup):
 
 
 class Command(TyperCommand):
-    """Lets options of two or three numbers come as ``0.3,0.1,0.1`` also, and shows examples line by line."""
+    """A command whose options of two or three numbers also come as ``0.3,0.1,0.1``, and whose help is plain text."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread = self._spread(args)
+        self._refuse_repeats(ctx, spread)
+        try:
+            return super().parse_args(ctx, list(spread))  # which takes it apart
+        except typer.BadParameter as error:
+            raise typer.BadParameter(_expected(error, spread), ctx=ctx, param=getattr(error, "param", None)) from error
+
+    def _spread(self, args: list[str]) -> list[str]:
+        """Take numbers that are joined by commas apart."""
         several = {name: p.nargs for p in self.params if getattr(p, "nargs", 1) in (2, 3) for name in p.opts}
         spread: list[str] = []
         for k, arg in enumerate(args):
@@ -75,14 +85,70 @@ class Command(TyperCommand):
                 spread += arg.split(",")
             else:
                 spread.append(arg)
-        return super().parse_args(ctx, spread)
+        return spread
+
+    def _refuse_repeats(self, ctx: Any, args: list[str]) -> None:
+        """Refuse an option that is given twice and takes one value: only the last one would be used."""
+        for param in self.params:
+            if not getattr(param, "multiple", True) and not getattr(param, "is_flag", False):
+                came = [a for a in args if a.partition("=")[0] in param.opts]
+                if len(came) > 1:
+                    raise typer.BadParameter(
+                        f"it was given {len(came)} times; expected once. Run the command once for each value.",
+                        ctx=ctx,
+                        param=param,
+                    )
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words after the command's name: options, then arguments by their plain names."""
+        names = []
+        for param in self.params:
+            if param.param_type_name == "argument":
+                name = (param.metavar or param.name or "").upper()
+                names.append(name if param.required else f"[{name}]")
+        return ["[OPTIONS]", *names]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Arguments and options with their help, without the names of Python types."""
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            found = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.param_type_name == kind]
+            rows = [(_TYPE.sub("", name), _BOUND.sub(_in_words, text)) for name, text in filter(None, found)]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+_TYPE = re.compile(r"\s*<[^<>]*>")
+_BOUND = re.compile(r"(?:[\w.]+(<=?))?x([<>]=?)([\w.-]+)|([\w.-]+)<=x\b")
+_COUNTS = {1: "a", 2: "two", 3: "three"}
+
+
+def _in_words(found: re.Match[str]) -> str:
+    """A bound such as ``x>=0`` as words; others stay as they are."""
+    return f"at least {found[3]}" if found[0].startswith("x>=") else found[0]
+
+
+def _expected(error: typer.BadParameter, args: Sequence[str]) -> str:
+    """What came with an option and what was expected, in place of a parser's words."""
+    param, text = getattr(error, "param", None), error.message
+    kind = "whole number" if "valid integer" in text else "number" if "valid number" in text else ""
+    if param is None or not (kind or "greater than or equal" in text or "less than or equal" in text):
+        return text
+    came = next((k for k, arg in enumerate(args) if arg.partition("=")[0] in param.opts), None)
+    values = [] if came is None else [v for v in (args[came].partition("=")[2], *args[came + 1 :]) if v][: param.nargs]
+    got = " ".join(values) or "something else"
+    if not kind:
+        return f"{got} came; expected a number {text.partition('should be ')[2] or text}."
+    example = ", such as 0.25" if kind == "number" else ""
+    words = f"{_COUNTS.get(param.nargs, param.nargs)} {kind}{'s' * (param.nargs > 1)}{example}"
+    return f"{got} came; expected {words}."
 
 
 def as_shown(command: Callable[..., Any]) -> dict[str, Any]:
     """A command's help: its docstring, with the part from "Example" on kept line by line."""
-    text, _, examples = inspect.getdoc(command).partition("\nExample")  # type: ignore[union-attr]
+    text, _, examples = (inspect.getdoc(command) or "").partition("\nExample")  # python -OO leaves docstrings out
     lines = [line.strip() for line in examples.splitlines() if line.strip(": s")]
-    epilog = "\b\n" + "\n".join(["Examples:", *(f"  {line}" for line in lines)])
+    epilog = "\b\n" + "\n".join(["Examples:", *(f"  {line}" for line in lines)]) if lines else None
     return {"cls": Command, "help": text.strip(), "epilog": epilog}
 
 

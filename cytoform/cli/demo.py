@@ -120,8 +120,8 @@ def compare(mesh: SurfaceMesh, psf: GaussianPSF, sample: Sample) -> Comparison:
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where to put it.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another cell.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another seed makes another cell.")] = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in the browser.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +11,7 @@ import typer
 
 from ..errors import ConfigError
 from .console import ProgressBar, check_free, echo_table, result_folder
-from .inputs import STARTS, Triple, load_image, load_region, load_start, plain_stem
+from .inputs import STARTS, Axes, Series, Triple, load_image, load_region, load_start, plain_stem
 from .optics import (
     Aperture,
     Blur,
@@ -19,6 +21,8 @@ from .optics import (
     Kind,
     Modality,
     Optics,
+    PsfChannel,
+    PsfSpacing,
     SampleIndex,
     Sheet,
     Wavelength,
@@ -42,12 +46,21 @@ def fit(
     ] = None,
     channel: Annotated[int | None, typer.Option(metavar="N", help="Which channel, from 0.")] = None,
     time: Annotated[int | None, typer.Option(metavar="N", help="Which time point, from 0.")] = None,
+    series: Series = None,
+    axes: Axes = None,
     init: Annotated[str, typer.Option(metavar="START", help="Start: auto, sphere, ellipsoid or a mesh file.")] = "auto",
     roi: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Mask or label image: what counts. By default around the start."),
+        typer.Option(metavar="FILE", help="A mask of the voxels that count, or a label image with --roi-label."),
     ] = None,
-    roi_label: Annotated[int | None, typer.Option(metavar="N", help="Which label of --roi.")] = None,
+    roi_label: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Which cell of the label image --roi: start and voxels that count follow."),
+    ] = None,
+    roi_time: Annotated[
+        int | None, typer.Option(metavar="N", help="Which time point of --roi; by default that of --time.")
+    ] = None,
+    roi_channel: Annotated[int | None, typer.Option(metavar="N", help="Which channel of --roi, from 0.")] = None,
     psf: Kind = None,
     psf_sigma: Annotated[
         Triple | None,
@@ -63,13 +76,15 @@ def fit(
     sheet_fwhm: Sheet = None,
     zernike: Zernike = None,
     psf_blur: Blur = None,
+    psf_spacing: PsfSpacing = None,
+    psf_channel: PsfChannel = None,
     fixed_psf: Annotated[bool, typer.Option("--fixed-psf", help="Keep the given PSF as it is.")] = False,
     edge: Annotated[
         float | None, typer.Option(metavar="µm", help="Mean edge length of the mesh; two voxels by default.")
     ] = None,
     iterations: Annotated[int | None, typer.Option(metavar="N", help="Most steps of the shape.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Of whatever is drawn at random.")] = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of whatever is drawn at random.")] = 0,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Bit-identical runs, slower.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted fit in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
@@ -94,7 +109,8 @@ def fit(
     optics = Optics(psf, {
         "--psf-sigma": psf_sigma, "--na": na, "--wavelength": wavelength, "--immersion-index": immersion_index,
         "--sample-index": sample_index, "--depth": depth, "--modality": modality, "--excitation": excitation,
-        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur,
+        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur, "--psf-spacing": psf_spacing,
+        "--psf-channel": psf_channel,
     })  # fmt: skip
     if fixed_psf and not optics.known:
         raise ConfigError(
@@ -105,14 +121,33 @@ def fit(
         raise ConfigError("--roi-label came without a label image.", remedy="Pass one with --roi FILE.")
     check_free(folder, overwrite=overwrite, resume=resume)
     config = _config(init, edge, iterations, not fixed_psf, device, seed, deterministic)
-    volume = load_image(image, spacing, channel, time)
-    taken = optics.psf(volume.spacing)
-    region = None if roi is None else load_region(roi, roi_label, volume)
-    start = load_start(init, volume)
+    volume = load_image(image, spacing, channel, time, series=series, axes=axes)
+    given: dict[str, Any] = {"psf": optics.psf(volume.spacing), "mesh": load_start(init, volume)}
+    if roi is not None:
+        region = load_region(roi, roi_label, volume, time=_time_of(roi, roi_time, time), channel=roi_channel)
+        given |= {"roi": region} if roi_label is None else {"labels": region, "label": roi_label}
+    given["inputs"] = _sources(init, optics)
     with result_folder(folder):
-        result = _run(volume, start, taken, config, region, folder, resume, quiet, film)
+        result = _run(volume, given, config, folder, resume, quiet, film)
         result.save(folder)
     _tell(result, folder)
+
+
+def _time_of(roi: Path, chosen: int | None, time: int | None) -> int | None:
+    """The time point of the region: that of the image where it is a movie, too."""
+    from ..image.io import image_info
+
+    return time if chosen is None and image_info(roi).times > 1 else chosen
+
+
+def _sources(init: str, optics: Optics) -> dict[str, Any]:
+    """What ``fit.json`` keeps of the command: its words, and the files that it names."""
+    words: dict[str, Any] = {"command": shlex.join(["cytoform", *sys.argv[1:]])}
+    if init not in STARTS:
+        words["start"] = {"path": str(Path(init).resolve())}
+    if optics.kind is not None:
+        words["psf"] = {"path": str(Path(optics.kind).resolve())} if optics.family == "file" else {"name": optics.kind}
+    return words
 
 
 def _config(
@@ -129,15 +164,7 @@ def _config(
 
 
 def _run(
-    volume: Any,
-    start: Any,
-    psf: Any,
-    config: Any,
-    region: Any,
-    folder: Path,
-    resume: bool,
-    quiet: bool,
-    film: bool,
+    volume: Any, given: dict[str, Any], config: Any, folder: Path, resume: bool, quiet: bool, film: bool
 ) -> FitResult:
     from ..fit import Film
     from ..fit import fit as run_fit
@@ -145,7 +172,7 @@ def _run(
     kept = Film()
     with ProgressBar(quiet=quiet) as bar:
         shown = (bar, kept) if film else (bar,)
-        result = run_fit(volume, start, psf, config, roi=region, callbacks=shown, out=folder, resume=resume)
+        result = run_fit(volume, config=config, callbacks=shown, out=folder, resume=resume, **given)
     if kept.frames:
         kept.save(folder / "film.gif", volume)
     return result
@@ -167,4 +194,8 @@ def summary_rows(result: FitResult) -> list[tuple[str, str]]:
 
 def _tell(result: FitResult, folder: Path) -> None:
     echo_table(summary_rows(result))
+    told = result.image.remarks if result.image is not None else ()  # when it was read
+    for warning in result.warnings():
+        if warning not in told:
+            typer.echo(f"Warning: {warning}", err=True)
     typer.echo(f"Look at {folder / 'report.html'}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
+import typer
 
 from ..errors import ConfigError, FileFormatError, MeshError, VolumeError
 
@@ -14,9 +15,17 @@ if TYPE_CHECKING:
     from ..image.volume import Grid, Volume
     from ..mesh.surface import SurfaceMesh
 
-__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start", "load_surface", "plain_stem"]
+__all__ = ["STARTS", "Axes", "Series", "check_inside", "load_image", "load_region", "load_start", "load_surface",
+           "plain_stem"]  # fmt: skip
 
 Triple = tuple[float, float, float]
+
+Series = Annotated[
+    int | None, typer.Option("--series", metavar="N", help="Which image of a file with several, from 0.")
+]
+Axes = Annotated[
+    str | None, typer.Option("--axes", metavar="AXES", help="What the file's axes are, such as ZYX or TZYX.")
+]
 
 STARTS = ("auto", "sphere", "ellipsoid")
 _SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".zarr")
@@ -29,8 +38,21 @@ def plain_stem(path: Path) -> str:
     return name[: len(name) - len(found)] if found else name
 
 
-def load_image(path: Path, spacing: Triple | None, channel: int | None, time: int | None) -> Volume:
+def load_image(
+    path: Path,
+    spacing: Triple | None,
+    channel: int | None,
+    time: int | None,
+    *,
+    series: int | None = None,
+    axes: str | None = None,
+) -> Volume:
     """An image with something to see in it.
+
+    Parameters
+    ----------
+    path, spacing, channel, time, series, axes
+        As for :func:`cytoform.read_volume`.
 
     Raises
     ------
@@ -39,7 +61,7 @@ def load_image(path: Path, spacing: Triple | None, channel: int | None, time: in
     """
     from ..image.io import read_volume
 
-    volume = read_volume(path, spacing=spacing, channel=channel, time=time)
+    volume = read_volume(path, spacing=spacing, channel=channel, time=time, series=series, axes=axes)
     low, high = volume.data.min(), volume.data.max()
     if low == high:
         raise VolumeError(
@@ -49,23 +71,43 @@ def load_image(path: Path, spacing: Triple | None, channel: int | None, time: in
     return volume
 
 
-def load_region(path: Path, label: int | None, image: Volume) -> npt.NDArray[np.bool_]:
-    """A region of interest on the image's grid, (z, y, x) bool: a mask, or one label of a label image.
+def load_region(
+    path: Path, label: int | None, image: Volume, *, time: int | None = None, channel: int | None = None
+) -> Volume:
+    """A mask or a label image on the image's voxels.
+
+    Parameters
+    ----------
+    path : Path
+    label : int, optional
+        The label that is wanted of it.
+    image : Volume
+    time, channel : int, optional
+        Which time point and channel of the file, where it has several.
+
+    Returns
+    -------
+    Volume
+        With `label`, the labels; else the mask.
 
     Raises
     ------
     VolumeError
         When its shape is not the image's, the label is not in it, or it is empty.
     ConfigError
-        When it has several labels and none is chosen.
+        When it has several labels, channels or time points and none is chosen.
     """
-    from ..image.io import read_volume
+    from ..image.io import image_info, read_volume
 
-    data = read_volume(path, spacing=image.spacing).data
+    found = image_info(path)
+    time = _one_of(path, "time points", "--roi-time", found.times, time)
+    channel = _one_of(path, "channels", "--roi-channel", found.channels, channel)
+    region = read_volume(path, spacing=image.spacing, time=time, channel=channel)
+    data = region.data
     if data.shape != image.shape:
         raise VolumeError(
             f"the region {path} has shape {data.shape}; expected {image.shape}, that of the image.",
-            remedy="Make it on the image's own grid.",
+            remedy="Make it on the image's own voxels.",
         )
     labels = np.unique(data[data != 0])
     if label is None and len(labels) > 1:
@@ -77,7 +119,18 @@ def load_region(path: Path, label: int | None, image: Volume) -> npt.NDArray[np.
     if not inside.any():
         what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed(labels)}"
         raise VolumeError(f"the region {path} is empty: {what}.", remedy="Check --roi and --roi-label.")
-    return inside
+    return region
+
+
+def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:
+    """The chosen number where a file has several of something; None where it has one."""
+    if count == 1 and chosen in (None, 0):
+        return None
+    if chosen is None or not 0 <= chosen < count:
+        came = "none is chosen" if chosen is None else f"{option} is {chosen}"
+        remedy = f"Choose one with {option} N, 0 to {count - 1}."
+        raise ConfigError(f"{path} has {count} {what}; {came}.", remedy=remedy)
+    return chosen
 
 
 def _listed(labels: npt.NDArray) -> str:

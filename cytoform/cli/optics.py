@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ConfigError, FileFormatError
+from ..errors import ConfigError, FileFormatError, VolumeError
 from .inputs import Triple
 
 if TYPE_CHECKING:
+    from ..image.volume import Volume
     from ..optics import PSF
 
-__all__ = ["Aperture", "Blur", "Depth", "Excitation", "Immersion", "Kind", "Modality", "Optics", "SampleIndex", "Sheet",
-           "Wavelength", "Zernike"]  # fmt: skip
+__all__ = ["Aperture", "Blur", "Depth", "Excitation", "Immersion", "Kind", "Modality", "Optics", "PsfChannel",
+           "PsfSpacing", "SampleIndex", "Sheet", "Wavelength", "Zernike"]  # fmt: skip
+
+_LOG = logging.getLogger(__name__)
 
 Kind = Annotated[
     str | None,
@@ -49,6 +53,14 @@ Blur = Annotated[
     typer.Option("--psf-blur", metavar="Z XY", help="σ in µm of a Gaussian that widens a computed PSF."),
 ]
 
+PsfSpacing = Annotated[
+    Triple | None,
+    typer.Option("--psf-spacing", metavar="Z Y X", help="Voxel size in µm of the image of a PSF; by default its own."),
+]
+PsfChannel = Annotated[
+    int | None, typer.Option("--psf-channel", metavar="N", help="Which channel of the image of a PSF, from 0.")
+]
+
 _NEEDED = {
     "pupil": ("--na", "--wavelength", "--immersion-index"),
     "gibson-lanni": ("--na", "--wavelength", "--immersion-index", "--sample-index", "--depth"),
@@ -57,7 +69,7 @@ _TAKEN = {
     "gaussian": ("--psf-sigma",),
     "pupil": (*_NEEDED["pupil"], "--modality", "--excitation", "--sheet-fwhm", "--zernike", "--psf-blur"),
     "gibson-lanni": (*_NEEDED["gibson-lanni"], "--modality", "--excitation", "--sheet-fwhm", "--psf-blur"),
-    "file": (),
+    "file": ("--psf-spacing", "--psf-channel"),
 }
 
 
@@ -127,14 +139,36 @@ class Optics:
         if self.family == "gaussian":
             return GaussianPSF.from_sigma(self.given["--psf-sigma"]) if self.known else None
         if self.family == "file":
-            from ..image.io import read_volume
-
-            return MeasuredPSF(read_volume(self.kind))  # type: ignore[arg-type]
+            return MeasuredPSF(self._image(spacing))
         options = self._objective(spacing)
         if self.family == "pupil":
             terms = self.given.get("--zernike", ["4:0", "12:0"])
             return PupilPSF(**options, phase=dict(_term(t) for t in terms))
         return GibsonLanniPSF(**options, sample_index=self.given["--sample-index"], depth=self.given["--depth"])
+
+    def _image(self, spacing: Triple | None) -> Volume:
+        """The image of a PSF; its voxel size is `spacing`, the image's, where neither file nor user gives one."""
+        from ..image.io import image_info, read_volume
+
+        path, size = Path(self.kind), self.given.get("--psf-spacing")  # type: ignore[arg-type]
+        found = image_info(path)
+        if found.channels > 1 and "--psf-channel" not in self.given:
+            raise ConfigError(
+                f"{path} has {found.channels} channels; expected one.",
+                remedy=f"Choose one with --psf-channel N, 0 to {found.channels - 1}.",
+            )
+        if size is None and found.spacing is None and spacing is not None:
+            size = spacing
+            _LOG.warning(
+                "%s does not give its voxel size: that of the image, %s µm (z, y, x), is taken. Otherwise pass "
+                "--psf-spacing Z Y X.", path, " × ".join(f"{d:g}" for d in spacing),
+            )  # fmt: skip
+        if size is None and found.spacing is None:
+            raise VolumeError(
+                f"{path} does not give its voxel size; expected micrometres along z, y and x.",
+                remedy="Pass --psf-spacing Z Y X.",
+            )
+        return read_volume(path, spacing=size, channel=self.given.get("--psf-channel"))
 
     def _objective(self, spacing: Triple | None) -> dict[str, Any]:
         blur = self.given.get("--psf-blur")

@@ -66,11 +66,11 @@ def render(
         Path | None, typer.Option("--like", metavar="IMAGE", help="Take voxel size and shape from this image.")
     ] = None,
     noise: Annotated[bool, typer.Option("--noise", help="Add a camera's noise: photons and read-out.")] = False,
-    photons: Annotated[float, typer.Option(help="With --noise: photons in the brightest voxel.")] = 100.0,
-    background: Annotated[float, typer.Option(help="With --noise: the camera's offset.")] = 100.0,
-    read_noise: Annotated[float, typer.Option(help="With --noise: standard deviation of the read-out.")] = 2.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    photons: Annotated[float, typer.Option(metavar="X", help="With --noise: photons in the brightest voxel.")] = 100.0,
+    background: Annotated[float, typer.Option(metavar="X", help="With --noise: the camera's offset.")] = 100.0,
+    read_noise: Annotated[float, typer.Option(metavar="X", help="With --noise: standard deviation of the read-out.")] = 2.0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the noise.")] = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Render a surface into a 3D image, through a PSF: --psf-sigma for a Gaussian, or another one with --psf.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse.linalg import ArpackError
 
 from ..atomic import ensure_folder
-from ..errors import FitError, Interrupted, VolumeError
+from ..errors import ConfigError, FitError, Interrupted, VolumeError
+from ..image.fill import constant_fill
 from ..image.volume import Volume
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
@@ -41,11 +44,14 @@ def fit(
     psf: PSF | None = None,
     config: FitConfig | None = None,
     *,
-    roi: npt.ArrayLike | None = None,
+    roi: npt.ArrayLike | Volume | None = None,
+    labels: npt.ArrayLike | Volume | None = None,
+    label: int | None = None,
     prior: Prior | None = None,
     callbacks: Sequence[Callback] = (),
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    inputs: Mapping[str, Any] | None = None,
 ) -> FitResult:
     """Move a surface and a point spread function until their rendering matches an image.
 
@@ -58,8 +64,15 @@ def fit(
     psf : PSF, optional
         Start of the PSF; guessed from the voxel size by default.
     config : FitConfig, optional
-    roi : (z, y, x) array, optional
-        Voxels that count (not zero); around the surface and off its bright neighbours by default.
+    roi : (z, y, x) array or Volume, optional
+        Voxels that count (not zero); around the surface and off its bright neighbours by default. They have to hold the
+        cell's whole blurred membrane. A cell's outline is widened (``FitConfig.widen_roi``).
+    labels : (z, y, x) int array or Volume, optional
+        A segmentation of the image, 0 outside of all cells. The cell `label` gives the start (unless `mesh` is given)
+        and the region of interest, its voxels and those that its blurred membrane reaches; the light of the other
+        cells is modelled.
+    label : int, optional
+        Which cell of `labels`; not needed where there is only one.
     prior : callable, optional
         What you know of the surface (pass it again with `resume`): takes a mesh, gives the negative logarithm of its
         probability and the gradient for its vertices, (n_vertices, 3) per µm (:class:`Prior`).
@@ -69,6 +82,9 @@ def fit(
         Folder in which a checkpoint is kept while the fit runs.
     resume : bool
         Go on from the checkpoint in `out`.
+    inputs : mapping, optional
+        Where the start, the region and other inputs came from, as plain values; kept in ``fit.json`` beside what is
+        known of them anyway.
 
     Returns
     -------
@@ -82,6 +98,10 @@ def fit(
         On Ctrl-C, after the state was saved.
     """
     config = FitConfig() if config is None else config
+    if roi is not None and labels is not None:
+        raise ConfigError("roi and labels came together; expected one of them.", remedy="Leave one away.")
+    if label is not None and labels is None:
+        raise ConfigError(f"label={label} came without labels.", remedy="Pass the label image as labels=.")
     path = None if out is None else ensure_folder(out) / CHECKPOINT
     if np.min(volume.data) == np.max(volume.data):
         raise VolumeError(
@@ -89,28 +109,84 @@ def fit(
             remedy="Is it the right channel or time point?",
         )
     mark = "" if path is None else checkpoint.fingerprint(volume)
-    given = _given(mesh, psf, roi, prior)
+    told = _inputs(volume, mesh, psf, roi, labels, label, inputs)
+    roi, labels = _array(roi), _array(labels)
+    given = _given(mesh, psf, roi, labels, label, prior)
+    seen, measured = _without_fill(volume)
     if resume:
         if path is None:
             raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
         state, edge, margin = checkpoint.load_checkpoint(path, mark, config, given)
     else:
-        state, edge, margin = begin(volume, mesh, psf, config, roi)
+        state, edge, margin = begin(seen, mesh, psf, config, roi, labels, label, measured)
 
     def save(now: State) -> None:
         checkpoint.save_checkpoint(path, now, mark, config, edge=edge, margin=margin, given=given)  # type: ignore[arg-type]
 
-    body, keep = SurfaceBody(volume, edge), None if path is None else save
+    body, keep = SurfaceBody(seen, edge, measured), None if path is None else save
     if keep is not None and not resume:
         keep(state)  # whatever an earlier fit left in the folder is gone from here on
     try:
-        state = loop.run(state, volume, config, body=body, margin=margin, prior=prior, callbacks=callbacks, save=keep)
+        state = loop.run(state, seen, config, body=body, margin=margin, prior=prior, callbacks=callbacks, save=keep)
     except KeyboardInterrupt:
         raise Interrupted(_interrupted(state, path)) from None
-    return _result(state, volume, config, body)
+    result = _result(state, seen, config, body)
+    return dataclasses.replace(result, image=volume, measured=measured, inputs=told)
 
 
-def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None, prior: Prior | None) -> dict[str, str]:
+def _array(values: npt.ArrayLike | Volume | None) -> npt.NDArray[Any] | None:
+    """The voxels of a region or of labels, as an array."""
+    return None if values is None else np.asarray(values.data if isinstance(values, Volume) else values)
+
+
+def _without_fill(volume: Volume) -> tuple[Volume, npt.NDArray[np.bool_] | None]:
+    """The image with its background in place of a constant fill, and the voxels that were measured, where not all."""
+    found = constant_fill(np.asarray(volume.data))
+    if found is None:
+        return volume, None
+    measured = ~found[0]
+    data = np.asarray(volume.data, dtype=np.float32)
+    background = np.median(data[measured & (data <= np.median(data[measured]))])
+    return dataclasses.replace(volume, data=np.where(measured, data, background)), measured
+
+
+def _inputs(
+    volume: Volume,
+    mesh: SurfaceMesh | None,
+    psf: PSF | None,
+    roi: npt.ArrayLike | Volume | None,
+    labels: npt.ArrayLike | Volume | None,
+    label: int | None,
+    more: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What the fit was given, as plain values: what is needed to do it again, beside the settings."""
+    told: dict[str, Any] = {
+        "image": {"name": volume.name, **volume.source},
+        "start": {"kind": "found in the image" if labels is None else "surface of the label"},
+        "region": {"kind": "found in the image"},
+        "psf": {"kind": "guessed from the voxel size" if psf is None else "given"},
+    }
+    if mesh is not None:
+        told["start"] = {"kind": "mesh", "sha256": checkpoint.digest(mesh.vertices, mesh.faces, mesh.density)}
+    for kind, values in (("voxels", roi), ("label", labels)):
+        if values is not None:
+            source = dict(values.source) if isinstance(values, Volume) else {}
+            told["region"] = {"kind": kind, **source, "sha256": checkpoint.digest(_array(values))}
+    if label is not None:
+        told["region"]["label"] = int(label)
+    for name, value in (more or {}).items():
+        told[name] = {**told.get(name, {}), **value} if isinstance(value, Mapping) else value
+    return told
+
+
+def _given(
+    mesh: SurfaceMesh | None,
+    psf: PSF | None,
+    roi: npt.ArrayLike | None,
+    labels: npt.ArrayLike | None,
+    label: int | None,
+    prior: Prior | None,
+) -> dict[str, str]:
     """Digests of what the user gave, to know it again on a resume; of a prior, which is code, its name."""
     marks = {}
     if mesh is not None:
@@ -120,6 +196,8 @@ def _given(mesh: SurfaceMesh | None, psf: PSF | None, roi: npt.ArrayLike | None,
         marks["PSF"] = checkpoint.digest(np.frombuffer(words, dtype=np.uint8))
     if roi is not None:
         marks["region of interest"] = checkpoint.digest(np.asarray(roi) != 0)
+    if labels is not None:
+        marks["label"] = checkpoint.digest(np.asarray(labels), np.asarray(-1 if label is None else label))
     if prior is not None:
         inner = prior.func if isinstance(prior, functools.partial) else prior
         marks["prior"] = getattr(inner, "__qualname__", type(inner).__qualname__)
@@ -164,6 +242,7 @@ def _result(state: State, volume: Volume, config: FitConfig, body: SurfaceBody) 
         roi=state.roi,
         start=state.start,
         uncertainty=sure,
+        remarks=state.remarks,
     )
 
 

@@ -80,14 +80,18 @@ class SurfaceBody:
     volume : Volume
     edge : float
         Mean length of the edges to keep, µm.
+    measured : (z, y, x) bool, optional
+        Voxels that the microscope measured; all by default. The others never count.
     """
 
     volume: Volume
     edge: float
+    measured: npt.NDArray[np.bool_] | None = None
 
     def region(self, mesh: SurfaceMesh, margin: float, own: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """The inside of the surface, `own`, and `margin` µm around them."""
-        return region_around(mesh_to_mask(mesh, self.volume.grid) | own, self.volume, margin)
+        """The inside of the surface, `own`, and `margin` µm around them, where the image was measured."""
+        region = region_around(mesh_to_mask(mesh, self.volume.grid) | own, self.volume, margin)
+        return region if self.measured is None else region & self.measured
 
     def neighbours(
         self, mesh: SurfaceMesh, others: npt.NDArray[np.bool_], reach: float, own: npt.NDArray[np.bool_] | None = None

@@ -23,7 +23,7 @@ from .state import COLUMNS, State, shape_optimiser
 
 __all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "cytoform fit checkpoint 5"
+FORMAT = "cytoform fit checkpoint 6"
 SCALARS = (
     "iteration",
     "evaluations",
@@ -97,6 +97,7 @@ def save_checkpoint(
             file[name] = getattr(state, name)
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         file.attrs["given"] = json.dumps(given or {})
+        file.attrs["remarks"] = json.dumps(state.remarks)
     write_bytes(path, buffer.getvalue())
 
 
@@ -177,5 +178,6 @@ def _read_state(file: h5py.File) -> State:
         psf_optimiser=optics,
         **{name: file[name][()] for name in FIELDS},
         history=[tuple(row) for row in file["history"][()]],
+        remarks=tuple(json.loads(file.attrs["remarks"])),
         **scalars,
     )

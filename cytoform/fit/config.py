@@ -75,6 +75,9 @@ class FitConfig:
         maximum of the likelihood. The image has to be the camera's raw counts.
     margin : float, optional
         The region of interest reaches this far out of the surface, µm; from the PSF by default.
+    widen_roi : bool
+        Take a region of interest whose rim is bright in most places, as that of a segmented cell is, as the cell's
+        outline: voxels within `margin` of it count too. Otherwise such a region cuts the blurred membrane off.
     patience : tuple of float
         Each stage ends when over this many steps less than `min_gain` was gained.
     min_gain : tuple of float
@@ -124,6 +127,7 @@ class FitConfig:
     robust: float | None = None
     camera: Camera | None = None
     margin: float | None = None
+    widen_roi: bool = True
     patience: tuple[float, ...] = (12, 12, 32)
     min_gain: tuple[float, ...] = (5.0, 5.0, 0.5)
     pause_every: int = 15

@@ -7,12 +7,14 @@ import dataclasses
 import io
 import json
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 from scipy.special import ndtri
 
 from .. import __version__
@@ -37,6 +39,8 @@ from .uncertainty import Uncertainty
 __all__ = ["FitResult", "load_result"]
 
 ERRORS = "standard_errors"
+LEAST_R2 = 0.5  # a model that explains less of the image comes with a warning
+MOST_BEYOND = 0.1  # of the surface: more of it at the edge of the region of interest, and a warning says so
 LIGHT = "surroundings.tif"
 OPTICS, PIXELS = "psf.json", "float32_zlib_base64"  # where a measured PSF is whole, and what fit.json leaves out of it
 
@@ -73,6 +77,12 @@ class FitResult:
         Standard errors; None where they were not wanted, or in a loaded result.
     evaluations : int
         Values with their gradients computed, of the shape and of the PSF.
+    measured : (z, y, x) bool or None
+        Voxels that the microscope measured, where others are filled with a constant (deskewed stacks).
+    inputs : mapping
+        What the fit was given: image, region, label, start and PSF, with paths where they came from files.
+    remarks : tuple of str
+        What the start assumed or left out, a sentence each.
     """
 
     mesh: SurfaceMesh
@@ -92,6 +102,9 @@ class FitResult:
     evaluations: int = 0
     uncertainty: Uncertainty | None = None
     saved: dict[str, Any] | None = None
+    measured: npt.NDArray[np.bool_] | None = None
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -114,7 +127,8 @@ class FitResult:
     def _r2(self, name: str, model: npt.NDArray) -> float:
         if self.image is None:
             return float(self.saved[name]) if self.saved and name in self.saved else float("nan")
-        return r_squared(self.image.data, model, region_of_r2(self.mask, self.image.spacing))
+        region = region_of_r2(self.mask, self.image.spacing)
+        return r_squared(self.image.data, model, region if self.measured is None else region & self.measured)
 
     @property
     def _whole_model(self) -> npt.NDArray:
@@ -200,6 +214,8 @@ class FitResult:
             "n_faces": self.mesh.n_faces,
             "image": self.image.name if self.image is not None else (self.saved or {}).get("image", ""),
             "spacing_um": list(self.model.spacing),
+            "warnings": list(self.warnings()),
+            "inputs": dict(self.inputs) or (self.saved or {}).get("inputs", {}),
             "config": self.config.as_dict(),
             "seed": self.config.seed,
             "version": __version__,
@@ -294,15 +310,39 @@ class FitResult:
         return maps
 
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know before trusting the surface."""
-        found = []
-        if self.r2 < 0.5:
+        """What a user should know before trusting the surface, a sentence each."""
+        if self.saved is not None:
+            return tuple(self.saved.get("warnings", ()))
+        found = [*(self.image.remarks if self.image is not None else ()), *self.remarks]
+        if self.measured is not None:
+            found.append(
+                f"{1.0 - self.measured.mean():.0%} of the voxels are filled with one value at the image's border, as "
+                "deskewing and rotating leave them. They do not count."
+            )
+        if self.r2 < LEAST_R2:
             found.append(f"R² is {self.r2:.2f}: the model explains less than half of the image around the surface.")
+        cut = self._beyond_the_region()
+        if cut > MOST_BEYOND:
+            found.append(
+                f"{cut:.0%} of the surface lies at the edge of the region of interest or beyond it, where its blurred "
+                "membrane does not count. Give a wider region."
+            )
         if self.image is not None:
-            cut = [name for name, out in zip("zyx", self.image.grid.overhang(self.mesh.vertices)) if out > 0]
-            if cut:
-                found.append(f"The surface leaves the image along {', '.join(cut)}: the cell may be cut by the border.")
+            out = [name for name, d in zip("zyx", self.image.grid.overhang(self.mesh.vertices)) if d > 0]
+            if out:
+                found.append(f"The surface leaves the image along {', '.join(out)}: the cell may be cut by the border.")
         return tuple(found)
+
+    def _beyond_the_region(self) -> float:
+        """Which part of the surface, within the image, has its peak of brightness out of the region of interest."""
+        if self.roi is None:
+            return 0.0
+        corners = self.mesh.vertices[self.mesh.faces].mean(axis=1)
+        place = np.rint(self.model.grid.to_index(corners)).astype(int)
+        inside = ((place >= 0) & (place < self.roi.shape)).all(axis=1)
+        deep = ndimage.binary_erosion(self.roi, border_value=1)
+        areas = self.mesh.face_areas[inside]
+        return float(areas[~deep[tuple(place[inside].T)]].sum() / max(areas.sum(), 1e-300))
 
     def _report(self, image: Volume, truth: SurfaceMesh | None, notes: tuple[str, ...]) -> ReportData:
         return ReportData(

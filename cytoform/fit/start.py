@@ -13,26 +13,117 @@ from ..mesh.remesh import needs_remesh, remesh
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from . import initial, loop, placing
-from .body import SurfaceBody
+from .body import SurfaceBody, region_around
 from .config import FitConfig
 from .displaced import psf_optimiser
+from .given import BRIGHT_RIM, LabelledCell, bright_rim, found_for, label_surface, labelled_cell
 from .problem import Problem, check_roi, room_for
 from .staining import stain_of
 from .state import State, shape_optimiser
 
-__all__ = ["begin", "found_for"]
+__all__ = ["begin"]
+
+Bools = npt.NDArray[np.bool_]
 
 STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
-SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
 LEAST_FACES, MOST_FACES = 20, 500_000
 
 
 def begin(
-    volume: Volume, mesh: SurfaceMesh | None, psf: PSF | None, config: FitConfig, roi: npt.ArrayLike | None
+    volume: Volume,
+    mesh: SurfaceMesh | None,
+    psf: PSF | None,
+    config: FitConfig,
+    roi: npt.ArrayLike | None,
+    labels: npt.ArrayLike | None = None,
+    label: int | None = None,
+    measured: Bools | None = None,
 ) -> tuple[State, float, float]:
+    """Make the state that a fit starts from.
+
+    Parameters
+    ----------
+    volume, mesh, psf, config, roi, labels, label
+        As for :func:`cytoform.fit`.
+    measured : (z, y, x) bool, optional
+        Voxels that the microscope measured; all by default.
+
+    Returns
+    -------
+    State, edge length in µm, margin of the region of interest in µm
+    """
     edge = 2.0 * initial.typical_voxel(volume.spacing) if config.edge is None else config.edge
     psf = initial.guess_psf(volume.spacing) if psf is None else psf
     margin = loop.default_margin(psf, volume) if config.margin is None else config.margin
+    cell, remarks = _outlined(volume, config, roi, labels, label, margin)
+    if cell is not None:
+        state = _at_label(cell, volume, mesh, psf, config, edge, margin, measured)
+    else:
+        state = _in_image(volume, mesh, psf, config, roi, edge, margin, measured)
+    state.remarks = remarks
+    return state, edge, margin
+
+
+def _outlined(
+    volume: Volume,
+    config: FitConfig,
+    roi: npt.ArrayLike | None,
+    labels: npt.ArrayLike | None,
+    label: int | None,
+    margin: float,
+) -> tuple[LabelledCell | None, tuple[str, ...]]:
+    """The cell that the user outlined, by a label or by a region that is an outline, with remarks."""
+    if labels is not None:
+        cell = labelled_cell(labels, label, volume)
+        return cell, cell.remarks
+    if roi is None or not config.widen_roi:
+        return None, ()
+    region = np.asarray(roi) != 0
+    check_roi(region, volume)
+    bright = bright_rim(region, volume)
+    if bright < BRIGHT_RIM:
+        return None, ()
+    cell = labelled_cell(region, 1, volume)
+    remark = (
+        f"{bright:.0%} of the region's rim is bright, as where a segmented cell ends: the rest of the blurred membrane "
+        f"would not count. The region is taken as the cell's outline, and voxels up to {margin:.2g} µm from it count."
+    )
+    return cell, (remark, *cell.remarks)
+
+
+def _at_label(
+    cell: LabelledCell,
+    volume: Volume,
+    mesh: SurfaceMesh | None,
+    psf: PSF,
+    config: FitConfig,
+    edge: float,
+    margin: float,
+    measured: Bools | None,
+) -> State:
+    """Start from a cell's label: its surface, the voxels around it, and the light of its neighbours to be modelled."""
+    if mesh is None and config.init == "auto":
+        mesh = label_surface(cell.mask, volume)  # None where it has tunnels
+    if mesh is None:
+        mesh = initial.start_mesh(volume, initial.BrightObject(cell.mask, ~cell.mask), config.init, edge)
+    mesh = _checked_start(mesh, volume, edge)
+    none = np.zeros(volume.shape, dtype=bool)
+    region = _measured(region_around(cell.mask, volume, margin), measured)
+    check_roi(region, volume)
+    return _state(mesh, psf, region, (none, none, cell.neighbours), volume, fixed_roi=True)
+
+
+def _in_image(
+    volume: Volume,
+    mesh: SurfaceMesh | None,
+    psf: PSF,
+    config: FitConfig,
+    roi: npt.ArrayLike | None,
+    edge: float,
+    margin: float,
+    measured: Bools | None,
+) -> State:
+    """Start from the largest bright object, or from the user's surface and the object that it means."""
     none = np.zeros(volume.shape, dtype=bool)
     own, others, excluded, meant = none, none, none, None
     if mesh is None:
@@ -48,32 +139,44 @@ def begin(
             found, same = found_for(own | mesh_to_mask(mesh, volume.grid), volume)
             own, others = found.mask if same else own, found.others
             meant = None if meant is None else own
-    body = SurfaceBody(volume, edge)
     if roi is None:
+        body = SurfaceBody(volume, edge, measured)
         excluded, halo = body.neighbours(mesh, others, loop.REACH, own)
         region = loop.region_of(body, mesh, margin, own, excluded, halo, last=len(config.blurs) == 1)
     else:
-        region = np.asarray(roi) != 0
+        region = _measured(np.asarray(roi) != 0, measured)
         own, others = none, none
     check_roi(region, volume)
-    state = State(
-        mesh, mesh, psf, region, own, others, excluded, room_for(mesh, psf, region, volume), roi is not None,
-        shape_optimiser(mesh), psf_optimiser(psf), stain_of(mesh),
-        STAIN * initial.typical_voxel(volume.spacing), mesh,
-    )  # fmt: skip
+    state = _state(mesh, psf, region, (own, others, excluded), volume, fixed_roi=roi is not None)
     if meant is not None and config.place_start:
         _place(state, meant, volume, config, edge)
-    return state, edge, margin
+    return state
 
 
-def found_for(mask: npt.NDArray[np.bool_], volume: Volume) -> tuple[initial.BrightObject, bool]:
-    """What a fit without a start finds, and True, where that is the object of a mask; else the mask's neighbours."""
-    try:
-        found = initial.largest_object(volume)
-    except FitError:
-        return initial.neighbours_of(mask, volume), False
-    same = (found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum())
-    return (found if same else initial.neighbours_of(mask, volume)), bool(same)
+def _measured(region: Bools, measured: Bools | None) -> Bools:
+    return region if measured is None else region & measured
+
+
+def _state(
+    mesh: SurfaceMesh, psf: PSF, region: Bools, masks: tuple[Bools, Bools, Bools], volume: Volume, *, fixed_roi: bool
+) -> State:
+    own, others, excluded = masks
+    return State(
+        mesh=mesh,
+        start=mesh,
+        psf=psf,
+        roi=region,
+        own=own,
+        others=others,
+        excluded=excluded,
+        room=room_for(mesh, psf, region, volume),
+        fixed_roi=fixed_roi,
+        shape_optimiser=shape_optimiser(mesh),
+        psf_optimiser=psf_optimiser(psf),
+        stain=stain_of(mesh),
+        stain_um=STAIN * initial.typical_voxel(volume.spacing),
+        anchor=mesh,
+    )
 
 
 def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: FitConfig, edge: float) -> None:

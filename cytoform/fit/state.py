@@ -83,6 +83,8 @@ class State:
         Run time so far, over all interruptions.
     stop_reason : str
         Empty while the fit runs.
+    remarks : tuple of str
+        What the start assumed or left out, a sentence each.
     """
 
     mesh: SurfaceMesh
@@ -118,6 +120,7 @@ class State:
     history: list[tuple[float, ...]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     stop_reason: str = ""
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.trial is None:

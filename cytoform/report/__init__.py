@@ -1,5 +1,6 @@
 """One self-contained HTML page that lets somebody judge a fitted surface by eye. Knows nothing of how it was fitted."""
 
+from . import drawing  # first: see there
 from .data import ReportData
 from .figures import contours, loss_figure, psf_figure, slices_figure
 from .film import write_film
@@ -10,6 +11,7 @@ from .solid import surface_figure
 __all__ = [
     "ReportData",
     "contours",
+    "drawing",
     "loss_figure",
     "maps_figure",
     "psf_figure",

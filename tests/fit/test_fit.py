@@ -469,7 +469,7 @@ def test_a_checkpoint_holds_all_of_a_state():
 
 
 def test_a_given_start_has_the_neighbours_that_a_found_one_has():
-    from cytoform.fit.start import found_for
+    from cytoform.fit.given import found_for
 
     search = importlib.import_module("cytoform.fit.initial")
     grid, psf = cf.Grid((24, 60, 32), 0.2), cf.GaussianPSF.from_sigma(0.3)

@@ -1,0 +1,154 @@
+"""What a user says of a cell: its label in a segmentation, or the voxels that count."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from ..errors import FitError
+from ..image.volume import Volume
+from ..masks import mask_to_mesh
+from ..mesh import topology
+from ..mesh.surface import SurfaceMesh
+from .initial import SMALLEST, BrightObject, bright_part, largest_object, neighbours_of, typical_voxel
+
+__all__ = ["BRIGHT_RIM", "LabelledCell", "bright_rim", "found_for", "label_surface", "labelled_cell"]
+
+Bools = npt.NDArray[np.bool_]
+
+SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
+APART = 3.0  # voxels: nearer to the cell's own label, light is not put down to a neighbour
+LEFT_OUT = 0.01  # of a label's voxels: so many in other parts, or in holes, are worth a word
+CLOSINGS = (0, 1, 2, 4, 6)  # voxels: gaps in a label up to twice as wide are closed until its surface has no tunnels
+RIM = 1.5  # finest voxels: how far from its edge the rim of a region reaches
+BRIGHT_RIM = 0.7  # of a region's rim that is bright: it runs along a membrane, as the outline of a cell does
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledCell:
+    """One cell of a segmentation.
+
+    Attributes
+    ----------
+    mask : (z, y, x) bool
+        The cell, in one piece and without holes.
+    neighbours : (z, y, x) bool
+        Voxels that light of neighbours may come from: other labels, and what is bright and has no label, but for what
+        lies within three voxels of the cell.
+    remarks : tuple of str
+        What was left out or filled, a sentence each.
+    """
+
+    mask: Bools
+    neighbours: Bools
+    remarks: tuple[str, ...] = ()
+
+
+def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume) -> LabelledCell:
+    """Take one cell out of a label image.
+
+    Parameters
+    ----------
+    labels : (z, y, x) int
+        A segmentation on the image's voxels: 0 (or below) outside, another number for each cell.
+    label : int, optional
+        Which cell; not needed where there is only one.
+    volume : Volume
+
+    Raises
+    ------
+    FitError
+        When the shape is not the image's, the values are no labels, the label is missing, or it is too small.
+    """
+    values = _checked(labels, volume)
+    wanted = _chosen(values, label)
+    whole = values == wanted
+    parts, n = ndimage.label(whole, np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    part = parts == 1 + int(np.argmax(sizes))
+    mask = ndimage.binary_fill_holes(part)
+    if mask.sum() < SMALLEST:
+        raise FitError(
+            f"label {wanted} has {int(mask.sum())} voxels; expected at least {SMALLEST} for a surface to be fitted.",
+            remedy="Choose another label, or an image with smaller voxels.",
+        )
+    remarks = []
+    lost, filled = int(sizes.sum() - sizes.max()), int((mask & ~part).sum())
+    if lost > LEFT_OUT * whole.sum():
+        remarks.append(f"Label {wanted} is in {n} pieces; the largest is taken, {lost / whole.sum():.0%} of its voxels "
+                       "are left out.")  # fmt: skip
+    if filled > LEFT_OUT * part.sum():
+        remarks.append(f"Label {wanted} has holes of {filled} voxels ({filled / part.sum():.0%}); they are filled.")
+    away = ndimage.distance_transform_edt(~mask, sampling=volume.spacing) > APART * typical_voxel(volume.spacing)
+    others, _ = found_for(mask, volume)
+    neighbours = away & ((values > 0) | (others.others & (values <= 0))) & ~whole
+    return LabelledCell(mask, neighbours, tuple(remarks))
+
+
+def _checked(labels: npt.ArrayLike, volume: Volume) -> npt.NDArray[np.int64]:
+    values = np.asarray(labels)
+    if values.shape != volume.shape:
+        raise FitError(
+            f"the labels have shape {values.shape}; expected {volume.shape}, the image's.",
+            remedy="Make them on the image's own voxels.",
+        )
+    if values.dtype.kind not in "biu" and not (values.dtype.kind == "f" and (values == np.rint(values)).all()):
+        raise FitError(
+            f"the labels are {values.dtype} with values that are not whole numbers; expected a label image.",
+            remedy="Threshold a probability map first.",
+        )
+    return values.astype(np.int64)
+
+
+def _chosen(values: npt.NDArray[np.int64], label: int | None) -> int:
+    known = np.unique(values[values > 0])
+    listed = ", ".join(str(v) for v in known[:8]) + (", …" if len(known) > 8 else "")
+    if label is None:
+        if len(known) != 1:
+            raise FitError(
+                f"there are {len(known)} labels{': ' + listed if len(known) else ''}; expected one to be chosen.",
+                remedy="Pass label=N (--roi-label N).",
+            )
+        return int(known[0])
+    if label not in known:
+        raise FitError(
+            f"label {label} is not among the labels; there are {listed or 'none'}.", remedy="Check the label's number."
+        )
+    return int(label)
+
+
+def label_surface(mask: Bools, volume: Volume) -> SurfaceMesh | None:
+    """Closed surface of a cell's mask in µm, without tunnels: gaps in it are closed step by step, as far as it takes.
+
+    A mask that touches the image's border is closed there. None where tunnels stay.
+    """
+    wide = np.pad(mask, CLOSINGS[-1], mode="edge")
+    cut = tuple(slice(CLOSINGS[-1], -CLOSINGS[-1]) for _ in range(3))
+    off = ndimage.distance_transform_edt(~wide)
+    for radius in CLOSINGS:
+        closed = ndimage.distance_transform_edt(off <= radius) > radius if radius else wide
+        whole = ndimage.binary_fill_holes((closed | wide)[cut])
+        mesh = mask_to_mesh(whole, volume.grid, largest=True)
+        if topology.genus(mesh) == 0:
+            return mesh
+    return None
+
+
+def found_for(mask: Bools, volume: Volume) -> tuple[BrightObject, bool]:
+    """What a fit without a start finds, and True, where that is the object of a mask; else the mask's neighbours."""
+    try:
+        found = largest_object(volume)
+    except FitError:
+        return neighbours_of(mask, volume), False
+    same = (found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum())
+    return (found if same else neighbours_of(mask, volume)), bool(same)
+
+
+def bright_rim(region: Bools, volume: Volume) -> float:
+    """Which part of a region's rim is brighter than Otsu's threshold, 0 to 1; the image's border is no rim."""
+    finest = float(min(volume.spacing))
+    rim = region & (ndimage.distance_transform_edt(region, sampling=volume.spacing) <= RIM * finest)
+    return float(bright_part(volume)[1][rim].mean()) if not region.all() else 0.0
