@@ -1,14 +1,15 @@
 """Images from and to files: TIFF, ImageJ TIFF, OME-TIFF and OME-Zarr, with their voxel size.
 
-Every reader describes a file as a :class:`~cytoform.image.formats.source.Source`: its axes, its calibration, and a
-function that loads one channel at one time point. What is asked of a file and what it lacks is decided once, for all
-formats.
+Every reader describes a file as images, each a :class:`~cytoform.image.formats.source.Source`: its axes, its
+calibration, and a function that loads one channel at one time point. What is asked of a file and what it lacks is
+decided once, for all formats (:mod:`~cytoform.image.choosing`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
+import functools
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,18 +17,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from ..errors import FileFormatError, VolumeError
-from .formats.ome_zarr import zarr_source
-from .formats.source import Array, Source
-from .formats.tiff import tiff_errors, tiff_source
+from .choosing import (
+    chosen_index,
+    chosen_source,
+    flat_remedy,
+    in_order,
+    spacing_remark,
+    spacing_remedy,
+    voxel_size,
+)
+from .extremes import Extremes
+from .extremes import extremes as find_extremes
+from .formats.ome_zarr import opened_zarr
+from .formats.source import Images, Partial, Source
+from .formats.tiff import opened_tiff
+from .formats.tiff_checks import unreadable
 from .volume import Grid, Volume
 from .writing import write_volume
 
 __all__ = ["ImageInfo", "image_info", "read_volume", "write_volume"]
 
 PathLike = str | os.PathLike[str]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +52,10 @@ class ImageInfo:
     ----------
     path : Path
     format : str
-        ``"TIFF"``, ``"ImageJ TIFF"``, ``"OME-TIFF"`` or ``"OME-Zarr"``.
+        ``"TIFF"``, ``"ImageJ TIFF"``, ``"OME-TIFF"``, ``"OME-Zarr"``, or the TIFF of a microscope: ``"LSM"``,
+        ``"MetaMorph STK"``, ``"Micro-Manager TIFF"``.
     axes : str
-        One letter for each axis of the file, such as ``"TCZYX"``.
+        One letter for each axis of the file, such as ``"TCZYX"``; "?" is one without a name.
     shape : tuple of int
         Its length along each of them.
     dtype : numpy.dtype
@@ -49,7 +64,17 @@ class ImageInfo:
     channels, times : int
         Number of channels and time points, at least 1.
     minimum, maximum : float or None
-        Extremes over all channels and time points, when asked for.
+        Extremes over all channels and time points, when asked for; None where the image is too large to look.
+    known_spacing : (3,) float or None
+        What the file says of the voxel size, None along axes of which it says nothing.
+    frame_interval : float or None
+        Seconds from one time point to the next, where the file says.
+    images : int
+        How many images the file holds; pyramid levels and thumbnails do not count.
+    contents : tuple of str
+        Name, axes and shape of each of them.
+    remarks : tuple of str
+        What was assumed, set aside or left out, and what it lacks, one sentence each.
     """
 
     path: Path
@@ -62,10 +87,11 @@ class ImageInfo:
     times: int
     minimum: float | None = None
     maximum: float | None = None
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# What a caller asks for
+    known_spacing: Partial = (None, None, None)
+    frame_interval: float | None = None
+    images: int = 1
+    contents: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def read_volume(
@@ -74,55 +100,89 @@ def read_volume(
     spacing: float | Sequence[float] | None = None,
     channel: int | None = None,
     time: int | None = None,
+    series: int | None = None,
+    axes: str | None = None,
 ) -> Volume:
     """Read one 3D image.
 
     Parameters
     ----------
     path : path
-        A TIFF, ImageJ TIFF or OME-TIFF file, or an OME-Zarr folder (NGFF 0.4 or 0.5, read at its highest resolution).
+        A TIFF, ImageJ TIFF or OME-TIFF file, or an OME-Zarr folder (NGFF 0.1 to 0.6, read at its highest resolution;
+        the path of an array inside of it reads that level).
     spacing : (3,) float or float, optional
         Voxel size in µm, (z, y, x); by default the file's own.
     channel, time : int, optional
         Which channel and which time point, counted from 0. Needed where there are several.
+    series : int, optional
+        Which image of the file, counted from 0; by default the first one.
+    axes : str, optional
+        Names for the axes of the file, in its order, in place of its own: T time, C channel, Z slice, Y row, X column,
+        S colour. ``"ZYX"`` reads slices that a file calls channels or time points; with one axis more than its images
+        have, images of one shape are stacked along the first one.
 
     Returns
     -------
     Volume
         (z, y, x), in the file's number type. The origin is the file's own (ImageJ's origin, OME-Zarr's translation),
-        else 0.
+        else 0. ``source`` holds path, format, series, channel, time and axes as they were chosen, spacing where it was
+        given, and spacing_from, "file" or "given". ``remarks`` tell what was assumed, set aside or left out; each is
+        logged as a warning, once for a file.
 
     Raises
     ------
     FileFormatError
-        When the file is missing, empty, cut short or of another kind.
+        When the file is missing, empty, cut short, compressed in an unknown way or of another kind.
     VolumeError
-        When it is not 3D, holds several channels or time points and none is chosen, gives no voxel size, or has values
-        that are not finite.
+        When it is not 3D, holds several channels or time points and none is chosen, gives no voxel size, has values
+        that are not finite, or does not fit into memory.
     BackendError
-        When an OME-Zarr is to be read and zarr is not installed.
+        When an OME-Zarr is to be read and zarr is not installed, or a decoder's library is missing.
     """
     path = Path(path)
-    with _opened(path) as source:
-        index = _choose(source, channel=channel, time=time)
-        size = _voxel_size(source) if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
-        data = source.load(index)
-    return Volume(_in_order(data, source, index), size, source.origin, path.name)
+    with _opened(path) as images:
+        source = chosen_source(images, series=series, axes=axes)
+        index, chosen = chosen_index(source, images, channel=channel, time=time)
+        size = voxel_size(source) if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
+        remarks = source.remarks
+        if spacing is None and spacing_remark(source):
+            remarks = (*remarks, spacing_remark(source))
+        data = in_order(_loaded(source, index), source, index)
+    where: dict[str, Any] = {"path": os.path.abspath(path), "format": source.format, "series": int(series or 0)}
+    where |= {**chosen, "axes": None if axes is None else source.axes}
+    given = spacing is not None
+    where |= {"spacing": list(size) if given else None, "spacing_from": "given" if given else "file"}
+    for remark in remarks:
+        _warn(str(path), _stamp(path), remark)
+    return Volume(data, size, source.origin, path.name, where, remarks)
 
 
-def image_info(path: PathLike, *, extremes: bool = False) -> ImageInfo:
-    """Describe an image file of any number of axes, without loading it unless ``extremes`` are asked for.
+def image_info(
+    path: PathLike, *, extremes: bool = False, series: int | None = None, axes: str | None = None
+) -> ImageInfo:
+    """Describe an image file of any number of axes.
+
+    Memory and time stay bounded: the extremes of a large image are those of its coarsest level, or are left out.
+
+    Parameters
+    ----------
+    path : path
+        As in :func:`read_volume`.
+    extremes : bool
+        Look for the smallest and the largest value.
+    series, axes : optional
+        As in :func:`read_volume`.
 
     Raises
     ------
     FileFormatError, BackendError
         As :func:`read_volume`.
+    VolumeError
+        When there is no such image, or the axes do not fit.
     """
-    with _opened(Path(path)) as source:
-        low = high = None
-        if extremes and math.prod(source.shape):
-            data = source.load((slice(None),) * len(source.shape))
-            low, high = float(data.min()), float(data.max())
+    with _opened(Path(path)) as images:
+        source = chosen_source(images, series=series, axes=axes)
+        found = find_extremes(source) if extremes else Extremes()
         samples = source.length("S") if "C" not in source.axes else 1
         return ImageInfo(
             path=source.path,
@@ -133,98 +193,59 @@ def image_info(path: PathLike, *, extremes: bool = False) -> ImageInfo:
             spacing=source.complete_spacing,
             channels=max(1, source.length("C") * samples),
             times=max(1, source.length("T")),
-            minimum=low,
-            maximum=high,
+            minimum=found.minimum,
+            maximum=found.maximum,
+            known_spacing=source.spacing,
+            frame_interval=source.frame_interval,
+            images=len(images.entries),
+            contents=tuple(str(entry) for entry in images.entries),
+            remarks=_all_remarks(source, images, found),
         )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Choosing channel and time, and bringing axes in order
+def _all_remarks(source: Source, images: Images, found: Extremes) -> tuple[str, ...]:
+    lacking = f"{source.hint.strip()} {spacing_remedy(source)}" if source.hint else ""
+    hints = [found.remark, spacing_remark(source), lacking, flat_remedy(source, images)]
+    refusal = [str(source.refusal)] if source.refusal is not None else []
+    return (*source.remarks, *refusal, *(text for text in hints if text))
 
 
-def _selected(source: Source, axis: str, what: str, flag: str, chosen: int | None) -> int:
-    count = source.length(axis)
-    if chosen is None:
-        if count > 1:
-            raise VolumeError(
-                f"{source.path} has {count} {what}; expected one.",
-                remedy=f"Choose one with {flag}=N or --{flag} N, 0 to {count - 1}.",
-            )
+def _loaded(source: Source, index: tuple[int | slice, ...]) -> Any:
+    try:
+        return source.load(index)
+    except MemoryError as error:
+        kept = [n for n, i in zip(source.shape, index) if isinstance(i, slice)]
+        size = np.prod(kept, dtype=float) * source.dtype.itemsize / 1e9
+        raise VolumeError(
+            f"{source.path} has {' × '.join(str(n) for n in kept)} voxels, {size:.3g} GB: too many for the memory.",
+            remedy="Crop the image, or save it at a lower resolution; of an OME-Zarr give the path of a coarser level.",
+        ) from error
+
+
+@functools.cache
+def _warn(path: str, stamp: int, remark: str) -> None:
+    # Once for a state of a file: a film is read time point by time point.
+    _LOG.warning("%s: %s", path, remark)
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
         return 0
-    if not 0 <= int(chosen) < count:
-        raise VolumeError(
-            f"{flag} is {chosen}, but {source.path} has {count} {what}; expected 0 to {count - 1}.",
-            remedy=f"Numbers count from 0; pass another {flag}= or --{flag}.",
-        )
-    return int(chosen)
-
-
-def _choose(source: Source, *, channel: int | None, time: int | None) -> tuple[int | slice, ...]:
-    # One entry an axis of the file: a number where one is chosen, a full slice for z, y and x.
-    _check_axes(source)
-    colour = "S" if source.length("S") > 1 and source.length("C") == 1 else "C"
-    if colour == "S" and channel is None:
-        count = source.length("S")
-        raise VolumeError(
-            f"{source.path} is a colour (RGB) image, shape {source.shape}; expected one channel.",
-            remedy=f"Choose one with channel=N or --channel N, 0 to {count - 1}, or convert it to grey values.",
-        )
-    chosen = {
-        colour: _selected(source, colour, "channels", "channel", channel),
-        "T": _selected(source, "T", "time points", "time", time),
-    }
-    return tuple(slice(None) if axis in "ZYX" else chosen.get(axis, 0) for axis in source.axes)
-
-
-def _check_axes(source: Source) -> None:
-    other = [a for a in source.axes if a not in "TCZYXS" and source.length(a) > 1]
-    if other or (source.length("S") > 1 and source.length("C") > 1):
-        raise VolumeError(
-            f"{source.path} has axes {source.axes} of lengths {source.shape}; expected (z, y, x), with channels and "
-            "time points marked as such.",
-            remedy="Save it with named axes, as ImageJ TIFF or OME-TIFF, or save one 3D image out of it.",
-        )
-    if math.prod(source.shape) == 0:
-        raise VolumeError(f"{source.path} is empty, shape {source.shape}; expected at least one voxel.")
-    if not {"Y", "X"} <= set(source.axes) or source.length("Z") == 1:
-        times = source.length("T")
-        extra = f" If its {times} time points are slices, correct the axes in its properties." if times > 1 else ""
-        raise VolumeError(
-            f"{source.path} is a 2D image, axes {source.axes}, shape {source.shape}; expected 3D, (z, y, x).",
-            remedy="Use a stack with several slices." + extra,
-        )
-
-
-def _in_order(data: Array, source: Source, index: tuple[int | slice, ...]) -> Array:
-    axes = [a for a, i in zip(source.axes, index) if isinstance(i, slice)]
-    data = data.transpose([axes.index(a) for a in "ZYX"])
-    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
-
-
-def _voxel_size(source: Source) -> tuple[float, float, float]:
-    complete = source.complete_spacing
-    if complete is not None:
-        return complete
-    known = [f"d{a} = {v:g} µm" for a, v in zip("zyx", source.spacing) if v is not None]
-    found = f", only {', '.join(known)}" if known else ""
-    raise VolumeError(
-        f"{source.path} does not give its voxel size{found}; expected micrometres along z, y and x.{source.hint}",
-        remedy="Pass spacing=(dz, dy, dx) in µm, on the command line --spacing dz,dy,dx.",
-    )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Opening
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Source]:
-    if not path.exists():
+def _opened(path: Path) -> Iterator[Images]:
+    try:
+        found = path.exists()
+        folder = found and path.is_dir()
+        empty = found and not folder and path.stat().st_size == 0
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if not found:
         raise FileFormatError(f"there is no file {path}; expected an image.", remedy="Check the path.")
-    if path.is_dir():
-        yield zarr_source(path)
-        return
-    if path.stat().st_size == 0:
+    if empty:
         raise FileFormatError(f"{path} is empty (0 bytes); expected a TIFF image.", remedy="Copy or export it again.")
-    with tiff_errors(path) as complaints, tifffile.TiffFile(path) as file:
-        yield tiff_source(path, file, complaints)
+    with opened_zarr(path) if folder else opened_tiff(path) as images:
+        yield images

@@ -1,106 +1,238 @@
-"""OME-Zarr folders as sources."""
+"""OME-Zarr folders as sources: one image, several of them, or a level of one."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import BackendError, CytoformError, FileFormatError
-from .source import UNKNOWN, Array, Partial, Source, truncated, um
+from .foreign import foreign_folder
+from .ngff import Description, description, known_version
+from .source import UNKNOWN, Array, Entry, Images, Index, Source, truncated
+from .tiff_checks import unreadable
 
-__all__ = ["zarr_source"]
+__all__ = ["opened_zarr"]
+
+_MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+_LISTED = 5  # names shown of what lies in a group
+_COUNTED = 50_000  # chunks up to which those that are stored are counted
+_EXPECTED = "expected an OME-Zarr image (NGFF 0.1 to 0.6)"
 
 
-def zarr_source(path: Path) -> Source:
-    if not any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray", ".zattrs")):
-        raise FileFormatError(
-            f"{path} is a folder without an image in it; expected a TIFF file or an OME-Zarr folder.",
-            remedy="Give the path of one file, or of the folder that holds zarr.json or .zgroup.",
-        )
+@contextmanager
+def opened_zarr(path: Path) -> Iterator[Images]:
+    """Open an OME-Zarr folder, and describe its images.
+
+    Raises
+    ------
+    FileFormatError
+        When it is no Zarr, or none that holds an image.
+    BackendError
+        When the library zarr is not installed.
+    """
+    if not any((path / name).is_file() for name in _MARKS):
+        raise foreign_folder(path)
     try:
         import zarr
     except ImportError as error:
         raise BackendError(
             f"{path} is an OME-Zarr, and the library zarr is not installed.", remedy="pip install cytoform[zarr]"
         ) from error
+    with _zarr_errors(path):
+        entries = _entries(path, zarr.open(str(path), mode="r"))
+    yield Images(path, tuple(entries))
+
+
+@contextmanager
+def _zarr_errors(path: Path) -> Iterator[None]:
     try:
-        return _zarr_image(path, zarr.open(str(path), mode="r"))
-    except CytoformError:
+        yield
+    except (CytoformError, MemoryError):
         raise
+    except PermissionError as error:
+        raise unreadable(path, error) from error
     except Exception as error:  # zarr's errors differ from version to version
+        reason = str(error) or type(error).__name__
         raise FileFormatError(
-            f"{path} cannot be read as OME-Zarr: {error or type(error).__name__}.",
-            remedy="Expected NGFF 0.4 or 0.5 with multiscales metadata; export it again.",
+            f"{path} cannot be read as OME-Zarr: {reason.rstrip('.')}.",
+            remedy="Expected NGFF 0.1 to 0.6 with multiscales metadata; export it again.",
         ) from error
 
 
-def _zarr_image(path: Path, node: Any) -> Source:
-    if hasattr(node, "shape"):  # an array without metadata around it
-        names = getattr(node.metadata, "dimension_names", None) or ()
-        axes = "".join(str(n)[:1].upper() for n in names) or "TCZYX"[-node.ndim :]
-        return _zarr_level(path, node, axes, UNKNOWN, (0.0, 0.0, 0.0), "")
+# ---------------------------------------------------------------------------------------------------------------------
+# Which images there are
+
+
+def _entries(path: Path, node: Any) -> list[Entry]:
+    if hasattr(node, "shape"):
+        return [_level_entry(path, node)]
+    meta, version = _metadata(node)
+    if "multiscales" in meta:
+        return [_scales_entry(path, node, scales, version) for scales in meta["multiscales"]]
+    if "plate" in meta:
+        wells = [str(w.get("path", "")) for w in meta["plate"].get("wells", ()) if isinstance(w, Mapping)]
+        example = f", such as {path / wells[0]}" if wells else ""
+        raise FileFormatError(
+            f"{path} is a plate of many images; expected one image.",
+            remedy=f"Give the path of a well or of one field inside of it{example}.",
+        )
+    names = _collection(node, meta)
+    entries = [e for name in names if name in node for e in _entries(path / name, node[name])]
+    if entries:
+        return [dataclasses.replace(e, name=n) for e, n in zip(entries, names)] if len(entries) > 1 else entries
+    inside = _images_inside(node, meta)
+    where = f" of the images inside of it: {', '.join(inside)}" if inside else " of the image inside of it"
+    raise FileFormatError(
+        f"{path} is a Zarr without multiscales metadata; {_EXPECTED}.", remedy=f"Give the path{where}."
+    )
+
+
+def _metadata(node: Any) -> tuple[Mapping[str, Any], str]:
     attributes = node.attrs.asdict()
     meta = attributes.get("ome", attributes)
-    if "plate" in meta or "well" in meta:
-        raise FileFormatError(
-            f"{path} is a plate of many images; expected one image.", remedy="Give the path of one field inside of it."
-        )
-    if "multiscales" not in meta:
-        if "bioformats2raw.layout" in meta and "0" in node:
-            return _zarr_image(path / "0", node["0"])
-        raise FileFormatError(
-            f"{path} is a Zarr without multiscales metadata; expected an OME-Zarr image (NGFF 0.4 or 0.5).",
-            remedy="Give the path of the image inside of it.",
-        )
-    scales = meta["multiscales"][0]
+    version = meta.get("version", "")
+    if not version and meta.get("multiscales"):
+        version = meta["multiscales"][0].get("version", "")
+    return meta, str(version or "")
+
+
+def _collection(node: Any, meta: Mapping[str, Any]) -> list[str]:
+    # bioformats2raw numbers its images or lists them; a well lists its fields.
+    if "well" in meta:
+        return [str(i.get("path")) for i in meta["well"].get("images", ())]
+    if "bioformats2raw.layout" not in meta:
+        return []
+    if "OME" in node:
+        series = _metadata(node["OME"])[0].get("series")
+        if series:
+            return [str(s) for s in series]
+    names = []
+    while str(len(names)) in node:
+        names.append(str(len(names)))
+    return names
+
+
+def _images_inside(node: Any, meta: Mapping[str, Any]) -> list[str]:
+    names = [str(n) for n in meta.get("labels", ())] or sorted(str(n) for n, _ in node.members())
+    return names[:_LISTED] + (["…"] if len(names) > _LISTED else [])
+
+
+def _scales_entry(path: Path, node: Any, scales: Mapping[str, Any], version: str) -> Entry:
     level = scales["datasets"][0]  # the highest resolution comes first
     array = node[level["path"]]
-    entries = [a if isinstance(a, Mapping) else {"name": a} for a in scales.get("axes", "tczyx"[-array.ndim :])]
-    axes = "".join(str(a.get("name", "?"))[:1].upper() for a in entries)
-    scale, shift = _zarr_transform(level, scales, array.ndim)
-    spacing = tuple(_along(axes, a, [um(s, e.get("unit")) for s, e in zip(scale, entries)]) for a in "ZYX")
-    moved = [_signed_um(t, e.get("unit")) for t, e in zip(shift, entries)]
-    origin = tuple(_along(axes, a, moved) or 0.0 for a in "ZYX")
-    hint = ""
-    if None in spacing:
-        hint = f" Its scale is {tuple(scale)} with units {tuple(e.get('unit') for e in entries)}."
-    return _zarr_level(path, array, axes, spacing, origin, hint)  # type: ignore[arg-type]
+    found = _read(path, scales, level, array, version)
+
+    def open_() -> Source:
+        source = _source(path, array, found)
+        last = scales["datasets"][-1]
+        if last is not level:
+            lowest = node[last["path"]]
+            source = dataclasses.replace(source, coarse=_source(path, lowest, found, counted=False))
+        return source
+
+    return Entry(str(scales.get("name") or ""), found.axes, tuple(array.shape), np.dtype(array.dtype), open_)
 
 
-def _along(axes: str, axis: str, values: Sequence[float | None]) -> float | None:
-    return values[axes.index(axis)] if axis in axes else None
+def _read(path: Path, scales: Mapping[str, Any], level: Mapping[str, Any], array: Any, version: str) -> Description:
+    try:
+        found = description(scales, level, array.ndim)
+    except (ValueError, TypeError, KeyError) as error:
+        unknown = "" if known_version(version) else f" Its NGFF version {version} is not known here."
+        raise FileFormatError(
+            f"{path} has metadata that do not fit its array of shape {tuple(array.shape)}: {error}.{unknown}",
+            remedy="Export it again as NGFF 0.4 or 0.5.",
+        ) from error
+    if known_version(version):
+        return found
+    if "axes" not in scales and "coordinateSystems" not in scales:
+        raise FileFormatError(
+            f"{path} is of NGFF version {version}, which is not known here; {_EXPECTED}.",
+            remedy="Export it as NGFF 0.4 or 0.5.",
+        )
+    remark = f"its NGFF version {version} is not known here; it is read as if it were 0.6: check axes and voxel size."
+    return dataclasses.replace(found, remarks=(remark, *found.remarks))
 
 
-def _signed_um(value: float, unit: Any) -> float:
-    return math.copysign(um(value, unit) or 0.0, value)
+def _level_entry(path: Path, array: Any) -> Entry:
+    # An array by itself: a level of the image whose folder is around it, or without metadata.
+    found = _around(path, array)
+    if found is None:
+        names = getattr(array.metadata, "dimension_names", None) or ()
+        named = len(names) == array.ndim and all(names)
+        axes = "".join(str(n)[:1].upper() for n in names) if named else "TCZYX"[-array.ndim :]
+        axes = "?" * (array.ndim - len(axes)) + axes
+        remarks = () if named else (f"it is an array without names for its axes; they are taken as {axes}.",)
+        found = Description(axes, (None,) * array.ndim, (0.0,) * array.ndim, None, "", remarks)
+    return Entry("", found.axes, tuple(array.shape), np.dtype(array.dtype), lambda: _source(path, array, found))
 
 
-def _zarr_transform(level: Mapping[str, Any], scales: Mapping[str, Any], ndim: int) -> tuple[list[float], list[float]]:
-    # position = scale * index + shift; the level's own transformations come first, then those of the whole image.
-    scale, shift = [1.0] * ndim, [0.0] * ndim
-    steps = [*level.get("coordinateTransformations", ()), *scales.get("coordinateTransformations", ())]
-    for step in steps:
-        if step.get("type") == "scale":
-            scale = [a * float(b) for a, b in zip(scale, step["scale"])]
-            shift = [a * float(b) for a, b in zip(shift, step["scale"])]
-        elif step.get("type") == "translation":
-            shift = [a + float(b) for a, b in zip(shift, step["translation"])]
-    return scale, shift
+def _around(path: Path, array: Any) -> Description | None:
+    import zarr
+
+    whole = path.resolve()
+    for folder in list(whole.parents)[:2]:
+        if not any((folder / name).is_file() for name in _MARKS):
+            continue
+        node = zarr.open(str(folder), mode="r")
+        if hasattr(node, "shape"):
+            return None
+        meta, version = _metadata(node)
+        for scales in meta.get("multiscales", ()):
+            for level in scales.get("datasets", ()):
+                if (folder / str(level.get("path"))).resolve() == whole:
+                    return _read(path, scales, level, array, version)
+    return None
 
 
-def _zarr_level(
-    path: Path, array: Any, axes: str, spacing: Partial, origin: tuple[float, float, float], hint: str
-) -> Source:
-    def load(index: tuple[int | slice, ...]) -> Array:
+# ---------------------------------------------------------------------------------------------------------------------
+# One array
+
+
+def _source(path: Path, array: Any, found: Description, *, counted: bool = True) -> Source:
+    def load(index: Index) -> Array:
         try:
             return np.asarray(array[index])
+        except (MemoryError, PermissionError):
+            raise
         except Exception as error:  # a damaged chunk
             raise truncated(path, str(error) or type(error).__name__) from error
 
-    if len(axes) != len(array.shape):
-        raise FileFormatError(f"{path} names axes {axes} for an array of shape {tuple(array.shape)}; expected as many.")
-    return Source(path, "OME-Zarr", axes, tuple(array.shape), np.dtype(array.dtype), spacing, origin, load, hint)
+    shape = tuple(array.shape)
+    chunks = tuple(getattr(array, "shards", None) or array.chunks)
+    remarks = found.remarks + (_not_stored(array) if counted else ())
+    source = Source(
+        path,
+        "OME-Zarr",
+        found.axes,
+        shape,
+        np.dtype(array.dtype),
+        UNKNOWN,
+        (0.0, 0.0, 0.0),
+        load,
+        chunks,
+        found.hint,
+        frame_interval=found.frame_interval,
+        remarks=remarks,
+        steps=found.steps,
+        starts=found.starts,
+    )
+    return source.renamed(found.axes)
+
+
+def _not_stored(array: Any) -> tuple[str, ...]:
+    # Chunks that are not there are read as the fill value: a writer's thrift, or a copy that is not complete.
+    chunks = getattr(array, "shards", None) or array.chunks
+    total = math.prod(-(-n // c) for n, c in zip(array.shape, chunks))
+    if not 0 < total <= _COUNTED:
+        return ()
+    stored = array.nchunks_initialized
+    if getattr(array, "shards", None):
+        stored = -(-stored * total // max(array.nchunks, 1))
+    missing = total - stored
+    return (f"{missing} of its {total} chunks are not stored; they are read as {array.fill_value}.",) if missing else ()
