@@ -8,12 +8,13 @@ import math
 import numpy as np
 
 from ..errors import VolumeError
-from .formats.source import Array, Images, Index, Source
+from .formats.source import Array, Entry, Images, Index, Source
 
 __all__ = [
     "LETTERS",
     "chosen_index",
     "chosen_source",
+    "described",
     "flat_remedy",
     "in_order",
     "spacing_remark",
@@ -66,10 +67,10 @@ def chosen_source(images: Images, *, series: int | None, axes: str | None) -> So
 
 def _several(images: Images) -> str:
     count = len(images.entries)
-    if len({str(e) for e in images.entries}) == 1:
-        each = str(images.entries[0])
-        return f"it holds {count} images, each {each}; the first one is read, series=N (--series N) chooses another."
-    listed = "; ".join(f"{i}: {e}" for i, e in enumerate(images.entries[:_LISTED]))
+    lines = [described(e) for e in images.entries]
+    if len(set(lines)) == 1:
+        return f"it holds {count} images, each {lines[0]}; the first one is read, series=N (--series N) chooses another."
+    listed = "; ".join(f"{i}: {line}" for i, line in enumerate(lines[:_LISTED]))
     more = f"; and {count - _LISTED} more" if count > _LISTED else ""
     return f"it holds {count} images ({listed}{more}); the first one is read, series=N (--series N) chooses another."
 
@@ -102,21 +103,28 @@ def _named(source: Source) -> Source:
     # Axes without a name: of length 1 they do not count; slices come first, then time points, then channels.
     source = source.without({i for i, (a, n) in enumerate(zip(source.axes, source.shape)) if a == "?" and n == 1})
     places = [i for i, a in enumerate(source.axes) if a == "?"]
-    free = [a for a in "ZTC" if a not in source.axes]
-    if not places or len(places) > len(free):
-        return source
-    names = sorted(free[: len(places)], key="TCZ".index)
-    axes = list(source.axes)
-    for place, name in zip(places, names):
-        axes[place] = name
-    found = source.renamed("".join(axes))
-    if names == ["Z"]:
+    found = source.renamed(_guessed(source.axes))
+    names = [found.axes[i] for i in places]
+    if names in ([], ["Z"]) or "?" in names:
         return found
     what = ", ".join(f"{source.shape[p]} {_WORDS[a]}" for p, a in zip(places, names))
     return found.remarked(
         f"{'axes without a name are' if len(places) > 1 else 'an axis without a name is'} taken as {what} "
         f"({found.axes}); axes='{found.axes}' (--axes {found.axes}) or another order says so for certain."
     )
+
+
+def _guessed(axes: str) -> str:
+    # Names for the axes that have none, where there are enough to choose from.
+    count, free = axes.count("?"), [a for a in "ZTC" if a not in axes]
+    names = iter(sorted(free[:count], key="TCZ".index) if count <= len(free) else "?" * count)
+    return "".join(next(names) if a == "?" else a for a in axes)
+
+
+def described(entry: Entry) -> str:
+    """Name, axes and shape of an image of a file, in one line."""
+    label = f"{entry.name}, " if entry.name else ""
+    return f"{label}{_guessed(entry.axes)} = {' × '.join(str(n) for n in entry.shape)}"
 
 
 def _stackable(images: Images, wanted: str) -> bool:
@@ -259,8 +267,8 @@ def flat_remedy(source: Source, images: Images) -> str:
     if count > 1 and len({(e.shape, e.dtype) for e in images.entries}) == 1 and "Z" not in source.axes:
         axes = "Z" + source.axes
         hints.append(
-            f"If its {count} images are slices that were saved one by one, pass axes='{axes}' (--axes {axes}): then they "
-            "are stacked."
+            f"If its {count} images are slices that were saved one by one, pass axes='{axes}' (--axes {axes}): "
+            "then they are stacked."
         )
     for axis in "CTS":
         if source.length(axis) > (4 if axis == "S" else 1):

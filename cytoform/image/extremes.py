@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from .formats.source import Index, Source
 __all__ = ["Extremes", "extremes"]
 
 _MOST_VOXELS = 2**28  # looked at before a coarser level is taken: some seconds
+_MOST_SECONDS = 20.0  # spent on it, where compression makes it slow
 _BLOCK_VOXELS = 2**22  # loaded at a time
 
 
@@ -40,18 +42,22 @@ def extremes(source: Source) -> Extremes:
         size = " × ".join(str(n) for n in source.shape)
         remark = f"its smallest and largest value are those of its coarsest level, {size}."
     try:
-        low, high = _of_blocks(source)
+        low, high, complete = _of_blocks(source)
     except (CytoformError, MemoryError) as error:
         return Extremes(remark=f"its values cannot be read: {error or 'there is not enough memory.'}")
+    if not complete:
+        remark = f"its smallest and largest value are those of a part of it: {_MOST_SECONDS:g} s were not enough."
     return Extremes(low, high, remark)
 
 
-def _of_blocks(source: Source) -> tuple[float, float]:
-    low, high = math.inf, -math.inf
+def _of_blocks(source: Source) -> tuple[float, float, bool]:
+    low, high, begin = math.inf, -math.inf, time.monotonic()
     for index in _blocks(source):
+        if math.isfinite(low) and time.monotonic() - begin > _MOST_SECONDS:
+            return low, high, False
         block = source.load(index)
         low, high = float(np.minimum(low, block.min())), float(np.maximum(high, block.max()))  # both keep NaN
-    return low, high
+    return low, high, True
 
 
 def _blocks(source: Source) -> Iterator[Index]:

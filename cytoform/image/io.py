@@ -22,6 +22,7 @@ from ..errors import FileFormatError, VolumeError
 from .choosing import (
     chosen_index,
     chosen_source,
+    described,
     flat_remedy,
     in_order,
     spacing_remark,
@@ -198,7 +199,7 @@ def image_info(
             known_spacing=source.spacing,
             frame_interval=source.frame_interval,
             images=len(images.entries),
-            contents=tuple(str(entry) for entry in images.entries),
+            contents=tuple(described(entry) for entry in images.entries),
             remarks=_all_remarks(source, images, found),
         )
 

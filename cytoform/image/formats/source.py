@@ -160,10 +160,6 @@ class Entry:
     dtype: np.dtype[Any]
     open: Callable[[], Source]
 
-    def __str__(self) -> str:
-        label = f"{self.name}, " if self.name else ""
-        return f"{label}{self.axes} = {' × '.join(str(n) for n in self.shape)}"
-
 
 @dataclasses.dataclass(frozen=True)
 class Images:
