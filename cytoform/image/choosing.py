@@ -69,7 +69,8 @@ def _several(images: Images) -> str:
     count = len(images.entries)
     lines = [described(e) for e in images.entries]
     if len(set(lines)) == 1:
-        return f"it holds {count} images, each {lines[0]}; the first one is read, series=N (--series N) chooses another."
+        same = f"it holds {count} images, each {lines[0]}; the first one is read"
+        return f"{same}, series=N (--series N) chooses another."
     listed = "; ".join(f"{i}: {line}" for i, line in enumerate(lines[:_LISTED]))
     more = f"; and {count - _LISTED} more" if count > _LISTED else ""
     return f"it holds {count} images ({listed}{more}); the first one is read, series=N (--series N) chooses another."

@@ -53,7 +53,7 @@ def extremes(source: Source) -> Extremes:
 def _of_blocks(source: Source) -> tuple[float, float, bool]:
     low, high, begin = math.inf, -math.inf, time.monotonic()
     for index in _blocks(source):
-        if math.isfinite(low) and time.monotonic() - begin > _MOST_SECONDS:
+        if low != math.inf and time.monotonic() - begin > _MOST_SECONDS:
             return low, high, False
         block = source.load(index)
         low, high = float(np.minimum(low, block.min())), float(np.maximum(high, block.max()))  # both keep NaN
