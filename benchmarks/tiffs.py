@@ -66,6 +66,8 @@ def outcome(path: Path) -> tuple[str, str, str]:
         return shown, "flat" if "2D image" in str(error) else "refused", str(error).replace(str(path), "it")
     if array is None:
         return shown, "read", "tifffile alone does not read it: " + axes
+    if np.shape(array) == info.shape:
+        axes = info.axes  # names that tifffile does not have
     equal = np.array_equal(np.squeeze(volume.data), first(array, axes))
     return shown, "read" if equal else "DIFFERS", remark
 

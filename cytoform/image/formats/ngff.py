@@ -104,8 +104,10 @@ def _letters(entries: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
         first = name[:1].upper()
         if kind in _TYPES:
             letters.append(_TYPES[kind])
-        elif kind == "space" or not kind:
-            letters.append(first if len(name) == 1 and first in "TCZYX" else "s" if kind == "space" else "?")
+        elif kind == "space":
+            letters.append(first if len(name) == 1 and first in "ZYX" else "s")
+        elif not kind:
+            letters.append(first if len(name) == 1 and first in "TCZYX" else "?")
         else:
             letters.append("?")
     by_name = {"time": "T", "channel": "C", "depth": "Z", "height": "Y", "width": "X"}
