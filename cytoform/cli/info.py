@@ -15,9 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = ["info"]
 
+_LISTED = 30  # images of a file that are shown
+
 
 def info(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A TIFF or OME-TIFF file, or an OME-Zarr folder.")],
+    series: Annotated[
+        int | None, typer.Option(metavar="N", help="Which image of the file, counted from 0.", show_default="the first")
+    ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LETTERS",
+            help="Names for the axes of the file, in its order: T time, C channel, Z slice, Y row, X column, S colour.",
+            show_default="the file's own",
+        ),
+    ] = None,
 ) -> None:
     """Tell what an image file holds.
 
@@ -25,27 +38,57 @@ def info(
 
     Example:
     cytoform info embryo.ome.tif
+    cytoform info positions.ome.tif --series 2
+    cytoform info slices_as_channels.tif --axes ZYX
     """
     from ..image.io import image_info
 
-    found = image_info(image, extremes=True)
-    size, count = found.spacing, math.prod(found.shape)
-    rows = [
-        ("file", str(found.path)),
-        ("format", found.format),
-        ("axes", f"{found.axes} = {' × '.join(str(n) for n in found.shape)}"),
-        ("values", f"{found.dtype}, {_number(found.minimum)} to {_number(found.maximum)}"),
-        ("memory", _bytes(count * found.dtype.itemsize)),
+    found = image_info(image, extremes=True, series=series, axes=axes)
+    echo_table(_rows(found, series))
+    listed = f"it holds {found.images} images"  # the table lists them
+    for line in (*_needs(found), *(text for text in found.remarks if not text.startswith(listed))):
+        typer.echo(line[:1].upper() + line[1:])
+
+
+def _rows(found: ImageInfo, series: int | None) -> list[tuple[str, str]]:
+    rows = [("file", str(found.path)), ("format", found.format)]
+    if found.images > 1:
+        rows.append(("images", f"{found.images}; number {series or 0} is described here, --series N chooses"))
+        if len(set(found.contents)) == 1:
+            rows.append(("", f"each {found.contents[0]}"))
+        else:
+            rows += [("", f"{i}: {text}") for i, text in enumerate(found.contents[:_LISTED])]
+            rows += [("", f"and {found.images - _LISTED} more")] if found.images > _LISTED else []
+    unnamed = " (? has no name in the file; --axes gives it one)" if "?" in found.axes else ""
+    rows += [
+        ("axes", f"{found.axes} = {' × '.join(str(n) for n in found.shape)}{unnamed}"),
+        ("values", f"{found.dtype}{_range(found)}"),
+        ("memory", _bytes(math.prod(found.shape) * found.dtype.itemsize)),
         ("channels", str(found.channels)),
         ("time points", str(found.times)),
-        ("voxel size", "not in the file" if size is None else " × ".join(f"{d:g}" for d in size) + " µm (z, y, x)"),
+        ("voxel size", _voxel_size(found)),
     ]
-    if size is not None:
-        lengths = [n * d for n, d in zip(_zyx(found.axes, found.shape), size)]
+    if found.spacing is not None:
+        lengths = [n * d for n, d in zip(_zyx(found.axes, found.shape), found.spacing)]
         rows.append(("extent", " × ".join(f"{v:.4g}" for v in lengths) + " µm (z, y, x)"))
-    echo_table(rows)
-    for need in _needs(found):
-        typer.echo(need)
+    if found.frame_interval is not None:
+        rows.append(("frame interval", f"{found.frame_interval:g} s"))
+    return rows
+
+
+def _voxel_size(found: ImageInfo) -> str:
+    known = found.known_spacing
+    if all(d is None for d in known):
+        return "not in the file"
+    text = " × ".join("?" if d is None else f"{d:g}" for d in known) + " µm (z, y, x)"
+    lacking = [f"d{a}" for a, d in zip("zyx", known) if d is None]
+    return f"{text}; {' and '.join(lacking)} not in the file" if lacking else text
+
+
+def _range(found: ImageInfo) -> str:
+    if found.minimum is None or found.maximum is None:
+        return ""
+    return f", {found.minimum:.6g} to {found.maximum:.6g}"
 
 
 def _zyx(axes: str, shape: tuple[int, ...]) -> list[int]:
@@ -55,23 +98,22 @@ def _zyx(axes: str, shape: tuple[int, ...]) -> list[int]:
 def _needs(found: ImageInfo) -> list[str]:
     """What `cytoform fit` will ask for, in words."""
     needs = []
+    flat = _zyx(found.axes, found.shape)[0] == 1
     if found.spacing is None:
-        needs.append("For a fit give the voxel size in µm with --spacing Z Y X, for example --spacing 0.3 0.1 0.1.")
-    if found.channels > 1:
+        example = " ".join("0.3" if d is None else f"{d:g}" for d in found.known_spacing)
+        example = "0.3 0.1 0.1" if all(d is None for d in found.known_spacing) else example
+        needs.append(f"For a fit give the voxel size in µm with --spacing Z Y X, for example --spacing {example}.")
+    if found.channels > 1 and not flat:
         needs.append(f"For a fit choose the membrane's channel with --channel N, 0 to {found.channels - 1}.")
-    if found.times > 1:
+    if found.times > 1 and not flat:
         needs.append(f"For a fit choose a time point with --time N, 0 to {found.times - 1}.")
-    if _zyx(found.axes, found.shape)[0] == 1:
+    if flat:
         needs.append("This is a 2D image; a fit needs a stack with several slices.")
     if found.minimum is not None and found.minimum == found.maximum:
         needs.append("All its voxels have the same value: there is nothing to fit.")
-    if found.minimum is not None and not math.isfinite(found.minimum + found.maximum):
+    if found.minimum is not None and found.maximum is not None and not math.isfinite(found.minimum + found.maximum):
         needs.append("Some voxels are NaN or infinite; a fit needs finite intensities.")
     return needs
-
-
-def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:.6g}"
 
 
 def _bytes(count: int) -> str:

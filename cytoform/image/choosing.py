@@ -1,0 +1,345 @@
+"""What is chosen of a file: the image, names for its axes, the channel, the time point, the voxel size."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ..errors import VolumeError
+from .formats.source import Array, Entry, Images, Index, Source
+
+__all__ = [
+    "LETTERS",
+    "chosen_index",
+    "chosen_source",
+    "described",
+    "flat_remedy",
+    "in_order",
+    "spacing_remark",
+    "spacing_remedy",
+    "voxel_size",
+]
+
+LETTERS = "TCZYXS"
+_WORDS = {"T": "time points", "C": "channels", "Z": "slices", "S": "colours"}
+_KINDS = {"H": "lifetime", "P": "phase", "A": "angle", "E": "wavelength", "R": "region", "M": "mosaic tile"}
+_LISTED = 6  # images named in a message
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The image, and names for its axes
+
+
+def chosen_source(images: Images, *, series: int | None, axes: str | None) -> Source:
+    """Open the image that is asked for, with names for its axes.
+
+    Parameters
+    ----------
+    images : Images
+        What the file holds.
+    series : int, optional
+        Which image, counted from 0; by default the first one, with a remark where there are more.
+    axes : str, optional
+        Names for the axes of the file. With one more than an image has, images of one shape are stacked along it.
+
+    Raises
+    ------
+    VolumeError
+        When there is no such image, or the names do not fit.
+    """
+    wanted = None if axes is None else _checked_axes(axes)
+    count = len(images.entries)
+    if series is not None and (isinstance(series, bool) or not 0 <= int(series) < count):
+        raise VolumeError(
+            f"series is {series}, but {images.path} holds {count} {'image' if count == 1 else 'images'}; expected "
+            f"{'0' if count == 1 else f'0 to {count - 1}'}.",
+            remedy="Images count from 0; cytoform info lists them.",
+        )
+    if wanted is not None and series is None and _stackable(images, wanted):
+        return _named_by_user(_stacked(images), wanted)
+    source = images.entries[int(series or 0)].open()
+    if count > 1 and series is None:
+        source = source.remarked(_several(images))
+    return _named(source) if wanted is None else _named_by_user(source, wanted)
+
+
+def _several(images: Images) -> str:
+    count = len(images.entries)
+    lines = [described(e) for e in images.entries]
+    if len(set(lines)) == 1:
+        same = f"it holds {count} images, each {lines[0]}; the first one is read"
+        return f"{same}, series=N (--series N) chooses another."
+    listed = "; ".join(f"{i}: {line}" for i, line in enumerate(lines[:_LISTED]))
+    more = f"; and {count - _LISTED} more" if count > _LISTED else ""
+    return f"it holds {count} images ({listed}{more}); the first one is read, series=N (--series N) chooses another."
+
+
+def _checked_axes(axes: str) -> str:
+    wanted = str(axes).strip().upper()
+    good = set(wanted) <= set(LETTERS) and len(set(wanted)) == len(wanted) and {"Y", "X"} <= set(wanted)
+    if not good:
+        raise VolumeError(
+            f"axes is {axes!r}; expected a letter for each axis of the file, Y and X among them, none twice.",
+            remedy="T is time, C channel, Z slice, Y row, X column, S colour: for example axes='ZYX' (--axes ZYX).",
+        )
+    return wanted
+
+
+def _named_by_user(source: Source, wanted: str) -> Source:
+    single = {i for i, n in enumerate(source.shape) if n == 1}
+    if len(wanted) != len(source.shape) and len(wanted) < len(source.shape):
+        source = source.without(set(list(sorted(single))[: len(source.shape) - len(wanted)]))
+    if len(wanted) != len(source.shape):
+        raise VolumeError(
+            f"axes={wanted!r} names {len(wanted)} axes, but {source.path} has {len(source.shape)}, of lengths "
+            f"{_lengths(source)} (by itself: {_shown(source.axes)}); expected a letter for each.",
+            remedy="T is time, C channel, Z slice, Y row, X column, S colour.",
+        )
+    return dataclasses.replace(source.renamed(wanted), refusal=None)
+
+
+def _named(source: Source) -> Source:
+    # Axes without a name: of length 1 they do not count; slices come first, then time points, then channels.
+    source = source.without({i for i, (a, n) in enumerate(zip(source.axes, source.shape)) if a == "?" and n == 1})
+    places = [i for i, a in enumerate(source.axes) if a == "?"]
+    found = source.renamed(_guessed(source.axes))
+    names = [found.axes[i] for i in places]
+    if names in ([], ["Z"]) or "?" in names:
+        return found
+    what = ", ".join(f"{source.shape[p]} {_WORDS[a]}" for p, a in zip(places, names))
+    return found.remarked(
+        f"{'axes without a name are' if len(places) > 1 else 'an axis without a name is'} taken as {what} "
+        f"({found.axes}); axes='{found.axes}' (--axes {found.axes}) or another order says so for certain."
+    )
+
+
+def _guessed(axes: str) -> str:
+    # Names for the axes that have none, where there are enough to choose from.
+    count, free = axes.count("?"), [a for a in "ZTC" if a not in axes]
+    names = iter(sorted(free[:count], key="TCZ".index) if count <= len(free) else "?" * count)
+    return "".join(next(names) if a == "?" else a for a in axes)
+
+
+def described(entry: Entry) -> str:
+    """Name, axes and shape of an image of a file, in one line."""
+    label = f"{entry.name}, " if entry.name else ""
+    return f"{label}{_guessed(entry.axes)} = {' × '.join(str(n) for n in entry.shape)}"
+
+
+def _stackable(images: Images, wanted: str) -> bool:
+    first = images.entries[0]
+    alike = all((e.shape, e.dtype) == (first.shape, first.dtype) for e in images.entries)
+    return len(images.entries) > 1 and alike and len(wanted) == len(first.shape) + 1
+
+
+def _stacked(images: Images) -> Source:
+    # Images of one shape as one image with a first axis more, each opened when it is read.
+    entries = images.entries
+    first = entries[0].open()
+
+    def load(index: Index) -> Array:
+        if not isinstance(index[0], slice):
+            return entries[index[0]].open().load(index[1:])
+        parts = [entry.open().load(index[1:]) for entry in entries[index[0]]]
+        return np.stack(parts)
+
+    return dataclasses.replace(
+        first.remarked(f"its {len(entries)} images of shape {first.shape} are stacked."),
+        axes="?" + first.axes,
+        shape=(len(entries), *first.shape),
+        chunks=(1, *first.chunks),
+        load=load,
+        steps=None if first.steps is None else (None, *first.steps),
+        starts=None if first.starts is None else (0.0, *first.starts),
+        coarse=None,
+    )
+
+
+def _lengths(source: Source) -> str:
+    return " × ".join(str(n) for n in source.shape)
+
+
+def _shown(axes: str) -> str:
+    return axes + (" (? has no name)" if "?" in axes else "")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Channel and time, and bringing axes in order
+
+
+def chosen_index(
+    source: Source, images: Images, *, channel: int | None, time: int | None
+) -> tuple[Index, dict[str, int | None]]:
+    """Choose one channel at one time point.
+
+    Returns
+    -------
+    index : tuple of int or slice
+        One entry an axis of the file: a number where one is chosen, a full slice for z, y and x.
+    chosen : dict
+        "channel" and "time", None where the file has no choice.
+
+    Raises
+    ------
+    VolumeError
+        When it is not 3D, or a choice is missing or out of range.
+    """
+    if source.refusal is not None:
+        raise source.refusal
+    _check_axes(source, images)
+    colour = "S" if source.length("S") > 1 and source.length("C") == 1 else "C"
+    if colour == "S" and channel is None:
+        count = source.length("S")
+        raise VolumeError(
+            f"{source.path} is a colour (RGB) image, {source.axes} = {_lengths(source)}; expected one channel.",
+            remedy=f"Choose one with channel=N or --channel N, 0 to {count - 1}, or convert it to grey values.",
+        )
+    numbers = {
+        colour: _selected(source, colour, "channels", "channel", channel),
+        "T": _selected(source, "T", "time points", "time", time),
+    }
+    index = tuple(slice(None) if axis in "ZYX" else numbers.get(axis, 0) for axis in source.axes)
+    chosen = {
+        "channel": numbers[colour] if source.length(colour) > 1 else None,
+        "time": numbers["T"] if source.length("T") > 1 else None,
+    }
+    return index, chosen
+
+
+def _selected(source: Source, axis: str, what: str, flag: str, chosen: int | None) -> int:
+    count = source.length(axis)
+    if chosen is None:
+        if count > 1:
+            raise VolumeError(
+                f"{source.path} has {count} {what}; expected one.",
+                remedy=f"Choose one with {flag}=N or --{flag} N, 0 to {count - 1}.",
+            )
+        return 0
+    if not 0 <= int(chosen) < count:
+        raise VolumeError(
+            f"{flag} is {chosen}, but {source.path} has {count} {what}; expected 0 to {count - 1}.",
+            remedy=f"Numbers count from 0; pass another {flag}= or --{flag}.",
+        )
+    return int(chosen)
+
+
+def _check_axes(source: Source, images: Images) -> None:
+    other = [a for a, n in zip(source.axes, source.shape) if a not in LETTERS and n > 1]
+    if other:
+        kinds = [_KINDS.get(a, "no name" if a == "?" else f"the letter {a}") for a in other]
+        raise VolumeError(
+            f"{source.path} has axes {_shown(source.axes)} of lengths {_lengths(source)}, among them "
+            f"{' and '.join(kinds)}; expected slices, rows and columns, with channels and time points.",
+            remedy="Name its axes with axes= or --axes, a letter each, such as TCZYX; or save one 3D image out of it.",
+        )
+    if source.length("S") > 1 and source.length("C") > 1:
+        raise VolumeError(
+            f"{source.path} has {source.length('C')} channels of {source.length('S')} colours each; expected one value "
+            "a voxel.",
+            remedy="Split its colours, in Fiji with Image > Color > Split Channels, and save one of them.",
+        )
+    if math.prod(source.shape) == 0:
+        raise VolumeError(f"{source.path} is empty, {source.axes} = {_lengths(source)}; expected at least one voxel.")
+    if not {"Y", "X"} <= set(source.axes) or source.length("Z") == 1:
+        raise _flat(source, images)
+
+
+def _flat(source: Source, images: Images) -> VolumeError:
+    count = len(images.entries)
+    alike = len({e.shape for e in images.entries}) == 1
+    several = f" holds {count} images{' of this shape' if alike else ''}, and this one" if count > 1 else ""
+    return VolumeError(
+        f"{source.path}{several} is a 2D image, {_shown(source.axes)} = {_lengths(source)}; expected 3D, (z, y, x).",
+        remedy=flat_remedy(source, images) or "Use a stack with several slices.",
+    )
+
+
+def flat_remedy(source: Source, images: Images) -> str:
+    """What to do about an image without depth, where something can be done; empty where it has depth."""
+    if source.length("Z") > 1 or not {"Y", "X"} <= set(source.axes):
+        return ""
+    deep = [str(i) for i, e in enumerate(images.entries) if any(a in "Z?" and n > 1 for a, n in zip(e.axes, e.shape))]
+    if deep:
+        return f"Of the file's images, {' and '.join(deep[:_LISTED])} is 3D: choose it with series=N or --series N."
+    hints = []
+    count = len(images.entries)
+    if count > 1 and len({(e.shape, e.dtype) for e in images.entries}) == 1 and "Z" not in source.axes:
+        axes = "Z" + source.axes
+        hints.append(
+            f"If its {count} images are slices that were saved one by one, pass axes='{axes}' (--axes {axes}): "
+            "then they are stacked."
+        )
+    for axis in "CTS":
+        if source.length(axis) > (4 if axis == "S" else 1):
+            axes = "".join(a.replace(axis, "Z") for a, n in zip(source.axes, source.shape) if n > 1 or a in "YX")
+            what = f"its {source.length(axis)} {_WORDS[axis]}"
+            hints.append(f"If {what} are slices, pass axes='{axes}' (--axes {axes}).")
+    return " ".join(hints)
+
+
+def in_order(data: Array, source: Source, index: Index) -> Array:
+    """The loaded part as (z, y, x), contiguous and in the machine's byte order."""
+    axes = [a for a, i in zip(source.axes, index) if isinstance(i, slice)]
+    data = data.transpose([axes.index(a) for a in "ZYX"])
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Voxel size
+
+
+def voxel_size(source: Source) -> tuple[float, float, float]:
+    """The file's voxel size in µm, (z, y, x).
+
+    Raises
+    ------
+    VolumeError
+        When the file does not give it, or not all of it, with what is known and the option to pass.
+    """
+    complete = source.complete_spacing
+    if complete is not None:
+        return complete
+    known = [f"d{a} = {v:g} µm" for a, v in zip("zyx", source.spacing) if v is not None]
+    found = f", only {', '.join(known)}" if known else ""
+    raise VolumeError(
+        f"{source.path} does not give its voxel size{found}; expected micrometres along z, y and x.{source.hint}",
+        remedy=spacing_remedy(source),
+    )
+
+
+def spacing_remedy(source: Source) -> str:
+    """Which voxel size to pass, with the numbers that are known."""
+    z, y, x = source.spacing
+    if z is None and y is not None and x is not None:
+        if source.unit_step is not None:
+            text = ",".join(f"{v:g}" for v in (source.unit_step, y, x))
+            spaced = text.replace(",", ", ")
+            return f"If that is right, pass spacing=({spaced}) in µm, on the command line --spacing {text}."
+        return (
+            f"Pass spacing=(dz, {y:g}, {x:g}) in µm with the distance dz of the slices, on the command line --spacing "
+            f"dz,{y:g},{x:g}."
+        )
+    return "Pass spacing=(dz, dy, dx) in µm, on the command line --spacing dz,dy,dx."
+
+
+def spacing_remark(source: Source) -> str:
+    """Doubts about a voxel size of exactly 1 µm, which programs write that know none; empty where there are none."""
+    size = source.complete_spacing
+    if size is None:
+        return ""
+    z, y, x = (d == 1.0 for d in size)
+    if z and y and x:
+        return "its voxel size is exactly 1 µm each way: many programs write 1 where they know none; check, --spacing."
+    if z:
+        return (
+            f"its z step is exactly 1 µm beside {size[2]:g} across: many programs write 1 where they know no z step; "
+            "check, --spacing."
+        )
+    if y and x:
+        return (
+            f"its voxels are exactly 1 µm across beside a z step of {size[0]:g} µm: many programs write 1 where they "
+            "know no voxel size; check, --spacing."
+        )
+    return ""

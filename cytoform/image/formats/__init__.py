@@ -1,0 +1,1 @@
+"""File formats of images, one module each, described by `source.Source`."""

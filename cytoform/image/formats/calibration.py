@@ -1,0 +1,220 @@
+"""Voxel size, origin and frame interval of TIFF files, from the metadata of the programs that write them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from typing import Any
+
+import tifffile
+
+from .source import UNKNOWN, Partial, seconds, um
+
+__all__ = ["Calibration", "calibration", "mended_xml", "ome_pixels", "shaped_metadata"]
+
+_METRES = "m"
+_ENTITY = re.compile(r"&(?!(?:[a-zA-Z]+|#\d+|#x[0-9a-fA-F]+);)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What a file says of lengths and times.
+
+    Attributes
+    ----------
+    format : str
+        The format's name, for messages.
+    spacing : (3,) float or None
+        Voxel size in µm, (z, y, x).
+    origin : (3,) float
+        Position of the first voxel in µm.
+    frame_interval : float or None
+        Seconds from one time point to the next.
+    hint : str
+        What is known of the voxel size beyond that.
+    unit_step : float or None
+        Slice distance in µm that the format means where it gives none.
+    """
+
+    format: str
+    spacing: Partial = UNKNOWN
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    frame_interval: float | None = None
+    hint: str = ""
+    unit_step: float | None = None
+
+
+def calibration(
+    file: tifffile.TiffFile, page: Any, series: tifffile.TiffPageSeries, place: int, xml: str | None
+) -> Calibration:
+    """Read the calibration of one image.
+
+    Parameters
+    ----------
+    file : tifffile.TiffFile
+    page : tifffile.TiffPage
+        The page that stands for all of the image's pages.
+    series : tifffile.TiffPageSeries
+        The image.
+    place : int
+        Its place among the images of the file.
+    xml : str or None
+        The OME-XML, where there is a sound one.
+    """
+    if xml:
+        return _ome(xml, series, place)
+    if file.is_lsm:
+        return _lsm(file.lsm_metadata or {})
+    if file.is_stk:
+        return _stk(file.stk_metadata or {})
+    if file.is_imagej:
+        return _imagej(file.imagej_metadata or {}, page)
+    if file.is_micromanager:
+        return _micromanager((file.micromanager_metadata or {}).get("Summary") or {})
+    if file.is_sis:
+        meta = file.sis_metadata or {}
+        return Calibration("TIFF", (None, um(meta.get("pixelsizey"), _METRES), um(meta.get("pixelsizex"), _METRES)))
+    return Calibration("TIFF", _described_spacing(page, shaped_metadata(page)))
+
+
+def shaped_metadata(page: Any) -> dict[str, Any]:
+    """What tifffile noted in a page as JSON when it wrote the file: "shape", and what its user gave."""
+    try:
+        meta = json.loads(page.shaped_description or "{}")
+    except ValueError:  # its first versions wrote shape=(…)
+        numbers = re.findall(r"\d+", page.shaped_description or "")
+        meta = {"shape": [int(n) for n in numbers]}
+    return meta if isinstance(meta, dict) else {}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# ImageJ's way, and what tifffile writes
+
+
+def _pixel_size(page: Any, tag: str) -> float | None:
+    """Units a pixel, from a tag that holds pixels a unit as a fraction."""
+    if tag not in page.tags:
+        return None
+    value = page.tags[tag].value
+    numerator, denominator = value if isinstance(value, tuple) else (value, 1)
+    return None if numerator == 0 else denominator / numerator
+
+
+def _described_spacing(page: Any, meta: Mapping[str, Any]) -> Partial:
+    # Resolution tags in pixels a unit, the unit's name and the slice distance in the description. A resolution in dots
+    # an inch without a unit in the description is a printer's default, no calibration; a resolution in cm (3) is meant.
+    unit = meta.get("unit")
+    if unit is None and "ResolutionUnit" in page.tags and int(page.tags["ResolutionUnit"].value) == 3:
+        unit = "cm"
+    return (
+        um(meta.get("spacing"), meta.get("zunit", unit)),
+        um(_pixel_size(page, "YResolution"), meta.get("yunit", unit)),
+        um(_pixel_size(page, "XResolution"), unit),
+    )
+
+
+def _imagej(meta: Mapping[str, Any], page: Any) -> Calibration:
+    spacing = _described_spacing(page, meta)
+    step, hint = None, ""
+    if "spacing" not in meta and spacing[1] is not None and spacing[2] is not None:
+        step = um(1, meta.get("zunit", meta.get("unit")))
+        if step is not None:
+            hint = f" ImageJ leaves the slice distance out where it is 1 unit, so Fiji shows dz = {step:g} µm."
+    elif spacing == UNKNOWN and meta.get("unit"):
+        hint = f" Its unit is {meta['unit']!r}, which is no length."
+    interval = seconds(meta.get("finterval"), meta.get("tunit", "s"))
+    return Calibration("ImageJ TIFF", spacing, _imagej_origin(meta, spacing), interval, hint, step)
+
+
+def _imagej_origin(meta: Mapping[str, Any], spacing: Partial) -> tuple[float, float, float]:
+    # ImageJ counts its origin in pixels: position = (index - origin) * size.
+    found = []
+    for axis, size in zip("zyx", spacing):
+        try:
+            found.append(-float(meta.get(f"{axis}origin", 0.0)) * (size or 0.0) + 0.0)
+        except (TypeError, ValueError):
+            found.append(0.0)
+    return found[0], found[1], found[2]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Microscopes' own
+
+
+def _lsm(meta: Mapping[str, Any]) -> Calibration:
+    spacing = tuple(um(meta.get(f"VoxelSize{a}"), _METRES) for a in "ZYX")
+    return Calibration("LSM", spacing, frame_interval=seconds(meta.get("TimeIntervall"), "s"))  # type: ignore[arg-type]
+
+
+def _stk(meta: Mapping[str, Any]) -> Calibration:
+    unit = meta.get("CalibrationUnits")
+    steps = meta.get("ZDistance")
+    distances = {abs(float(d)) for d in steps} if steps is not None and len(steps) else set()
+    dz = um(distances.pop(), unit) if len(distances) == 1 else None  # one distance for all slices, or none
+    hint = f" Its distances between slices differ: {sorted(distances)}." if len(distances) > 1 else ""
+    known = meta.get("SpatialCalibration", 1)
+    dy, dx = (um(meta.get(f"{a}Calibration"), unit) if known else None for a in "YX")
+    return Calibration("MetaMorph STK", (dz, dy, dx), hint=hint)
+
+
+def _micromanager(summary: Mapping[str, Any]) -> Calibration:
+    across = um(summary.get("PixelSize_um"), "um")
+    interval = seconds(summary.get("Interval_ms"), "ms")
+    return Calibration(
+        "Micro-Manager TIFF", (um(summary.get("z-step_um"), "um"), across, across), frame_interval=interval
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# OME-XML
+
+
+def mended_xml(xml: str) -> str | None:
+    """OME-XML that can be parsed, with what is commonly wrong put right; None where that does not help."""
+    for text in (xml, _CONTROL.sub("", _ENTITY.sub("&amp;", xml))):
+        try:
+            ElementTree.fromstring(text)
+        except ElementTree.ParseError:
+            continue
+        return text
+    return None
+
+
+def ome_pixels(xml: str) -> list[tuple[str, ElementTree.Element]]:
+    """Name and Pixels element of each image that an OME-XML describes."""
+    found = []
+    for image in ElementTree.fromstring(xml).iter():
+        if image.tag.rsplit("}", 1)[-1] == "Image":
+            found += [(image.get("Name", ""), e) for e in image if e.tag.rsplit("}", 1)[-1] == "Pixels"]
+    return found
+
+
+def _ome(xml: str, series: tifffile.TiffPageSeries, place: int) -> Calibration:
+    pixels = _pixels_of(series, place, ome_pixels(xml))
+    if pixels is None:
+        return Calibration("OME-TIFF")
+    z, y, x = (um(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX")
+    interval = seconds(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"))
+    units = {a: pixels.get(f"PhysicalSize{a}Unit") for a in "ZYX"}
+    odd = sorted({u for a, u in units.items() if pixels.get(f"PhysicalSize{a}") and u and um(1, u) is None})
+    hint = f" Its sizes are given in {' and '.join(repr(u) for u in odd)}, which is no length." if odd else ""
+    return Calibration("OME-TIFF", (z, y, x), frame_interval=interval, hint=hint)
+
+
+def _pixels_of(
+    series: tifffile.TiffPageSeries, place: int, images: list[tuple[str, ElementTree.Element]]
+) -> ElementTree.Element | None:
+    # tifffile leaves out images without data, so the place alone does not tell; the name and the sizes do.
+    def fits(pixels: ElementTree.Element) -> bool:
+        sizes = [int(pixels.get(f"Size{a}", 1)) for a in "XYZCT"]
+        return math.prod(sizes) == math.prod(series.shape)
+
+    if place < len(images) and fits(images[place][1]):
+        return images[place][1]
+    alike = [p for name, p in images if fits(p) and (not series.name or name == series.name)]
+    return alike[0] if alike else (images[0][1] if len(images) == 1 else None)

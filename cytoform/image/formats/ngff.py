@@ -1,0 +1,247 @@
+"""Metadata of OME-Zarr (NGFF 0.1 to 0.6): axes, units and the way from voxels to micrometres.
+
+Source: ngff.openmicroscopy.org, versions 0.1 to 0.5 and the specification of coordinate systems in 0.6.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .source import seconds, um
+
+__all__ = ["Description", "description", "known_version"]
+
+_KNOWN = re.compile(r"0\.[1-6](\D.*)?$")
+_TYPES = {"time": "T", "channel": "C"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What the metadata say of one array.
+
+    Attributes
+    ----------
+    axes : str
+        A letter for each axis; "?" is one without a meaning known here.
+    steps : tuple of float or None
+        Length of a voxel along each axis in µm; None where it is unknown or no length.
+    starts : tuple of float
+        Position of the first voxel in µm.
+    frame_interval : float or None
+        Seconds from one time point to the next.
+    hint : str
+        What is known of the voxel size when it is not complete.
+    remarks : tuple of str
+    """
+
+    axes: str
+    steps: tuple[float | None, ...]
+    starts: tuple[float, ...]
+    frame_interval: float | None
+    hint: str
+    remarks: tuple[str, ...]
+
+
+def known_version(version: str) -> bool:
+    """Whether a version of the specification is one that is read here; drafts of 0.6 are taken as 0.6."""
+    return not version or _KNOWN.match(version) is not None
+
+
+def description(scales: Mapping[str, Any], level: Mapping[str, Any], ndim: int) -> Description:
+    """Read one entry of "multiscales" and one of its data sets.
+
+    Parameters
+    ----------
+    scales : mapping
+        The entry of "multiscales".
+    level : mapping
+        The entry of its "datasets".
+    ndim : int
+        Number of axes of the array.
+
+    Raises
+    ------
+    ValueError
+        When the axes are not as many as the array's, or a transformation has the wrong length.
+    """
+    if "coordinateSystems" in scales:
+        entries, way, remarks = _by_systems(scales, level, ndim)
+    else:
+        entries = [a if isinstance(a, Mapping) else {"name": a} for a in scales.get("axes") or "tczyx"[-ndim:]]
+        own, whole = (_steps(d.get("coordinateTransformations")) for d in (level, scales))
+        way, odd = _composed([*own, *whole], ndim)
+        remarks = [_odd(odd)] if odd else []
+        if not own and not whole:
+            way = None
+    if len(entries) != ndim:
+        raise ValueError(f"its metadata name {len(entries)} axes, the array has {ndim}")
+    axes, guessed = _letters(entries)
+    if guessed:
+        remarks.append(guessed)
+    scale, shift = way if way is not None else ([1.0] * ndim, [0.0] * ndim)
+    units = [e.get("unit") for e in entries]
+    steps = tuple(um(s, u) if way is not None else None for s, u in zip(scale, units))
+    starts = tuple(_signed(t, u) for t, u in zip(shift, units))
+    interval = seconds(scale[axes.index("T")], units[axes.index("T")]) if "T" in axes and way is not None else None
+    hint = "" if way is None else f" Its scale is {tuple(scale)} with units {tuple(units)}."
+    complete = all(a in axes and steps[axes.index(a)] is not None for a in "ZYX")
+    return Description(axes, steps, starts, interval, "" if complete else hint, tuple(remarks))
+
+
+def _signed(value: float, unit: Any) -> float:
+    size = um(value, unit) or 0.0
+    return -size if value < 0 else size
+
+
+def _letters(entries: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    # By type, then by name; space axes of other names are x, y and z from the last on.
+    letters = []
+    for entry in entries:
+        name, kind = str(entry.get("name", "")), str(entry.get("type", "") or "").lower()
+        first = name[:1].upper()
+        if kind in _TYPES:
+            letters.append(_TYPES[kind])
+        elif kind == "space":
+            letters.append(first if len(name) == 1 and first in "ZYX" else "s")
+        elif not kind:
+            letters.append(first if len(name) == 1 and first in "TCZYX" else "?")
+        else:
+            letters.append("?")
+    by_name = {"time": "T", "channel": "C", "depth": "Z", "height": "Y", "width": "X"}
+    letters = [by_name.get(str(e.get("name", "")).lower(), a) if a == "?" else a for a, e in zip(letters, entries)]
+    free = [a for a in "XYZ" if a not in letters]
+    taken = []
+    for place in range(len(letters) - 1, -1, -1):
+        if letters[place] == "s":
+            letters[place] = free.pop(0) if free else "?"
+            taken.append(f"{entries[place].get('name')!r} as {letters[place].lower()}")
+    axes = "".join(letters)
+    double = [a for a in set(axes) if a != "?" and axes.count(a) > 1]
+    if double:
+        axes = "".join("?" if a in double else a for a in axes)
+    return axes, f"its axes are taken by their order: {', '.join(reversed(taken))}." if taken else ""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Transformations that only stretch and shift
+
+Way = tuple[list[float], list[float]]  # position = scale * index + shift, axis by axis
+
+
+def _steps(transformations: Any) -> list[Mapping[str, Any]]:
+    return [t for t in transformations or () if isinstance(t, Mapping)]
+
+
+def _composed(steps: Sequence[Mapping[str, Any]], ndim: int) -> tuple[Way, list[str]]:
+    # The steps one after the other, and the kinds of those that do more than stretch and shift.
+    scale, shift = [1.0] * ndim, [0.0] * ndim
+    odd = []
+    for step in steps:
+        way = _way(step, ndim)
+        if way is None:
+            odd.append(str(step.get("type")))
+            continue
+        scale = [a * b for a, b in zip(scale, way[0])]
+        shift = [t * b + c for t, b, c in zip(shift, *way)]
+    return (scale, shift), odd
+
+
+def _odd(kinds: Sequence[str]) -> str:
+    return f"its metadata have transformations ({', '.join(sorted(set(kinds)))}) that are not applied."
+
+
+def _way(step: Mapping[str, Any], ndim: int) -> Way | None:
+    kind = step.get("type")
+    ones, zeros = [1.0] * ndim, [0.0] * ndim
+    if kind == "identity":
+        return ones, zeros
+    if kind == "scale" and "scale" in step:
+        return _numbers(step["scale"], ndim), zeros
+    if kind == "translation" and "translation" in step:
+        return ones, _numbers(step["translation"], ndim)
+    if kind == "sequence":
+        way, odd = _composed(_steps(step.get("transformations")), ndim)
+        return None if odd else way
+    if kind == "mapAxis":
+        return (ones, zeros) if list(step.get("mapAxis", ())) == list(range(ndim)) else None
+    if kind in ("affine", "rotation") and kind in step:
+        return _diagonal(step[kind], ndim)
+    if kind == "byDimension":
+        return _by_dimension(step, ndim)
+    return None
+
+
+def _numbers(values: Any, ndim: int) -> list[float]:
+    numbers = [float(v) for v in values]
+    if len(numbers) != ndim:
+        raise ValueError(f"a transformation has {len(numbers)} numbers, the array has {ndim} axes")
+    return numbers
+
+
+def _diagonal(rows: Any, ndim: int) -> Way | None:
+    matrix = [[float(v) for v in row] for row in rows]
+    if len(matrix) != ndim or any(len(row) not in (ndim, ndim + 1) for row in matrix):
+        return None
+    if any(matrix[i][j] for i in range(ndim) for j in range(ndim) if i != j):
+        return None
+    return [matrix[i][i] for i in range(ndim)], [row[ndim] if len(row) > ndim else 0.0 for row in matrix]
+
+
+def _by_dimension(step: Mapping[str, Any], ndim: int) -> Way | None:
+    scale, shift = [1.0] * ndim, [0.0] * ndim
+    for part in _steps(step.get("transformations")):
+        come, go = (part.get(f"{d}_axes", part.get(f"{d}Axes")) for d in ("input", "output"))
+        inner = part.get("transformation", part)
+        if not come or list(come) != list(go or ()) or not all(isinstance(i, int) and 0 <= i < ndim for i in come):
+            return None
+        way = _way(inner, len(come))
+        if way is None:
+            return None
+        for place, a, b in zip(come, *way):
+            scale[place], shift[place] = a, b
+    return scale, shift
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Coordinate systems (0.6)
+
+
+def _name(end: Any) -> str:
+    return str(end.get("name", "") or end.get("path", "")) if isinstance(end, Mapping) else str(end or "")
+
+
+def _lengths(system: Mapping[str, Any]) -> int:
+    return sum(a.get("type") == "space" and um(1, a.get("unit")) is not None for a in system.get("axes", ()))
+
+
+def _by_systems(
+    scales: Mapping[str, Any], level: Mapping[str, Any], ndim: int
+) -> tuple[list[Mapping[str, Any]], Way | None, list[str]]:
+    # The level's transformation leads to the intrinsic system, in which an image is to be viewed and processed. Where
+    # that has no lengths, one of the image's further transformations may lead to a system that has.
+    systems = {str(s.get("name")): s for s in scales["coordinateSystems"]}
+    own = _steps(level.get("coordinateTransformations"))
+    goal = next((_name(t.get("output")) for t in reversed(own) if t.get("output")), "")
+    system = systems.get(goal)
+    remarks = []
+    if system is None:
+        goal, system = next(iter(systems.items()))
+        if len(systems) > 1:
+            remarks.append(f"its metadata do not tell which coordinate system its voxels have; {goal!r} is taken.")
+    way, odd = _composed(own, ndim)
+    further = _steps(scales.get("coordinateTransformations"))
+    others = [t for t in further if _name(t.get("output")) in systems and _name(t.get("input")) in ("", goal)]
+    better = [t for t in others if _lengths(systems[_name(t["output"])]) > _lengths(system) and _way(t, ndim)]
+    if better:
+        goal, system = _name(better[0]["output"]), systems[_name(better[0]["output"])]
+        way, odd = _composed([*own, better[0]], ndim)
+        remarks.append(f"its voxel size is that of its coordinate system {goal!r}.")
+    elif others:
+        names = ", ".join(repr(_name(t.get("output"))) for t in others)
+        remarks.append(f"it is read in its own coordinate system {goal!r}; {names} is left aside.")
+    if odd:
+        remarks.append(_odd(odd))
+    return list(system.get("axes", ())), (way if own else None), remarks

@@ -1,0 +1,238 @@
+"""OME-Zarr folders as sources: one image, several of them, or a level of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import BackendError, CytoformError, FileFormatError
+from .foreign import foreign_folder
+from .ngff import Description, description, known_version
+from .source import UNKNOWN, Array, Entry, Images, Index, Source, truncated
+from .tiff_checks import unreadable
+
+__all__ = ["opened_zarr"]
+
+_MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+_LISTED = 5  # names shown of what lies in a group
+_COUNTED = 50_000  # chunks up to which those that are stored are counted
+_EXPECTED = "expected an OME-Zarr image (NGFF 0.1 to 0.6)"
+
+
+@contextmanager
+def opened_zarr(path: Path) -> Iterator[Images]:
+    """Open an OME-Zarr folder, and describe its images.
+
+    Raises
+    ------
+    FileFormatError
+        When it is no Zarr, or none that holds an image.
+    BackendError
+        When the library zarr is not installed.
+    """
+    if not any((path / name).is_file() for name in _MARKS):
+        raise foreign_folder(path)
+    try:
+        import zarr
+    except ImportError as error:
+        raise BackendError(
+            f"{path} is an OME-Zarr, and the library zarr is not installed.", remedy="pip install cytoform[zarr]"
+        ) from error
+    with _zarr_errors(path):
+        entries = _entries(path, zarr.open(str(path), mode="r"))
+    yield Images(path, tuple(entries))
+
+
+@contextmanager
+def _zarr_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (CytoformError, MemoryError):
+        raise
+    except PermissionError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # zarr's errors differ from version to version
+        reason = str(error) or type(error).__name__
+        raise FileFormatError(
+            f"{path} cannot be read as OME-Zarr: {reason.rstrip('.')}.",
+            remedy="Expected NGFF 0.1 to 0.6 with multiscales metadata; export it again.",
+        ) from error
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Which images there are
+
+
+def _entries(path: Path, node: Any) -> list[Entry]:
+    if hasattr(node, "shape"):
+        return [_level_entry(path, node)]
+    meta, version = _metadata(node)
+    if "multiscales" in meta:
+        return [_scales_entry(path, node, scales, version) for scales in meta["multiscales"]]
+    if "plate" in meta:
+        wells = [str(w.get("path", "")) for w in meta["plate"].get("wells", ()) if isinstance(w, Mapping)]
+        example = f", such as {path / wells[0]}" if wells else ""
+        raise FileFormatError(
+            f"{path} is a plate of many images; expected one image.",
+            remedy=f"Give the path of a well or of one field inside of it{example}.",
+        )
+    names = _collection(node, meta)
+    entries = [e for name in names if name in node for e in _entries(path / name, node[name])]
+    if entries:
+        return [dataclasses.replace(e, name=n) for e, n in zip(entries, names)] if len(entries) > 1 else entries
+    inside = _images_inside(node, meta)
+    where = f" of the images inside of it: {', '.join(inside)}" if inside else " of the image inside of it"
+    raise FileFormatError(
+        f"{path} is a Zarr without multiscales metadata; {_EXPECTED}.", remedy=f"Give the path{where}."
+    )
+
+
+def _metadata(node: Any) -> tuple[Mapping[str, Any], str]:
+    attributes = node.attrs.asdict()
+    meta = attributes.get("ome", attributes)
+    version = meta.get("version", "")
+    if not version and meta.get("multiscales"):
+        version = meta["multiscales"][0].get("version", "")
+    return meta, str(version or "")
+
+
+def _collection(node: Any, meta: Mapping[str, Any]) -> list[str]:
+    # bioformats2raw numbers its images or lists them; a well lists its fields.
+    if "well" in meta:
+        return [str(i.get("path")) for i in meta["well"].get("images", ())]
+    if "bioformats2raw.layout" not in meta:
+        return []
+    if "OME" in node:
+        series = _metadata(node["OME"])[0].get("series")
+        if series:
+            return [str(s) for s in series]
+    names = []
+    while str(len(names)) in node:
+        names.append(str(len(names)))
+    return names
+
+
+def _images_inside(node: Any, meta: Mapping[str, Any]) -> list[str]:
+    names = [str(n) for n in meta.get("labels", ())] or sorted(str(n) for n, _ in node.members())
+    return names[:_LISTED] + (["…"] if len(names) > _LISTED else [])
+
+
+def _scales_entry(path: Path, node: Any, scales: Mapping[str, Any], version: str) -> Entry:
+    level = scales["datasets"][0]  # the highest resolution comes first
+    array = node[level["path"]]
+    found = _read(path, scales, level, array, version)
+
+    def open_() -> Source:
+        source = _source(path, array, found)
+        last = scales["datasets"][-1]
+        if last is not level:
+            lowest = node[last["path"]]
+            source = dataclasses.replace(source, coarse=_source(path, lowest, found, counted=False))
+        return source
+
+    return Entry(str(scales.get("name") or ""), found.axes, tuple(array.shape), np.dtype(array.dtype), open_)
+
+
+def _read(path: Path, scales: Mapping[str, Any], level: Mapping[str, Any], array: Any, version: str) -> Description:
+    try:
+        found = description(scales, level, array.ndim)
+    except (ValueError, TypeError, KeyError) as error:
+        unknown = "" if known_version(version) else f" Its NGFF version {version} is not known here."
+        raise FileFormatError(
+            f"{path} has metadata that do not fit its array of shape {tuple(array.shape)}: {error}.{unknown}",
+            remedy="Export it again as NGFF 0.4 or 0.5.",
+        ) from error
+    if known_version(version):
+        return found
+    if "axes" not in scales and "coordinateSystems" not in scales:
+        raise FileFormatError(
+            f"{path} is of NGFF version {version}, which is not known here; {_EXPECTED}.",
+            remedy="Export it as NGFF 0.4 or 0.5.",
+        )
+    remark = f"its NGFF version {version} is not known here; it is read as if it were 0.6: check axes and voxel size."
+    return dataclasses.replace(found, remarks=(remark, *found.remarks))
+
+
+def _level_entry(path: Path, array: Any) -> Entry:
+    # An array by itself: a level of the image whose folder is around it, or without metadata.
+    found = _around(path, array)
+    if found is None:
+        names = getattr(array.metadata, "dimension_names", None) or ()
+        named = len(names) == array.ndim and all(names)
+        axes = "".join(str(n)[:1].upper() for n in names) if named else "TCZYX"[-array.ndim :]
+        axes = "?" * (array.ndim - len(axes)) + axes
+        remarks = () if named else (f"it is an array without names for its axes; they are taken as {axes}.",)
+        found = Description(axes, (None,) * array.ndim, (0.0,) * array.ndim, None, "", remarks)
+    return Entry("", found.axes, tuple(array.shape), np.dtype(array.dtype), lambda: _source(path, array, found))
+
+
+def _around(path: Path, array: Any) -> Description | None:
+    import zarr
+
+    whole = path.resolve()
+    for folder in list(whole.parents)[:2]:
+        if not any((folder / name).is_file() for name in _MARKS):
+            continue
+        node = zarr.open(str(folder), mode="r")
+        if hasattr(node, "shape"):
+            return None
+        meta, version = _metadata(node)
+        for scales in meta.get("multiscales", ()):
+            for level in scales.get("datasets", ()):
+                if (folder / str(level.get("path"))).resolve() == whole:
+                    return _read(path, scales, level, array, version)
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One array
+
+
+def _source(path: Path, array: Any, found: Description, *, counted: bool = True) -> Source:
+    def load(index: Index) -> Array:
+        try:
+            return np.asarray(array[index])
+        except (MemoryError, PermissionError):
+            raise
+        except Exception as error:  # a damaged chunk
+            raise truncated(path, str(error) or type(error).__name__) from error
+
+    shape = tuple(array.shape)
+    chunks = tuple(getattr(array, "shards", None) or array.chunks)
+    remarks = found.remarks + (_not_stored(array) if counted else ())
+    source = Source(
+        path,
+        "OME-Zarr",
+        found.axes,
+        shape,
+        np.dtype(array.dtype),
+        UNKNOWN,
+        (0.0, 0.0, 0.0),
+        load,
+        chunks,
+        found.hint,
+        frame_interval=found.frame_interval,
+        remarks=remarks,
+        steps=found.steps,
+        starts=found.starts,
+    )
+    return source.renamed(found.axes)
+
+
+def _not_stored(array: Any) -> tuple[str, ...]:
+    # Chunks that are not there are read as the fill value: a writer's thrift, or a copy that is not complete.
+    chunks = getattr(array, "shards", None) or array.chunks
+    total = math.prod(-(-n // c) for n, c in zip(array.shape, chunks))
+    if not 0 < total <= _COUNTED:
+        return ()
+    stored = array.nchunks_initialized
+    if getattr(array, "shards", None):
+        stored = -(-stored * total // max(array.nchunks, 1))
+    missing = total - stored
+    return (f"{missing} of its {total} chunks are not stored; they are read as {array.fill_value}.",) if missing else ()

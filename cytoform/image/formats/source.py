@@ -1,0 +1,198 @@
+"""What every reader tells of a file: its images, their axes and calibration, and how their voxels are loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import CytoformError, FileFormatError
+
+__all__ = ["UNKNOWN", "Array", "Entry", "Images", "Index", "Partial", "Source", "seconds", "truncated", "um"]
+
+Partial = tuple[float | None, float | None, float | None]
+Array = npt.NDArray[Any]
+Index = tuple[int | slice, ...]
+
+UNKNOWN: Partial = (None, None, None)
+
+_UM_PER: dict[str, float] = {
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre", "micrometers"), 1.0),
+    **dict.fromkeys(("nm", "nanometer", "nanometre", "nanometers"), 1e-3),
+    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e4),
+    **dict.fromkeys(("m", "meter", "metre"), 1e6),
+    **dict.fromkeys(("pm", "picometer", "picometre"), 1e-6),
+    **dict.fromkeys(("å", "angstrom"), 1e-4),
+    **dict.fromkeys(("inch", "in", "inches"), 25400.0),
+}
+
+_SECONDS_PER: dict[str, float] = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "µs", "μs", "usec", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One image of a file, before anything is chosen of it.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+        The format's name, for messages.
+    axes : str
+        A letter for each axis of the file; "?" is one without a name.
+    shape : tuple of int
+        Length along each axis.
+    dtype : numpy.dtype
+    spacing : (3,) float or None
+        Voxel size in µm, (z, y, x); None where the file does not say.
+    origin : (3,) float
+        Position of the first voxel in µm, (z, y, x).
+    load : callable
+        Takes a number or a slice for each axis, gives the array.
+    chunks : tuple of int
+        The part that is stored as one, along each axis.
+    hint : str
+        What is known about the voxel size when it is not complete.
+    unit_step : float or None
+        Slice distance in µm that the format means where it gives none.
+    frame_interval : float or None
+        Seconds from one time point to the next.
+    remarks : tuple of str
+        What was assumed, set aside or left out, one sentence each.
+    refusal : CytoformError or None
+        Why it cannot be read as the file describes it; naming its axes overrides that.
+    steps, starts : tuple or None
+        Voxel size and origin in µm along each axis of the file, for formats that know them by place.
+    coarse : Source or None
+        The same image at its lowest resolution.
+    """
+
+    path: Path
+    format: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    spacing: Partial
+    origin: tuple[float, float, float]
+    load: Callable[[Index], Array]
+    chunks: tuple[int, ...] = ()
+    hint: str = ""
+    unit_step: float | None = None
+    frame_interval: float | None = None
+    remarks: tuple[str, ...] = ()
+    refusal: CytoformError | None = None
+    steps: tuple[float | None, ...] | None = None
+    starts: tuple[float, ...] | None = None
+    coarse: Source | None = None
+
+    def length(self, axis: str) -> int:
+        """Number of entries along an axis, 1 where there is none of this name."""
+        return math.prod(n for a, n in zip(self.axes, self.shape) if a == axis)
+
+    @property
+    def complete_spacing(self) -> tuple[float, float, float] | None:
+        """Voxel size in µm, or None where a part of it is unknown."""
+        z, y, x = self.spacing
+        return None if z is None or y is None or x is None else (z, y, x)
+
+    def remarked(self, *remarks: str) -> Source:
+        """The same with further remarks."""
+        return dataclasses.replace(self, remarks=(*self.remarks, *remarks)) if remarks else self
+
+    def renamed(self, axes: str) -> Source:
+        """The same with other names for its axes; the voxel size follows where it is known by place."""
+        if self.steps is None or self.starts is None:
+            return dataclasses.replace(self, axes=axes)
+        places = {a: i for i, a in enumerate(axes)}
+        spacing = tuple(self.steps[places[a]] if a in places else None for a in "ZYX")
+        origin = tuple(self.starts[places[a]] if a in places else 0.0 for a in "ZYX")
+        return dataclasses.replace(self, axes=axes, spacing=spacing, origin=origin)
+
+    def without(self, places: set[int]) -> Source:
+        """The same without some axes of length 1."""
+        keep = [i for i in range(len(self.shape)) if i not in places]
+        if len(keep) == len(self.shape):
+            return self
+
+        def load(index: Index) -> Array:
+            full: list[int | slice] = [0] * len(self.shape)
+            for place, chosen in zip(keep, index):
+                full[place] = chosen
+            return self.load(tuple(full))
+
+        def kept(values: Any) -> Any:
+            return None if values is None else tuple(values[i] for i in keep)
+
+        return dataclasses.replace(
+            self,
+            axes="".join(self.axes[i] for i in keep),
+            shape=kept(self.shape),
+            chunks=kept(self.chunks) if self.chunks else (),
+            load=load,
+            steps=kept(self.steps),
+            starts=kept(self.starts),
+            coarse=None if self.coarse is None else self.coarse.without(places),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One of the images of a file, not opened yet: its name, axes, shape, and how to open it."""
+
+    name: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    open: Callable[[], Source]
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """All images of a file, without pyramid levels and thumbnails."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+
+
+def um(value: Any, unit: Any) -> float | None:
+    """A length in µm, or None where value or unit make no sense."""
+    return _scaled(value, unit, _UM_PER)
+
+
+def seconds(value: Any, unit: Any) -> float | None:
+    """A time in seconds, or None where value or unit make no sense."""
+    return _scaled(value, unit, _SECONDS_PER)
+
+
+def _scaled(value: Any, unit: Any, factors: dict[str, float]) -> float | None:
+    text = re.sub(r"\\u00b5", "µ", str(unit or ""), flags=re.IGNORECASE).strip().lower()
+    factor = factors.get(text.replace("\ufffd", "µ").replace("âµ", "µ"))
+    try:
+        number = abs(float(value))
+    except (TypeError, ValueError):
+        return None
+    if factor is None or not math.isfinite(number) or number == 0:
+        return None
+    return float(f"{number * factor:.12g}")
+
+
+def truncated(path: Path, reason: str) -> FileFormatError:
+    """The error of a file whose voxels are not all there."""
+    return FileFormatError(
+        f"{path} is damaged or cut short: {reason}.", remedy="Copy it again, or export it again from its source."
+    )

@@ -1,0 +1,230 @@
+"""What is wrong with a TIFF file: cut short, compressed in an unknown way, or odd in its metadata only."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from ...errors import BackendError, CytoformError, FileFormatError, VolumeError
+from .foreign import foreign_file
+from .source import truncated
+
+__all__ = [
+    "Log",
+    "check_codec",
+    "check_pages",
+    "collected",
+    "count_pages",
+    "tiff_errors",
+    "undecodable",
+    "unreadable",
+]
+
+_PRIVATE_TAGS = 32768  # from here on tags belong to single programs; pixels do not depend on them
+_REWRITE = "Open it in Fiji and save it as an uncompressed TIFF."
+
+
+class Log(logging.Handler):
+    """Collects what tifffile complains about while it goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.damage: list[str] = []
+        self.oddities: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Sort a message: a standard tag that lies beyond the file's end is damage, all else is odd."""
+        message = record.getMessage()
+        tag = re.search(r"TiffTag (\d+) .*invalid value offset", message)
+        if tag and int(tag.group(1)) < _PRIVATE_TAGS:
+            self.damage.append(f"tag {tag.group(1)} lies beyond the file's end")
+        elif tag is None and "TiffTag" not in message:
+            plain = re.sub(r"<tifffile\.\w+ (?:'[^']*'|[^>]*)> ?", "", message).strip()
+            if plain not in self.oddities:
+                self.oddities.append(plain)
+
+
+@contextmanager
+def collected() -> Iterator[Log]:
+    """Collect tifffile's complaints while the context lasts."""
+    logger, log = logging.getLogger("tifffile"), Log()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(log)
+    try:
+        yield log
+    finally:
+        logger.removeHandler(log)
+        logger.propagate = propagate
+
+
+@contextmanager
+def tiff_errors(path: Path) -> Iterator[None]:
+    """Translate what tifffile raises into errors that name the cause."""
+    try:
+        yield
+    except CytoformError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except tifffile.TiffFileError as error:
+        if "not a TIFF" in str(error) or "invalid TIFF" in str(error) or "NIFF" in str(error):
+            raise foreign_file(path, str(error)) from error
+        raise truncated(path, str(error)) from error
+    except MemoryError as error:
+        raise VolumeError(f"{path} does not fit into memory.", remedy="Crop the image.") from error
+    except Exception as error:  # whatever a broken file makes tifffile do
+        raise truncated(path, str(error) or type(error).__name__) from error
+
+
+def unreadable(path: Path, error: OSError) -> FileFormatError:
+    """The error of a file that the system does not let us read."""
+    if isinstance(error, PermissionError) or error.errno in (errno.EACCES, errno.EPERM):
+        return FileFormatError(
+            f"{path} cannot be read: permission denied.",
+            remedy="Change its permissions, or close the program that holds it open.",
+        )
+    reason = error.strerror or str(error) or type(error).__name__
+    return FileFormatError(
+        f"{path} cannot be read: {reason}.", remedy="Close programs that hold it open, or copy it to a local disk."
+    )
+
+
+def count_pages(path: Path, file: tifffile.TiffFile) -> int:
+    """Walk along the chain of pages to its end.
+
+    Returns
+    -------
+    int
+        Number of pages in the chain.
+
+    Raises
+    ------
+    FileFormatError
+        When the chain leads beyond the end of the file: the file is cut short.
+    """
+    form, handle, size = file.tiff, file.filehandle, file.filehandle.size
+    place, seen = file.pages.first.offset, set()
+    if file.is_lsm or form.is_ndpi:  # 32-bit places that count on over 4 GB: tifffile mends them
+        return len(file.pages)
+    while place and place not in seen:
+        seen.add(place)
+        handle.seek(place)
+        head = handle.read(form.tagnosize)
+        if place >= size or len(head) < form.tagnosize:
+            raise truncated(path, f"its page {len(seen) - 1} begins at byte {place}, the file has {size}")
+        tags = struct.unpack(form.tagnoformat, head)[0]
+        handle.seek(place + form.tagnosize + tags * form.tagsize)
+        tail = handle.read(form.offsetsize)
+        if len(tail) < form.offsetsize:
+            raise truncated(path, f"its page {len(seen) - 1} runs beyond the file's end at byte {size}")
+        place = struct.unpack(form.offsetformat, tail)[0]
+    return len(seen)
+
+
+def check_pages(path: Path, pages: list[Any]) -> str:
+    """See to it that every page's data lie within its file.
+
+    Parameters
+    ----------
+    path : Path
+    pages : list of tifffile.TiffPage or TiffFrame
+
+    Returns
+    -------
+    str
+        A remark on parts that are not stored and read as zero, else empty.
+
+    Raises
+    ------
+    FileFormatError
+        When data are missing.
+    """
+    empty = total = 0
+    for number, page in enumerate(pages):
+        offsets, counts = page.dataoffsets, page.databytecounts
+        if not offsets or len(offsets) != len(counts):
+            raise truncated(path, f"page {number} does not say where its data are")
+        own = page.parent.filehandle
+        end = max((o + n for o, n in zip(offsets, counts) if n), default=0)
+        if end > own.size:
+            where = "" if own.name == path.name else f" of {own.name}"
+            raise truncated(path, f"the data of page {number}{where} run to byte {end}, the file has {own.size}")
+        wanted = _parts(page.keyframe)
+        if len(offsets) < wanted:
+            raise truncated(path, f"page {number} has {len(offsets)} of its {wanted} strips or tiles")
+        empty += sum(n == 0 for n in counts)
+        total += len(counts)
+    return f"{empty} of its {total} strips or tiles are not stored; they are read as 0." if empty else ""
+
+
+def _parts(page: Any) -> int:
+    count = 1
+    for n in page.chunked:
+        count *= n
+    return count
+
+
+def check_codec(path: Path, page: Any) -> None:
+    """See to it that a page's compression can be undone here.
+
+    Raises
+    ------
+    FileFormatError
+        Naming the compression, when there is no decoder for it.
+    BackendError
+        When the library of decoders is missing.
+    """
+    for kind, code, table in (
+        ("compression", int(page.compression), tifffile.TIFF.DECOMPRESSORS),
+        ("predictor", int(page.predictor), tifffile.TIFF.UNPREDICTORS),
+    ):
+        if code == 1 or (kind == "compression" and 65000 <= code <= 65002):
+            continue
+        try:
+            table[code]
+        except (KeyError, ImportError) as error:
+            if kind == "predictor" and int(page.compression) in tifffile.TIFF.IMAGE_COMPRESSIONS:
+                continue
+            name = _name(page, kind)
+            if not _has_imagecodecs():
+                raise BackendError(
+                    f"{path} uses the {kind} {name}, whose decoder is in the library imagecodecs; that is missing.",
+                    remedy="pip install imagecodecs, or save the image as an uncompressed TIFF in Fiji.",
+                ) from error
+            raise FileFormatError(
+                f"{path} uses the {kind} {name}; there is no decoder for it here.", remedy=_REWRITE
+            ) from error
+
+
+def _name(page: Any, kind: str) -> str:
+    value = getattr(page, kind)
+    return f"{getattr(value, 'name', 'number')} ({int(value)})"
+
+
+def _has_imagecodecs() -> bool:
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def undecodable(path: Path, page: Any, error: Exception) -> FileFormatError:
+    """The error of data that lie within the file, and that no decoder understands."""
+    reason = str(error) or type(error).__name__
+    if int(page.compression) == 1:
+        if page.dtype is None or "not supported" in reason:
+            return FileFormatError(f"{path} has values of a kind that is not read: {reason}.", remedy=_REWRITE)
+        return truncated(path, reason)
+    return FileFormatError(
+        f"the data of {path}, compressed as {_name(page, 'compression')}, cannot be decoded: {reason}.",
+        remedy=f"{_REWRITE} If Fiji cannot read it either, it is damaged: copy or export it again.",
+    )

@@ -1,0 +1,137 @@
+"""Several images in one file: which is read, what is said, and slices that were saved one by one."""
+
+import logging
+import os
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytoform.errors import VolumeError
+from cytoform.image.io import image_info, read_volume
+
+SIZES = {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.3}
+
+
+def _stack(shape=(5, 12, 14), seed=0):
+    return np.random.default_rng(seed).integers(1, 200, shape).astype(np.uint16)
+
+
+def _positions(path, count=3):
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for k in range(count):
+            sizes = SIZES | {"PhysicalSizeX": 0.1 * (k + 1), "Name": f"pos{k}"}
+            file.write(_stack(seed=k), photometric="minisblack", metadata={"axes": "ZYX"} | sizes)
+    return path
+
+
+def test_positions_of_an_ome_tiff(tmp_path, caplog):
+    path = _positions(tmp_path / "a.ome.tif")
+    with caplog.at_level(logging.WARNING):
+        volume = read_volume(path)
+    assert np.array_equal(volume.data, _stack(seed=0))
+    (remark,) = volume.remarks
+    assert "3 images" in remark and "5 × 12 × 14" in remark and "--series N" in remark and "pos2" in remark
+    assert [r.getMessage() for r in caplog.records] == [f"{path}: {remark}"]
+    for k in range(3):
+        volume = read_volume(path, series=k)
+        assert np.array_equal(volume.data, _stack(seed=k)) and volume.remarks == ()
+        np.testing.assert_allclose(volume.spacing, (0.3, 0.2, 0.1 * (k + 1)))
+        assert volume.source["series"] == k
+    info = image_info(path, series=1)
+    assert info.images == 3 and info.contents[2] == "pos2, ZYX = 5 × 12 × 14"
+
+
+@pytest.mark.parametrize("series", [3, -1])
+def test_a_series_that_is_not_there(tmp_path, series):
+    with pytest.raises(VolumeError, match=rf"series is {series}.*holds 3 images; expected 0 to 2"):
+        read_volume(_positions(tmp_path / "a.ome.tif"), series=series)
+    tifffile.imwrite(tmp_path / "one.tif", _stack(), photometric="minisblack")
+    with pytest.raises(VolumeError, match=r"holds 1 image; expected 0"):
+        read_volume(tmp_path / "one.tif", series=1)
+    assert np.array_equal(read_volume(tmp_path / "one.tif", series=0, spacing=1).data, _stack())
+
+
+def test_an_overview_and_a_stack(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(_stack()[0], photometric="minisblack", metadata={"axes": "YX", "Name": "overview"})
+        file.write(_stack(), photometric="minisblack", metadata={"axes": "ZYX", "Name": "stack"} | SIZES)
+    with pytest.raises(VolumeError, match=r"2 images.*2D.*Of the file's images, 1 is 3D.*--series N"):
+        read_volume(tmp_path / "a.ome.tif")
+    volume = read_volume(tmp_path / "a.ome.tif", series=1)
+    assert np.array_equal(volume.data, _stack()) and volume.spacing == (0.3, 0.2, 0.1)
+
+
+def test_slices_appended_one_by_one(tmp_path):
+    for plane in _stack():
+        tifffile.imwrite(tmp_path / "a.tif", plane, append=True)
+    with pytest.raises(VolumeError, match=r"5 images of this shape.*2D.*saved one by one.*axes='ZYX' \(--axes ZYX\)"):
+        read_volume(tmp_path / "a.tif", spacing=1)
+    info = image_info(tmp_path / "a.tif")
+    assert info.images == 5 and info.axes == "YX"
+    assert any("--axes ZYX" in r for r in info.remarks)
+    volume = read_volume(tmp_path / "a.tif", spacing=1, axes="ZYX")
+    assert np.array_equal(volume.data, _stack()) and any("stacked" in r for r in volume.remarks)
+    again = {k: volume.source[k] for k in ("axes", "spacing")}
+    assert np.array_equal(read_volume(volume.source["path"], **again).data, _stack())
+    stacked = image_info(tmp_path / "a.tif", extremes=True, axes="zyx")
+    assert (stacked.shape, stacked.minimum, stacked.maximum) == ((5, 12, 14), _stack().min(), _stack().max())
+
+
+def test_time_points_saved_one_by_one(tmp_path):
+    data = _stack((3, 5, 12, 14))
+    for frame in data:
+        tifffile.imwrite(tmp_path / "a.tif", frame, append=True, photometric="minisblack")
+    assert image_info(tmp_path / "a.tif", axes="TZYX").times == 3
+    for t in range(3):
+        assert np.array_equal(read_volume(tmp_path / "a.tif", spacing=1, axes="TZYX", time=t).data, data[t])
+
+
+@pytest.mark.parametrize("ome", [True, False])
+def test_pyramid_levels_are_no_images(tmp_path, ome):
+    path = tmp_path / ("a.ome.tif" if ome else "a.tif")
+    data = _stack((5, 32, 32))
+    with tifffile.TiffWriter(path, ome=ome) as file:
+        how = {"photometric": "minisblack", "tile": (16, 16)}
+        file.write(data, subifds=1, metadata={"axes": "ZYX"} | SIZES if ome else None, **how)
+        file.write(data[:, ::2, ::2], subfiletype=1, metadata=None, **how)
+    info = image_info(path)
+    assert info.images == 1 and info.shape == data.shape
+    assert np.array_equal(read_volume(path, spacing=1).data, data)
+
+
+def test_a_thumbnail_is_no_image(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(_stack(), photometric="minisblack", metadata=None)
+        file.write(_stack((6, 9, 3)).astype(np.uint8), photometric="rgb", subfiletype=1, metadata=None)
+    assert image_info(tmp_path / "a.tif").images == 1
+    assert np.array_equal(read_volume(tmp_path / "a.tif", spacing=1).data, _stack())
+
+
+def test_the_source_reads_the_same_again(tmp_path, monkeypatch):
+    data = _stack((2, 3, 5, 12, 14))
+    monkeypatch.chdir(tmp_path)
+    tifffile.imwrite("a.ome.tif", data, photometric="minisblack", metadata={"axes": "TCZYX"} | SIZES)
+    volume = read_volume("a.ome.tif", channel=2, time=1)
+    assert volume.source == {
+        "path": os.path.join(tmp_path, "a.ome.tif"),
+        "format": "OME-TIFF",
+        "series": 0,
+        "channel": 2,
+        "time": 1,
+        "axes": None,
+        "spacing": None,
+        "spacing_from": "file",
+    }
+    given = read_volume("a.ome.tif", channel=2, time=1, spacing=(1, 2, 3), axes="TCZYX").source
+    assert (given["axes"], given["spacing"], given["spacing_from"]) == ("TCZYX", [1.0, 2.0, 3.0], "given")
+    keys = ("series", "channel", "time", "axes", "spacing")
+    again = read_volume(given["path"], **{k: given[k] for k in keys})
+    assert np.array_equal(again.data, data[1, 2]) and again.spacing == (1.0, 2.0, 3.0)
+
+
+def test_a_remark_is_logged_once_for_a_film(tmp_path, caplog):
+    tifffile.imwrite(tmp_path / "a.tif", _stack((4, 5, 12, 14)), photometric="minisblack")
+    with caplog.at_level(logging.WARNING):
+        volumes = [read_volume(tmp_path / "a.tif", spacing=1, time=t) for t in range(4)]
+    assert len(caplog.records) == 1 and all(len(v.remarks) == 1 for v in volumes)
