@@ -299,7 +299,7 @@ class FitResult:
         if self.r2 < 0.5:
             found.append(f"R² is {self.r2:.2f}: the model explains less than half of the image around the surface.")
         if self.image is not None:
-            cut = [name for name, out in zip("zyx", self.image.grid.overhang(self.mesh.vertices)) if out > 0]
+            cut = [name for name, out in zip("zyx", self.image.grid.overhang(self.mesh.bounds)) if out > 0]
             if cut:
                 found.append(f"The surface leaves the image along {', '.join(cut)}: the cell may be cut by the border.")
         return tuple(found)
