@@ -1,14 +1,17 @@
 """Meshes from and to files. Files hold (x, y, z), memory (z, y, x): the swap happens here and nowhere else.
 
-==========  =========================================  =====================================================
-extension   reads                                      writes
-==========  =========================================  =====================================================
-``.ply``    text and binary                            binary; density and region labels where there are any
-``.obj``    polygons, texture seams merged             positions and faces
-``.stl``    text and binary, equal corners merged      binary, float32
-``.vtp``    text data arrays                           text; density and region labels
-``.rec``    multimaterial                              multimaterial, without density
-==========  =========================================  =====================================================
+==========  ===================================================  ================================================
+extension   reads                                                writes
+==========  ===================================================  ================================================
+``.ply``    text and binary, polygons and triangle strips        binary; text where faces have a density or labels
+``.obj``    polygons                                             positions and faces
+``.stl``    text and binary                                      binary, float32
+``.vtp``    text, base64 and raw, compressed or not; polygons    base64 and zlib; density and region labels
+            and triangle strips, several pieces
+``.rec``    multimaterial, text and binary                       multimaterial, text, without density
+==========  ===================================================  ================================================
+
+Each module of :mod:`cytoform.mesh.formats` turns one kind of bytes into its parts and back.
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ import numpy.typing as npt
 
 from ..atomic import atomic_path
 from ..errors import CytoformError, FileFormatError, MeshError
+from . import geometry
 from .formats import obj, ply, rec, stl, vtp
-from .formats.parts import AGAIN, Parts
-from .surface import SurfaceMesh
+from .formats.kinds import OTHERS, kind_of
+from .formats.parts import AGAIN, Parts, plural
+from .formats.text import stripped
+from .surface import SurfaceMesh, check_faces
 
 if TYPE_CHECKING:
     from .multimaterial import MultiMaterialMesh
@@ -39,13 +45,15 @@ Array = npt.NDArray[Any]
 
 _LOG = logging.getLogger(__name__)
 _FORMATS = {".obj": obj, ".ply": ply, ".stl": stl, ".vtp": vtp, ".rec": rec}
+_HEAD = 4096  # bytes that tell what a file is
 
 
 def read_mesh(path: PathLike, *, dtype: npt.DTypeLike = np.float64) -> SurfaceMesh | MultiMaterialMesh:
     """Read a mesh; coordinates are taken as µm.
 
-    Vertices at exactly equal positions become one (texture seams of OBJ and PLY, the loose triangles of STL), polygons
-    are cut into fans of triangles; nothing else is changed or dropped.
+    Vertices at exactly equal positions become one (texture seams, the loose triangles of STL; not in REC), polygons
+    are cut into triangles. Vertices that no face uses, faces with the same point at two corners, and what is no surface
+    (lines, single points) are left out with a warning in the log; colours, normals, textures and materials without.
 
     Parameters
     ----------
@@ -64,7 +72,7 @@ def read_mesh(path: PathLike, *, dtype: npt.DTypeLike = np.float64) -> SurfaceMe
     FileFormatError
         When the file is missing, empty, cut short or of another kind.
     MeshError
-        When there are no faces, an index is out of range or a vertex is not finite.
+        When there are no faces, an index is out of range or a vertex of a face is not finite.
     """
     path = Path(path)
     form = _by_extension(path, "read")
@@ -74,16 +82,32 @@ def read_mesh(path: PathLike, *, dtype: npt.DTypeLike = np.float64) -> SurfaceMe
     if path.stat().st_size == 0:
         raise FileFormatError(f"{path} is empty (0 bytes); expected a mesh.", remedy=AGAIN)
     try:
-        return _assembled(form.read(path), dtype, merge=path.suffix.lower() in (".obj", ".ply", ".stl"))
-    except MeshError as error:
-        raise MeshError(f"{path}: {error.message}", remedy=error.remedy) from error
-    except CytoformError:
-        raise
+        parts = form.read(path)
+        mesh = _assembled(parts, dtype, merge=form is not rec)
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror or error}.", remedy="Check the file.") from error
+    except MemoryError as error:
+        message = f"cannot read {path} of {path.stat().st_size} bytes: there is not enough memory."
+        raise FileFormatError(message, remedy="Make the mesh coarser, for example with MeshLab.") from error
     except Exception as error:  # whatever a broken file makes a parser do
-        reason = str(error) or type(error).__name__
-        raise FileFormatError(f"{path} is damaged, cut short or of another kind: {reason}.", remedy=AGAIN) from error
+        raise _damaged(path, error) from error
+    for remark in dict.fromkeys(parts.remarks):
+        _LOG.warning("%s: %s.", path, remark)
+    return mesh
+
+
+def _damaged(path: Path, error: Exception) -> CytoformError:
+    """The error for a file that its reader stumbled over, with what the file is where its first bytes tell."""
+    with open(path, "rb") as file:
+        found = kind_of(stripped(file.read(_HEAD)))
+    if found is not None and path.suffix.lower() != found.suffix:
+        return FileFormatError(f"{path} is {found.what}; expected a {path.suffix.lower()} file.", remedy=found.remedy)
+    if isinstance(error, MeshError):
+        return MeshError(f"{path}: {error.message}", remedy=error.remedy)
+    if isinstance(error, CytoformError):
+        return FileFormatError(f"{path}: {error.message}", remedy=error.remedy or AGAIN)
+    reason = (str(error) or type(error).__name__).rstrip(".")
+    return FileFormatError(f"{path} is damaged, cut short or of another kind: {reason}.", remedy=AGAIN)
 
 
 def write_mesh(
@@ -92,7 +116,8 @@ def write_mesh(
     """Write a mesh in µm, (x, y, z), whole or not at all.
 
     PLY and VTP keep the vertices' precision, the density (where it is not 1 everywhere) and region labels; OBJ and STL
-    keep the surface alone, REC the surface and its labels (a log message says what is left out).
+    keep the surface alone, REC the surface and its labels (a log message says what is left out). PLY is read by most
+    programs; ParaView and PyVista see its surface alone, and all that is at it in VTP.
 
     Parameters
     ----------
@@ -100,7 +125,7 @@ def write_mesh(
         ``.ply``, ``.obj``, ``.stl``, ``.vtp`` or ``.rec``; its folder exists.
     mesh : SurfaceMesh or MultiMaterialMesh
     vertex_data : mapping of str to (n_vertices,) float, optional
-        Further numbers at the vertices, in PLY and VTP, under names without spaces; ParaView and others show them.
+        Further numbers at the vertices, in PLY and VTP, under names without spaces.
         :func:`read_mesh` leaves them out.
 
     Raises
@@ -146,12 +171,16 @@ def _checked_data(vertex_data: Mapping[str, npt.ArrayLike], n_vertices: int) -> 
 
 def _by_extension(path: Path, verb: str) -> ModuleType:
     suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise FileFormatError(
-            f"{path} has the extension {suffix or '(none)'!r}; expected one of {', '.join(_FORMATS)}.",
-            remedy="Convert the mesh, for example with MeshLab." if verb == "read" else "Choose another extension.",
-        )
-    return _FORMATS[suffix]
+    if suffix in _FORMATS:
+        return _FORMATS[suffix]
+    expected = f"expected one of {', '.join(_FORMATS)}"
+    if verb == "read" and suffix in OTHERS:
+        what, remedy = OTHERS[suffix]
+        raise FileFormatError(f"{path} is {what} by its extension, {suffix}; {expected}.", remedy=remedy)
+    raise FileFormatError(
+        f"{path} has the extension {suffix or '(none)'!r}; {expected}.",
+        remedy="Convert the mesh, for example with MeshLab." if verb == "read" else "Choose another extension.",
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -159,16 +188,40 @@ def _by_extension(path: Path, verb: str) -> ModuleType:
 
 
 def _assembled(parts: Parts, dtype: npt.DTypeLike, *, merge: bool) -> SurfaceMesh | MultiMaterialMesh:
-    points, faces = parts.points, parts.faces
-    mesh = SurfaceMesh(points[:, ::-1], faces)  # checks shapes, indices and finiteness
+    faces = check_faces(parts.faces, len(parts.points))
+    points, faces = _used(parts.points, faces)
+    unused = len(parts.points) - len(points)
+    if unused:
+        parts.remarks.append(f"{plural(unused, 'vertex')} that no face uses {_is(unused)} left out")
     if merge:
-        points, faces = _merged(points, mesh.faces)
+        points, faces = _merged(points, faces)
+    good = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    if not good.any():
+        raise MeshError(
+            f"none of its {len(faces)} faces has an area: two corners of each are the same point.",
+            remedy="Export it again with more digits, or with coordinates nearer to 0.",
+        )
+    if not good.all():
+        left = int((~good).sum())
+        parts.remarks.append(f"{plural(left, 'face')} with the same point at two corners {_is(left)} left out")
+        points, faces = _used(points, faces[good])
+    density, labels = (None if a is None else a[good] for a in (parts.density, parts.labels))
     vertices = np.ascontiguousarray(points[:, ::-1], dtype=dtype)
-    if parts.labels is not None:
+    if labels is not None:
         from .multimaterial import MultiMaterialMesh
 
-        return MultiMaterialMesh(vertices, faces, parts.labels, parts.density)
-    return SurfaceMesh(vertices, faces, parts.density)  # type: ignore[arg-type]
+        return MultiMaterialMesh(vertices, faces, labels, density)
+    return SurfaceMesh(vertices, faces, density)  # type: ignore[arg-type]
+
+
+def _is(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
+def _used(points: Array, faces: Array) -> tuple[Array, Array]:
+    """Without the points that no face uses."""
+    used = geometry.used_vertices(faces, len(points))
+    return (points, faces) if used.all() else (points[used], (np.cumsum(used) - 1)[faces])
 
 
 def _merged(points: Array, faces: Array) -> tuple[Array, Array]:
