@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from ..mesh import geometry
 from ..mesh.surface import SurfaceMesh
 from .figures import styled
 
@@ -22,7 +23,7 @@ _ASIDE = 0.35  # radians, so that no long axis lies exactly across the view
 
 def first_yaw(mesh: SurfaceMesh) -> float:
     """Turn around z, radians, at which the surface's longest direction in (x, y) runs across the view."""
-    points = mesh.vertices[:, 1:].astype(np.float64)
+    points = geometry.used_points(mesh.vertices, mesh.faces)[:, 1:]
     (y, x) = np.linalg.eigh(np.cov(points.T))[1][:, -1]
     return float(_ASIDE - np.arctan2(y, x))
 
