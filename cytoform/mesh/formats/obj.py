@@ -69,7 +69,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
             yield start, whole
         whole = ""
     if whole:
-        raise ValueError("its last line ends with a backslash: the rest is missing")
+        raise FileFormatError("its last line ends with a backslash: the rest is missing.", remedy=AGAIN)
 
 
 def _position(words: list[str]) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileFormatError
-from .parts import LABELS, Array, Parts, Polygons, counted, digits, plural, strips, triangulated
+from .parts import AGAIN, LABELS, Array, Parts, Polygons, counted, digits, plural, strips, triangulated
 from .text import number, stripped, to_lines
 
 __all__ = ["read", "write"]
@@ -46,8 +46,15 @@ class _Element:
 
 def _type(word: str) -> str:
     if word not in _TYPES:
-        raise ValueError(f"its header has the type {word!r}; expected one of {', '.join(_TYPES)}")
+        raise FileFormatError(f"its header has the type {word!r}; expected one of {', '.join(_TYPES)}.", remedy=AGAIN)
     return _TYPES[word]
+
+
+def _cut_short(element: _Element, there: int) -> FileFormatError:
+    return FileFormatError(
+        f"it is cut short: its header promises {plural(element.count, element.name)}, and {there} are there.",
+        remedy=AGAIN,
+    )
 
 
 def read(path: Path) -> Parts:
@@ -59,12 +66,13 @@ def read(path: Path) -> Parts:
     elif form in ("binary_little_endian", "binary_big_endian"):
         rows = list(_binary(body, elements, "<" if "little" in form else ">", remarks))
     else:
-        raise ValueError(f"its format is {form!r}; expected ascii, binary_little_endian or binary_big_endian")
+        message = f"its format is {form!r}; expected ascii, binary_little_endian or binary_big_endian."
+        raise FileFormatError(message, remedy=AGAIN)
     remarks += [f"{counted(e.count, e.name)} left out" for e in elements if e.name not in _USED and e.count]
     found = {element.name: columns for element, columns in zip(elements, rows)}
     vertex = found.get("vertex", {})
     if not {"x", "y", "z"} <= set(vertex):
-        raise ValueError("it has no vertices with x, y and z")
+        raise FileFormatError("it has no vertices with x, y and z.", remedy=AGAIN)
     points = np.column_stack([np.asarray(vertex[a], dtype=np.float64) for a in "xyz"])
     return _assembled(points, found.get("face", {}), found.get("tristrips", {}), remarks)
 
@@ -77,7 +85,7 @@ def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
     if data[:3] != b"ply" or data[3:4] not in (b"\n", b"\r", b" "):
         raise FileFormatError("it is no PLY file: it does not begin with 'ply'.", remedy="Is it of another kind?")
     if start < 0:
-        raise ValueError("its header has no end")
+        raise FileFormatError("its header has no end: it is cut short.", remedy=AGAIN)
     form, elements = "", []
     for line in to_lines(data[:start].decode("latin-1")):
         words = line.split()
@@ -111,8 +119,9 @@ def _corners(columns: dict[str, Any], element: str) -> Any:
         if name in columns:
             return columns[name]
     if columns:
-        raise ValueError(
-            f"its element {element!r} has the properties {', '.join(columns)}; expected {_CORNERS[0]} or {_CORNERS[1]}"
+        raise FileFormatError(
+            f"its element {element!r} has the properties {', '.join(columns)}; expected {' or '.join(_CORNERS[:2])}.",
+            remedy="Export it again, for example with MeshLab.",
         )
     return ()
 
@@ -139,9 +148,7 @@ def _text(body: bytes, elements: list[_Element], remarks: list[str]) -> Iterator
             continue
         rows = lines[start : start + element.count]
         if len(rows) < element.count:
-            raise ValueError(
-                f"it is cut short: its header promises {plural(element.count, element.name)}, and {len(rows)} are there"
-            )
+            raise _cut_short(element, len(rows))
         start += element.count
         columns = _even_text(rows, element)
         yield _uneven_text(rows, element) if columns is None else columns
@@ -190,14 +197,15 @@ def _uneven_text(rows: list[str], element: _Element) -> dict[str, Any]:
             if next(words, None) is not None:
                 raise ValueError("there are more numbers in the line than its header promises")
         except ValueError as error:
-            raise ValueError(f"its {element.name} {index} makes no sense: {row[:60]!r}; {error}") from error
+            message = f"its {element.name} {index} makes no sense: {row[:60]!r}; {error}."
+            raise FileFormatError(message, remedy=AGAIN) from error
     return columns
 
 
 def _word(words: Iterator[str]) -> str:
     word = next(words, None)
     if word is None:
-        raise ValueError("there are fewer numbers in the line than its header promises")
+        raise ValueError("there are fewer numbers in the line than its header promises (is it cut short?)")
     return word
 
 
@@ -249,9 +257,7 @@ def _uneven(body: bytes, start: int, element: _Element, order: str) -> tuple[dic
         size = count * int(kind[1])
         if start + size > len(body):
             done = min((len(values) for values in columns.values()), default=0)
-            raise ValueError(
-                f"it is cut short: its header promises {plural(element.count, element.name)}, and {done} are there"
-            )
+            raise _cut_short(element, done)
         values = np.frombuffer(body, order + kind, count, start).tolist()
         start += size
         return values

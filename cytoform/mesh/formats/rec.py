@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +135,28 @@ def _text(text: str) -> tuple[Array, Array]:
     lines = [line for line in (line.split("#", 1)[0] for line in to_lines(text)) if line.strip()]
     n_points = int(lines[0]) if lines else 0
     if len(lines) < n_points + 2:
-        raise ValueError(f"it promises {n_points} vertices and a face count, and has {len(lines) - 1} lines after that")
+        raise _damaged(f"it promises {n_points} vertices and a face count, and has {len(lines) - 1} lines after that")
     n_faces = int(lines[n_points + 1])
     rows = lines[n_points + 2 :]
     if len(rows) != n_faces:
-        raise ValueError(f"it promises {n_faces} faces and has {len(rows)}")
-    points = [[number(word) for word in line.split()] for line in lines[1 : n_points + 1]]
-    table = [[int(word) for word in row.split()] for row in rows]
-    for name, found, width in (("vertex", points, 3), ("face", table, 5)):
-        for k, row in enumerate(found):
-            if len(row) != width:
-                raise ValueError(f"{name} {k} has {len(row)} numbers; expected {width}")
+        raise _damaged(f"it promises {n_faces} faces and has {len(rows)}")
+    points = [_numbers(line, f"vertex {k}", 3, number) for k, line in enumerate(lines[1 : n_points + 1])]
+    table = [_numbers(row, f"face {k}", 5, int) for k, row in enumerate(rows)]
     return np.array(points, dtype=np.float64), np.array(table, dtype=np.int64).reshape(-1, 5)
+
+
+def _numbers(line: str, what: str, width: int, convert: Callable[[str], Any]) -> list[Any]:
+    words = line.split()
+    if len(words) != width:
+        raise _damaged(f"{what} has {len(words)} numbers; expected {width}")
+    try:
+        return [convert(word) for word in words]
+    except ValueError as error:
+        raise _damaged(f"{what} makes no sense: {line[:60]!r}; {error}") from error
+
+
+def _damaged(reason: str) -> FileFormatError:
+    return FileFormatError(f"{reason}.", remedy=AGAIN)
 
 
 def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
