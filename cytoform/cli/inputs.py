@@ -174,11 +174,11 @@ def load_start(init: str, image: Volume) -> SurfaceMesh | None:
             f"--init is {init!r}; expected {', '.join(STARTS)} or a mesh file.", remedy="Check the name or the path."
         )
     mesh = load_surface(path)
-    from ..mesh.topology import is_closed
+    from ..mesh.topology import gaps, is_closed
 
     if not is_closed(mesh):
         raise MeshError(
-            f"{path}: the surface is open; expected a closed one.",
+            f"{path}: the surface {gaps(mesh)}; expected a closed one.",
             remedy="Close its holes, for example with Blender's or MeshLab's “fill holes”.",
         )
     check_inside(mesh, image.grid, path)

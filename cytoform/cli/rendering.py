@@ -162,7 +162,7 @@ def render_on(mesh: SurfaceMesh, psf: PSF, grid: Grid, *, device: str = "auto") 
 
     from ..render import render as render_image
 
-    wide = grid.padded(tuple(grid.overhang(mesh.vertices) + 2.0 * np.asarray(psf.reach())))
+    wide = grid.padded(tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach())))
     image = render_image(mesh, psf, wide, device=device)  # type: ignore[arg-type]
     return image[tuple(slice(n) for n in grid.shape)].astype(np.float32)
 

@@ -255,9 +255,8 @@ class Problem:
         On the image's grid. `sources` are voxels of neighbours, (z, y, x) bool; without them the light is None.
         """
         grid, dtype = self.volume.grid, self.dtype
-        renderer = self.renderer(
-            psf, PSF_CUTOFF, grid.padded(tuple(np.asarray(psf.reach()) + grid.overhang(mesh.vertices)))
-        )
+        room = np.asarray(psf.reach()) + grid.overhang(geometry.used_points(mesh.vertices, mesh.faces))
+        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(room)))
         rendered = renderer.image(renderer.spectrum(mesh))[tuple(slice(0, n) for n in grid.shape)]
         light, observed = None, self._whole
         if sources is not None and sources.any():
@@ -295,7 +294,7 @@ def room_for(mesh: Mesh, psf: PSF, roi: npt.NDArray[np.bool_], volume: Volume) -
     where = np.argwhere(roi)
     box = volume.grid.crop(where.min(axis=0), where.max(axis=0) + 1)
     spare = np.maximum(1.25 * np.asarray(psf.reach()), 6.0 * np.asarray(volume.spacing))
-    z, y, x = spare + box.overhang(mesh.vertices)
+    z, y, x = spare + box.overhang(geometry.used_points(mesh.vertices, mesh.faces))
     return float(z), float(y), float(x)
 
 

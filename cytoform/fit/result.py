@@ -328,7 +328,7 @@ class FitResult:
                 "membrane does not count. Give a wider region."
             )
         if self.image is not None:
-            out = [name for name, d in zip("zyx", self.image.grid.overhang(self.mesh.vertices)) if d > 0]
+            out = [name for name, d in zip("zyx", self.image.grid.overhang(self.mesh.bounds)) if d > 0]
             if out:
                 found.append(f"The surface leaves the image along {', '.join(out)}: the cell may be cut by the border.")
         return tuple(found)

@@ -209,10 +209,10 @@ def _checked_start(mesh: SurfaceMesh, volume: Volume, edge: float) -> SurfaceMes
     """A user's start: closed, outwards, in the image, with triangles of the wanted size, in float64."""
     if not topology.is_closed(mesh):
         raise FitError(
-            "the start surface is open: some edges have only one face; expected a closed surface.",
+            f"the start surface {topology.gaps(mesh)}; expected a closed surface.",
             remedy="Close its holes, or let cytoform find a start (--init ellipsoid).",
         )
-    mesh = topology.orient_outward(mesh.astype(np.float64))
+    mesh = topology.orient_outward(mesh.without_unused_vertices().astype(np.float64))
     grid = volume.grid
     low, high = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
     first, last = mesh.bounds

@@ -38,7 +38,8 @@ def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Fl
     mean : (n_vertices,) float64
         (k₁ + k₂) / 2 in 1/µm, positive where the surface is convex: 1/R on a sphere.
     gaussian : (n_vertices,) float64
-        k₁ k₂ in 1/µm²; its integral over a closed surface is 4 π (1 - genus).
+        k₁ k₂ in 1/µm²; its integral over a closed surface is 4 π (1 - genus). Both are NaN at a vertex that no face
+        uses.
 
     Raises
     ------
@@ -46,20 +47,21 @@ def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Fl
         For an open surface or a negative length.
     """
     if not topology.is_closed(mesh):
-        raise MeshError("the surface is open; expected a closed one.", remedy="Close its holes first.")
+        raise MeshError(f"the surface {topology.gaps(mesh)}; expected a closed one.", remedy="Close its holes first.")
     if not smoothing >= 0:
         raise MeshError(f"smoothing is {smoothing!r}; expected a length in µm, 0 or more.")
     vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), mesh.faces
     laplacian, area = cotangent_laplacian(vertices, faces), _shares(vertices, faces)
-    inward = laplacian @ vertices
+    inward, used = laplacian @ vertices, geometry.used_vertices(faces, len(vertices))
     mean = 0.5 * (inward * geometry.vertex_normals(vertices, faces)).sum(axis=1)
     angles = topology.corner_angles(vertices, faces)
     gaussian = 2.0 * np.pi - np.bincount(faces.reshape(-1), np.radians(angles).reshape(-1), len(vertices))
     if smoothing > 0:
-        step = (diags(area) + 0.5 * smoothing**2 * laplacian).tocsc()
+        step = (diags(np.where(used, area, 1.0)) + 0.5 * smoothing**2 * laplacian).tocsc()
         mean, gaussian = splu(step).solve(np.stack([mean, gaussian], axis=1)).T
-        return mean, gaussian
-    return mean / area, gaussian / area
+    else:
+        mean, gaussian = mean / np.where(used, area, 1.0), gaussian / np.where(used, area, 1.0)
+    return np.where(used, mean, np.nan), np.where(used, gaussian, np.nan)
 
 
 def _shares(vertices: Floats, faces: npt.NDArray) -> Floats:

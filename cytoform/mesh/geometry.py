@@ -18,6 +18,8 @@ __all__ = [
     "mean_at_vertices",
     "sum_at_vertices",
     "surface_centroid",
+    "used_points",
+    "used_vertices",
     "vertex_normals",
     "volume_gradient",
 ]
@@ -170,7 +172,19 @@ def edge_lengths(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     return np.linalg.norm(np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1), axis=2)
 
 
-def bounding_box(vertices: npt.NDArray) -> tuple[Floats, Floats]:
-    """Smallest and largest coordinate on each axis in µm."""
-    points = np.asarray(vertices, dtype=np.float64)
+def used_vertices(faces: npt.NDArray, n_vertices: int) -> npt.NDArray[np.bool_]:
+    """Which vertices some face uses, (n_vertices,) bool. The others are no part of the surface."""
+    used = np.zeros(n_vertices, dtype=bool)
+    used[faces] = True
+    return used
+
+
+def used_points(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+    """Positions of the vertices that some face uses, each once, (n, 3) float64, µm."""
+    return np.asarray(vertices[used_vertices(faces, len(vertices))], dtype=np.float64)
+
+
+def bounding_box(vertices: npt.NDArray, faces: npt.NDArray | None = None) -> tuple[Floats, Floats]:
+    """Smallest and largest coordinate on each axis in µm, of all points or of those that faces use."""
+    points = np.asarray(vertices, dtype=np.float64) if faces is None else used_points(vertices, faces)
     return points.min(axis=0), points.max(axis=0)

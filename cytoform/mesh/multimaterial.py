@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..errors import MeshError
 from . import geometry, topology
-from .surface import SurfaceMesh, check_density, check_faces, check_vertices
+from .surface import SurfaceMesh, check_density, check_faces, check_finite, check_vertices
 
 __all__ = ["MultiMaterialMesh"]
 
@@ -45,7 +45,7 @@ class MultiMaterialMesh:
     Parameters
     ----------
     vertices : (n_vertices, 3) float32 or float64
-        Positions in µm, (z, y, x).
+        Positions in µm, (z, y, x). Those that no face uses are kept and count for nothing.
     faces : (n_faces, 3) int
         Corners; the normal (counter-clockwise rule) points from region labels[:, 0] into region labels[:, 1].
     labels : (n_faces, 2) int
@@ -68,6 +68,7 @@ class MultiMaterialMesh:
     def __post_init__(self) -> None:
         vertices = check_vertices(self.vertices)
         faces = check_faces(self.faces, len(vertices))
+        check_finite(vertices, faces)
         labels = check_labels(self.labels, len(faces))
         density = self.density
         if density is None:
@@ -114,8 +115,16 @@ class MultiMaterialMesh:
 
     @property
     def bounds(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Smallest and largest coordinate on each axis in µm."""
-        return geometry.bounding_box(self.vertices)
+        """Smallest and largest coordinate on each axis in µm, of the vertices that a face uses."""
+        return geometry.bounding_box(self.vertices, self.faces)
+
+    def without_unused_vertices(self) -> MultiMaterialMesh:
+        """The same cluster with the vertices that some face uses, in their order; itself where all are used."""
+        used = geometry.used_vertices(self.faces, self.n_vertices)
+        if used.all():
+            return self
+        index = np.cumsum(used) - 1
+        return MultiMaterialMesh(self.vertices[used], index[self.faces], self.labels, self.density)
 
     @property
     def region_ids(self) -> tuple[int, ...]:

@@ -23,13 +23,18 @@ def check_vertices(vertices: Any) -> npt.NDArray:
         if array.dtype.kind not in "iuf":
             raise MeshError(f"vertices has values of type {array.dtype}; expected float32 or float64.")
         array = array.astype(np.float64)
-    bad = int((~np.isfinite(array)).any(axis=1).sum())
-    if bad:
+    return np.ascontiguousarray(array)
+
+
+def check_finite(vertices: npt.NDArray, faces: npt.NDArray[np.int64]) -> None:
+    """Refuse NaN and infinity in vertices that a face uses."""
+    bad = ~np.isfinite(vertices).all(axis=1)
+    if bad.any() and bad[faces].any():
+        count = int((bad & geometry.used_vertices(faces, len(vertices))).sum())
         raise MeshError(
-            f"{bad} of {len(array)} vertices are NaN or infinite; expected finite coordinates in µm.",
+            f"{count} of {len(vertices)} vertices are NaN or infinite; expected finite coordinates in µm.",
             remedy="Remove them from the mesh, or export it again.",
         )
-    return np.ascontiguousarray(array)
 
 
 def check_faces(faces: Any, n_vertices: int) -> npt.NDArray[np.int64]:
@@ -69,7 +74,8 @@ class SurfaceMesh:
     Parameters
     ----------
     vertices : (n_vertices, 3) float32 or float64
-        Positions in µm, (z, y, x). Their dtype is the dtype of all that is computed from the mesh.
+        Positions in µm, (z, y, x). Their dtype is the dtype of all that is computed from the mesh. Those that no face
+        uses are kept and count for nothing.
     faces : (n_faces, 3) int
         Corners, counter-clockwise seen from outside.
     density : (n_faces,) float or float, optional
@@ -78,7 +84,7 @@ class SurfaceMesh:
     Raises
     ------
     MeshError
-        When there are no faces, an index is out of range, or a value is not finite.
+        When there are no faces, an index is out of range, or a value that a face uses is not finite.
     """
 
     vertices: npt.NDArray
@@ -88,6 +94,7 @@ class SurfaceMesh:
     def __post_init__(self) -> None:
         vertices = check_vertices(self.vertices)
         faces = check_faces(self.faces, len(vertices))
+        check_finite(vertices, faces)
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "faces", faces)
         object.__setattr__(self, "density", check_density(self.density, len(faces), vertices.dtype))
@@ -134,8 +141,15 @@ class SurfaceMesh:
 
     @property
     def bounds(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Smallest and largest coordinate on each axis in µm."""
-        return geometry.bounding_box(self.vertices)
+        """Smallest and largest coordinate on each axis in µm, of the vertices that a face uses."""
+        return geometry.bounding_box(self.vertices, self.faces)
+
+    def without_unused_vertices(self) -> SurfaceMesh:
+        """The same surface with the vertices that some face uses, in their order; itself where all are used."""
+        used = geometry.used_vertices(self.faces, self.n_vertices)
+        if used.all():
+            return self
+        return SurfaceMesh(self.vertices[used], (np.cumsum(used) - 1)[self.faces], self.density)
 
     def with_vertices(self, vertices: npt.NDArray) -> SurfaceMesh:
         """The same surface, moved: one position for each vertex."""

@@ -30,6 +30,7 @@ __all__ = [
     "euler_characteristic",
     "face_edges",
     "folded_edges",
+    "gaps",
     "genus",
     "interior_edges",
     "is_closed",
@@ -112,6 +113,18 @@ def is_closed(mesh: Any) -> bool:
     return bool((_unique_edges(_faces_of(mesh))[2] == 2).all())
 
 
+def gaps(mesh: Any) -> str:
+    """Say why a surface is not closed: ``"is open: 3 edges have only one face"``; empty for a closed one."""
+    counts = _unique_edges(_faces_of(mesh))[2]
+    lonely, crowded = int((counts == 1).sum()), int((counts > 2).sum())
+    found = []
+    if lonely:
+        found.append(f"is open: {lonely} edge{'s have' if lonely > 1 else ' has'} only one face")
+    if crowded:
+        found.append(f"branches: {crowded} edge{'s have' if crowded > 1 else ' has'} more than two faces")
+    return " and ".join(found)
+
+
 def _fans_connected(faces: Ints) -> bool:
     # Corners are nodes; two corners of one vertex are joined when their faces share an edge at that vertex. A vertex
     # with one fan gives one component of corners.
@@ -163,9 +176,8 @@ def genus(mesh: Any) -> int:
     """
     faces = _faces_of(mesh)
     if not is_closed(faces):
-        n_bad = int((_unique_edges(faces)[2] != 2).sum())
         raise MeshError(
-            f"genus needs a closed surface; {n_bad} edges have other than two faces.",
+            f"genus needs a closed surface; this one {gaps(faces)}.",
             remedy="Repair the mesh, or ask for euler_characteristic.",
         )
     n_components = int(components(faces).max()) + 1

@@ -71,7 +71,7 @@ class _View:
         self.places = [float(grid.to_um(index)[axis]) for axis in AXES]
         self.range = np.percentile(np.concatenate([s.ravel() for s in self.slices]), (1.0, 99.8))
         self.turn = camera(first_yaw(last))
-        self.reach = 1.1 * float(np.linalg.norm(last.vertices - self.centre, axis=1).max())
+        self.reach = 1.1 * float(np.linalg.norm(last.vertices[last.faces] - self.centre, axis=2).max())
 
     @styled
     def picture(self, title: str, mesh: SurfaceMesh) -> Image.Image:

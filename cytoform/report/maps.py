@@ -45,7 +45,7 @@ def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
             raise ConfigError(f"the map {name!r} has shape {np.shape(values)}; expected ({mesh.n_vertices},).")
     figure = Figure(figsize=(3.3 * len(maps), 5.9), facecolor="white")
     for column, (name, values) in enumerate(maps.items()):
-        tone = _scale(np.asarray(values, dtype=np.float64))
+        tone = _scale(np.asarray(values, dtype=np.float64)[np.unique(mesh.faces)])
         left, width = column / len(maps), 1.0 / len(maps)
         for row, turn in enumerate((0.0, np.pi)):
             axes = figure.add_axes((left, 0.57 - 0.43 * row, width, 0.42))

@@ -252,7 +252,7 @@ def _staining(mesh: SurfaceMesh) -> tuple[npt.NDArray[np.float64], float, float]
         np.add.at(weight, mesh.faces[:, corner], areas)
         np.add.at(total, mesh.faces[:, corner], areas * density)
     values = np.divide(total, weight, out=np.full(len(total), mean), where=weight > 0) / mean
-    low, high = (float(v) for v in np.percentile(values, [5, 95]))
+    low, high = (float(v) for v in np.percentile(values[weight > 0], [5, 95]))
     return None if high - low < _EVEN else (values, low, high)
 
 
@@ -278,6 +278,7 @@ def _ramp(mesh: SurfaceMesh) -> str:
 
 def _coarser(mesh: SurfaceMesh) -> SurfaceMesh:
     """A mesh with few enough faces for a page: vertices that share a cell of a grid become one."""
+    mesh = mesh.without_unused_vertices()
     cell = 1.2 * float(np.sqrt(mesh.area / mesh.n_faces))
     while mesh.n_faces > _MOST_FACES:
         _, kept, name = np.unique(np.floor(mesh.vertices / cell), axis=0, return_index=True, return_inverse=True)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from ..mesh import geometry
 from ..mesh.surface import SurfaceMesh
 from .figures import styled
 
@@ -22,7 +23,7 @@ _ASIDE = 0.35  # radians, so that no long axis lies exactly across the view
 
 def first_yaw(mesh: SurfaceMesh) -> float:
     """Turn around z, radians, at which the surface's longest direction in (x, y) runs across the view."""
-    points = mesh.vertices[:, 1:].astype(np.float64)
+    points = geometry.used_points(mesh.vertices, mesh.faces)[:, 1:]
     (y, x) = np.linalg.eigh(np.cov(points.T))[1][:, -1]
     return float(_ASIDE - np.arctan2(y, x))
 
@@ -61,7 +62,7 @@ def paint(
     """
     right, down, away = view
     points = mesh.vertices.astype(np.float64)
-    points = points - (0.5 * (points.min(axis=0) + points.max(axis=0)) if centre is None else centre)
+    points = points - (0.5 * (mesh.bounds[0] + mesh.bounds[1]) if centre is None else centre)
     normals = mesh.normals
     facing = normals @ away < 0
     order = np.flatnonzero(facing)[np.argsort(-(points @ away)[mesh.faces[facing]].mean(axis=1))]
@@ -69,7 +70,7 @@ def paint(
     light = np.clip(ambient + (1.0 - ambient) * (normals[order] @ -away), 0.0, 1.0)[:, None]
     lit = np.clip(light * np.broadcast_to(colours, (mesh.n_faces, 3))[order], 0.0, 1.0)
     axes.add_collection(PolyCollection(flat, facecolors=lit, edgecolors=lit, linewidths=0.3))
-    reach = 1.05 * float(np.linalg.norm(points, axis=1).max()) if reach is None else reach
+    reach = 1.05 * float(np.linalg.norm(points[mesh.faces], axis=2).max()) if reach is None else reach
     axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
     axes.set_axis_off()
 

@@ -158,7 +158,7 @@ def _long_enough(tracks: list[Track], config: PrepareConfig) -> dict[str, list[B
 
 
 def _reach(bodies: Bodies) -> float:
-    return max(float(abs(body.vertices).max()) for body in bodies)
+    return max(float(np.abs(body.bounds).max()) for body in bodies)
 
 
 def _box(aligned: Mapping[str, list[Bodies]], config: PrepareConfig) -> float:

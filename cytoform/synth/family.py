@@ -220,7 +220,7 @@ class LivingShape(abc.ABC):
             When the shape does not fit into the grid.
         """
         mesh = self.surface(t)
-        overhang = grid.overhang(mesh.vertices)
+        overhang = grid.overhang(mesh.bounds)
         if overhang.max() > 0:
             raise ConfigError(
                 f"{self.name} sticks out of the box of {grid.extent[0]:g} µm by {overhang.max():.2g} µm at t {t:.3g}.",

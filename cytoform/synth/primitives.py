@@ -220,7 +220,7 @@ def surface_distance(mesh: SurfaceMesh, points: npt.NDArray) -> Floats:
     large by at most edge² / (6 · distance), that is edge / 18.
     """
     edge = float(np.sqrt(mesh.area / mesh.n_faces)) * 1.5  # of an equilateral face of mean area
-    tree = cKDTree(np.concatenate([mesh.vertices, mesh.vertices[mesh.faces].mean(axis=1)]))
+    tree = cKDTree(np.concatenate([mesh.vertices[np.unique(mesh.faces)], mesh.vertices[mesh.faces].mean(axis=1)]))
     found = np.asarray(tree.query(points)[0], dtype=np.float64)
     near = np.flatnonzero(found < 3.0 * edge)
     for start in range(0, len(near), _AT_ONCE):

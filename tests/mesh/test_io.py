@@ -1,5 +1,8 @@
 """Meshes from and to files: axes, seams, density, labels, damaged files."""
 
+import base64
+import struct
+import zlib
 from xml.etree import ElementTree
 
 import numpy as np
@@ -59,7 +62,12 @@ def test_numbers_at_vertices_stand_in_the_file_and_leave_the_mesh_alone(tmp_path
     assert np.array_equal(back.vertices, mesh.vertices) and np.array_equal(back.density, mesh.density)
     if suffix == "vtp":
         found = ElementTree.parse(path).getroot().find(".//PointData/DataArray[@Name='bend']")
-        np.testing.assert_array_equal(np.array(found.text.split(), dtype=float), values)
+        assert found.get("format") == "binary"
+        head = struct.unpack(
+            "<4Q", base64.b64decode(found.text[:44])
+        )  # blocks, their size, the last one's, packed size
+        assert head[0] == 1 and head[2] == values.nbytes
+        np.testing.assert_array_equal(np.frombuffer(zlib.decompress(base64.b64decode(found.text[44:]))), values)
     else:
         trimesh = pytest.importorskip("trimesh")
         raw = trimesh.load_mesh(path, process=False).metadata["_ply_raw"]["vertex"]["data"]
@@ -238,16 +246,18 @@ def test_no_faces_bad_indices_and_nan(tmp_path):
 
 
 def test_ply_and_vtp_with_bad_indices(tmp_path):
-    for suffix in ("ply", "vtp"):
-        path = tmp_path / f"a.{suffix}"
-        write_mesh(path, _tetrahedron())
-        data = path.read_bytes()
-        if suffix == "ply":
-            path.write_bytes(data[:-4] + np.int32(7).tobytes())
-        else:
-            path.write_bytes(data.replace(b"\n1 2 3\n", b"\n1 2 7\n"))
+    write_mesh(tmp_path / "a.ply", _tetrahedron())
+    data = (tmp_path / "a.ply").read_bytes()
+    (tmp_path / "a.ply").write_bytes(data[:-4] + np.int32(7).tobytes())
+    write_mesh(tmp_path / "a.vtp", _tetrahedron())
+    text = (tmp_path / "a.vtp").read_text()
+    start = text.index(">", text.index('Name="connectivity"')) + 1
+    wrong = '" format="ascii">0 2 1 0 1 3 0 3 2 1 2 7<'
+    old = '" format="binary">' + text[start : text.index("<", start) + 1]
+    (tmp_path / "a.vtp").write_text(text.replace(old, wrong))
+    for name in ("a.ply", "a.vtp"):
         with pytest.raises(MeshError, match="faces name vertices 0 to 7; expected 0 to 3"):
-            read_mesh(path)
+            read_mesh(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", ["ply", "stl", "vtp"])

@@ -1,0 +1,80 @@
+"""Files that are not read as meshes: what they are, and how to go on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+__all__ = ["OTHERS", "Kind", "kind_of"]
+
+_MESHLAB = "Open it in MeshLab or Blender and export it as .ply or .obj."
+_PARAVIEW = "Open it in ParaView, apply “Extract Surface” and save it as .vtp."
+_MESHIO = (
+    "Convert it to .ply, for example with meshio (`meshio convert FILE mesh.ply`), or save it as .vtp in ParaView."
+)
+_IMAGE = "Expected a mesh; an image goes where images are asked for."
+_POINTS = "Reconstruct a surface from them and export it as .ply, for example with MeshLab."
+_CAD = "Mesh it in the CAD program and export it as .stl."
+_UNPACK = "Unpack it first."
+
+# What files with other extensions are, and how to go on.
+OTHERS: dict[str, tuple[str, str]] = {
+    ".off": ("an OFF mesh", "Convert it to .ply, for example with MeshLab or trimesh (`trimesh.load(…).export(…)`)."),
+    ".vtk": ("a legacy VTK file", _PARAVIEW),
+    **dict.fromkeys((".vtu", ".pvtu", ".vtm", ".vtmb", ".pvtp", ".pvd", ".vtkhdf"), ("a VTK file", _PARAVIEW)),
+    **dict.fromkeys((".vti", ".vtr", ".vts"), ("a VTK grid", "Apply “Contour” in ParaView and save it as .vtp.")),
+    **dict.fromkeys((".gltf", ".glb"), ("a glTF scene", _MESHLAB)),
+    **dict.fromkeys((".dae", ".fbx", ".blend", ".3ds", ".x3d", ".wrl", ".usd", ".usdz"), ("a 3D scene", _MESHLAB)),
+    **dict.fromkeys((".3mf", ".amf"), ("a file for 3D printers", _MESHLAB)),
+    **dict.fromkeys((".msh", ".mesh", ".inp", ".med", ".xdmf"), ("a mesh for finite elements", _MESHIO)),
+    **dict.fromkeys((".step", ".stp", ".iges", ".igs", ".brep"), ("a CAD model", _CAD)),
+    **dict.fromkeys((".xyz", ".pcd", ".pts", ".las", ".laz"), ("a cloud of points", _POINTS)),
+    **dict.fromkeys((".tif", ".tiff", ".zarr", ".h5", ".hdf5", ".mat", ".npy", ".nii", ".czi", ".nd2", ".lif", ".png"),
+                    ("an image or an array", _IMAGE)),
+    **dict.fromkeys((".gz", ".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar"), ("a compressed file", _UNPACK)),
+    ".npz": ("an archive of arrays", "Build the mesh in Python: cytoform.SurfaceMesh(vertices, faces)."),
+    ".ims": ("an Imaris file", "Export the surface from Imaris as .wrl or .obj, and as .ply from MeshLab."),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a file is by its first bytes, the extension that it should have, and how to go on."""
+
+    start: bytes
+    what: str
+    suffix: str
+    remedy: str
+
+
+def _misnamed(start: bytes, what: str, suffix: str) -> Kind:
+    return Kind(start, what, suffix, f"Rename it so that it ends with {suffix}.")
+
+
+_PAGE = "Download the file itself (on GitHub: “Raw”)."
+_KINDS = (
+    _misnamed(b"ply\n", "a PLY file", ".ply"),
+    _misnamed(b"ply\r", "a PLY file", ".ply"),
+    _misnamed(b"solid ", "an STL file", ".stl"),
+    Kind(b"# vtk DataFile", OTHERS[".vtk"][0], ".vtk", OTHERS[".vtk"][1]),
+    Kind(b"OFF", OTHERS[".off"][0], ".off", OTHERS[".off"][1]),
+    Kind(b"glTF", OTHERS[".glb"][0], ".glb", OTHERS[".glb"][1]),
+    Kind(b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "", "Fetch it with `git lfs pull`."),
+    Kind(b"<!DOCTYPE html", "a web page", ".html", _PAGE),
+    Kind(b"<html", "a web page", ".html", _PAGE),
+    Kind(b"PK\x03\x04", "a ZIP archive", ".zip", _UNPACK),
+    Kind(b"\x1f\x8b", "compressed with gzip", ".gz", _UNPACK),
+    Kind(b"\x89HDF", "an HDF5 file", ".h5", _IMAGE),
+    Kind(b"II*\0", "a TIFF image", ".tif", _IMAGE),
+    Kind(b"MM\0*", "a TIFF image", ".tif", _IMAGE),
+    Kind(b"\x89PNG", "a PNG image", ".png", _IMAGE),
+)
+
+
+def kind_of(head: bytes) -> Kind | None:
+    """What a file is by its first bytes; None where they do not tell."""
+    text = head.lstrip()
+    if b"<VTKFile" in text[:500]:
+        if b"PolyData" in text:
+            return _misnamed(b"", "a VTK file", ".vtp")
+        return Kind(b"", "a VTK file", ".vtp", _PARAVIEW)
+    return next((kind for kind in _KINDS if text.startswith(kind.start)), None)

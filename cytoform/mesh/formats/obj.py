@@ -1,0 +1,115 @@
+"""OBJ: positions and polygons. Ref: Wavefront, "Object Files (.obj)", appendix B1."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileFormatError, MeshError
+from .parts import AGAIN, Parts, Polygons, counted, digits, plural, triangulated
+from .text import as_text, number, to_lines
+
+__all__ = ["read", "write"]
+
+# Statements whose words are names, which may end with a backslash of a Windows path.
+_NAMES = frozenset(("#", "mtllib", "usemtl", "o", "g", "maplib", "usemap", "shadow_obj", "trace_obj"))
+_LEFT_OUT = {"l": "line", "p": "point", "curv": "free-form curve", "curv2": "free-form curve",
+             "surf": "free-form surface"}  # fmt: skip
+
+
+def read(path: Path) -> Parts:
+    points: list[list[float]] = []
+    polygons: list[list[int]] = []
+    seen: collections.Counter[str] = collections.Counter()
+    for line_number, line in _statements(as_text(path.read_bytes())):
+        keyword, *words = line.split()
+        try:
+            if keyword == "v":
+                points.append(_position(words))
+                seen["weight"] += len(words) == 4 and number(words[3]) != 1.0
+            elif keyword in ("f", "fo"):
+                polygons.append([_index(word, len(points)) for word in words])
+                seen["object"] += seen.pop("new object", 0) > 0
+            elif keyword == "o":
+                seen["new object"] = 1
+            elif keyword in _LEFT_OUT:
+                seen[_LEFT_OUT[keyword]] += 1
+        except ValueError as error:
+            message = f"line {line_number} makes no sense: {line[:60]!r}; {error}."
+            raise FileFormatError(message, remedy=AGAIN) from error
+    if not points:
+        raise FileFormatError("it holds no vertices; expected an OBJ mesh.", remedy="Is it of another kind?")
+    found = Polygons.of(polygons)
+    _check(found, len(points))
+    remarks = _remarks(seen)
+    places = np.array(points)
+    faces, _ = triangulated(places, found, remarks)
+    return Parts(places, faces, remarks=remarks)
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Numbers and text of lines that say something; one that ends with a backslash goes on in the next."""
+    whole, start = "", 0
+    for line_number, line in enumerate(to_lines(text), start=1):
+        start = start if whole else line_number
+        whole += line
+        first = whole.split(None, 1)[:1]
+        if first and first[0][0] != "#" and first[0] not in _NAMES:
+            whole = whole.split("#", 1)[0].rstrip()
+            if whole.endswith("\\"):
+                whole = whole[:-1] + " "
+                continue
+            if whole:
+                yield start, whole
+        elif first == ["o"]:
+            yield start, whole
+        whole = ""
+    if whole:
+        raise FileFormatError("its last line ends with a backslash: the rest is missing.", remedy=AGAIN)
+
+
+def _position(words: list[str]) -> list[float]:
+    # x y z, with a weight (x y z w), a colour (x y z r g b) or both
+    if len(words) not in (3, 4, 6, 7):
+        raise ValueError(f"expected 3 coordinates, found {plural(len(words), 'number')}")
+    return [number(word) for word in words[:3]]
+
+
+def _index(word: str, n_points: int) -> int:
+    # "7", "7/1", "7//3"; negative numbers count back from the last vertex so far. Index 0 means none and stays -1.
+    try:
+        index = int(word.split("/", 1)[0])
+    except ValueError:
+        raise ValueError(f"{word!r} names no vertex") from None
+    return index - 1 if index >= 0 else (n_points + index if n_points + index >= 0 else index)
+
+
+def _check(polygons: Polygons, n_points: int) -> None:
+    corners = polygons.corners
+    if corners.size and (corners.min() < 0 or corners.max() >= n_points):
+        raise MeshError(
+            f"faces name vertices {corners.min() + 1} to {corners.max() + 1}; expected 1 to {n_points}, as there are "
+            f"{n_points} vertices.",
+            remedy=AGAIN,
+        )
+
+
+def _remarks(seen: collections.Counter[str]) -> list[str]:
+    found = [f"{counted(seen[what], what)} left out" for what in dict.fromkeys(_LEFT_OUT.values()) if seen[what]]
+    if seen["weight"]:
+        found.append(f"the weight, a fourth coordinate, of {plural(seen['weight'], 'vertex')} is left out")
+    if seen["object"] > 1:
+        found.append(f"its {seen['object']} objects are taken together as one mesh")
+    return found
+
+
+def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    form = digits(dtype)
+    lines = ["# cytoform, (x, y, z) in micrometres"]
+    lines += [f"v {x:{form}} {y:{form}} {z:{form}}" for x, y, z in parts.points.tolist()]
+    lines += [f"f {a} {b} {c}" for a, b, c in (parts.faces + 1).tolist()]
+    return ("\n".join(lines) + "\n").encode()

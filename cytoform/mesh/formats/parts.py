@@ -1,0 +1,222 @@
+"""What a mesh file holds, between its bytes and a mesh."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import MeshError
+
+__all__ = ["AGAIN", "LABELS", "Array", "Parts", "Polygons", "counted", "digits", "plural", "strips", "triangulated"]
+
+Array = npt.NDArray[Any]
+
+LABELS = ("label_from", "label_into")  # the normal points from the first region into the second
+AGAIN = "Copy it again, or export it again from its source."
+
+
+class Parts:
+    """What a file holds, as it lies on disk: (x, y, z).
+
+    Parameters
+    ----------
+    points : (n_points, 3) float
+    faces : (n_faces, 3) int
+    density : (n_faces,) float, optional
+    labels : (n_faces, 2) int, optional
+    remarks : list of str
+        What a reader left out or guessed, in words that may follow "file: ".
+    """
+
+    def __init__(
+        self,
+        points: Array,
+        faces: Array,
+        density: Array | None = None,
+        labels: Array | None = None,
+        remarks: list[str] | None = None,
+    ) -> None:
+        self.points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+        self.faces = np.asarray(faces, dtype=np.int64).reshape(-1, 3)
+        self.density = density
+        self.labels = labels
+        self.remarks = [] if remarks is None else remarks
+        self.more: dict[str, Array] = {}  # at the vertices, only when written
+
+
+@dataclasses.dataclass(frozen=True)
+class Polygons:
+    """Faces of any number of corners: all corners one after another, and how many each face has."""
+
+    corners: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Any) -> Polygons:
+        """From a list of lists, or an array (n, k)."""
+        if isinstance(rows, np.ndarray) and rows.ndim == 2:
+            return cls(rows.reshape(-1).astype(np.int64), np.full(len(rows), rows.shape[1], dtype=np.int64))
+        sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        corners = np.fromiter((c for row in rows for c in row), dtype=np.int64, count=int(sizes.sum()))
+        return cls(corners, sizes)
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Where each face's corners begin."""
+        return np.cumsum(self.sizes) - self.sizes
+
+
+def plural(n: int, what: str) -> str:
+    """``"1 face"``, ``"2 faces"``, ``"2 vertices"``."""
+    many = what[:-2] + "ices" if what.endswith("vertex") else what + "s"
+    return f"{n} {what}" if n == 1 else f"{n} {many}"
+
+
+def counted(n: int, what: str) -> str:
+    """``"its face is"``, ``"its 2 faces are"``."""
+    return f"its {what} is" if n == 1 else f"its {plural(n, what)} are"
+
+
+def digits(dtype: npt.DTypeLike) -> str:
+    """The format of numbers in text that keeps every bit."""
+    return ".9g" if dtype == np.float32 else ".17g"
+
+
+def triangulated(points: Array, polygons: Polygons, remarks: list[str]) -> tuple[Array, Array]:
+    """Triangles (n, 3) of polygons, and the polygon that each of them is from, (n,).
+
+    A polygon is cut into a fan from its first corner. Where that would turn a triangle over (a polygon that is not
+    convex), its ears are cut off one by one instead; of a corner that is there twice in a row one is dropped.
+
+    Raises
+    ------
+    MeshError
+        For a polygon of less than three corners, or a corner that is no point.
+    """
+    sizes = polygons.sizes
+    if len(sizes) and sizes.min() < 3:
+        number = int(np.argmax(sizes < 3))
+        raise MeshError(
+            f"face {number} has {plural(int(sizes[number]), 'corner')}; expected at least 3.",
+            remedy="Delete such faces and export the mesh again, for example with MeshLab or Blender.",
+        )
+    if len(sizes) == 0:
+        return np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64)
+    low, high = int(polygons.corners.min()), int(polygons.corners.max())
+    if low < 0 or high >= len(points):
+        raise MeshError(
+            f"faces name vertices {low} to {high}; expected 0 to {len(points) - 1}, as there are {len(points)} "
+            "vertices.",
+            remedy=AGAIN,
+        )
+    polygons = _without_repeats(polygons)
+    faces, source = _fans(polygons)
+    many = np.flatnonzero(polygons.sizes > 3)
+    turned = many[_turned(points, polygons, faces, source)[many]]
+    if len(turned) == 0:
+        return faces, source
+    starts, crossed = polygons.starts, 0
+    keep = ~np.isin(source, turned)
+    pieces, owners = [faces[keep]], [source[keep]]
+    for number in turned.tolist():
+        corners = polygons.corners[starts[number] : starts[number] + polygons.sizes[number]]
+        ears = _ears(points, corners)
+        crossed += ears is None
+        pieces.append(faces[source == number] if ears is None else ears)
+        owners.append(np.full(len(pieces[-1]), number))
+    if crossed:
+        remarks.append(f"{plural(crossed, 'polygon')} that cross themselves or are badly warped are cut into fans")
+    order = np.argsort(np.concatenate(owners), kind="stable")
+    return np.concatenate(pieces)[order], np.concatenate(owners)[order]
+
+
+def _without_repeats(polygons: Polygons) -> Polygons:
+    """Polygons of more than three corners without corners that are there twice in a row."""
+    sizes, starts = polygons.sizes, polygons.starts
+    if not (sizes > 3).any():
+        return polygons
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    following = np.arange(len(polygons.corners)) + 1
+    following[starts + sizes - 1] = starts
+    double = (polygons.corners == polygons.corners[following]) & (sizes[owner] > 3)
+    left = sizes - np.bincount(owner[double], minlength=len(sizes))
+    double &= (left >= 3)[owner]  # what would be left of the others is no face; it has no area as it is
+    return Polygons(polygons.corners[~double], sizes - np.bincount(owner[double], minlength=len(sizes)))
+
+
+def _fans(polygons: Polygons) -> tuple[Array, Array]:
+    counts = polygons.sizes - 2
+    source = np.repeat(np.arange(len(counts)), counts)
+    step = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = polygons.starts[source]
+    corners = polygons.corners
+    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1), source
+
+
+def _turned(points: Array, polygons: Polygons, faces: Array, source: Array) -> npt.NDArray[np.bool_]:
+    """Which polygons have a fan with a triangle that looks the other way than the polygon, (n,)."""
+    corners = points[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    n = len(polygons.sizes)
+    whole = np.stack([np.bincount(source, normals[:, k], n) for k in range(3)], axis=1)
+    against = np.einsum("ij,ij->i", normals, whole[source])
+    slack = 1e-9 * np.einsum("ij,ij->i", whole, whole)[source]  # a triangle of three points on a line is no harm
+    nothing = np.linalg.norm(whole, axis=1) < 1e-9 * np.bincount(source, np.linalg.norm(normals, axis=1), n)
+    return nothing | (np.bincount(source[against < -slack], minlength=n) > 0)
+
+
+def _ears(points: Array, corners: Array) -> Array | None:
+    """A polygon's triangles by cutting off ears (Meisters 1975); None for one that crosses itself."""
+    places = points[corners]
+    following = np.roll(places, -1, axis=0)
+    normal = np.cross(places, following).sum(axis=0)
+    axis = int(np.argmax(np.abs(normal)))
+    keep = [a for a in range(3) if a != axis]
+    flat = places[:, keep] * (1.0, float(np.sign(normal[axis])) * (-1.0 if axis == 1 else 1.0))
+    ring, found = list(range(len(corners))), []
+    while len(ring) > 3:
+        tries = ((k, least) for least in (1e-12, -1e-12) for k in range(len(ring)))  # flat ears only where need be
+        tip = next((k for k, least in tries if _is_ear(flat, corners, ring, k, least)), None)
+        if tip is None:
+            return None
+        found.append((ring[tip - 1], ring[tip], ring[(tip + 1) % len(ring)]))
+        del ring[tip]
+    return corners[np.array([*found, tuple(ring)])] if _area(*flat[ring]) >= 0 else None
+
+
+def _is_ear(flat: Array, corners: Array, ring: list[int], k: int, least: float) -> bool:
+    """Whether corner k of what is left, with its neighbours, is convex and holds no other corner."""
+    tip = [ring[k - 1], ring[k], ring[(k + 1) % len(ring)]]
+    if _area(*flat[tip]) <= least * float(np.ptp(flat)) ** 2:
+        return False
+    same = set(corners[tip].tolist())  # the polygon may touch itself
+    return not any(_within(flat[i], flat[tip]) for i in ring if int(corners[i]) not in same)
+
+
+def _area(a: Array, b: Array, c: Array) -> float:
+    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+
+
+def _within(point: Array, triangle: Array) -> bool:
+    return all(_area(triangle[k], triangle[(k + 1) % 3], point) >= 0 for k in range(3))
+
+
+def strips(polygons: Polygons) -> tuple[Array, Array]:
+    """Triangles (n, 3) of triangle strips, all wound alike, and the strip that each of them is from, (n,).
+
+    Every other triangle of a strip runs the other way. Those with a corner that is there twice only join two strips in
+    one and are left out.
+    """
+    long_enough = Polygons(polygons.corners, np.maximum(polygons.sizes, 2))
+    counts = long_enough.sizes - 2
+    source = np.repeat(np.arange(len(counts)), counts)
+    step = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = polygons.starts[source] + step
+    a, b, c = (polygons.corners[first + k] for k in range(3))
+    odd = step % 2 == 1
+    faces = np.stack([np.where(odd, b, a), np.where(odd, a, b), c], axis=1)
+    good = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    return faces[good], source[good]

@@ -1,0 +1,306 @@
+"""PLY: text and binary, either byte order. Ref: G. Turk, "The PLY polygon file format", Stanford, 1994."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileFormatError
+from .parts import AGAIN, LABELS, Array, Parts, Polygons, counted, digits, plural, strips, triangulated
+from .text import number, stripped, to_lines
+
+__all__ = ["read", "write"]
+
+_TYPES = {
+    **dict.fromkeys(("char", "int8"), "i1"),
+    **dict.fromkeys(("uchar", "uint8"), "u1"),
+    **dict.fromkeys(("short", "int16"), "i2"),
+    **dict.fromkeys(("ushort", "uint16"), "u2"),
+    **dict.fromkeys(("int", "int32"), "i4"),
+    **dict.fromkeys(("uint", "uint32"), "u4"),
+    **dict.fromkeys(("long", "int64"), "i8"),  # these two by meshio and others
+    **dict.fromkeys(("ulong", "uint64"), "u8"),
+    **dict.fromkeys(("float", "float32"), "f4"),
+    **dict.fromkeys(("double", "float64"), "f8"),
+}
+_CORNERS = ("vertex_indices", "vertex_index", "vertex_indexes", "vertex_ids")
+_USED = ("vertex", "face", "tristrips")
+_LINE = 100  # bytes that hold the first line
+
+
+class _Element:
+    def __init__(self, name: str, count: str) -> None:
+        self.name, self.count = name, int(count)
+        self.properties: list[tuple[str, str, str | None]] = []  # name, type, type of a list's length
+
+    def add(self, words: list[str]) -> None:
+        if words[0] == "list":
+            self.properties.append((words[3], _type(words[2]), _type(words[1])))
+        else:
+            self.properties.append((words[1], _type(words[0]), None))
+
+
+def _type(word: str) -> str:
+    if word not in _TYPES:
+        raise FileFormatError(f"its header has the type {word!r}; expected one of {', '.join(_TYPES)}.", remedy=AGAIN)
+    return _TYPES[word]
+
+
+def _cut_short(element: _Element, there: int) -> FileFormatError:
+    return FileFormatError(
+        f"it is cut short: its header promises {plural(element.count, element.name)}, and {there} are there.",
+        remedy=AGAIN,
+    )
+
+
+def read(path: Path) -> Parts:
+    data = stripped(path.read_bytes())
+    form, elements, body = _header(data)
+    remarks: list[str] = []
+    if form == "ascii":
+        rows = list(_text(body, elements, remarks))
+    elif form in ("binary_little_endian", "binary_big_endian"):
+        rows = list(_binary(body, elements, "<" if "little" in form else ">", remarks))
+    else:
+        message = f"its format is {form!r}; expected ascii, binary_little_endian or binary_big_endian."
+        raise FileFormatError(message, remedy=AGAIN)
+    remarks += [f"{counted(e.count, e.name)} left out" for e in elements if e.name not in _USED and e.count]
+    found = {element.name: columns for element, columns in zip(elements, rows)}
+    vertex = found.get("vertex", {})
+    if not {"x", "y", "z"} <= set(vertex):
+        raise FileFormatError("it has no vertices with x, y and z.", remedy=AGAIN)
+    points = np.column_stack([np.asarray(vertex[a], dtype=np.float64) for a in "xyz"])
+    return _assembled(points, found.get("face", {}), found.get("tristrips", {}), remarks)
+
+
+def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
+    """Format, elements and what follows the header, whose lines may end in the way of any system."""
+    first = re.match(rb"[^\r\n]*(\r\n|\r|\n)", data[:_LINE])
+    newline = b"\r" if first and first[1] == b"\r" else b"\n"
+    start = data.find(newline + b"end_header")
+    if data[:3] != b"ply" or data[3:4] not in (b"\n", b"\r", b" "):
+        raise FileFormatError("it is no PLY file: it does not begin with 'ply'.", remedy="Is it of another kind?")
+    if start < 0:
+        raise FileFormatError("its header has no end: it is cut short.", remedy=AGAIN)
+    form, elements = "", []
+    for line in to_lines(data[:start].decode("latin-1")):
+        words = line.split()
+        if words[:1] == ["format"]:
+            form = words[1]
+        elif words[:1] == ["element"]:
+            elements.append(_Element(words[1], words[2]))
+        elif words[:1] == ["property"]:
+            elements[-1].add(words[1:])
+    end = data.find(newline, start + 1)
+    return form, elements, b"" if end < 0 else data[end + 1 :]
+
+
+def _assembled(points: Array, face: dict[str, Any], tristrips: dict[str, Any], remarks: list[str]) -> Parts:
+    faces, source = triangulated(points, Polygons.of(_corners(face, "face")), remarks)
+    more, _ = strips(_without_restarts(Polygons.of(_corners(tristrips, "tristrips"))))
+    numbers = [name for name in ("density", *LABELS) if name in face]
+    if len(more):
+        if numbers:
+            remarks.append(f"{' and '.join(numbers)} at the faces are left out, as its triangle strips have none")
+        return Parts(points, np.concatenate([faces, more]), remarks=remarks)
+    density = np.asarray(face["density"], dtype=np.float64)[source] if "density" in face else None
+    labels = None
+    if all(name in face for name in LABELS):
+        labels = np.column_stack([np.asarray(face[name], dtype=np.int64)[source] for name in LABELS])
+    return Parts(points, faces, density, labels, remarks)
+
+
+def _corners(columns: dict[str, Any], element: str) -> Any:
+    for name in _CORNERS:
+        if name in columns:
+            return columns[name]
+    if columns:
+        raise FileFormatError(
+            f"its element {element!r} has the properties {', '.join(columns)}; expected {' or '.join(_CORNERS[:2])}.",
+            remedy="Export it again, for example with MeshLab.",
+        )
+    return ()
+
+
+def _without_restarts(polygons: Polygons) -> Polygons:
+    """Triangle strips cut where a corner is -1."""
+    owner = np.repeat(np.arange(len(polygons.sizes)), polygons.sizes)
+    cut = polygons.corners < 0
+    part = owner + np.cumsum(cut)
+    _, sizes = np.unique(part[~cut], return_counts=True)
+    return Polygons(polygons.corners[~cut], sizes.astype(np.int64))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Text
+
+
+def _text(body: bytes, elements: list[_Element], remarks: list[str]) -> Iterator[dict[str, Any]]:
+    lines = [line for line in to_lines(body.decode("latin-1")) if line.strip()]
+    start = 0
+    for element in elements:
+        if not element.properties:
+            yield {}
+            continue
+        rows = lines[start : start + element.count]
+        if len(rows) < element.count:
+            raise _cut_short(element, len(rows))
+        start += element.count
+        columns = _even_text(rows, element)
+        yield _uneven_text(rows, element) if columns is None else columns
+    if start < len(lines):
+        remarks.append(f"{plural(len(lines) - start, 'line')} after what its header promises are left out")
+
+
+def _even_text(rows: list[str], element: _Element) -> dict[str, Any] | None:
+    """All rows at once, where every list is as long as in the first row; None where that does not hold."""
+    words = [row.split() for row in rows]
+    if not words or any(len(row) != len(words[0]) for row in words):
+        return None
+    try:
+        table = np.array(words, dtype=np.float64)  # exact for whole numbers up to 2^53
+    except ValueError:
+        return None
+    columns, place = {}, 0
+    for name, kind, length in element.properties:
+        size = 1
+        if length is not None:
+            if place >= table.shape[1] or (table[:, place] != table[0, place]).any():
+                return None
+            size, place = int(table[0, place]), place + 1
+        part = table[:, place : place + size]
+        if kind[0] != "f":
+            whole = part.astype(np.int64)
+            if (whole != part).any():
+                return None
+            part = whole
+        columns[name] = part if length is not None else part.reshape(-1)
+        place += size
+    return columns if place == table.shape[1] else None
+
+
+def _uneven_text(rows: list[str], element: _Element) -> dict[str, Any]:
+    columns: dict[str, list[Any]] = {name: [] for name, _, _ in element.properties}
+    for index, row in enumerate(rows):
+        words = iter(row.split())
+        try:
+            for name, kind, length in element.properties:
+                convert = number if kind[0] == "f" else int
+                if length is None:
+                    columns[name].append(convert(_word(words)))
+                else:
+                    columns[name].append([convert(_word(words)) for _ in range(int(_word(words)))])
+            if next(words, None) is not None:
+                raise ValueError("there are more numbers in the line than its header promises")
+        except ValueError as error:
+            message = f"its {element.name} {index} makes no sense: {row[:60]!r}; {error}."
+            raise FileFormatError(message, remedy=AGAIN) from error
+    return columns
+
+
+def _word(words: Iterator[str]) -> str:
+    word = next(words, None)
+    if word is None:
+        raise ValueError("there are fewer numbers in the line than its header promises (is it cut short?)")
+    return word
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Binary
+
+
+def _binary(body: bytes, elements: list[_Element], order: str, remarks: list[str]) -> Iterator[dict[str, Any]]:
+    start = 0
+    for element in elements:
+        if element.properties:
+            columns, start = _even(body, start, element, order) or _uneven(body, start, element, order)
+            yield columns
+        else:
+            yield {}
+    if body[start:].strip(b"\0\r\n "):
+        remarks.append(f"{plural(len(body) - start, 'byte')} after what its header promises are left out")
+
+
+def _even(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int] | None:
+    """All rows at once, where every list is as long as in the first row; None where that does not hold."""
+    fields: list[Any] = []
+    place = start
+    for name, kind, length in element.properties:
+        size = 1
+        if length is not None:
+            if element.count == 0 or place + int(length[1]) > len(body):
+                return None
+            size = int(np.frombuffer(body, order + length, 1, place)[0])
+            fields.append((name + "#", order + length))
+            place += int(length[1])
+        fields.append((name, order + kind, (size,)) if length is not None else (name, order + kind))
+        place += size * int(kind[1])
+    row = np.dtype(fields)
+    if start + row.itemsize * element.count > len(body):
+        return None
+    table = np.frombuffer(body, row, element.count, start)
+    for name, _, length in element.properties:
+        if length is not None and (table[name + "#"] != table[name].shape[1]).any():
+            return None
+    return {name: table[name] for name, _, _ in element.properties}, start + table.nbytes
+
+
+def _uneven(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
+    columns: dict[str, list[Any]] = {name: [] for name, _, _ in element.properties}
+
+    def take(kind: str, count: int) -> list[Any]:
+        nonlocal start
+        size = count * int(kind[1])
+        if start + size > len(body):
+            done = min((len(values) for values in columns.values()), default=0)
+            raise _cut_short(element, done)
+        values = np.frombuffer(body, order + kind, count, start).tolist()
+        start += size
+        return values
+
+    for _ in range(element.count):
+        for name, kind, length in element.properties:
+            columns[name].append(take(kind, 1)[0] if length is None else take(kind, take(length, 1)[0]))
+    return columns, start
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Writing
+
+
+def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    """Binary; text where faces have numbers of their own, which meshio reads from text alone."""
+    name = "float" if dtype == np.float32 else "double"
+    text = parts.density is not None or parts.labels is not None
+    head = ["ply", f"format {'ascii' if text else 'binary_little_endian'} 1.0"]
+    head += ["comment cytoform, (x, y, z) in micrometres", f"element vertex {len(parts.points)}"]
+    head += [f"property {name} {a}" for a in ("x", "y", "z", *parts.more)]
+    head += [f"element face {len(parts.faces)}", "property list uchar int vertex_indices"]
+    head += [f"property {name} density"] * (parts.density is not None)
+    head += [f"property int {label}" for label in LABELS] * (parts.labels is not None)
+    points = np.column_stack([parts.points, *parts.more.values()])
+    body = _text_body(points, parts, digits(dtype)) if text else _binary_body(points, parts, dtype)
+    return "\n".join([*head, "end_header\n"]).encode() + body
+
+
+def _text_body(points: Array, parts: Parts, form: str) -> bytes:
+    row = " ".join([f"{{:{form}}}"] * points.shape[1])
+    lines = [row.format(*values) for values in points.tolist()]
+    columns: list[list[Any]] = parts.faces.T.tolist()
+    row = "3 {} {} {}"
+    if parts.density is not None:
+        row, columns = row + f" {{:{form}}}", [*columns, parts.density.tolist()]
+    if parts.labels is not None:
+        row, columns = row + " {} {}", columns + parts.labels.T.tolist()
+    lines += [row.format(*values) for values in zip(*columns)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _binary_body(points: Array, parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    table = np.zeros(len(parts.faces), dtype=[("n", "u1"), ("corners", "<i4", 3)])
+    table["n"], table["corners"] = 3, parts.faces
+    return points.astype("<f4" if dtype == np.float32 else "<f8").tobytes() + table.tobytes()

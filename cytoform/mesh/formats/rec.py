@@ -1,0 +1,169 @@
+"""REC: a count, vertices, a count, faces with two region labels; as text or binary.
+
+The binary form is that of the tools for foams and embryos (VirtualEmbryo's delaunay-watershed and foambryo): little
+endian, uint64 count, float64 (x, y, z) each, uint64 count, and for each face three int64 vertices and two int32 labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileFormatError, MeshError
+from .parts import AGAIN, Array, Parts, digits
+from .text import as_text, is_binary, number, stripped, to_lines
+
+__all__ = ["read", "write"]
+
+
+def read(path: Path) -> Parts:
+    data = path.read_bytes()
+    binary = _USUAL.fits(data) or is_binary(stripped(data))
+    points, table = _binary(data) if binary else _text(as_text(data))
+    if len(table) == 0:
+        raise MeshError("the mesh has no faces; expected at least one triangle.", remedy=AGAIN)
+    if table[:, :3].min() < 0 or table[:, :3].max() >= len(points):
+        raise MeshError(
+            f"faces name vertices {table[:, :3].min()} to {table[:, :3].max()}; expected 0 to {len(points) - 1}, as "
+            f"there are {len(points)} vertices.",
+            remedy=AGAIN,
+        )
+    return Parts(points, table[:, :3], None, table[:, 3:])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Binary
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """Types of the counts, the coordinates, the faces' vertices and their labels."""
+
+    count: str
+    real: str
+    vertex: str
+    label: str
+
+    def length(self, n_points: int, n_faces: int) -> int:
+        sizes = (np.dtype(t).itemsize for t in (self.count, self.real, self.vertex, self.label))
+        count, real, vertex, label = sizes
+        return 2 * count + 3 * n_points * real + n_faces * (3 * vertex + 2 * label)
+
+    def counts(self, data: bytes) -> tuple[int, int] | None:
+        """How many vertices and faces a file promises; None where it ends before the second count."""
+        size = np.dtype(self.count).itemsize
+        n_points = int.from_bytes(data[:size], "little")
+        second = size + 3 * n_points * np.dtype(self.real).itemsize
+        if second + size > len(data):
+            return None
+        return n_points, int.from_bytes(data[second : second + size], "little")
+
+    def fits(self, data: bytes) -> bool:
+        counts = self.counts(data)
+        return counts is not None and self.length(*counts) == len(data)
+
+    def read(self, data: bytes) -> tuple[Array, Array]:
+        n_points, n_faces = self.counts(data) or (0, 0)
+        size = np.dtype(self.count).itemsize
+        points = np.frombuffer(data, self.real, 3 * n_points, size).reshape(-1, 3).astype(np.float64)
+        row = np.dtype([("vertices", self.vertex, 3), ("labels", self.label, 2)])
+        table = np.frombuffer(data, row, n_faces, 2 * size + points.size * np.dtype(self.real).itemsize)
+        return points, np.hstack([table["vertices"], table["labels"]]).astype(np.int64)
+
+
+_USUAL = _Layout("<u8", "<f8", "<i8", "<i4")
+
+
+def _layouts() -> Iterator[_Layout]:
+    """The usual layout, then those that other word lengths make."""
+    yield _USUAL
+    for types in itertools.product(("<u8", "<u4"), ("<f8", "<f4"), ("<i8", "<i4"), ("<i4", "<i8")):
+        if _Layout(*types) != _USUAL:
+            yield _Layout(*types)
+
+
+def _binary(data: bytes) -> tuple[Array, Array]:
+    found = [layout for layout in _layouts() if layout.fits(data)]
+    if _USUAL in found:
+        return _USUAL.read(data)
+    tables = [layout.read(data) for layout in found]
+    tables = [(p, t) for p, t in tables if len(t) and 0 <= t[:, :3].min() and t[:, :3].max() < len(p)]
+    if len(tables) == 1:
+        return tables[0]
+    if tables:
+        raise FileFormatError(
+            f"it is a binary .rec file of {len(data)} bytes, which {len(tables)} word lengths fit equally.",
+            remedy="Export it as text, or with 64-bit counts, coordinates and vertices and 32-bit labels.",
+        )
+    raise FileFormatError(_why_not(data), remedy=AGAIN)
+
+
+def _why_not(data: bytes) -> str:
+    n_points = int.from_bytes(data[:8], "little")
+    if n_points > 2**40:
+        return "it is neither a text nor a binary .rec file (uint64 count, float64 coordinates, …)."
+    counts = _USUAL.counts(data)
+    if counts is None:
+        needed = _USUAL.length(n_points, 0)
+        return (
+            f"it is a binary .rec file and cut short: it promises {n_points} vertices, which with the counts take "
+            f"{needed} bytes, and has {len(data)} bytes in all."
+        )
+    n_faces, expected = counts[1], _USUAL.length(*counts)
+    whole = max(0, len(data) - _USUAL.length(n_points, 0)) // (_USUAL.length(0, 1) - _USUAL.length(0, 0))
+    if len(data) < expected:
+        return (
+            f"it is a binary .rec file and cut short: it promises {n_points} vertices and {n_faces} faces, which take "
+            f"{expected} bytes, and has {len(data)} bytes: {whole} faces."
+        )
+    return (
+        f"it is a binary .rec file of {n_points} vertices and {n_faces} faces, which take {expected} bytes; it has "
+        f"{len(data)} bytes. Its numbers are of other types, or there is more in it than a mesh."
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Text
+
+
+def _text(text: str) -> tuple[Array, Array]:
+    lines = [line for line in (line.split("#", 1)[0] for line in to_lines(text)) if line.strip()]
+    n_points = int(lines[0]) if lines else 0
+    if len(lines) < n_points + 2:
+        raise _damaged(f"it promises {n_points} vertices and a face count, and has {len(lines) - 1} lines after that")
+    n_faces = int(lines[n_points + 1])
+    rows = lines[n_points + 2 :]
+    if len(rows) != n_faces:
+        raise _damaged(f"it promises {n_faces} faces and has {len(rows)}")
+    points = [_numbers(line, f"vertex {k}", 3, number) for k, line in enumerate(lines[1 : n_points + 1])]
+    table = [_numbers(row, f"face {k}", 5, int) for k, row in enumerate(rows)]
+    return np.array(points, dtype=np.float64), np.array(table, dtype=np.int64).reshape(-1, 5)
+
+
+def _numbers(line: str, what: str, width: int, convert: Callable[[str], Any]) -> list[Any]:
+    words = line.split()
+    if len(words) != width:
+        raise _damaged(f"{what} has {len(words)} numbers; expected {width}")
+    try:
+        return [convert(word) for word in words]
+    except ValueError as error:
+        raise _damaged(f"{what} makes no sense: {line[:60]!r}; {error}") from error
+
+
+def _damaged(reason: str) -> FileFormatError:
+    return FileFormatError(f"{reason}.", remedy=AGAIN)
+
+
+def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    form = digits(dtype)
+    labels = np.zeros((len(parts.faces), 0), dtype=np.int64) if parts.labels is None else parts.labels
+    lines = [str(len(parts.points))]
+    lines += [f"{x:{form}} {y:{form}} {z:{form}}" for x, y, z in parts.points.tolist()]
+    lines.append(str(len(parts.faces)))
+    lines += [" ".join(map(str, row)) for row in np.hstack([parts.faces, labels]).tolist()]
+    return ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,107 @@
+"""STL: loose triangles, text and binary. Ref: 3D Systems, "StereoLithography Interface Specification", 1989."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileFormatError
+from .parts import AGAIN, Array, Parts, plural
+from .text import as_text, is_binary, number, stripped, to_lines
+
+__all__ = ["read", "write"]
+
+_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+_HEAD = 84  # 80 bytes of any text, then how many triangles
+
+
+def read(path: Path) -> Parts:
+    data = path.read_bytes()
+    remarks: list[str] = []
+    # A binary file's header may begin with "solid" too; its length tells.
+    if _length(data) == len(data) or not _is_text(data):
+        corners = _binary(data, remarks)
+    else:
+        corners = _text(as_text(data), remarks)
+    points = corners.reshape(-1, 3)
+    return Parts(points, np.arange(len(points)).reshape(-1, 3), remarks=remarks)
+
+
+def _is_text(data: bytes) -> bool:
+    text = stripped(data)
+    return text.lstrip()[:5].lower() == b"solid" and not is_binary(text)
+
+
+def _length(data: bytes) -> int:
+    """How long a binary file is by its header; 0 where that is missing."""
+    return _HEAD + int.from_bytes(data[80:_HEAD], "little") * _FACET.itemsize if len(data) >= _HEAD else 0
+
+
+def _binary(data: bytes, remarks: list[str]) -> Array:
+    found: list[Array] = []
+    rest = data
+    while len(rest) >= _HEAD and _length(rest) <= len(rest):  # several files may have been put together
+        count = (_length(rest) - _HEAD) // _FACET.itemsize
+        found.append(np.frombuffer(rest, _FACET, count, _HEAD)["corners"])
+        rest = rest[_length(rest) :]
+    if not found or len(rest) >= _HEAD:
+        expected = max(_length(data), _HEAD)
+        raise FileFormatError(
+            f"it has {len(data)} bytes; expected {expected}, as its header promises "
+            f"{plural((expected - _HEAD) // _FACET.itemsize, 'triangle')}: it is "
+            f"{'cut short' if len(data) < expected else 'damaged'}, or no STL file.",
+            remedy=AGAIN,
+        )
+    if len(found) > 1:
+        remarks.append(f"it is {len(found)} STL files in one; they are taken together as one mesh")
+    if rest.strip(b"\0\r\n "):
+        remarks.append(f"{plural(len(rest), 'byte')} after the last triangle are left out")
+    return np.concatenate(found).astype(np.float64)
+
+
+def _text(text: str, remarks: list[str]) -> Array:
+    corners: list[list[float]] = []
+    solids, open_solid, in_facet, before = 0, False, False, 0
+    for line_number, line in enumerate(to_lines(text), start=1):
+        words = line.split()
+        keyword = words[0].lower() if words else ""
+        try:
+            if keyword == "solid":
+                solids, open_solid = solids + 1, True
+            elif keyword == "endsolid":
+                open_solid = False
+            elif keyword == "facet":
+                if in_facet:
+                    raise ValueError("the facet before has no 'endfacet'")
+                in_facet, before = True, len(corners)
+            elif keyword == "vertex":
+                if len(words) != 4:
+                    raise ValueError(f"expected 3 coordinates, found {plural(len(words) - 1, 'number')}")
+                corners.append([number(word) for word in words[1:]])
+            elif keyword == "endfacet":
+                in_facet = False
+                if len(corners) - before != 3:
+                    raise ValueError(f"the facet has {plural(len(corners) - before, 'corner')}; expected 3")
+        except ValueError as error:
+            message = f"line {line_number} makes no sense: {line[:60]!r}; {error}."
+            raise FileFormatError(message, remedy=AGAIN) from error
+    if in_facet or open_solid or solids == 0:
+        raise FileFormatError(
+            "it is cut short: its last triangle or its last line, 'endsolid', is missing.", remedy=AGAIN
+        )
+    if solids > 1:
+        remarks.append(f"its {solids} solids are taken together as one mesh")
+    return np.array(corners).reshape(-1, 3, 3)
+
+
+def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    corners = parts.points[parts.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    facets = np.zeros(len(corners), dtype=_FACET)
+    facets["normal"] = np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
+    facets["corners"] = corners
+    head = b"cytoform, binary STL, (x, y, z) in micrometres".ljust(80)
+    return head + np.uint32(len(facets)).astype("<u4").tobytes() + facets.tobytes()

@@ -1,0 +1,260 @@
+"""Arrays of VTK's XML files: text, base64 or raw bytes, compressed or not, in the file or appended to it.
+
+Ref: VTK, "VTK XML Formats", https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import lzma
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import FileFormatError
+from .parts import AGAIN
+from .text import number, stripped
+
+__all__ = ["VtkFile", "encoded"]
+
+_TYPES = {f"{kind}Int{bits}": f"{kind[:1].lower() or 'i'}{bits // 8}" for kind in ("", "U") for bits in (8, 16, 32, 64)}
+_TYPES |= {"Float32": "f4", "Float64": "f8"}
+_APPENDED = re.compile(rb"<AppendedData\b[^>]*>")
+_ENCODING = re.compile(rb"encoding\s*=\s*[\"'](\w+)[\"']")
+_DECLARED = re.compile(rb"^<\?xml[^>]*utf-(16|32)[^>]*\?>", re.IGNORECASE)  # no longer true
+_BLOCK = 1 << 20  # bytes that are compressed together
+
+
+class VtkFile:
+    """An XML file of VTK.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file. Raw appended data make it invalid as XML; they are cut out first.
+
+    Raises
+    ------
+    FileFormatError
+        When it is no VTK file, or its compressor is not known.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        text, self.appended, self.encoding = _split(stripped(data))
+        self.root = ElementTree.fromstring(text)
+        if self.root.tag != "VTKFile":
+            raise FileFormatError(f"it is an XML file of {self.root.tag!r}; expected 'VTKFile'.")
+        self.order = ">" if self.root.get("byte_order") == "BigEndian" else "<"
+        self.header = np.dtype(self.order + _TYPES[self.root.get("header_type", "UInt32")])
+        self.decompress = _decompressor(self.root.get("compressor", ""))
+        if self.encoding == "base64" and self._offsets_count_bytes():
+            self.appended, self.encoding = base64.b64decode(self.appended or b""), "raw"
+
+    def array(self, element: ElementTree.Element) -> npt.NDArray[Any]:
+        """The numbers of a ``DataArray``, (n,), or (n, k) where it has k > 1 components.
+
+        Raises
+        ------
+        FileFormatError
+            When it is cut short or of an unknown kind.
+        """
+        name, kind = element.get("Name", "?"), element.get("type", "?")
+        if kind not in _TYPES:
+            raise FileFormatError(f"its array {name!r} has the type {kind!r}; expected one of {', '.join(_TYPES)}.")
+        try:
+            values = self._values(element, np.dtype(self.order + _TYPES[kind]))
+        except (ValueError, IndexError, binascii.Error, zlib.error, lzma.LZMAError) as error:
+            raise FileFormatError(f"its array {name!r} is damaged or cut short: {error}.", remedy=AGAIN) from error
+        components = int(element.get("NumberOfComponents", "1"))
+        if components > 1:
+            if len(values) % components:
+                raise FileFormatError(
+                    f"its array {name!r} has {len(values)} numbers; expected a multiple of {components}.", remedy=AGAIN
+                )
+            values = values.reshape(-1, components)
+        return values
+
+    def _values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        form = element.get("format", "ascii")
+        if form == "ascii":
+            words = (element.text or "").split()
+            if dtype.kind == "f":
+                return np.array([number(word) for word in words], dtype=dtype.newbyteorder("="))
+            return np.array([int(word) for word in words], dtype=dtype.newbyteorder("="))
+        if form == "binary":
+            source: _Raw = _Base64("".join((element.text or "").split()).encode(), 0)
+        elif form == "appended":
+            source = self._from_appended(int(element.get("offset", "0")))
+        else:
+            raise ValueError(f"its format is {form!r}; expected 'ascii', 'binary' or 'appended'")
+        return np.frombuffer(self._bytes(source), dtype).astype(dtype.newbyteorder("="))
+
+    def _from_appended(self, offset: int) -> _Raw:
+        if self.appended is None:
+            raise ValueError("the appended data are missing")
+        return (_Base64 if self.encoding == "base64" else _Raw)(self.appended, offset)
+
+    def _offsets_count_bytes(self) -> bool:
+        """Whether base64 data were encoded all at once, so that offsets count bytes, not letters as VTK's do."""
+        offsets = sorted({int(e.get("offset", "0")) for e in self.root.iter() if e.get("format") == "appended"})
+        if len(offsets) < 2:
+            return False
+        first = self._from_appended(offsets[0])
+        try:
+            self._bytes(first)
+        except (ValueError, binascii.Error, zlib.error, lzma.LZMAError):
+            return False
+        return first.place != offsets[1] == offsets[0] + first.taken
+
+    def _bytes(self, source: _Raw) -> bytes:
+        return self._block(source.take) if self.decompress is None else self._blocks(source.take)
+
+    def _numbers(self, take: Callable[[int], bytes], count: int) -> list[int]:
+        return np.frombuffer(_whole(take, count * self.header.itemsize), self.header).tolist()
+
+    def _block(self, take: Callable[[int], bytes]) -> bytes:
+        """Bytes that are not compressed: their number, then they."""
+        (size,) = self._numbers(take, 1)
+        return _whole(take, size)
+
+    def _blocks(self, take: Callable[[int], bytes]) -> bytes:
+        """Compressed bytes: how many blocks, a block's size, the last one's if less, their compressed sizes, blocks."""
+        (count,) = self._numbers(take, 1)
+        if count == 0:
+            return b""
+        size, last, *packed = self._numbers(take, 2 + count)
+        found = []
+        for k, length in enumerate(packed):
+            expected = last if k == count - 1 and last else size
+            block = self.decompress(_whole(take, length), expected)  # type: ignore[misc]
+            if len(block) != expected:
+                raise ValueError(f"a block has {len(block)} bytes; expected {expected}")
+            found.append(block)
+        return b"".join(found)
+
+
+def _split(data: bytes) -> tuple[bytes, bytes | None, str]:
+    """The XML without appended data, these from their first byte on, and how they are encoded."""
+    data = _DECLARED.sub(b"", data.lstrip())
+    found = _APPENDED.search(data)
+    if found is None:
+        return data, None, ""
+    start, end = data.find(b"_", found.end()), data.rfind(b"</AppendedData")
+    if start < 0 or end < start:
+        raise FileFormatError("it is cut short: its appended data have no end.", remedy=AGAIN)
+    encoding = _ENCODING.search(found[0])
+    name = "base64" if encoding is None else encoding[1].decode().lower()
+    if name not in ("raw", "base64"):
+        raise FileFormatError(f"its appended data have the encoding {name!r}; expected 'raw' or 'base64'.")
+    return data[: found.start()] + b"</VTKFile>", data[start + 1 : end], name
+
+
+def _whole(take: Callable[[int], bytes], count: int) -> bytes:
+    found = take(count)
+    if len(found) < count:
+        raise ValueError(f"{count} bytes are promised and {len(found)} are there")
+    return found
+
+
+class _Raw:
+    """Bytes from a place on."""
+
+    def __init__(self, data: bytes, start: int) -> None:
+        self.data, self.place, self.taken = data, start, 0
+
+    def take(self, count: int) -> bytes:
+        found = self.data[self.place : self.place + count]
+        self.place, self.taken = self.place + count, self.taken + count
+        return found
+
+
+class _Base64(_Raw):
+    """Bytes of base64 text; a header may have been encoded with what follows it, or on its own."""
+
+    rest = b""
+
+    def take(self, count: int) -> bytes:
+        while len(self.rest) < count:
+            piece = self.data[self.place : self.place + 4 * -(-(count - len(self.rest)) // 3)]
+            padding = piece.find(b"=")
+            if padding >= 0:
+                piece = piece[: padding - padding % 4 + 4]
+            if not piece:
+                break
+            self.rest += base64.b64decode(piece, validate=True)
+            self.place += len(piece)
+        found, self.rest = self.rest[:count], self.rest[count:]
+        self.taken += count
+        return found
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Compression
+
+
+def _decompressor(name: str) -> Callable[[bytes, int], bytes] | None:
+    known: dict[str, Callable[[bytes, int], bytes] | None] = {
+        "": None,
+        "vtkZLibDataCompressor": lambda data, size: zlib.decompress(data, bufsize=max(size, 1)),
+        "vtkLZMADataCompressor": lambda data, size: lzma.decompress(data),
+        "vtkLZ4DataCompressor": _unpack_lz4,
+    }
+    if name not in known:
+        raise FileFormatError(
+            f"its compressor is {name!r}; expected one of {', '.join(filter(None, known))}.",
+            remedy="Write it again with one of these, or without compression.",
+        )
+    return known[name]
+
+
+def _unpack_lz4(data: bytes, size: int) -> bytes:
+    """A block of LZ4: runs of bytes as they are, each followed by a copy of bytes that came before.
+
+    Ref: Y. Collet, "LZ4 Block Format Description", https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md.
+    """
+    out, place = bytearray(), 0
+
+    def extended(length: int) -> int:
+        nonlocal place
+        if length == 15:
+            while True:
+                byte = data[place]
+                place += 1
+                length += byte
+                if byte != 255:
+                    break
+        return length
+
+    while place < len(data):
+        token = data[place]
+        place += 1
+        literal = extended(token >> 4)
+        out += data[place : place + literal]
+        place += literal
+        if place >= len(data):
+            break  # the last run has no copy after it
+        back = data[place] | data[place + 1] << 8
+        place += 2
+        length = extended(token & 15) + 4
+        start = len(out) - back
+        if back == 0 or start < 0 or len(out) + length > size:
+            raise ValueError("its LZ4 block is damaged")
+        if back >= length:
+            out += out[start : start + length]
+        else:  # the copy runs into what it writes
+            out += (bytes(out[start:]) * (length // back + 1))[:length]
+    return bytes(out)
+
+
+def encoded(values: npt.NDArray[Any]) -> str:
+    """Bytes as ``format="binary"`` has them: zlib, base64, counts of uint64, little endian."""
+    data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
+    blocks = [zlib.compress(data[k : k + _BLOCK]) for k in range(0, len(data), _BLOCK)]
+    head = np.array([len(blocks), _BLOCK, len(data) % _BLOCK, *map(len, blocks)], dtype="<u8").tobytes()
+    return (base64.b64encode(head) + base64.b64encode(b"".join(blocks))).decode()
