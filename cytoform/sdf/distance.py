@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ..backend import threads
 from ..errors import SequenceError
 from ..masks import mesh_to_mask
 
@@ -64,6 +66,32 @@ def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> np
     kernels.tabulate(corners, table)
     out = np.empty(grid.shape, dtype=np.float32)
     limit = math.inf if clamp is None else float(clamp)
-    kernels.distances(table, np.asarray(grid.origin), np.asarray(grid.spacing), inside, limit, out)
+    _shared(kernels, table, grid, inside, limit, out)
     np.minimum(out, np.float32(limit), out=out, where=~inside)
     return np.negative(out, out=out, where=inside)
+
+
+def _shared(
+    kernels: ModuleType,
+    table: npt.NDArray[np.float64],
+    grid: Grid,
+    inside: npt.NDArray[np.bool_],
+    limit: float,
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Distances without sign, the blocks shared out over threads that live no longer than this call.
+
+    So it works from several threads at once, and after a fork, as nothing of the parent's is waited for.
+    """
+    where = np.asarray(grid.origin), np.asarray(grid.spacing)
+    count = int(kernels.blocks(grid.shape))
+
+    def one(number: int) -> None:
+        kernels.distances(table, *where, inside, limit, number, number + 1, out)
+
+    workers = min(threads(), count)
+    if workers == 1:
+        kernels.distances(table, *where, inside, limit, 0, count, out)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(one, range(count)))
