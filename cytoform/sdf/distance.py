@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..image.volume import Grid
     from ..mesh.surface import SurfaceMesh
 
-__all__ = ["mesh_sdf"]
+__all__ = ["has_sample", "mesh_sdf"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -69,6 +69,21 @@ def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> np
     _shared(kernels, table, grid, inside, limit, out)
     np.minimum(out, np.float32(limit), out=out, where=~inside)
     return np.negative(out, out=out, where=inside)
+
+
+def has_sample(mesh: SurfaceMesh, grid: Grid) -> bool:
+    """Whether any sample of a grid lies inside a closed surface.
+
+    Raises
+    ------
+    MeshError
+        When the surface is open or wound inconsistently.
+    """
+    middle = np.rint(grid.to_index(np.mean(mesh.bounds, axis=0))).astype(int)
+    last = np.asarray(grid.shape) - 1
+    middle = np.clip(middle, 0, last)  # most bodies are told by the samples in their middle
+    near = grid.crop(middle - 1, middle + 2)
+    return bool(mesh_to_mask(mesh, near).any() or mesh_to_mask(mesh, grid).any())
 
 
 def _shared(
