@@ -1,4 +1,4 @@
-"""Exact distances from the samples of a grid to triangles, on all cores.
+"""Exact distances from the samples of a grid to triangles, block by block.
 
 The grid is cut into blocks, and blocks into halves. A triangle is convex, so its distance is a convex function of the
 sample: with d and g the distance and its gradient at a block's middle c,
@@ -8,6 +8,10 @@ sample: with d and g the distance and its gradient at a block's middle c,
 The lower bound of one triangle above the upper bound of another, all over the block, rules it out for all the block's
 samples; the lower bound above the best distance so far rules it out for one sample. Nothing else is left out, so the
 result is exact.
+
+Blocks are independent and the loop over them lets go of Python's lock, so that any number of threads may share them
+out. They are Python's own threads (:mod:`cytoform.sdf.distance`): those of numba end the process where it was forked
+(OpenMP) or where two threads ask for them at once (its work queue).
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import math
 import numba
 import numpy as np
 
-__all__ = ["TABLE", "distances", "tabulate"]
+__all__ = ["TABLE", "blocks", "distances", "tabulate"]
 
 TABLE = 22  # numbers a triangle: three corners, three edges, 1 / edge², normal, and 1 / normal²
 _BLOCK = 32  # samples along the edge of the blocks that threads share out
@@ -181,16 +185,22 @@ def _block(table, start, origin, spacing, inside, clamp, out):
             top += 2
 
 
-@numba.njit(parallel=True, cache=True, error_model="numpy")
-def distances(table, origin, spacing, inside, clamp, out):
-    """out[z, y, x] = distance to the nearest triangle, without sign.
+@numba.njit(cache=True, error_model="numpy")
+def blocks(shape):
+    """Number of blocks of a grid of `shape`."""
+    return -(-shape[0] // _BLOCK) * -(-shape[1] // _BLOCK) * -(-shape[2] // _BLOCK)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def distances(table, origin, spacing, inside, clamp, first, last, out):
+    """out[z, y, x] = distance to the nearest triangle, without sign, in the blocks numbered first to last - 1.
 
     table (n, TABLE) float64 from `tabulate`; origin, spacing (3,) float64; inside (z, y, x) bool; clamp float64, what
     outside distances beyond it may be set to (infinity for none); out (z, y, x) float32.
     """
     nz, ny, nx = out.shape
-    bz, by, bx = -(-nz // _BLOCK), -(-ny // _BLOCK), -(-nx // _BLOCK)
-    for b in numba.prange(bz * by * bx):
+    by, bx = -(-ny // _BLOCK), -(-nx // _BLOCK)
+    for b in range(first, last):
         k, j, i = b // (by * bx) * _BLOCK, b // bx % by * _BLOCK, b % bx * _BLOCK
         box = np.array([k, min(k + _BLOCK, nz), j, min(j + _BLOCK, ny), i, min(i + _BLOCK, nx)])
         _block(table, box, origin, spacing, inside, clamp, out)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ..backend import threads
 from ..errors import SequenceError
 from ..masks import mesh_to_mask
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ..image.volume import Grid
     from ..mesh.surface import SurfaceMesh
 
-__all__ = ["mesh_sdf"]
+__all__ = ["has_sample", "mesh_sdf"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -64,6 +66,47 @@ def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> np
     kernels.tabulate(corners, table)
     out = np.empty(grid.shape, dtype=np.float32)
     limit = math.inf if clamp is None else float(clamp)
-    kernels.distances(table, np.asarray(grid.origin), np.asarray(grid.spacing), inside, limit, out)
+    _shared(kernels, table, grid, inside, limit, out)
     np.minimum(out, np.float32(limit), out=out, where=~inside)
     return np.negative(out, out=out, where=inside)
+
+
+def has_sample(mesh: SurfaceMesh, grid: Grid) -> bool:
+    """Whether any sample of a grid lies inside a closed surface.
+
+    Raises
+    ------
+    MeshError
+        When the surface is open or wound inconsistently.
+    """
+    middle = np.rint(grid.to_index(np.mean(mesh.bounds, axis=0))).astype(int)
+    last = np.asarray(grid.shape) - 1
+    middle = np.clip(middle, 0, last)  # most bodies are told by the samples in their middle
+    near = grid.crop(middle - 1, middle + 2)
+    return bool(mesh_to_mask(mesh, near).any() or mesh_to_mask(mesh, grid).any())
+
+
+def _shared(
+    kernels: ModuleType,
+    table: npt.NDArray[np.float64],
+    grid: Grid,
+    inside: npt.NDArray[np.bool_],
+    limit: float,
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Distances without sign, the blocks shared out over threads that live no longer than this call.
+
+    So it works from several threads at once, and after a fork, as nothing of the parent's is waited for.
+    """
+    where = np.asarray(grid.origin), np.asarray(grid.spacing)
+    count = int(kernels.blocks(grid.shape))
+
+    def one(number: int) -> None:
+        kernels.distances(table, *where, inside, limit, number, number + 1, out)
+
+    workers = min(threads(), count)
+    if workers == 1:
+        kernels.distances(table, *where, inside, limit, 0, count, out)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(one, range(count)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 import re
@@ -23,19 +24,21 @@ import numpy.typing as npt
 
 from .. import __version__
 from ..atomic import atomic_path
-from ..errors import FileFormatError, SequenceError
+from ..errors import CytoformError, FileFormatError, SequenceError
 from ..image.volume import Grid
+from .files import DATASET, REMEDY, Matlab5, held_by, is_matlab5, open_hdf5
+from .signs import check_signs, slope
 
 __all__ = ["DATASET", "SUFFIXES", "SDFSequence", "SequenceInfo", "natural", "open_sequence", "opened",
            "sequence_files", "write_sequence"]  # fmt: skip
 
 Floats = npt.NDArray[np.float32]
 
-DATASET = "sdf_vid"
 SUFFIXES = (".h5", ".hdf5", ".mat")
 
 _USERBLOCK = 512  # bytes in front of a MAT 7.3 file, whose rest is HDF5
-_REMEDY = f"Expected an HDF5 file with a 4D dataset {DATASET!r}, as cytoform neural prepare writes."
+_REMEMBERED = 4096  # files that were looked at
+_SAME = 1e-3  # relative difference at which two voxel sizes count as different
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +74,35 @@ class SequenceInfo:
                 raise SequenceError(f"{field} is {value!r}; expected a positive number, or None.")
 
 
+class _InFile:
+    """Frames of an open HDF5 file."""
+
+    def __init__(self, data: h5py.Dataset) -> None:
+        self._data = data
+        self.shape = tuple(data.shape[::-1])
+
+    def read(self, index: int) -> npt.NDArray[Any]:
+        return self._data[..., index].T
+
+    def close(self) -> None:
+        if self._data:
+            self._data.file.close()
+
+
+class _Reopened:
+    """Frames of a file that is open only while one of them is read."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int, int]) -> None:
+        self._path, self.shape = path, shape
+
+    def read(self, index: int) -> npt.NDArray[Any]:
+        with open_sequence(self._path, check=False) as sequence:
+            return sequence.frame(index)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
 class SDFSequence:
     """Signed distances of a shape in time, negative inside, read frame by frame from memory or from a file.
 
@@ -81,22 +113,29 @@ class SDFSequence:
     info : SequenceInfo
     """
 
-    def __init__(self, frames: Any, info: SequenceInfo, *, scale: float = 1.0, path: Path | None = None) -> None:
+    def __init__(self, frames: Any, info: SequenceInfo, *, scale: float | None = 1.0, path: Path | None = None) -> None:
         self.info = info
         self.path = path
-        self._frames = frames
-        self._scale = scale
-        self._on_disk = isinstance(frames, h5py.Dataset)
-        shape = frames.shape
-        self.shape: tuple[int, int, int, int] = tuple(shape[::-1]) if self._on_disk else tuple(shape)
+        self._frames = _InFile(frames) if isinstance(frames, h5py.Dataset) else frames
+        self._scale = scale  # None: each frame's own, so that its distances grow by a µm a µm
+        self._scales: dict[int, float] = {}
+        self._on_disk = not isinstance(frames, np.ndarray)
+        self.shape: tuple[int, int, int, int] = tuple(self._frames.shape)
 
     @classmethod
     def from_array(cls, sdf: npt.ArrayLike, spacing: float | Sequence[float] | None, **info: Any) -> SDFSequence:
-        """A sequence in memory from (t, z, y, x) distances in µm; ``info`` as in :class:`SequenceInfo`."""
+        """A sequence in memory from (t, z, y, x) distances in µm; ``info`` as in :class:`SequenceInfo`.
+
+        Raises
+        ------
+        SequenceError
+            When it is not 4D, not finite, or positive inside.
+        """
         array = np.asarray(sdf, dtype=np.float32)
         if array.ndim != 4 or 0 in array.shape:
             raise SequenceError(f"sdf has shape {array.shape}; expected (t, z, y, x).")
         _check_finite(array, "sdf")
+        check_signs(array[0], "frame 0 of sdf")
         size = None if spacing is None else Grid(array.shape[1:], spacing).spacing  # type: ignore[arg-type]
         return cls(array, SequenceInfo(spacing=size, **info))
 
@@ -132,25 +171,36 @@ class SDFSequence:
             raise SequenceError(f"frame {index} was asked for; {self.name} has {len(self)}, counted from 0.")
         if not self._on_disk:
             return self._frames[index]
+        index %= len(self)
         try:
-            data = np.ascontiguousarray(self._frames[..., index % len(self)].T, dtype=np.float32)
+            data = np.array(self._frames.read(index), dtype=np.float32, order="C")
         except (OSError, RuntimeError) as error:
+            if isinstance(error, CytoformError):
+                raise
             raise FileFormatError(
                 f"frame {index} of {self.path} cannot be read: {error}.",
                 remedy="The file may be truncated: prepare or download it again.",
             ) from error
         _check_finite(data, f"frame {index} of {self.path}")
-        if self._scale != 1.0:
-            data *= np.float32(self._scale)
+        scale = self._scale if self._scale is not None else self._own_scale(index, data)
+        if scale != 1.0:
+            data *= np.float32(scale)
         return data
+
+    def _own_scale(self, index: int, data: Floats) -> float:
+        """What turns a frame's distances into µm: they grow by one a µm beside the surface."""
+        if index not in self._scales:
+            found = slope(data, self.grid.spacing)
+            self._scales[index] = 1.0 if found is None else 1.0 / found
+        return self._scales[index]
 
     def __iter__(self) -> Iterator[Floats]:
         return (self.frame(index) for index in range(len(self)))
 
     def close(self) -> None:
         """Close the file, if there is one."""
-        if self._on_disk and self._frames:
-            self._frames.file.close()
+        if self._on_disk:
+            self._frames.close()
 
     def __enter__(self) -> SDFSequence:
         return self
@@ -193,31 +243,70 @@ def _check_finite(data: npt.NDArray[Any], what: str) -> None:
         raise SequenceError(f"{what} has {bad} values that are NaN or infinite; expected numbers.")
 
 
-def open_sequence(path: str | os.PathLike[str], *, spacing: float | Sequence[float] | None = None) -> SDFSequence:
+def open_sequence(
+    path: str | os.PathLike[str],
+    *,
+    spacing: float | Sequence[float] | None = None,
+    keep_open: bool = True,
+    check: bool = True,
+) -> SDFSequence:
     """Open a sequence of signed distances; frames are read when they are asked for. Close it, or use it in a ``with``.
 
     Parameters
     ----------
     path : path
-        HDF5 or MAT 7.3 with dataset ``sdf_vid``: ours, or one of the published data sets as it is.
+        HDF5 or MAT 7.3 with dataset ``sdf_vid``: ours, or one of the published data sets as it is. A MAT file of
+        format 5 (MATLAB's ``-v6`` and ``-v7``) is read too, as a whole.
     spacing : (3,) float or float, optional
-        Voxel size in µm, (z, y, x), for files that carry none. Their distances are then taken to be voxels divided by
-        each frame's largest, whose scale is lost, and stay as they are.
+        Voxel size in µm, (z, y, x), for files that carry none, such as the published ones. Their distances are voxels
+        divided by each frame's largest; each frame is then scaled so that beside its surface distances grow by one µm
+        a µm.
+    keep_open : bool
+        Whether the file stays open until :meth:`SDFSequence.close`, or is open only while a frame is read.
+    check : bool
+        Refuse distances that are positive inside; looks at the first frame.
 
     Raises
     ------
     FileFormatError
         When it is not such a file.
+    SequenceError
+        When the distances are positive inside or all negative, or ``spacing`` is not that of the file.
     """
     place = Path(path)
     if not place.is_file():
-        raise FileFormatError(f"{place} does not exist or is not a file.", remedy=_REMEDY)
+        raise FileFormatError(f"{place} does not exist or is not a file.", remedy=REMEDY)
+    sequence = _matlab5(place, spacing) if _unlike_hdf5(place) else _hdf5(place, spacing)
     try:
-        file = h5py.File(place, "r")
-    except OSError as error:
-        raise FileFormatError(f"{place} is not a complete HDF5 file: {error}.", remedy=_REMEDY) from error
+        if check:
+            _check_first(sequence)
+    except BaseException:
+        sequence.close()
+        raise
+    if keep_open or not isinstance(sequence._frames, _InFile):
+        return sequence
+    sequence.close()
+    scale = None if sequence._scale is None else 1.0
+    return SDFSequence(_Reopened(place, sequence.shape), sequence.info, scale=scale, path=place)
+
+
+def _unlike_hdf5(path: Path) -> bool:
     try:
-        return _from_file(file, place, spacing)
+        return is_matlab5(path)
+    except OSError:  # told when it is opened
+        return False
+
+
+def _matlab5(path: Path, spacing: Any) -> SDFSequence:
+    frames = Matlab5(path)
+    size = None if spacing is None else Grid(frames.shape[1:], spacing).spacing
+    return SDFSequence(frames, SequenceInfo(size), scale=1.0 if size is None else None, path=path)
+
+
+def _hdf5(path: Path, spacing: Any) -> SDFSequence:
+    file = open_hdf5(path)
+    try:
+        return _from_file(file, path, spacing)
     except BaseException:
         file.close()
         raise
@@ -226,23 +315,61 @@ def open_sequence(path: str | os.PathLike[str], *, spacing: float | Sequence[flo
 def _from_file(file: h5py.File, path: Path, spacing: Any) -> SDFSequence:
     data = file.get(DATASET)
     if not isinstance(data, h5py.Dataset):
-        held = ", ".join(sorted(file)) or "nothing"
-        raise FileFormatError(f"{path} has no dataset {DATASET!r}; it holds {held}.", remedy=_REMEDY)
+        raise FileFormatError(f"{path} has no dataset {DATASET!r}; it holds {held_by(file)}.", remedy=REMEDY)
     if data.ndim != 4 or 0 in data.shape or data.dtype.kind != "f":
         raise FileFormatError(
             f"{DATASET} of {path} has shape {data.shape} and type {data.dtype}; expected (x, y, z, t) numbers.",
-            remedy=_REMEDY,
+            remedy=REMEDY,
         )
     attrs = data.attrs
-    size = spacing if spacing is not None else attrs.get("spacing_um")
+    own = attrs.get("spacing_um")
+    size = None if own is None and spacing is None else _voxel_size(own, spacing, path)
+    scale = None if own is None and size is not None else _number(attrs, "scale") or 1.0
     info = SequenceInfo(
-        spacing=None if size is None else Grid(data.shape[2::-1], size).spacing,
+        spacing=size,
         time_step=_number(attrs, "time_step_s"),
-        clamp=_number(attrs, "clamp"),
+        clamp=None if scale is None else _number(attrs, "clamp"),  # in the file's unit
         name=str(attrs.get("name", "")),
         source=str(attrs.get("source", "")),
     )
-    return SDFSequence(data, info, scale=_number(attrs, "scale") or 1.0, path=path)
+    return SDFSequence(data, info, scale=scale, path=path)
+
+
+def _voxel_size(own: Any, given: Any, path: Path) -> tuple[float, float, float]:
+    """The file's own voxel size, which one that is given may repeat but not replace: its distances are in µm."""
+    size = Grid((1, 1, 1), given if own is None else own).spacing
+    if own is not None and given is not None:
+        told = Grid((1, 1, 1), given).spacing
+        if not np.allclose(told, size, rtol=_SAME):
+            raise SequenceError(
+                f"spacing is {told} µm; {path} carries its own voxel size, {size} µm, and distances in µm.",
+                remedy="Leave the voxel size away (--spacing), or prepare the sequence again with another one.",
+            )
+    return size
+
+
+def _check_first(sequence: SDFSequence) -> None:
+    """Signs of the first frame, looked at once for each state of a file."""
+    if sequence.path is None:
+        return
+    status = sequence.path.stat()
+    key = (str(sequence.path.resolve()), status.st_mtime_ns, status.st_size)
+    if key in _sound():
+        return
+    try:
+        frame = sequence.frame(0)
+    except (FileFormatError, SequenceError):
+        return  # told when the frame is asked for
+    check_signs(frame, f"frame 0 of {sequence.path}")
+    _sound()[key] = None
+    if len(_sound()) > _REMEMBERED:
+        _sound().clear()
+
+
+@functools.lru_cache(maxsize=1)
+def _sound() -> dict[tuple[str, int, int], None]:
+    """Files whose signs were found right."""
+    return {}
 
 
 def _number(attrs: Any, name: str) -> float | None:

@@ -31,16 +31,18 @@ class PrepareConfig:
     align : bool
         Turn bodies onto their principal axes. They are centred in any case.
     parts : int
-        Bodies that a frame of a mask without labels may have: its largest, or its two largest after a division. A
-        second one smaller than a fiftieth of all that is inside is a speck and left out.
-    border : "error" or "keep"
-        What to do with an object that touches the image's border: it is cut there.
+        Bodies that an object of a mask may have in a frame: its largest part, or its two largest after a division.
+        What more there is, is left out, with a warning that tells how much; parts smaller than a fiftieth of all that
+        is inside are specks.
+    border : "auto", "error", "skip" or "keep"
+        What to do where an object touches the image's border and is cut there: refuse it, leave out the frames in
+        which it does, or close it there. By default a label's frames are left out, and a mask of one object is refused.
     n_frames : int, optional
         Cut sequences to their first frames.
     min_frames : int
         Leave out shorter sequences; at least 2.
     time_step : float, optional
-        Seconds between frames.
+        Seconds between frames; by default the image file's own.
 
     Raises
     ------
@@ -53,7 +55,7 @@ class PrepareConfig:
     clamp_um: float | None = None
     align: bool = True
     parts: int = 1
-    border: Literal["error", "keep"] = "error"
+    border: Literal["auto", "error", "skip", "keep"] = "auto"
     n_frames: int | None = None
     min_frames: int = 2
     time_step: float | None = None
@@ -69,8 +71,8 @@ class PrepareConfig:
                 raise ConfigError(f"{name} is {value!r}; expected a positive number, or None.")
         if self.parts not in (1, 2):
             raise ConfigError(f"parts is {self.parts!r}; expected 1, or 2 for a cell that divides.")
-        if self.border not in ("error", "keep"):
-            raise ConfigError(f"border is {self.border!r}; expected 'error' or 'keep'.")
+        if self.border not in ("auto", "error", "skip", "keep"):
+            raise ConfigError(f"border is {self.border!r}; expected 'auto', 'error', 'skip' or 'keep'.")
 
 
 @dataclasses.dataclass(frozen=True)

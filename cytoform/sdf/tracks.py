@@ -14,28 +14,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from ..errors import CytoformError, FileFormatError, MeshError, SequenceError, VolumeError
 from ..image.io import image_info, read_volume
 from ..image.volume import Grid, Volume
-from ..masks import SPECK
 from ..mesh.io import read_mesh
 from ..mesh.surface import SurfaceMesh
 from ..mesh.topology import orient_outward
-from .sequence import natural
+from .labels import Found, Labels
+from .places import IMAGES, MESHES, Contents, is_image_folder, stem
+from .remarks import Remarks, listed
 from .settings import PrepareConfig, Teller
-from .surface import mask_surface
 
 __all__ = ["Bodies", "Reader", "Track"]
 
 Bodies = list[SurfaceMesh]
 
-_IMAGES = (".tif", ".tiff")
-_MESHES = (".ply", ".obj", ".stl", ".vtp", ".rec")
-_ZARR = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+_FEW = 8  # voxels under which a body is hardly a shape
 _TRACK = re.compile(r"(?P<track>.+)_t(?P<time>\d+)_v")
-_SIDES = (("first z", "last z"), ("first y", "last y"), ("first x", "last x"))
 
 
 @dataclasses.dataclass
@@ -50,7 +46,11 @@ class Track:
 
 @dataclasses.dataclass
 class Reader:
-    """Turns any kind of source into tracks."""
+    """Turns any kind of source into tracks.
+
+    ``reading`` holds what image readers are given (channel, axes, series). After :meth:`read`, ``remarks`` holds what
+    was left out, and ``frame_interval`` the seconds between frames, where the source tells.
+    """
 
     config: PrepareConfig
     spacing: float | Sequence[float] | None
@@ -59,8 +59,17 @@ class Reader:
     tracks: Sequence[str] | None
     name: str | None
     tell: Teller
+    reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    remarks: Remarks = dataclasses.field(default_factory=Remarks)
+    frame_interval: float | None = None
 
     def read(self, source: Any) -> list[Track]:
+        """The tracks of a source.
+
+        Raises
+        ------
+        SequenceError, VolumeError, MeshError, FileFormatError
+        """
         if isinstance(source, (str, os.PathLike)):
             return self._path(Path(source))
         if isinstance(source, np.ndarray):
@@ -80,31 +89,55 @@ class Reader:
     def _path(self, path: Path) -> list[Track]:
         if path.suffix.lower() == ".npz":
             return self._archive(path)
-        if path.is_dir() and not any((path / name).exists() for name in _ZARR):
-            files = sorted((p for p in path.iterdir() if p.suffix.lower() in _IMAGES + _MESHES), key=natural)
-            if not files:
-                raise FileFormatError(f"{path} holds no TIFF and no mesh files; expected one for each frame.")
-            return self._files(files)
-        info = image_info(path)
+        if path.is_dir() and not is_image_folder(path):
+            contents = Contents.of(path)
+            if contents.others:
+                self.remarks.readers[f"{path} also holds {listed(contents.others)}: left out."] = None
+            return self._files(contents.files) if len(contents.files) > 1 else self._path(contents.files[0])
+        if path.suffix.lower() in MESHES:
+            return self._files([path])
+        if path.suffix.lower() in (".h5", ".hdf5", ".mat"):
+            raise FileFormatError(
+                f"{path} may be a sequence of signed distances already; expected masks or meshes.",
+                remedy="Pass it to neural train as it is, or prepare from the masks.",
+            )
+        info = image_info(path, **{k: v for k, v in self.reading.items() if k != "channel"})
+        self.frame_interval = getattr(info, "frame_interval", None) if info.times > 1 else None
         size = self.spacing if self.spacing is not None else info.spacing
         self.tell.start("reading", info.times)
-        volumes = (read_volume(path, spacing=size, time=t) for t in range(info.times))
-        return self._masks(volumes, info.times, self.name or _stem(path), str(path))
+        volumes = (read_volume(path, spacing=size, time=t, **self.reading) for t in range(info.times))
+        return self._masks(volumes, info.times, self.name or stem(path), str(path))
 
     def _files(self, files: list[Path]) -> list[Track]:
         kinds = {p.suffix.lower() for p in files}
         name = self.name or (files[0].resolve().parent.name or "sequence")
+        if len(files) == 1 and not self.name:
+            name = stem(files[0])
         self.tell.start("reading", len(files))
-        if kinds <= set(_IMAGES):
-            volumes = (read_volume(path, spacing=self.spacing) for path in files)
-            return self._masks(volumes, len(files), name, str(files[0].parent))
-        if kinds <= set(_MESHES):
+        if kinds <= set(IMAGES):
+            return self._masks((self._frame(path) for path in files), len(files), name, str(files[0].parent))
+        if kinds <= set(MESHES):
             meshes = [read_mesh(path) for path in files]
             for path, mesh in zip(files, meshes):
                 if not isinstance(mesh, SurfaceMesh):
                     raise MeshError(f"{path} is a cluster of cells; expected one closed surface.")
             return [self._meshes(name, str(files[0].parent), meshes)]  # type: ignore[arg-type]
-        raise FileFormatError(f"the files have the extensions {sorted(kinds)}; expected all TIFFs, or all meshes.")
+        raise FileFormatError(
+            f"the files have the extensions {', '.join(sorted(kinds))}; expected all of one kind: images "
+            f"({', '.join(IMAGES)}) or meshes ({', '.join(MESHES)}), one a frame.",
+            remedy="Pass the files of one kind.",
+        )
+
+    def _frame(self, path: Path) -> Volume:
+        """One of several files, which holds one frame."""
+        info = image_info(path, **{k: v for k, v in self.reading.items() if k != "channel"})
+        if info.times > 1:
+            raise SequenceError(
+                f"{path} has {info.times} time points; expected one 3D image in each of several files.",
+                remedy="Pass that file alone: an OME-TIFF of many files is read from any one of them, and of several "
+                "movies each is prepared on its own.",
+            )
+        return read_volume(path, spacing=self.spacing, **self.reading)
 
     def _array(self, array: npt.NDArray[Any]) -> list[Track]:
         if array.ndim != 4:
@@ -119,48 +152,83 @@ class Reader:
         return self._masks(volumes, len(array), self.name or "sequence", "array in memory")
 
     def _masks(self, volumes: Iterator[Volume], count: int, name: str, source: str) -> list[Track]:
+        frames = self._labels(volumes, source)
+        values = {value for labels in frames for value in labels.crops}
+        single = self.labels is None and not self.daughters and len(values) <= 1
         found: dict[int, Track] = {}
-        size, values = None, set()
-        several = self.labels is not None or bool(self.daughters)
-        frames = []
-        for index, volume in enumerate(volumes):
-            if size is not None and not np.allclose(size, volume.spacing, rtol=1e-6):
-                raise SequenceError(
-                    f"frame {index} has the voxel size {volume.spacing} µm, the frames before {size}; expected one.",
-                    remedy="Resample the images, or pass the voxel size with spacing=.",
-                )
-            size = volume.spacing
-            frames.append(_Crops.of(volume, self.labels, self.daughters))
-            values |= frames[-1].values
-        single = not several and len(values) <= 1
-        for index, crops in enumerate(frames):
-            self._one_frame(found, crops, index, name, source, single)
+        for index, labels in enumerate(frames):
+            self._one_frame(found, labels, index, name, source, single)
             self.tell.step()
-        wanted = [int(v) for v in self.labels or ()]
-        missing = [v for v in wanted if v not in found]
+        missing = [v for v in map(int, self.labels or ()) if v not in found]
         if missing or not found:
             what = f"label {missing[0]} is in none of the {count} frames" if missing else "all masks are empty"
             raise SequenceError(f"{source}: {what}; expected an object.", remedy="Check the labels or the threshold.")
-        return [found[value] for value in sorted(found)]
+        whole = [found[value] for value in sorted(found) if found[value].frames]
+        if not whole:
+            raise SequenceError(
+                f"{source}: no object is whole in any frame; expected one inside of the image.",
+                remedy=self.remarks.border_told(),
+            )
+        return whole
+
+    def _labels(self, volumes: Iterator[Volume], source: str) -> list[Labels]:
+        """The labels of all frames, which have one voxel size."""
+        frames: list[Labels] = []
+        first: Volume | None = None
+        for index, volume in enumerate(volumes):
+            if first is not None and not np.allclose(first.spacing, volume.spacing, rtol=1e-6):
+                raise SequenceError(
+                    f"frame {index} has the voxel size {volume.spacing} µm, the frames before {first.spacing}; "
+                    "expected one.",
+                    remedy="Resample the images, or pass the voxel size with spacing= (--spacing).",
+                )
+            if first is not None and first.shape != volume.shape:
+                told = f"The images of {source} differ in size, {first.shape} and {volume.shape} (z, y, x)"
+                self.remarks.readers[f"{told}: are they of one movie?"] = None
+            first = first or volume
+            self.remarks.readers |= dict.fromkeys(volume.remarks)
+            frames.append(Labels.of(volume, self.labels, self.daughters, f"frame {index} of {source}"))
+            self.remarks.unset += frames[-1].unset > 0
+        return frames
 
     def _one_frame(
-        self, found: dict[int, Track], crops: _Crops, index: int, name: str, source: str, single: bool
+        self, found: dict[int, Track], labels: Labels, index: int, name: str, source: str, single: bool
     ) -> None:
-        if single and not crops.values:
+        if single and not labels.crops:
             raise SequenceError(
                 f"frame {index} of {source} is empty; expected the object in every frame.",
-                remedy="Leave that frame out, or cut the sequence with n_frames.",
+                remedy="Leave that frame out, or cut the sequence with n_frames (--frames).",
             )
+        border = self.config.border
+        if border == "auto":
+            border = "error" if single else "skip"
         mothers = {daughter: mother for mother, pair in self.daughters.items() for daughter in pair}
-        bodies: dict[int, Bodies] = {}
-        for value in sorted(crops.values):
-            owner = mothers.get(value, value)
+        told: dict[int, list[Found]] = {}
+        for value in sorted(labels.crops):
+            owner, crop = mothers.get(value, value), labels.crops[value]
             label = name if single else f"{name}_{owner}"
             track = found.setdefault(owner, Track(label, source))
-            surfaces = crops.surfaces(value, self.config, f"frame {index} of {label}", track.digest, index)
-            bodies.setdefault(owner, []).extend(surfaces)
-        for owner, surfaces in bodies.items():
-            found[owner].frames[index] = surfaces
+            track.digest.update(crop.digest(index))
+            told.setdefault(owner, []).append(crop.found(self.config.parts, border, f"frame {index} of {label}"))
+        for owner, each in told.items():
+            if self._whole(each, found[owner].name, index):
+                found[owner].frames[index] = [body for one in each for body in one.bodies]
+
+    def _whole(self, each: list[Found], name: str, index: int) -> bool:
+        """Whether a frame of a track is used; what is left out of it is noted."""
+        side = next((one.side for one in each if one.side), "")
+        if side:
+            self.remarks.border.setdefault(name, {})[index] = side
+            return False
+        left, specks = max(one.left_out for one in each), max(one.specks for one in each)
+        if left:
+            self.remarks.parts.setdefault(name, {})[index] = max(one.parts for one in each), left
+        if specks:
+            self.remarks.specks.setdefault(name, {})[index] = specks
+        voxels = min(one.voxels for one in each)
+        if voxels < _FEW:
+            self.remarks.small.setdefault(name, {})[index] = voxels
+        return True
 
     def _meshes(self, name: str, source: str, meshes: Sequence[SurfaceMesh]) -> Track:
         track = Track(name, source)
@@ -203,64 +271,3 @@ class Reader:
             track.digest.update(mesh.vertices.tobytes() + mesh.faces.tobytes())
             self.tell.step()
         return list(found.values())
-
-
-@dataclasses.dataclass
-class _Crops:
-    """The labels of one frame, cut out: value to (mask, grid, whether it touches each side)."""
-
-    parts: dict[int, tuple[npt.NDArray[np.bool_], Grid, npt.NDArray[np.bool_]]]
-
-    @property
-    def values(self) -> set[int]:
-        return set(self.parts)
-
-    @classmethod
-    def of(cls, volume: Volume, labels: Sequence[int] | None, daughters: Mapping[int, tuple[int, int]]) -> _Crops:
-        data = volume.data
-        if data.dtype.kind == "f" and not (data == np.rint(data)).all():
-            raise VolumeError("a mask has values that are not whole numbers; expected a mask or labels.")
-        data = np.asarray(data).astype(np.int64)
-        if (data < 0).any():
-            raise VolumeError(f"a mask has the value {int(data.min())}; expected 0 outside and labels above.")
-        values, packed = np.unique(data, return_inverse=True)
-        boxes = ndimage.find_objects(packed.reshape(data.shape) + (0 if values[0] == 0 else 1))
-        values = values[values > 0]
-        wanted = None if labels is None else {*labels, *(d for m in labels for d in daughters.get(m, ()))}
-        parts = {}
-        for value, box in zip(values.tolist(), boxes):
-            if wanted is None or value in wanted:
-                grid = volume.grid.crop([s.start for s in box], [s.stop for s in box])
-                ends = [[s.start == 0, s.stop == n] for s, n in zip(box, data.shape)]
-                parts[value] = data[box] == value, grid, np.array(ends)
-        return cls(parts)
-
-    def surfaces(self, value: int, config: PrepareConfig, where: str, digest: Any, index: int) -> Bodies:
-        """Surfaces of the largest part, or of the two largest; what is tiny beside all of them is no daughter."""
-        mask, grid, ends = self.parts[value]
-        digest.update(np.packbits(mask).tobytes() + repr((index, grid)).encode())
-        parts, _ = ndimage.label(mask, np.ones((3, 3, 3)))
-        sizes = np.bincount(parts.ravel())[1:]
-        order = np.argsort(-sizes, kind="stable")[: config.parts]
-        found = []
-        for number in 1 + order[(sizes[order] >= SPECK * sizes.sum()) | (order == order[0])]:
-            body = parts == number
-            if config.border == "error":
-                _check_border(body, ends, where)
-            found.append(mask_surface(body, grid))
-        return found
-
-
-def _check_border(body: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_], where: str) -> None:
-    for axis in range(3):
-        for end, index in ((0, 0), (1, -1)):
-            if ends[axis, end] and np.take(body, index, axis).any():
-                raise SequenceError(
-                    f"{where}: the object touches the image's border at the {_SIDES[axis][end]} plane, so that its "
-                    "shape is cut; expected a whole object.",
-                    remedy="Leave the object out, or pass border='keep' (--border keep) to close it there.",
-                )
-
-
-def _stem(path: Path) -> str:
-    return re.sub(r"(\.ome)?\.(tiff?|zarr)$", "", path.resolve().name, flags=re.IGNORECASE)

@@ -14,7 +14,8 @@ def kernel_distances(corners, shape, origin, spacing):
     point_triangle.tabulate(np.asarray(corners, dtype=np.float64), table)
     out = np.full(shape, np.nan, dtype=np.float32)
     inside = np.zeros(shape, dtype=bool)
-    point_triangle.distances(table, np.asarray(origin), np.asarray(spacing), inside, np.inf, out)
+    where = np.asarray(origin), np.asarray(spacing)
+    point_triangle.distances(table, *where, inside, np.inf, 0, point_triangle.blocks(shape), out)
     return out
 
 
