@@ -12,6 +12,7 @@ import typer
 
 from ...errors import ConfigError
 from ..console import WorkBar, check_empty, echo_table, result_folder
+from .codes import write_codes
 from .options import (
     Device,
     Exhaustive,
@@ -24,7 +25,6 @@ from .options import (
     open_model,
     resolution,
     sequence_files,
-    write_codes,
 )
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import typer
 
 from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, echo_table
-from .options import Device, Quiet, leads, next_command, sequence_files, write_codes
+from .codes import write_codes
+from .options import Device, Quiet, leads, next_command, sequence_files
 
 if TYPE_CHECKING:
     from ...neural.config import TrainConfig
