@@ -166,8 +166,7 @@ def encode(
     """
     model = model if isinstance(model, AutoDecoder) else AutoDecoder.load(model)
     config = config or EncodeConfig()
-    if not len(model.learned):
-        raise ConfigError("the model has learned no sequences, so that no code is known to begin from.")
+    model.check_learned()
     source = sequence if isinstance(sequence, SDFSequence) else Path(sequence)
     with Workers(torch_device(device)) as workers:
         data = _points(model, source, config)

@@ -22,7 +22,7 @@ from cytoform.masks import label_mask
 from cytoform.mesh.shapes import ellipsoid
 from cytoform.sdf import open_sequence
 
-COMMANDS = ("prepare", "simulate", "train", "reconstruct", "generate", "interpolate", "encode", "evaluate")
+COMMANDS = ("prepare", "simulate", "train", "reconstruct", "generate", "interpolate", "encode", "evaluate", "convert")
 SHAPE, FRAMES, SEQUENCES = 16, 3, 2
 TINY = ("--width", 16, "--layers", 3, "--latent", 4, "--batch-frames", 2, "--frame-points", 200, "--precision", "full")
 EPOCHS = 40  # of three steps each: enough for bodies with a surface

@@ -13,6 +13,7 @@ import typer
 from ...errors import ConfigError
 from ..console import WorkBar, check_empty, echo_table, result_folder
 from .codes import write_codes
+from .models import open_model
 from .options import (
     Device,
     Exhaustive,
@@ -22,7 +23,6 @@ from .options import (
     Quiet,
     Shape,
     next_command,
-    open_model,
     resolution,
     sequence_files,
 )
