@@ -213,6 +213,8 @@ def test_only_the_first_of_several_processes_speaks(data, work, monkeypatch):
         (("DATA", "--out", "run", "--layers", 0), ("layers is 0", "at least 1")),
         (("DATA", "--out", "run", "--mix", 0.5, "--rotation"), ("mix and rotation",)),
         (("DATA", "--out", "run", "--epochs", 1, "--minutes", 1), ("--epochs and --minutes",)),
+        (("DATA", "--out", "run", "--steps", 1, "--minutes", 1), ("--steps and --minutes",)),
+        (("DATA", "--out", "run", "--steps", 0), ("steps is 0", "at least 1")),
         (("DATA", "--out", "run", "--memory-gb", 0), ("--memory-gb is 0",)),
         (("DATA", "--out", "run", "--device", "tpu"), ("device is 'tpu'", "cpu")),
         (("DATA", "--out", "run", "--precision", "low"), ("precision is 'low'", "mixed")),

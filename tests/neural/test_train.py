@@ -464,13 +464,21 @@ def test_presets_hold_the_papers_numbers():
     assert not first.rotation
 
 
+def test_preset_for_cells_that_are_encoded_later():
+    """What the benchmark of unseen tracks was measured with."""
+    config = PRESETS["encoding"]
+    assert config.network == dataclasses.replace(NetworkConfig(), latent=128)
+    changes = dict(augment=("mirror", "time"), mix=0.5, batch_frames=16, steps=20_480, network=config.network)
+    assert config == dataclasses.replace(PRESETS["default"], **changes)
+
+
 def test_preset_with_changes():
     config = preset("media2024", latent=16, epochs=7, activation="relu")
     assert (config.network.latent, config.network.activation, config.epochs) == (16, "relu", 7)
     assert config.network.width == 128 and config.halve_every == 350
     with pytest.raises(ConfigError, match="colour"):
         preset("default", colour=1)
-    with pytest.raises(ConfigError, match="expected one of default, miccai2022, media2024"):
+    with pytest.raises(ConfigError, match="expected one of default, encoding, miccai2022, media2024"):
         preset("other")
     assert TrainConfig.from_json(config.to_json()) == config
     with pytest.raises(ConfigError, match="colour"):
