@@ -97,7 +97,7 @@ def test_seeded_and_nothing_of_the_network_changes(model):
 
 
 def test_what_is_not_given_follows_from_the_training(model):
-    """Networks that have learned blends are followed closely; the benchmark of unseen tracks and the README rely on it."""
+    """Networks that have learned blends are followed closely: the README's recipe for unseen cells."""
     held = EncodeConfig(seed=3).suited_to(model)
     assert (held.rounds, held.prior, held.aside, held.seed) == ((10, 20, 120, 30), 1e-5, 0.3, 3)
     blended = type(model)(model.config)
@@ -147,7 +147,7 @@ def test_errors(model):
     refused(SequenceError, "half side of None", SDFSequence.from_array(values, None))
     refused(SequenceError, "1 frame", SDFSequence.from_array(values[:1], 6 / 15))
     blank = type(model)(model.config)
-    with pytest.raises(ConfigError, match="learned no sequences.*Train it"):
+    with pytest.raises(ConfigError, match=r"learned no sequences.*Train it"):
         encode(blank, body(), QUICK, **CPU)
 
 
