@@ -2,6 +2,9 @@
 
 Whatever goes wrong on the way (no right to write, a full disk, a folder that is not there) becomes an
 :class:`~cytoform.errors.OutputError`, the temporary file is removed, and what was there before stays untouched.
+
+A new file gets the permissions that any new file gets (the umask's, 0644 as a rule), whatever the library that wrote it
+chose; a file that is replaced keeps the permissions that it had.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +62,30 @@ def _temporary(target: Path, suffix: str | None) -> Path:
     return target.with_name(f".tmp-{secrets.token_hex(4)}-{name[-_LONGEST_NAME:]}")
 
 
+def _mode_for(target: Path, temporary: Path) -> int | None:
+    """Permission bits that a file shall have: those of the file it replaces, or of a new one; None on Windows.
+
+    A new file's are read off one that is made for a moment: asking for the umask would change it, for all threads.
+    """
+    if os.name != "posix":
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(target.stat().st_mode)
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+        temporary.unlink()
+
+
+def _set_mode(path: Path, mode: int | None) -> None:
+    if mode is None or stat.S_IMODE(path.stat().st_mode) == mode:
+        return
+    with contextlib.suppress(PermissionError):  # some network and memory-card file systems know no permissions
+        path.chmod(mode)
+
+
 def _flush(path: Path) -> None:
     with open(path, "r+b") as file:
         os.fsync(file.fileno())
@@ -90,7 +118,8 @@ def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
     Yields
     ------
     Path
-        A name in the same folder that does not exist yet.
+        A name in the same folder that does not exist yet. The file gets the umask's permissions, or those of the file
+        that it replaces.
 
     Raises
     ------
@@ -106,8 +135,10 @@ def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
         if not target.parent.is_dir():
             code = errno.ENOTDIR if target.parent.exists() else errno.ENOENT
             raise OSError(code, os.strerror(code), str(target.parent))
+        mode = _mode_for(target, temporary)
         yield temporary
         _flush(temporary)
+        _set_mode(temporary, mode)
         os.replace(temporary, target)
     except OutputError:
         raise

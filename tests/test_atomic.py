@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,62 @@ def test_ensure_folder(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="disk is full"):
         atomic.ensure_folder(folder)
     assert os.listdir(folder) == []
+
+
+def _mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def umask():
+    """Sets the umask, and puts the old one back."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def _privately(path, text="x"):
+    """Writes as safetensors and tempfile do: for the owner alone."""
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no permission bits")
+@pytest.mark.parametrize("mask, file, folder", [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)])
+def test_new_files_and_folders_have_the_umasks_permissions(tmp_path, umask, mask, file, folder):
+    umask(mask)
+    place = atomic.ensure_folder(tmp_path / "a" / "b")
+    with atomic.atomic_path(place / "weights.bin") as temporary:
+        _privately(temporary)
+    atomic.write_text(place / "plain.txt", "x")
+    assert [_mode(place / name) for name in ("weights.bin", "plain.txt")] == [file, file]
+    assert [_mode(p) for p in (place, place.parent)] == [folder, folder]
+    assert sorted(os.listdir(place)) == ["plain.txt", "weights.bin"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no permission bits")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o444])
+def test_a_replaced_file_keeps_its_permissions(tmp_path, umask, mode):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    target.chmod(mode)
+    with atomic.atomic_path(target) as temporary:
+        _privately(temporary, "new")
+    assert target.read_text() == "new" and _mode(target) == mode
+
+
+def test_where_permissions_cannot_be_set_the_file_is_written_all_the_same(tmp_path, monkeypatch):
+    def unknown(*args, **kwargs):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", unknown)
+    with atomic.atomic_path(tmp_path / "a.txt") as temporary:
+        _privately(temporary)
+    assert (tmp_path / "a.txt").read_text() == "x"
+
+
+def test_on_windows_no_permissions_are_touched(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_mode_for", lambda *args: None)
+    monkeypatch.setattr(Path, "chmod", lambda *args: pytest.fail("chmod was called"))
+    atomic.write_text(tmp_path / "a.txt", "x")
+    assert (tmp_path / "a.txt").read_text() == "x"

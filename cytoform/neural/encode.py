@@ -1,9 +1,9 @@
 """Fit a code and a rotation to a sequence that the network has not seen.
 
 Rotations spread evenly over all are tried, each with the mean code; the best are followed a while, and the best of
-these to the end with L-BFGS. The code is sought in units of the learned codes' own spread, with a prior that keeps it
-among them. Points are drawn once, so that the answer is that of one well-defined problem: Eq. 10 of Wiesner et al. 2024
-(doi 10.1016/j.media.2023.102991), whose answer turns with the data (their theorem 1).
+these to the end with L-BFGS. The code is sought in units of the learned codes' own spread, with a prior that may keep
+it among them. Points are drawn once, so that the answer is that of one well-defined problem: Eq. 10 of Wiesner et al.
+2024 (doi 10.1016/j.media.2023.102991), whose answer turns with the data (their theorem 1).
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ Tensor = torch.Tensor
 
 _HUBER = 0.1  # voxels of the training grid, below which the loss is smoothed for L-BFGS
 _BOX_TOLERANCE = 1e-2
+_HELD: dict[str, Any] = {"rounds": (10, 20, 120, 30), "prior": 1e-5, "aside": 0.3}
+_CLOSE: dict[str, Any] = {"rounds": (8, 16, 300, 30), "prior": 0.0, "aside": 4.0}
 _THINNED = 64  # times as many voxels as are wanted are sorted at most
 
 
@@ -51,38 +53,52 @@ class EncodeConfig:
         Rotations tried.
     followed : tuple of int
         How many of the best are kept after each round.
-    rounds : tuple of int
+    rounds : tuple of int, optional
         Iterations of L-BFGS in each round; one more than ``followed``.
     points : tuple of int
         Points of each round, over all frames.
-    prior : float
+    prior : float, optional
         Weight of the code's distance from the learned ones, in the network's unit of distance per standard deviation.
         A smaller one follows shapes unlike the learned ones more closely, and leaves the code less well determined.
-    aside : float
+    aside : float, optional
         How wide the prior is in directions in which the learned codes hardly differ, relative to their standard
         deviation; what holds for a small ``prior`` holds for a large ``aside``.
     seed : int
+
+    ``rounds``, ``prior`` and ``aside`` follow from the network where they are not given. One that has learned blends
+    (``TrainConfig.mix``, as with the preset ``encoding``) knows the space between its codes: unseen shapes are followed
+    closely, with (8, 16, 300, 30), 0 and 4. For any other the code is held near the learned ones, so that it is well
+    determined and turns with the data: (10, 20, 120, 30), 1e-5 and 0.3.
     """
 
     rotation: bool = True
     starts: int = 60
     followed: tuple[int, ...] = (8, 1, 1)
-    rounds: tuple[int, ...] = (10, 20, 120, 30)
+    rounds: tuple[int, ...] | None = None
     points: tuple[int, ...] = (800, 3000, 8000, 60000)
-    prior: float = 1e-5
-    aside: float = 0.3
+    prior: float | None = None
+    aside: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.starts < 1 or min(self.followed + self.rounds + self.points) < 1:
+        rounds = _HELD["rounds"] if self.rounds is None else self.rounds
+        if self.starts < 1 or min(self.followed + rounds + self.points) < 1:
             raise ConfigError("starts, followed, rounds and points are counts; expected at least 1.")
-        if not (len(self.rounds) == len(self.points) == len(self.followed) + 1):
+        if not (len(rounds) == len(self.points) == len(self.followed) + 1):
             raise ConfigError(
-                f"there are {len(self.rounds)} rounds, {len(self.points)} numbers of points and {len(self.followed)} "
+                f"there are {len(rounds)} rounds, {len(self.points)} numbers of points and {len(self.followed)} "
                 "cuts between; expected as many points as rounds, and one cut fewer."
             )
-        if not (0 <= self.prior < math.inf and 0 <= self.aside < math.inf):
-            raise ConfigError(f"prior is {self.prior!r} and aside {self.aside!r}; expected numbers of at least 0.")
+        for name in ("prior", "aside"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ConfigError(f"{name} is {value!r}; expected a number of at least 0.")
+
+    def suited_to(self, model: AutoDecoder) -> EncodeConfig:
+        """These settings, with those that were not given as the network needs them."""
+        usual = _CLOSE if model.notes.get("training", {}).get("mix", 0.0) > 0 else _HELD
+        missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
+        return dataclasses.replace(self, **missing)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -165,9 +181,8 @@ def encode(
         When the model has learned no codes to begin with.
     """
     model = model if isinstance(model, AutoDecoder) else AutoDecoder.load(model)
-    config = config or EncodeConfig()
-    if not len(model.learned):
-        raise ConfigError("the model has learned no sequences, so that no code is known to begin from.")
+    model.check_learned()
+    config = (config or EncodeConfig()).suited_to(model)
     source = sequence if isinstance(sequence, SDFSequence) else Path(sequence)
     with Workers(torch_device(device)) as workers:
         data = _points(model, source, config)
@@ -288,7 +303,7 @@ class _Search:
         self.data, self.config, self.workers = data, config, workers
         self.dtype = model.layers[0].matrix.dtype
         self.folded = blocks.fold(model, device=workers.device)
-        self.mean, self.basis = _basis(model.learned.codes.double(), config.aside)
+        self.mean, self.basis = _basis(model.learned.codes.double(), config.aside or 0.0)
         self.huber = _HUBER * 2.0 / (model.space.samples - 1) * model.space.slope
 
     def code(self, weights: Tensor) -> Tensor:
@@ -301,7 +316,7 @@ class _Search:
         zero = torch.zeros(self.basis.shape[1], dtype=torch.float64)
         found = [_Candidate(zero, torch.as_tensor(rotation.as_matrix(q)), np.inf) for q in rotations]
         total, done = self._work(len(found)), 0
-        for n, (steps, points) in enumerate(zip(c.rounds, c.points)):
+        for n, (steps, points) in enumerate(zip(c.rounds or (), c.points)):
             batch = self.data.first(points)
             for k, candidate in enumerate(found):
                 found[k] = self._follow(candidate, batch, steps)
@@ -359,8 +374,9 @@ class _Search:
         turns = turned.detach().to(device, self.dtype).expand(frames, -1, -1).contiguous()
         passed, _ = self.workers.run(self.folded, work, codes, turns, weights=False, huber=self.huber)
         d_code = passed.codes.sum(0).double().cpu() / count
-        loss = passed.loss / count + self.config.prior * float(weights @ weights)
-        gradient = [self.basis.T @ d_code + 2.0 * self.config.prior * weights]
+        prior = self.config.prior or 0.0
+        loss = passed.loss / count + prior * float(weights @ weights)
+        gradient = [self.basis.T @ d_code + 2.0 * prior * weights]
         if self.config.rotation:
             d_turn = passed.turns.sum(0).double().cpu() / count
             gradient.append(torch.autograd.grad((turned * d_turn).sum(), turn)[0])

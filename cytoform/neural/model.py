@@ -317,33 +317,92 @@ class AutoDecoder(nn.Module):
 
     @classmethod
     def from_reference(
-        cls, path: str | os.PathLike[str], *, omega: float = 30.0, activation: str = "sine"
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        codes: npt.ArrayLike | str | os.PathLike[str] | None = None,
+        rotations: npt.ArrayLike | str | os.PathLike[str] | None = None,
+        omega: float = 30.0,
+        activation: str = "sine",
     ) -> AutoDecoder:
-        """Open weights of the published auto-decoder (github.com/MIAGroupUT/IMPLICIT-CELL-SURFACES).
+        """Open the published auto-decoder (github.com/MIAGroupUT/IMPLICIT-CELL-SURFACES), with its codes.
 
-        Nothing in the file is executed (``torch.load`` with ``weights_only=True``). What the file does not tell, ω0 and
-        the activation, can be given.
+        Nothing in the files is executed (``torch.load`` with ``weights_only=True``). What they do not tell, ω0 and the
+        activation, can be given. Published distances have no metric scale.
+
+        Parameters
+        ----------
+        path : path
+            The .pth of the weights, or an experiment's folder with ``model_parameters`` in it.
+        codes : (n, latent) array or path, optional
+            Of the sequences that it has learned; a .mat (``lat_vecs``), .pth (``latent_codes``) or .npy file. By
+            default those in the checkpoint or where the published training puts them: ``latent_codes/lat_vecs.mat``
+            and such.
+        rotations : (n, 3) or (n, 3, 3) array or path, optional
+            Three angles in radians for each code, intrinsic about the first, second and third axis, or matrices; by
+            default those beside the codes (``rot_angs.mat``), or none.
+        omega : float
+            ω0 of the sine.
+        activation : str
+            ``"sine"`` or ``"relu"``.
+
+        Returns
+        -------
+        AutoDecoder
+            With ``learned`` codes and rotations called ``seq_000``, ``seq_001``, …; without them where no codes were
+            found: then it only decodes codes of your own.
 
         Raises
         ------
         FileFormatError
-            When it is not such a file.
+            When a file is not such a file, or codes or rotations do not fit.
         """
+        from .published import checkpoint_in, learned_of, measured_space
         from .reference import read_reference
 
-        config, weights = read_reference(Path(path), omega=omega, activation=activation)
+        place = checkpoint_in(Path(path))
+        config, weights, content = read_reference(place, omega=omega, activation=activation)
         model = cls(config)
         try:
             model.to(weights["layers.0.matrix"].dtype)
             model.load_state_dict(weights)
         except (RuntimeError, TypeError) as error:
-            raise FileFormatError(f"{path} does not hold an auto-decoder's weights: {error}") from error
-        model.notes = {"source": f"published auto-decoder, {Path(path).name}"}
+            raise FileFormatError(f"{place} does not hold an auto-decoder's weights: {error}") from error
+        model.learned, looked = learned_of(place, content, config.latent, codes, rotations)
+        model.learned.codes = model.learned.codes.to(model.layers[0].matrix.dtype)
+        model.learned.rotations = model.learned.rotations.to(model.layers[0].matrix.dtype)
+        model.space = measured_space(place, model)
+        model.notes = {"source": f"published auto-decoder, {place.name}"}
+        if not len(model.learned):
+            model.notes["looked_for"] = looked
         return model
+
+    def check_learned(self) -> None:
+        """Make sure that there are codes of learned sequences.
+
+        Raises
+        ------
+        ConfigError
+            When there are none.
+        """
+        if len(self.learned):
+            return
+        if "looked_for" not in self.notes:
+            raise ConfigError(
+                "the model has learned no sequences, so that there are no codes.",
+                remedy="Train it: cytoform.neural.train, or cytoform neural train.",
+            )
+        raise ConfigError(
+            f"the model ({self.notes['source']}) came without the codes of the sequences that it has learned; looked "
+            f"for {', '.join(self.notes['looked_for'])} beside the weights.",
+            remedy="Pass them: AutoDecoder.from_reference(…, codes=FILE), or cytoform neural convert MODEL --codes "
+            "FILE; or use model.decode with codes of your own.",
+        )
 
     def code(self, which: int | str | npt.ArrayLike) -> torch.Tensor:
         """A code (latent,): that of a learned sequence, by number or name, or the one given."""
         if isinstance(which, (int, np.integer, str)):
+            self.check_learned()
             return self.learned.codes[self.learned.index(which if isinstance(which, str) else int(which))]
         code = torch.as_tensor(np.asarray(which))
         if code.shape != (self.config.latent,):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import ConfigError, FileFormatError
 from .config import NetworkConfig
 
-__all__ = ["read_reference"]
+__all__ = ["REMEDY", "load_tensors", "read_reference"]
 
 _NAME = re.compile(r"(?:module\.)?lin(\d+)\.(weight|bias)$")
-_REMEDY = "Expected the .pth of the published auto-decoder, with layers lin0, lin1, … in 'model_state_dict'."
+REMEDY = "Expected the .pth of the published auto-decoder, with layers lin0, lin1, … in 'model_state_dict'."
 
 
-def read_reference(path: Path, *, omega: float, activation: str) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
-    """Architecture and state dict of a published checkpoint.
+def read_reference(
+    path: Path, *, omega: float, activation: str
+) -> tuple[NetworkConfig, dict[str, torch.Tensor], dict[Any, Any]]:
+    """Architecture and state dict of a published checkpoint, and all that it holds.
 
     There each layer takes [code, coordinates] (the first), [units, coordinates] or [units, code, coordinates].
 
@@ -26,22 +29,33 @@ def read_reference(path: Path, *, omega: float, activation: str) -> tuple[Networ
     FileFormatError
         When the file cannot be read without running code, or is not such a network.
     """
-    weights, biases = _read(path)
+    content = load_tensors(path)
+    weights, biases = _layers(path, content)
     try:
-        return _translate(weights, biases, omega, activation)
+        return *_translate(weights, biases, omega, activation), content
     except (IndexError, ValueError, ConfigError) as error:
         shapes = [tuple(w.shape) for w in weights]
-        raise FileFormatError(f"{path} has layers {shapes}, no auto-decoder's: {error}", remedy=_REMEDY) from error
+        raise FileFormatError(f"{path} has layers {shapes}, no auto-decoder's: {error}", remedy=REMEDY) from error
 
 
-def _read(path: Path) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def load_tensors(path: Path) -> Any:
+    """What a .pth file holds, on the CPU; nothing in it is executed.
+
+    Raises
+    ------
+    FileFormatError
+        When it cannot be read without running code.
+    """
     if not path.is_file():
-        raise FileFormatError(f"{path} does not exist or is not a file.", remedy=_REMEDY)
+        raise FileFormatError(f"{path} does not exist or is not a file.", remedy=REMEDY)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # broken pickles fail in any way: IndexError, struct.error, UnpicklingError …
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FileFormatError(f"{path} cannot be opened as tensors alone: {first}", remedy=_REMEDY) from error
+        raise FileFormatError(f"{path} cannot be opened as tensors alone: {first}", remedy=REMEDY) from error
+
+
+def _layers(path: Path, content: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     state = content.get("model_state_dict", content) if isinstance(content, dict) else None
     found: dict[tuple[int, str], torch.Tensor] = {}
     for name, value in state.items() if isinstance(state, dict) else ():
@@ -50,7 +64,7 @@ def _read(path: Path) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
             found[int(match[1]), match[2]] = value
     count = len(found) // 2
     if count < 2 or set(found) != {(n, kind) for n in range(count) for kind in ("weight", "bias")}:
-        raise FileFormatError(f"{path} holds no complete auto-decoder.", remedy=_REMEDY)
+        raise FileFormatError(f"{path} holds no complete auto-decoder.", remedy=REMEDY)
     return [found[n, "weight"] for n in range(count)], [found[n, "bias"] for n in range(count)]
 
 

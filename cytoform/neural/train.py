@@ -8,7 +8,6 @@ import io
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from .data import TrainingSet
 from .devices import bfloat16_is_quicker, torch_device
 from .distributed import Team, join
 from .model import AutoDecoder
+from .schedule import Schedule
 from .trainer import Trainer
 from .workers import Workers
 
@@ -34,9 +34,7 @@ _LOG = logging.getLogger(__name__)
 
 MODEL = "model.safetensors"
 _FILES = (MODEL, "model.json", "codes.csv")  # of a finished training
-_TIMED_STEPS, _TIMED_SECONDS = 10, 3.0  # after which `minutes` is turned into epochs
-_KEPT_DURATIONS = 200
-_SPARE = 0.97  # of the time asked for, so that the last epoch fits in
+_FAR_OFF = 0.1  # of the time asked for: an end that misses it by more is told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +44,7 @@ class TrainProgress:
     Attributes
     ----------
     step, total : int
+        Steps done and in all. Where a time was asked for, their number is known better and better.
     epoch, epochs : int
     loss : float
         Mean absolute difference of the last epoch, in the network's unit; of the last step during the first.
@@ -96,7 +95,8 @@ def train(
     labels : list of str, optional
         A family's name for each sequence.
     minutes : float, optional
-        Choose ``epochs`` so that the training takes about this long on this machine.
+        End after this time, preparation included: the steps that are left are planned again and again by the machine's
+        speed of late. Takes the place of the config's epochs or steps. The runs of a resumed training count together.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     dtype : str
@@ -131,6 +131,7 @@ def train(
     Interrupted
         After Ctrl-C, when the checkpoint has been written.
     """
+    begin = time.monotonic()
     given = config != "default"
     config = preset(config) if isinstance(config, str) else config
     _check_options(dtype, precision, minutes, resume, out)
@@ -171,13 +172,16 @@ def train(
             labels=_labels(labels, len(data.sources)),
             team=team,
             workers=workers,
+            seconds=None if minutes is None else 60.0 * minutes,
         )
         if stored:
             trainer.restore(stored[0], int(stored[1]["step"]))
+            _restore_schedule(trainer, stored[1])
         elif folder and team.leads:
             _remove_old(folder, data)
-        run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard, memory_gb)
-        return run.to_the_end(minutes)
+        spent = float(stored[1].get("seconds", 0.0)) if stored else 0.0
+        run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard, memory_gb, begin - spent)
+        return run.to_the_end()
 
 
 class _Run:
@@ -191,30 +195,25 @@ class _Run:
         progress: Callable[[TrainProgress], None] | None,
         tensorboard: str | os.PathLike[str] | None,
         memory_gb: float,
+        begin: float,
     ) -> None:
         self._memory_gb = memory_gb
-        self._minutes: float | None = None  # that are still to be turned into epochs
         self.trainer, self.folder, self.team = trainer, folder if trainer.team.leads else None, trainer.team
         self._every = 60.0 * checkpoint_minutes
         self._progress = progress if trainer.team.leads else None
         self._writer = _writer(tensorboard) if tensorboard and trainer.team.leads else None
         self._first_step = trainer.step_number
-        self._durations: deque[float] = deque(maxlen=_KEPT_DURATIONS)
-        self._begin = self._saved = time.monotonic()
+        self._begin = begin  # moved back by the time that earlier runs of the same training took
+        self._start = self._saved = time.monotonic()
+        if trainer.step_number == 0:
+            trainer.schedule.begin(self._start - begin)
 
-    def to_the_end(self, minutes: float | None) -> AutoDecoder:
-        trainer, self._minutes = self.trainer, minutes
+    def to_the_end(self) -> AutoDecoder:
+        trainer = self.trainer
         with Interruption() as interruption:
             while trainer.step_number < trainer.total_steps:
-                begin = time.monotonic()
                 loss = trainer.step()
-                self._durations.append(time.monotonic() - begin)
-                # Asked of all, or some would go on while others wait for their answer.
-                last = trainer.step_number == trainer.total_steps
-                timed = self._minutes
-                if timed is not None and self.team.agree(last or self._long_enough(timed), trainer.device):
-                    trainer.with_epochs(self._epochs_for(timed))
-                    self._minutes = None
+                self._plan()
                 self._tell(loss)
                 if self.team.agree(interruption.asked, trainer.device):
                     self._save()
@@ -224,20 +223,16 @@ class _Run:
                     self._save()
         return self._finish()
 
-    def _long_enough(self, minutes: float) -> bool:
-        """Whether steps can be timed: once each frame has been read, or a tenth of the time is over."""
-        done, spent = self.trainer.step_number - self._first_step, time.monotonic() - self._begin
-        read = done >= self.trainer.steps_per_epoch or spent > 0.1 * 60.0 * minutes
-        return done >= _TIMED_STEPS and spent > _TIMED_SECONDS and read
-
-    def _epochs_for(self, minutes: float) -> int:
-        """By the usual time of a step: the first ones also read files."""
-        usual = sorted(self._durations)[len(self._durations) // 2]
-        told = torch.tensor([usual, time.monotonic() - self._begin], device=self.trainer.device)
-        self.team.add_up([told])
-        per_step, spent = (told / self.team.size).tolist()
-        steps = self.trainer.step_number + max(0.0, _SPARE * 60.0 * minutes - spent) / per_step
-        return max(1, round(steps / self.trainer.steps_per_epoch))
+    def _plan(self) -> None:
+        """Where a time was asked for, set anew now and then how many steps are left; the same for all processes."""
+        schedule, step = self.trainer.schedule, self.trainer.step_number
+        if schedule.seconds is None:
+            return
+        spent = time.monotonic() - self._begin
+        if self.team.agree(schedule.due(step, spent), self.trainer.device):
+            told = torch.tensor([spent], device=self.trainer.device, dtype=torch.float64)
+            self.team.add_up([told])
+            schedule.plan(step, float(told) / self.team.size)
 
     def _tell(self, loss: float) -> None:
         trainer = self.trainer
@@ -246,14 +241,20 @@ class _Run:
             self._writer.add_scalar("loss", trainer.history[-1], len(trainer.history))
         if self._progress is None:
             return
-        seconds = time.monotonic() - self._begin
-        done = trainer.step_number - self._first_step
-        left = seconds / done * (trainer.total_steps - trainer.step_number)
+        seconds = time.monotonic() - self._start
         shown = trainer.history[-1] if trainer.history else loss
-        epoch = len(trainer.history)
+        epoch, left = len(trainer.history), self._left(seconds)
         self._progress(
-            TrainProgress(trainer.step_number, trainer.total_steps, epoch, trainer.config.epochs, shown, seconds, left)
+            TrainProgress(trainer.step_number, trainer.total_steps, epoch, trainer.epochs, shown, seconds, left)
         )
+
+    def _left(self, seconds: float) -> float:
+        """Seconds to go: by the steps of this run, or what is left of the time that was asked for."""
+        trainer, schedule = self.trainer, self.trainer.schedule
+        steps = trainer.total_steps - trainer.step_number
+        if schedule.seconds is None or steps == 0:
+            return seconds / (trainer.step_number - self._first_step) * steps
+        return max(0.0, schedule.seconds - (time.monotonic() - self._begin))
 
     def _save(self) -> None:
         self._saved = time.monotonic()
@@ -269,7 +270,9 @@ class _Run:
             "labels": trainer.labels,
             "memory_gb": self._memory_gb,
             "threads": trainer.workers.count,
-            "minutes": self._minutes,
+            "minutes": None if trainer.schedule.seconds is None else trainer.schedule.seconds / 60.0,
+            "schedule": trainer.schedule.to_json(),
+            "seconds": time.monotonic() - self._begin,
         }
         write_checkpoint(self.folder / CHECKPOINT, trainer.tensors(), text)
         self._write_history()
@@ -283,17 +286,30 @@ class _Run:
         write_text(self.folder / "history.csv", table.getvalue())
 
     def _farewell(self) -> str:
-        done = f"Stopped after {self.trainer.step_number} of {self.trainer.total_steps} steps."
+        about = "" if self.trainer.schedule.seconds is None else "about "
+        done = f"Stopped after {self.trainer.step_number} of {about}{self.trainer.total_steps} steps."
         return done if self.folder is None else f"{done} Go on with resume=True (--resume), out={self.folder}."
 
     def _finish(self) -> AutoDecoder:
         model = self.trainer.finished()
-        model.notes["seconds"] = time.monotonic() - self._begin
+        model.notes["seconds"] = spent = time.monotonic() - self._begin
+        self._own_up(spent)
         if self.folder is not None:
             self._save()
             model.save(self.folder / MODEL)
         self._close_writer()
         return model
+
+    def _own_up(self, spent: float) -> None:
+        """Say so where the time that was asked for was missed."""
+        asked, steps = self.trainer.schedule.seconds, self.trainer.step_number
+        if asked is not None and abs(spent - asked) > _FAR_OFF * asked and steps > self._first_step:
+            _LOG.warning(
+                "The training took %.4g s, and %.4g s were asked for: it ends after whole steps, of about %.3g s each.",
+                spent,
+                asked,
+                spent / steps,
+            )
 
     def _close_writer(self) -> None:
         if self._writer is not None:
@@ -328,6 +344,16 @@ def _check_names(stored: Any, given: list[str]) -> None:
             f"{_short(stored)} there, {_short(given)} here.",
             remedy="Resume with the same sequences in the same order, or start anew.",
         )
+
+
+def _restore_schedule(trainer: Trainer, text: dict[str, Any]) -> None:
+    """The plan that an interrupted training followed; checkpoints of earlier versions hold none."""
+    if "schedule" not in text:
+        return
+    try:
+        trainer.schedule = Schedule.from_json(text["schedule"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"the checkpoint's plan is damaged: {error}.", remedy="Start anew.") from error
 
 
 def _short(names: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -16,6 +15,7 @@ from .config import TrainConfig
 from .data import Draw, TrainingSet
 from .distributed import Team
 from .model import AutoDecoder, Learned
+from .schedule import Schedule
 from .workers import Workers
 
 __all__ = ["Trainer"]
@@ -38,6 +38,13 @@ class Trainer:
     labels : list of str
     team : Team
     workers : Workers
+    seconds : float, optional
+        How long the training shall last, in place of the config's epochs or steps.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        How many steps there are; what has a time to end at plans it anew.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Trainer:
         labels: list[str],
         team: Team,
         workers: Workers,
+        seconds: float | None = None,
     ) -> None:
         self.data, self.config, self.team, self.workers = data, config, team, workers
         self.mixed, self.device, self.dtype = mixed, device, dtype
@@ -75,6 +83,7 @@ class Trainer:
         self.step_number = 0
         self.history: list[float] = []  # mean loss of each epoch
         self._losses: list[float] = []
+        self.schedule = Schedule(config.steps or config.epochs * self.steps_per_epoch, seconds)
         self._optimizers = self._make_optimizers()
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -87,15 +96,23 @@ class Trainer:
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole training."""
-        return self.config.epochs * self.steps_per_epoch
+        """Steps of the whole training, by what is known now."""
+        return self.schedule.total
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole training, the last one perhaps not to its end."""
+        return max(1, math.ceil(self.total_steps / self.steps_per_epoch))
 
     def _factor(self) -> float:
         epoch = self.step_number // self.steps_per_epoch
         if self.config.schedule == "halve":
             return 0.5 ** (epoch // self.config.halve_every)
-        warm = min(1.0, (self.step_number + 1) / min(WARM_UP, max(1, self.total_steps // 10)))
-        along = min(1.0, self.step_number / max(1, self.total_steps))
+        along = self.schedule.along(self.step_number)
+        if self.schedule.seconds is None:
+            warm = min(1.0, (self.step_number + 1) / min(WARM_UP, max(1, self.total_steps // 10)))
+        else:  # the same, without the jumps that come with a number of steps that is planned anew
+            warm = min(1.0, max((self.step_number + 1) / WARM_UP, 10.0 * along))
         return warm * (FINAL + (1.0 - FINAL) * 0.5 * (1.0 + math.cos(math.pi * along)))
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -212,10 +229,12 @@ class Trainer:
             originals=len(self.data.sources),
             frames=self.data.sources.lengths * len(self.data.variants),
         )
+        losses = self.history[-1:] or self._losses  # within the first epoch there is no mean of a whole one
         model.notes = {
             "training": self.config.to_json(),
+            "steps_done": self.step_number,
             "epochs_done": len(self.history),
-            "loss": self.history[-1] if self.history else None,
+            "loss": float(np.mean(losses)) if losses else None,
         }
         return model
 
@@ -256,7 +275,3 @@ class Trainer:
                 remedy="Resume with the same sequences, or start anew.",
             ) from error
         self.step_number = step_number
-
-    def with_epochs(self, epochs: int) -> None:
-        """Set how long the training lasts (the cosine schedule ends there)."""
-        self.config = dataclasses.replace(self.config, epochs=epochs)

@@ -111,11 +111,12 @@ def reconstruct(
     SequenceError, ConfigError, FileFormatError, OutputError
     """
     model = _opened(model)
+    model.check_learned()
     one = isinstance(which, (int, np.integer, str))
     chosen = range(model.learned.originals) if which is None else [which] if one else which
     index = [model.learned.index(w) for w in chosen]
     if not index:
-        raise ConfigError("the model has learned no sequences.", remedy="Train it, or use encode.")
+        raise ConfigError("which names no sequence; expected at least one, or None for all.")
     matrices = np.stack([_matrix(model, k, rotation) for k in index])
     own = [model.learned.frames[k] for k in index] if model.learned.frames else None
     codes = Codes(model.learned.codes.double().numpy()[index], matrices, [model.learned.names[k] for k in index], own)
@@ -157,6 +158,8 @@ def generate(
     if n < 1:
         raise ConfigError(f"n is {n}; expected at least 1.")
     rng = np.random.default_rng((seed, 4))
+    if isinstance(prior, str):
+        model.check_learned()
     source = fit_prior(model.learned, prior, spread=spread, seed=seed) if isinstance(prior, str) else prior
     drawn = source.draw(n, rng)
     names = [f"generated_{k:03d}" for k in range(n)]

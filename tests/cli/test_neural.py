@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cytoform.cli import app
 from cytoform.cli.console import WorkBar
+from cytoform.cli.neural.codes import read_codes, write_codes
 from cytoform.cli.neural.options import frames_of, rotation_of, shape_of
 from cytoform.errors import ConfigError
 from cytoform.image.volume import Grid
@@ -21,7 +22,7 @@ from cytoform.masks import label_mask
 from cytoform.mesh.shapes import ellipsoid
 from cytoform.sdf import open_sequence
 
-COMMANDS = ("prepare", "simulate", "train", "reconstruct", "generate", "interpolate", "encode", "evaluate")
+COMMANDS = ("prepare", "simulate", "train", "reconstruct", "generate", "interpolate", "encode", "evaluate", "convert")
 SHAPE, FRAMES, SEQUENCES = 16, 3, 2
 TINY = ("--width", 16, "--layers", 3, "--latent", 4, "--batch-frames", 2, "--frame-points", 200, "--precision", "full")
 EPOCHS = 40  # of three steps each: enough for bodies with a surface
@@ -212,6 +213,8 @@ def test_only_the_first_of_several_processes_speaks(data, work, monkeypatch):
         (("DATA", "--out", "run", "--layers", 0), ("layers is 0", "at least 1")),
         (("DATA", "--out", "run", "--mix", 0.5, "--rotation"), ("mix and rotation",)),
         (("DATA", "--out", "run", "--epochs", 1, "--minutes", 1), ("--epochs and --minutes",)),
+        (("DATA", "--out", "run", "--steps", 1, "--minutes", 1), ("--steps and --minutes",)),
+        (("DATA", "--out", "run", "--steps", 0), ("steps is 0", "at least 1")),
         (("DATA", "--out", "run", "--memory-gb", 0), ("--memory-gb is 0",)),
         (("DATA", "--out", "run", "--device", "tpu"), ("device is 'tpu'", "cpu")),
         (("DATA", "--out", "run", "--precision", "low"), ("precision is 'low'", "mixed")),
@@ -274,8 +277,9 @@ def test_encode_writes_codes_that_evaluate_reads(data, trained, work):
     found = json.loads(Path("encoded/encoded.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in found] == ["deforming-s0-00", "deforming-s0-01"]
     assert np.allclose(found[0]["rotation"], np.eye(3)) and 0 < found[0]["loss"] < 10 and found[0]["unit"] == "µm"
-    codes = np.loadtxt("encoded/codes.csv", delimiter=",", ndmin=2)
-    assert codes.shape == (SEQUENCES, 4) and np.allclose(codes[1], found[1]["code"], rtol=1e-6)
+    head, *rows = (line.split(",") for line in Path("encoded/codes.csv").read_text(encoding="utf-8").splitlines())
+    assert head == ["sequence", "c0", "c1", "c2", "c3"] and [row[0] for row in rows] == [one["name"] for one in found]
+    assert np.allclose([float(x) for x in rows[1][1:]], found[1]["code"], rtol=1e-6)
     assert "--paired encoded" in output and "(2/2)" in output
     refused(run("encode", trained[0], data), "not empty", "--overwrite")
     codes = ("--codes", "encoded=encoded/codes.csv")
@@ -312,15 +316,58 @@ def test_encode_at_other_frames_than_the_sequence_tells_no_pairs(data, trained, 
 
 
 def test_codes_of_a_training_are_read_by_evaluate(data, trained, work):
-    first, *rows = (trained[0] / "codes.csv").read_text(encoding="utf-8").splitlines()
-    assert first == "# deforming-s0-00,deforming-s0-01" and len(rows) == SEQUENCES
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_csv(trained[0] / "codes.csv")
+    assert table["sequence"].tolist() == ["deforming-s0-00", "deforming-s0-01"]
     from cytoform.neural import AutoDecoder
 
     learned = AutoDecoder.load(trained[0]).learned.codes
-    assert np.allclose(np.loadtxt(rows, delimiter=",", ndmin=2), learned, rtol=1e-6)
+    assert np.allclose(table.filter(regex="^c[0-9]+$").to_numpy(), learned, rtol=1e-6)
     good(run("reconstruct", trained[0]))
     good(run("evaluate", data, "reconstructed", "--paired", "reconstructed", "--codes", trained[0] / "codes.csv"))
     assert (Path("evaluation") / "codes.csv").read_text().count("reconstructed") == SEQUENCES
+
+
+def test_codes_are_put_in_order_by_their_names(data, trained, work):
+    pandas = pytest.importorskip("pandas")
+    good(run("reconstruct", trained[0]))
+    table = pandas.read_csv(trained[0] / "codes.csv")
+    table.iloc[::-1].to_csv("turned.csv", index=False)
+    table.assign(sequence=["someone", "else"]).to_csv("strange.csv", index=False)
+    tables = {}
+    for name in (trained[0] / "codes.csv", "turned.csv", "strange.csv"):
+        output = good(run("evaluate", data, "reconstructed", "--codes", name, "--out", "found", "--overwrite"))
+        assert ("taken in order" in output and "someone, else" in output) == (name == "strange.csv")
+        tables[str(name)] = pandas.read_csv("found/codes.csv").filter(regex="^z")
+    first, turned, strange = tables.values()
+    assert np.allclose(first, turned) and np.allclose(first, strange) and not np.allclose(first, first[::-1])
+
+
+OLD = "# a, with a comma,b\n0.5,1,-2\n1e-3,2,nan\n"
+
+
+@pytest.mark.parametrize("text", [OLD, OLD.partition("\n")[2], "c0,c1,c2\n" + OLD.partition("\n")[2]])
+def test_codes_without_names_are_read_as_before(tmp_path, text):
+    (tmp_path / "codes.csv").write_text(text)
+    np.testing.assert_array_equal(read_codes(tmp_path / "codes.csv"), [[0.5, 1, -2], [1e-3, 2, np.nan]])
+
+
+def test_names_of_any_kind_come_back(tmp_path):
+    names = ['a, "b"', "ä\nö", "7"]
+    write_codes(tmp_path / "codes.csv", names, [[0.1, 1], [0.2, 2], [0.3, 3]])
+    found = read_codes(tmp_path / "codes.csv")
+    assert found.names == names and found.codes.tolist() == [[0.1, 1], [0.2, 2], [0.3, 3]]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [("", "no rows"), ("sequence,c0\n", "a header and no rows"), ("sequence,c0\na,b\n", "row 2 has 'b'"),
+     ("1,2\n3\n", "row 2 has 1 cells"), ("sequence,c0\na,1\nb\n", "row 3 has 1 cells")],
+)  # fmt: skip
+def test_files_that_hold_no_codes_are_refused(data, work, text, words):
+    Path("codes.csv").write_text(text)
+    refused(run("evaluate", data, data.parent / "run", "--codes", "codes.csv"), words, "sequence,c0,c1")
+    refused(run("evaluate", data, data.parent / "run", "--codes", "none.csv"), "does not exist", "neural encode")
 
 
 def readme_commands():

@@ -12,7 +12,7 @@ from cytoform.sdf import SDFSequence
 
 torch = pytest.importorskip("torch")
 
-from cytoform.neural import EncodeConfig, NetworkConfig, TrainConfig, encode, reconstruct, train  # noqa: E402
+from cytoform.neural import EncodeConfig, NetworkConfig, TrainConfig, encode, preset, reconstruct, train  # noqa: E402
 from cytoform.neural.encode import _along_curve, _basis, _spread_voxels, _turned  # noqa: E402
 from cytoform.neural.model import Learned  # noqa: E402
 
@@ -96,6 +96,18 @@ def test_seeded_and_nothing_of_the_network_changes(model):
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
+def test_what_is_not_given_follows_from_the_training(model):
+    """Networks that have learned blends are followed closely: the README's recipe for unseen cells."""
+    held = EncodeConfig(seed=3).suited_to(model)
+    assert (held.rounds, held.prior, held.aside, held.seed) == ((10, 20, 120, 30), 1e-5, 0.3, 3)
+    blended = type(model)(model.config)
+    blended.notes = {"training": preset("encoding").to_json()}
+    close = EncodeConfig().suited_to(blended)
+    assert (close.rounds, close.prior, close.aside) == ((8, 16, 300, 30), 0.0, 4.0)
+    given = EncodeConfig(prior=1e-5, rounds=(1, 2, 3, 4)).suited_to(blended)
+    assert (given.rounds, given.prior, given.aside) == ((1, 2, 3, 4), 1e-5, 4.0)
+
+
 def test_prior_pulls_towards_the_mean(model):
     quick = EncodeConfig(rotation=False, followed=(), rounds=(15,), points=(1000,), prior=1e3)
     mean = model.learned.codes.double().numpy().mean(0)
@@ -135,7 +147,7 @@ def test_errors(model):
     refused(SequenceError, "half side of None", SDFSequence.from_array(values, None))
     refused(SequenceError, "1 frame", SDFSequence.from_array(values[:1], 6 / 15))
     blank = type(model)(model.config)
-    with pytest.raises(ConfigError, match="learned no sequences"):
+    with pytest.raises(ConfigError, match=r"learned no sequences.*Train it"):
         encode(blank, body(), QUICK, **CPU)
 
 

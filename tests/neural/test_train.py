@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import types
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ torch = pytest.importorskip("torch")
 
 from cytoform.neural import PRESETS, AutoDecoder, NetworkConfig, TrainConfig, preset, rotation, train  # noqa: E402
 from cytoform.neural.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
+from cytoform.neural.config import changed  # noqa: E402
 from cytoform.neural.data import TrainingSet  # noqa: E402
 from cytoform.neural.distributed import Team  # noqa: E402
 from cytoform.neural.trainer import Trainer  # noqa: E402
@@ -225,21 +225,118 @@ def test_cosine_schedule():
     assert trainer._factor() == pytest.approx(0.01)
 
 
-def test_minutes(monkeypatch):
-    """Steps take 30 ms by a clock of the test's own: a busy machine is no slower by it."""
-    clock = types.SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    step = Trainer.step
+class Clock:
+    """A clock of the test's own: each step takes as long as ``pace`` says of the time that it begins at."""
 
-    def timed(trainer):
-        clock.now += 0.03
-        return step(trainer)
+    def __init__(self, monkeypatch, pace, preparing=0.0):
+        self.now, self.pace = 100.0, pace
+        step, begin = Trainer.step, Trainer.__init__
 
-    monkeypatch.setattr(sys.modules["cytoform.neural.train"], "time", clock)
-    monkeypatch.setattr(Trainer, "step", timed)
-    config = dataclasses.replace(SHORT, epochs=10**6)
-    model = train(two(), config=config, minutes=0.1, **ON)
-    assert 4.0 < model.notes["seconds"] < 8.0
-    assert 10 < model.notes["training"]["epochs"] == model.notes["epochs_done"] < 10**5
+        def timed(trainer):
+            self.now += pace(self.now - 100.0)
+            return step(trainer)
+
+        def slow(trainer, *args, **options):
+            self.now += preparing
+            begin(trainer, *args, **options)
+
+        monkeypatch.setattr(sys.modules["cytoform.neural.train"], "time", self)
+        monkeypatch.setattr(Trainer, "step", timed)
+        monkeypatch.setattr(Trainer, "__init__", slow)
+
+    def monotonic(self):
+        return self.now
+
+
+PACES = {
+    "steady": lambda now: 0.03125,
+    "slower halfway": lambda now: 0.0625 if now < 12 else 0.1875,
+    "quicker halfway": lambda now: 0.1875 if now < 12 else 0.0625,
+    "slower at the end": lambda now: 0.0625 if now < 22.5 else 0.3125,
+    "quicker at the end": lambda now: 0.3125 if now < 22.5 else 0.03125,
+    "files are read at first": lambda now: 0.75 if now < 3 else 0.03125,
+    "now and then busy": lambda now: 0.25 if int(now / 2) % 3 == 0 else 0.03125,
+}
+
+
+@pytest.mark.parametrize("epochs", [1, 10**6])
+@pytest.mark.parametrize("pace", PACES)
+def test_minutes_are_kept_on_a_machine_whose_speed_changes(monkeypatch, caplog, pace, epochs):
+    """24 seconds; whatever number of epochs the settings have."""
+    Clock(monkeypatch, PACES[pace], preparing=0.5)
+    rates = []
+    factor = Trainer._factor
+    monkeypatch.setattr(Trainer, "_factor", lambda t: rates.append(factor(t)) or rates[-1])
+    config = dataclasses.replace(SHORT, epochs=epochs)
+    model = train(two(n=8), config=config, minutes=0.4, **ON)
+    assert 0.95 * 24 <= model.notes["seconds"] <= 1.05 * 24
+    assert caplog.text == ""
+    assert model.notes["steps_done"] == len(rates) and model.notes["loss"] > 0
+    # the learning rate rises, and falls without jumps to its end
+    top = int(np.argmax(rates))
+    assert top < 0.2 * len(rates) and rates[top] > 0.9 and rates[-1] < 0.03
+    assert (np.diff(rates[top:]) <= 1e-12).all() and np.diff(rates[top:]).min() > -0.2
+
+
+@pytest.mark.parametrize("each, steps, told", [(14.0, 2, True), (7.0, 3, True), (100.0, 1, True), (1.0, 24, False)])
+def test_a_step_that_takes_long_is_told(monkeypatch, caplog, each, steps, told):
+    Clock(monkeypatch, lambda now: each)
+    model = train(two(n=8), config=SHORT, minutes=0.4, **ON)
+    assert model.notes["steps_done"] == steps
+    assert (f"whole steps, of about {each:.3g} s each" in caplog.text) == told
+
+
+@pytest.mark.parametrize("stops", [(3,), (40,), (40, 130)])
+def test_a_training_of_some_minutes_goes_on_to_the_last_digit(monkeypatch, tmp_path, stops):
+    """By a clock that ticks with the steps, the time between two runs left out."""
+    clock = Clock(monkeypatch, PACES["slower halfway"])
+    whole = train(two(n=8), tmp_path / "whole", SHORT, minutes=0.4, **ON)
+    assert whole.notes["seconds"] == pytest.approx(24, rel=0.05)
+    clock.now = 100.0
+    with pytest.raises(Interrupted, match=r"Stopped after \d+ of about \d+ steps"):
+        train(two(n=8), tmp_path / "parts", SHORT, minutes=0.4, progress=stop_at(stops[0]), **ON)
+    for stop in stops[1:]:
+        with pytest.raises(Interrupted):
+            train(two(n=8), tmp_path / "parts", resume=True, progress=stop_at(stop), device="cpu")
+    parts = train(two(n=8), tmp_path / "parts", resume=True, device="cpu")
+    assert same_weights(whole, parts) and losses(tmp_path / "whole") == losses(tmp_path / "parts")
+    assert parts.notes["steps_done"] == whole.notes["steps_done"] > 200
+    again = train(two(n=8), tmp_path / "parts", resume=True, device="cpu")
+    assert same_weights(again, parts) and again.notes["steps_done"] == parts.notes["steps_done"]
+
+
+def test_a_damaged_plan_is_refused(tmp_path):
+    with pytest.raises(Interrupted):
+        train(two(), tmp_path, SHORT, minutes=1, progress=stop_at(3), **ON)
+    tensors, text = read_checkpoint(tmp_path / "checkpoint.safetensors")
+    for wrong in ({}, {**text["schedule"], "plans": []}, {**text["schedule"], "plans": [[1, 2]]}):
+        write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, {**text, "schedule": wrong})
+        with pytest.raises(FileFormatError, match="plan is damaged"):
+            train(two(), tmp_path, resume=True, device="cpu")
+
+
+def test_checkpoints_without_a_plan_are_resumed(tmp_path):
+    """As versions before plans wrote them."""
+    whole = train(two(), tmp_path / "whole", SHORT, **ON)
+    with pytest.raises(Interrupted):
+        train(two(), tmp_path / "old", SHORT, progress=stop_at(5), **ON)
+    tensors, text = read_checkpoint(tmp_path / "old" / "checkpoint.safetensors")
+    kept = {k: v for k, v in text.items() if k not in ("schedule", "seconds")}
+    kept["config"] = {k: v for k, v in text["config"].items() if k != "steps"}
+    write_checkpoint(tmp_path / "old" / "checkpoint.safetensors", tensors, kept)
+    assert same_weights(whole, train(two(), tmp_path / "old", resume=True, device="cpu"))
+
+
+def test_steps_take_the_place_of_epochs(tmp_path):
+    """Also where they end within an epoch, which has three here."""
+    config = dataclasses.replace(SHORT, steps=7)
+    model = train(two(), tmp_path / "run", config, **ON)
+    assert model.notes["steps_done"] == 7 and model.notes["epochs_done"] == 2
+    assert len(losses(tmp_path / "run")) == 2 and model.notes["loss"] == pytest.approx(losses(tmp_path / "run")[1])
+    assert train(two(), config=dataclasses.replace(SHORT, steps=1), **ON).notes["loss"] > 0
+    assert preset("default", steps=5).steps == 5 and changed(preset("default", steps=5), epochs=3).steps is None
+    six = train(two(), config=dataclasses.replace(SHORT, steps=18), **ON)
+    assert same_weights(six, train(two(), config=SHORT, **ON))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -367,13 +464,21 @@ def test_presets_hold_the_papers_numbers():
     assert not first.rotation
 
 
+def test_preset_for_cells_that_are_encoded_later():
+    """What the benchmark of unseen tracks was measured with."""
+    config = PRESETS["encoding"]
+    assert config.network == dataclasses.replace(NetworkConfig(), latent=128)
+    changes = dict(augment=("mirror", "time"), mix=0.5, batch_frames=16, steps=20_480, network=config.network)
+    assert config == dataclasses.replace(PRESETS["default"], **changes)
+
+
 def test_preset_with_changes():
     config = preset("media2024", latent=16, epochs=7, activation="relu")
     assert (config.network.latent, config.network.activation, config.epochs) == (16, "relu", 7)
     assert config.network.width == 128 and config.halve_every == 350
     with pytest.raises(ConfigError, match="colour"):
         preset("default", colour=1)
-    with pytest.raises(ConfigError, match="expected one of default, miccai2022, media2024"):
+    with pytest.raises(ConfigError, match="expected one of default, encoding, miccai2022, media2024"):
         preset("other")
     assert TrainConfig.from_json(config.to_json()) == config
     with pytest.raises(ConfigError, match="colour"):
@@ -384,7 +489,7 @@ def test_preset_with_changes():
     "wrong",
     [dict(lr=0), dict(epochs=0), dict(epochs=2.0), dict(near_fraction=0), dict(near_fraction=1.1), dict(mix=-0.1),
      dict(mix=math.nan), dict(mix=0.5, rotation=True), dict(augment=("turn",)), dict(code_weight=-1), dict(near_um=0),
-     dict(schedule="flat"), dict(optimizer="sgd"), dict(seed=-1), dict(seed=True)],
+     dict(steps=0), dict(schedule="flat"), dict(optimizer="sgd"), dict(seed=-1), dict(seed=True)],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):

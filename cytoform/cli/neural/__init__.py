@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from ..console import as_shown
+from .convert import convert
 from .encode import encode
 from .evaluate import evaluate
 from .generate import generate
@@ -27,5 +28,5 @@ neural = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (prepare, simulate, train, reconstruct, generate, interpolate, encode, evaluate):
+for _command in (prepare, simulate, train, reconstruct, generate, interpolate, encode, evaluate, convert):
     neural.command(_command.__name__, **as_shown(_command))(_command)

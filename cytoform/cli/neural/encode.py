@@ -12,6 +12,8 @@ import typer
 
 from ...errors import ConfigError
 from ..console import WorkBar, check_empty, echo_table, result_folder
+from .codes import write_codes
+from .models import open_model
 from .options import (
     Device,
     Exhaustive,
@@ -21,10 +23,8 @@ from .options import (
     Quiet,
     Shape,
     next_command,
-    open_model,
     resolution,
     sequence_files,
-    write_codes,
 )
 
 if TYPE_CHECKING:
@@ -44,8 +44,28 @@ def encode(
         bool,
         typer.Option("--rotation/--no-rotation", help="Find how the shape is turned, or take it as aligned already."),
     ] = True,
-    starts: Annotated[int, typer.Option(metavar="N", min=1, help="Rotations tried; fewer are quicker.")] = 60,
-    seed: Annotated[int, typer.Option(min=0, help="Of the points drawn.")] = 0,
+    starts: Annotated[
+        int, typer.Option("--starts", metavar="N", min=1, help="Rotations tried; fewer are quicker.")
+    ] = 60,
+    prior: Annotated[
+        float | None,
+        typer.Option(
+            "--prior",
+            metavar="WEIGHT",
+            help="How much a code is held near the learned ones; 0 follows the shape most closely. By default 0 for "
+            "networks that have learned blends (train --mix, or --preset encoding), 1e-5 for others.",
+        ),
+    ] = None,
+    aside: Annotated[
+        float | None,
+        typer.Option(
+            "--aside",
+            metavar="SD",
+            help="Spread of codes, in standard deviations, where the learned ones have none. By default 4 for networks "
+            "that have learned blends, 0.3 for others.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the points that are drawn.")] = 0,
     frames: Frames = None,
     shape: Shape = None,
     formats: Formats = None,
@@ -58,7 +78,8 @@ def encode(
 
     The folder holds the reconstructions, codes.csv (a row of numbers for each sequence) and encoded.json with code,
     rotation matrix and loss of each. Reconstructions have the sequences' own frames, samples and box, unless others are
-    asked for. Shapes must lie in the box that the model was trained in.
+    asked for. Shapes must lie in the box that the model was trained in. Unseen cells are followed best by a network
+    that was trained for it: train --preset encoding.
 
     Examples:
     cytoform neural encode run unseen.h5 --out encoded
@@ -70,15 +91,24 @@ def encode(
     options = resolution(frames, shape, formats, exhaustive, device) | {"overwrite": overwrite}
     files = sequence_files(sequences)
     _check_names(files)
-    config = EncodeConfig(rotation=rotation, starts=starts, seed=seed)
+    config = EncodeConfig(rotation=rotation, starts=starts, prior=prior, aside=aside, seed=seed)
     opened = open_model(model)
+    opened.check_learned()
     with result_folder(out):
         found = _encode_all(opened, files, config, out, options, quiet)
     echo_table([(one.name, f"loss {one.loss:.4g} {_unit(opened)}") for one in found])
+    typer.echo(_told(config.suited_to(opened)))
     typer.echo(f"Codes, rotations and reconstructions are in {out}")
     if len(sequences) == 1 and {"h5", "mat"} & set(options["formats"]):
         alike = options["frames"] is None and options["shape"] is None  # else voxels cannot be compared
         next_command("evaluate", *sequences, out, *(["--paired", out.resolve().name] if alike else []))
+
+
+def _told(config: EncodeConfig) -> str:
+    how = f"--prior {config.prior:g} --aside {config.aside:g}"
+    if config.prior:
+        return f"Codes are held near the learned ones ({how}); --prior 0 follows the shapes more closely."
+    return f"Codes follow the shapes as closely as they can ({how}); --prior 1e-5 holds them near the learned ones."
 
 
 def _check_names(files: Sequence[Path]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, check_empty, result_folder
+from .codes import read_codes
 
 __all__ = ["evaluate"]
 
@@ -67,7 +67,7 @@ def evaluate(
     """
     sets = _named_folders(real, made)
     check_empty(out, overwrite=overwrite)
-    given = _per_set(codes, list(sets), _read_codes, "--codes")
+    given = _per_set(codes, list(sets), read_codes, "--codes")
     families = _per_set(labels, list(sets), _read_labels, "--labels")
     if families is not None and given is None:
         raise ConfigError("--labels came without codes; they are labels of codes.", remedy="Pass --codes FILE.")
@@ -123,20 +123,6 @@ def _per_set(given: list[str] | None, sets: list[str], read: Any, option: str) -
         if name not in sets:
             raise ConfigError(f"{option} is {name or place!r}; expected NAME=FILE, with NAME one of {', '.join(sets)}.")
     return {name: read(Path(place)) for name, place in parts}
-
-
-def _read_codes(path: Path) -> Any:
-    if not path.is_file():
-        raise FileFormatError(f"{path} does not exist or is not a file.", remedy="Check --codes.")
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False)
-        return np.loadtxt(path, delimiter=",", ndmin=2, comments="#")
-    except (ValueError, EOFError) as error:
-        raise FileFormatError(
-            f"{path} does not hold latent codes: {error}.",
-            remedy="Expected .npy with (n, latent) numbers, or .csv with numbers only, a row for each sequence.",
-        ) from error
 
 
 def _read_labels(path: Path) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import ConfigError
+from .models import open_model
 from .options import (
     Device,
     Exhaustive,
@@ -18,7 +19,6 @@ from .options import (
     Overwrite,
     Quiet,
     Shape,
-    open_model,
     resolution,
     rotation_of,
     wanted,

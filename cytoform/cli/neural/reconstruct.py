@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .models import open_model
 from .options import (
     Device,
     Exhaustive,
@@ -18,7 +19,6 @@ from .options import (
     Quiet,
     Rotation,
     Shape,
-    open_model,
     resolution,
     rotation_of,
     wanted,

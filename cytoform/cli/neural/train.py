@@ -10,7 +10,8 @@ import typer
 
 from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, echo_table
-from .options import Device, Quiet, leads, next_command, sequence_files, write_codes
+from .codes import write_codes
+from .options import Device, Quiet, leads, next_command, sequence_files
 
 if TYPE_CHECKING:
     from ...neural.config import TrainConfig
@@ -25,43 +26,70 @@ def train(
         list[Path], typer.Argument(metavar="SEQUENCES", help="Folders of sequences (HDF5), or files.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the model.")],
-    preset: Annotated[str, typer.Option(metavar="NAME", help="default, miccai2022 or media2024.")] = "default",
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="default, to reconstruct and generate; encoding, for cells that shall be encoded later (with mirror "
+            "images, time backwards and blends); miccai2022 or media2024, as in the papers.",
+        ),
+    ] = "default",
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="An epoch draws as many frames as there are. By the preset.")
+        int | None,
+        typer.Option("--epochs", metavar="N", help="How long: an epoch draws as many frames as there are."),
     ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="How long, in steps.")] = None,
     minutes: Annotated[
-        float | None, typer.Option(metavar="MIN", help="Choose the epochs so that it takes about this long.")
+        float | None,
+        typer.Option(
+            "--minutes",
+            metavar="MIN",
+            help="How long, in minutes. Without --epochs, --steps and --minutes: as the preset has it.",
+        ),
     ] = None,
-    latent: Annotated[int | None, typer.Option(metavar="N", help="Length of the code.")] = None,
-    omega: Annotated[float | None, typer.Option(metavar="ω0", help="Frequency of the sine.")] = None,
-    activation: Annotated[str | None, typer.Option(metavar="NAME", help="sine or relu.")] = None,
-    width: Annotated[int | None, typer.Option(metavar="N", help="Units of a hidden layer.")] = None,
-    layers: Annotated[int | None, typer.Option(metavar="N", help="Hidden layers.")] = None,
+    latent: Annotated[int | None, typer.Option("--latent", metavar="N", help="Numbers in a code.")] = None,
+    omega: Annotated[float | None, typer.Option("--omega", metavar="ω0", help="Frequency of the sine.")] = None,
+    activation: Annotated[str | None, typer.Option("--activation", metavar="NAME", help="sine or relu.")] = None,
+    width: Annotated[int | None, typer.Option("--width", metavar="N", help="Units of a hidden layer.")] = None,
+    layers: Annotated[int | None, typer.Option("--layers", metavar="N", help="Hidden layers.")] = None,
     rotation: Annotated[
         bool | None, typer.Option("--rotation/--no-rotation", help="Learn a rotation for each sequence. By the preset.")
     ] = None,
     augment: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOW", help="mirror (all 8 ways) or time (backwards): more shapes. May be repeated."),
+        typer.Option(
+            "--augment",
+            metavar="HOW",
+            help="mirror (all 8 ways) or time (backwards): more shapes. May be repeated.",
+        ),
     ] = None,
     mix: Annotated[
-        float | None, typer.Option(metavar="PART", help="Share of the draws that are a blend of two sequences.")
+        float | None,
+        typer.Option("--mix", metavar="PART", help="Share of the draws that are a blend of two sequences, 0 to 1."),
     ] = None,
-    lr: Annotated[float | None, typer.Option(metavar="RATE", help="Learning rate of Adam.")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", metavar="RATE", help="Learning rate of Adam.")] = None,
     batch_frames: Annotated[int | None, typer.Option("--batch-frames", metavar="N", help="Frames a step.")] = None,
     frame_points: Annotated[int | None, typer.Option("--frame-points", metavar="N", help="Points a frame.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of whatever is drawn at random; 0 by default.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", min=0, help="Seed of all that is drawn at random; 0 by default."),
+    ] = None,
     device: Device = "auto",
     precision: Annotated[
-        str, typer.Option(metavar="NAME", help="full, mixed (bfloat16), or auto: mixed where it is faster.")
+        str,
+        typer.Option("--precision", metavar="NAME", help="full, mixed (bfloat16), or auto: mixed where it is faster."),
     ] = "auto",
-    memory_gb: Annotated[float, typer.Option("--memory-gb", metavar="GB", help="For points held in memory.")] = 1.0,
+    memory_gb: Annotated[
+        float, typer.Option("--memory-gb", metavar="GB", help="Memory for the points of the sequences.")
+    ] = 1.0,
     checkpoint_minutes: Annotated[
-        float, typer.Option("--checkpoint-minutes", metavar="MIN", help="Between two checkpoints.")
+        float, typer.Option("--checkpoint-minutes", metavar="MIN", help="Time between two checkpoints.")
     ] = 5.0,
     labels: Annotated[
         str | None,
         typer.Option(
+            "--labels",
             metavar="FILE|TEXT",
             help="Families: a file with a line for each sequence, folder for the names of their folders, or one text.",
         ),
@@ -69,7 +97,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the training in the folder.")] = False,
     tensorboard: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for events that TensorBoard shows.")
+        Path | None, typer.Option("--tensorboard", metavar="DIR", help="Folder for events that TensorBoard shows.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -81,11 +109,14 @@ def train(
 
     Examples:
     cytoform neural train sequences --out run --minutes 10
+    cytoform neural train sequences --out run --preset encoding
     cytoform neural train sequences --out run --preset media2024 --epochs 200 --augment mirror --augment time
     cytoform neural train deforming dividing --labels folder --out run
     torchrun --nproc-per-node 2 -m cytoform neural train sequences --out run
     """
-    _check(epochs, minutes, memory_gb, checkpoint_minutes, resume, overwrite)
+    _check(
+        {"--epochs": epochs, "--steps": steps, "--minutes": minutes}, memory_gb, checkpoint_minutes, resume, overwrite
+    )
     files = sequence_files(sequences)
     if resume and not (out / "checkpoint.safetensors").is_file():
         raise FileFormatError(
@@ -97,7 +128,7 @@ def train(
 
     base = _stored(out) if resume and preset == "default" else preset
     config = _settings(
-        base, layers, epochs=epochs, latent=latent, omega=omega, activation=activation, width=width,
+        base, layers, epochs=epochs, steps=steps, latent=latent, omega=omega, activation=activation, width=width,
         rotation=rotation, augment=tuple(augment) if augment else None, mix=mix, lr=lr, batch_frames=batch_frames,
         frame_points=frame_points, seed=seed,
     )  # fmt: skip
@@ -124,12 +155,13 @@ def train(
 
 
 def _check(
-    epochs: int | None, minutes: float | None, memory_gb: float, checkpoint_minutes: float, resume: bool, anew: bool
+    lengths: dict[str, float | None], memory_gb: float, checkpoint_minutes: float, resume: bool, anew: bool
 ) -> None:
     if resume and anew:
         raise ConfigError("--overwrite and --resume came together; expected one of them.", remedy="Leave one away.")
-    if epochs is not None and minutes is not None:
-        raise ConfigError("--epochs and --minutes came together; expected one of them.", remedy="Leave one away.")
+    given = [name for name, value in lengths.items() if value is not None]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} came together; expected one of them.", remedy="Leave one away.")
     for name, value in (("--memory-gb", memory_gb), ("--checkpoint-minutes", checkpoint_minutes)):
         if not value > 0:
             raise ConfigError(f"{name} is {value:g}; expected a number above 0.")
@@ -194,7 +226,8 @@ def _tell(model: AutoDecoder, out: Path) -> None:
     if loss is not None:
         shown = f"{loss:.4g} in the files' unit" if half is None else f"{loss * half:.4g} µm"
         rows.append(("loss", f"{shown}, the mean error of the distances drawn in the last epoch"))
-    rows.append(("time", f"{model.notes['seconds']:.0f} s, {model.notes['epochs_done']} epochs"))
+    done = f"{model.notes['steps_done']} steps, {model.notes['epochs_done']} whole epochs"
+    rows.append(("time", f"{model.notes['seconds']:.0f} s, {done}"))
     echo_table(rows)
     typer.echo(f"The model is {out / 'model.safetensors'}")
     next_command("reconstruct", out, "--out", out / "reconstructed")

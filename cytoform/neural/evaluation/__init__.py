@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...atomic import ensure_folder, write_bytes, write_text
 from ...errors import ConfigError, SequenceError
 from ...image.volume import Grid
-from .codes import PCA, CodeSpace, code_space, pca, silhouette, tsne
+from .codes import PCA, CodeSpace, NamedCodes, code_space, pca, silhouette, tsne
 from .measure import (
     DESCRIPTORS,
     FRAME_COLUMNS,
@@ -32,7 +32,8 @@ from .measure import (
 )
 from .statistics import FEW, cliffs_delta, sequence_table, smallest_distance, test_table
 
-__all__ = ["DESCRIPTORS", "PCA", "CodeSpace", "Evaluation", "cliffs_delta", "evaluate", "pca", "silhouette", "tsne"]
+__all__ = ["DESCRIPTORS", "PCA", "CodeSpace", "Evaluation", "NamedCodes", "cliffs_delta", "evaluate", "pca",
+           "silhouette", "tsne"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int, str], None]
@@ -154,9 +155,9 @@ def evaluate(
         For example ``{"reconstructed": "run/reconstructed", "generated": "run/generated"}``.
     out : path, optional
         Where to save tables, figures and ``report.html``; see :meth:`Evaluation.save`.
-    codes : (n, latent) array, or dict of set names and such, optional
-        Latent codes, in the order of the sequences. A bare array belongs to the first paired set, or else made set, or
-        else the reference, with as many sequences.
+    codes : (n, latent) array or NamedCodes, or dict of set names and such, optional
+        Latent codes, in the order of the sequences, or with their names. A bare array belongs to the first paired set,
+        or else made set, or else the reference, with as many sequences.
     labels : (n,) sequence, or dict of set names and such, optional
         Families of the codes.
     names : (str, str)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...errors import BackendError, SequenceError
 
-__all__ = ["PCA", "CodeSpace", "code_space", "pca", "silhouette", "tsne"]
+__all__ = ["PCA", "CodeSpace", "NamedCodes", "code_space", "pca", "silhouette", "tsne"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -70,6 +70,37 @@ class CodeSpace:
     pca: PCA
     tsne: Floats | None
     silhouette: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NamedCodes:
+    """Codes that tell which sequence each belongs to.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the sequences.
+    codes : (n, L) float
+    """
+
+    names: list[str]
+    codes: Array
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def ordered(self, sequences: Sequence[str], of_set: str) -> tuple[Array, list[str]]:
+        """The codes in the order of sequences, and a remark where their names are others."""
+        if len(set(self.names)) == len(self.names) and set(self.names) == set(sequences):
+            return self.codes[[self.names.index(name) for name in sequences]], []
+        return self.codes, [
+            f"codes: their names ({_few(self.names)}) are not those of the sequences of {of_set} ({_few(sequences)}); "
+            "they are taken in order."
+        ]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
 
 
 def _checked(codes: npt.ArrayLike) -> Floats:
@@ -221,7 +252,8 @@ def code_space(
 
     Parameters
     ----------
-    codes : (n, L) float, or dict of set name to such
+    codes : (n, L) float or NamedCodes, or dict of set name to such
+        In the order of the sequences; named ones are put in order by their names.
     labels : (n,), or dict of set name to such, or None
     sets : dict of set name to names of sequences
     likely : sequence of str
@@ -235,7 +267,13 @@ def code_space(
         When numbers do not match.
     """
     given = _by_set(codes, sets, likely, "codes")
-    parts = [np.asarray(values, dtype=np.float64) for values in given.values()]
+    notes: list[str] = []
+    parts = []
+    for name, values in given.items():
+        if isinstance(values, NamedCodes):
+            values, more = values.ordered(sets[name], name)
+            notes += more
+        parts.append(np.asarray(values, dtype=np.float64))
     if any(p.ndim != 2 for p in parts) or len({p.shape[1] for p in parts}) > 1:
         raise SequenceError(f"codes have shapes {[p.shape for p in parts]}; expected (n, latent), one latent for all.")
     array = _checked(np.concatenate(parts))
@@ -245,7 +283,6 @@ def code_space(
     if labels is not None:
         known = _by_set(labels, sets, [*given, *likely], "labels")
         families = np.array([str(x) for name in given for x in known.get(name, [""] * len(sets[name]))])
-    notes: list[str] = []
     plane, score = None, float("nan")
     try:
         plane = tsne(array, seed) if len(array) >= _LEAST else None
