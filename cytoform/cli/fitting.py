@@ -181,9 +181,9 @@ def _run(
 def summary_rows(result: FitResult) -> list[tuple[str, str]]:
     """The numbers worth a line in a terminal."""
     rows = [
-        ("volume", f"{result.volume_um3:.4g} µm³"),
-        ("area", f"{result.area_um2:.4g} µm²"),
-        ("sphericity", f"{result.sphericity:.3f}"),
+        ("volume", f"{result.words('volume_um3', 4)} µm³"),
+        ("area", f"{result.words('area_um2', 4)} µm²"),
+        ("sphericity", result.words("sphericity", 3)),
         ("R²", f"{result.r2:.3f}"),
     ]
     if hasattr(result.psf, "fwhm"):

@@ -68,7 +68,7 @@ def render(
     noise: Annotated[bool, typer.Option("--noise", help="Add a camera's noise: photons and read-out.")] = False,
     photons: Annotated[float, typer.Option(metavar="X", help="With --noise: photons in the brightest voxel.")] = 100.0,
     background: Annotated[float, typer.Option(metavar="X", help="With --noise: the camera's offset.")] = 100.0,
-    read_noise: Annotated[float, typer.Option(metavar="X", help="With --noise: standard deviation of the read-out.")] = 2.0,
+    read_noise: Annotated[float, typer.Option(metavar="X", help="With --noise: σ of the camera's read-out.")] = 2.0,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,

@@ -448,7 +448,7 @@ def _stage_end(state: State, stage: _Stage, config: FitConfig) -> str:
         return f"all {config.iterations} iterations done"
     if _stands_still(state, config):
         steps, gain = config.patience[state.stage], config.min_gain[state.stage]
-        return f"converged: {steps:g} iterations made it less than e^{gain:g} times likelier"
+        return f"converged: {steps:g} iterations raised the log-likelihood by less than {gain:g}"
     return ""
 
 

@@ -41,6 +41,10 @@ __all__ = ["FitResult", "load_result"]
 ERRORS = "standard_errors"
 LEAST_R2 = 0.5  # a model that explains less of the image comes with a warning
 MOST_BEYOND = 0.1  # of the surface: more of it at the edge of the region of interest, and a warning says so
+ERROR_NOTE = (
+    "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
+    "another optics or light from elsewhere, comes on top."
+)
 LIGHT = "surroundings.tif"
 OPTICS, PIXELS = "psf.json", "float32_zlib_base64"  # where a measured PSF is whole, and what fit.json leaves out of it
 
@@ -224,9 +228,9 @@ class FitResult:
     def table(self) -> list[tuple[str, str]]:
         """Names and values with units, for people."""
         rows = [
-            ("Volume", f"{self.volume_um3:.4g}{self._error('volume_um3')} µm³"),
-            ("Area", f"{self.area_um2:.4g}{self._error('area_um2')} µm²"),
-            ("Sphericity (Wadell)", f"{self.sphericity:.3f}{self._error('sphericity')}"),
+            ("Volume", f"{self.words('volume_um3', 4)} µm³"),
+            ("Area", f"{self.words('area_um2', 4)} µm²"),
+            ("Sphericity (Wadell)", self.words("sphericity", 3)),
             ("R²", self._r2_words()),
             ("Staining, 5 % to 95 %", "{:.2f} to {:.2f} of its mean".format(*self.density_range)),
             ("Gain", f"{self.gain:.5g}"),
@@ -241,8 +245,10 @@ class FitResult:
         rows.append(("Run time", f"{self.seconds:.0f} s"))
         return rows
 
-    def _error(self, name: str) -> str:
-        return "" if self.uncertainty is None else f" ± {getattr(self.uncertainty, name):.1g}"
+    def words(self, name: str, digits: int) -> str:
+        """A quantity with its standard error where it is known, else with so many digits."""
+        error = None if self.uncertainty is None else float(getattr(self.uncertainty, name))
+        return with_error(float(getattr(self, name)), error, digits)
 
     def _r2_words(self) -> str:
         alone = f" ({self.r2_cell:.3f} without the light of neighbours)" if self.surroundings is not None else ""
@@ -251,7 +257,7 @@ class FitResult:
     def save(
         self, folder: str | os.PathLike[str], *, truth: SurfaceMesh | None = None, notes: tuple[str, ...] = ()
     ) -> Path:
-        """Write mesh.ply, mask.tif, rendered.tif, fit.json, history.csv and report.html into a folder.
+        """Write mesh.ply, mesh.vtp, mask.tif, rendered.tif, fit.json, history.csv and report.html into a folder.
 
         With bright neighbours also surroundings.tif, their light; with a measured PSF also psf.json, the whole of it.
 
@@ -263,7 +269,8 @@ class FitResult:
             Remarks on top of the report.
         """
         folder = ensure_folder(folder)
-        write_mesh(folder / "mesh.ply", self.mesh, self.at_vertices())
+        for name in ("mesh.ply", "mesh.vtp"):  # ParaView and PyVista show numbers at vertices of the second alone
+            write_mesh(folder / name, self.mesh, self.at_vertices())
         grid = self.model
         write_volume(folder / "mask.tif", Volume(self.mask.astype(np.uint8), grid.spacing, grid.origin))
         write_volume(folder / "rendered.tif", self.model)
@@ -344,6 +351,13 @@ class FitResult:
         areas = self.mesh.face_areas[inside]
         return float(areas[~deep[tuple(place[inside].T)]].sum() / max(areas.sum(), 1e-300))
 
+    def about(self) -> tuple[str, ...]:
+        """Which cell of which image this is: label, channel, time point."""
+        region, image = self.inputs.get("region", {}), self.inputs.get("image", {})
+        named = (("label", region), ("series", image), ("channel", image), ("time", image))
+        words = {"time": "time point", "series": "image"}
+        return tuple(f"{words.get(name, name)} {of[name]}" for name, of in named if of.get(name) is not None)
+
     def _report(self, image: Volume, truth: SurfaceMesh | None, notes: tuple[str, ...]) -> ReportData:
         return ReportData(
             title=image.name or "fit",
@@ -353,6 +367,8 @@ class FitResult:
             psf=self.psf,
             history=self.history,
             table=self.table(),
+            table_note="" if self.uncertainty is None else ERROR_NOTE,
+            about=self.about(),
             stop_reason=self.stop_reason,
             roi=self.roi,
             start=self.start,
@@ -368,6 +384,23 @@ class FitResult:
         for row in zip(*self.history.values()):
             writer.writerow([v if isinstance(v, str) else repr(v.item()) for v in row])
         return out.getvalue()
+
+
+def with_error(value: float, error: float | None, digits: int) -> str:
+    """A value and its standard error, "461 ± 18", both to the error's last digit that counts.
+
+    The error has two digits where they are below 36, else one (the rule of the Particle Data Group). Without an error
+    the value has `digits` of them.
+    """
+    if error is None or not np.isfinite(error) or error <= 0:
+        return f"{value:#.{digits}g}".rstrip(".") if value else "0"
+    places = int(np.floor(np.log10(error)))
+    leading = round(error / 10.0 ** (places - 2))  # its first three digits
+    last = places - 1 if leading < 355 or leading >= 950 else places
+    decimals = max(-last, 0)
+    unit = 10.0**last if last > 0 else 1.0
+    shown = [round(v / unit) * unit if last > 0 else v for v in (value, error)]
+    return f"{shown[0]:.{decimals}f} ± {shown[1]:.{decimals}f}"
 
 
 def load_result(folder: str | os.PathLike[str]) -> FitResult:

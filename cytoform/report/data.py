@@ -38,6 +38,10 @@ class ReportData:
         where there are any.
     table : sequence of (str, str)
         Rows: a name, and its value with unit.
+    table_note : str
+        A sentence below the table.
+    about : sequence of str
+        Which cell of which image, such as "label 7" and "channel 1"; below the title.
     stop_reason : str
         Why the fit ended, in words.
     roi : (z, y, x) bool, optional
@@ -62,6 +66,8 @@ class ReportData:
     psf: PSF
     history: Mapping[str, npt.NDArray[Any]]
     table: Sequence[tuple[str, str]]
+    table_note: str = ""
+    about: Sequence[str] = ()
     stop_reason: str = ""
     roi: npt.NDArray[np.bool_] | None = None
     start: SurfaceMesh | None = None

@@ -22,7 +22,8 @@ from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
 from .data import ReportData
 
-__all__ = ["contours", "loss_figure", "outlines", "psf_figure", "psf_profile", "slices_figure", "styled"]
+__all__ = ["Window", "contours", "grey_range", "loss_figure", "outlines", "psf_figure", "psf_profile", "residual_range",
+           "slices_figure", "styled", "window"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -134,7 +135,7 @@ def _walk(
 
 
 @dataclasses.dataclass(frozen=True)
-class _View:
+class Window:
     """A window on the image: its grid, the planes through it, and its part of each array."""
 
     box: tuple[slice, slice, slice]
@@ -157,7 +158,7 @@ class _View:
         return self.grid.origin[axis] + (self.planes[axis] - self.box[axis].start) * self.grid.spacing[axis]
 
 
-def _view(data: ReportData) -> _View:
+def window(data: ReportData) -> Window:
     """The window around the surfaces, with some room, and the planes through the fitted one's centroid."""
     grid = data.image.grid
     meshes = [m for m in (data.mesh, data.start, data.truth) if m is not None]
@@ -170,7 +171,7 @@ def _view(data: ReportData) -> _View:
     centre = geometry.surface_centroid(data.mesh.vertices, data.mesh.faces)
     planes = np.clip(np.rint(grid.to_index(centre)).astype(int), start, stop - 1)
     z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop))
-    return _View((z, y, x), tuple(int(p) for p in planes), grid.crop(start, stop))  # type: ignore[arg-type]
+    return Window((z, y, x), tuple(int(p) for p in planes), grid.crop(start, stop))  # type: ignore[arg-type]
 
 
 def _round_length(length: float) -> float:
@@ -182,7 +183,7 @@ def _round_length(length: float) -> float:
 def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
     left, right, bottom, top = extent
     length = _round_length(0.3 * (right - left))
-    x, y = left + 0.05 * (right - left), bottom - 0.07 * (bottom - top)
+    x, y = right - 0.05 * (right - left) - length, bottom - 0.07 * (bottom - top)  # the plane's place is on the left
     style = {"solid_capstyle": "butt", "gid": "scale-bar"}
     axes.plot([x, x + length], [y, y], color="black", linewidth=4.5, **style)
     axes.plot([x, x + length], [y, y], color="white", linewidth=2.8, **style)
@@ -194,7 +195,7 @@ def _halo() -> list[Any]:
     return [patheffects.withStroke(linewidth=2.0, foreground="black")]
 
 
-def _draw_surfaces(axes: Axes, data: ReportData, view: _View, axis: int) -> None:
+def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> None:
     drawn = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
     for mesh, colour, width, style in drawn:
         if mesh is not None:
@@ -214,13 +215,19 @@ def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, f
     axes.contour(x, y, inside.astype(float), levels=[0.5], colors=ROI, linewidths=1.2, linestyles=":")
 
 
-def _grey_range(parts: list[Array]) -> tuple[float, float]:
+def grey_range(parts: list[Array]) -> tuple[float, float]:
+    """Intensities that are shown black and white: nearly all values lie between them."""
     values = np.concatenate([np.asarray(p, dtype=np.float64).ravel() for p in parts])
     low, high = np.percentile(values, [0.5, 99.8])
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 
-def _layout(view: _View) -> tuple[Figure, Floats]:
+def residual_range(residual: Array) -> float:
+    """Half of a symmetric range that nearly all of a residual lies in."""
+    return float(np.percentile(np.abs(residual), 99.5)) or 1.0
+
+
+def _layout(view: Window) -> tuple[Figure, Floats]:
     """A figure of 3 rows (planes) and 3 columns whose panels all have the same scale in µm, with two colour bars."""
     extents = [view.extent(a) for a in range(3)]
     widths = np.array([right - left for left, right, _, _ in extents])
@@ -261,13 +268,13 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
     Figure
         Data and model share one grey scale; the residual, data − model, has a symmetric one.
     """
-    view = _view(data)
+    view = window(data)
     figure, axes = _layout(view)
     panels, bars = axes[:9].reshape(3, 3), axes[9:]
     raw = [view.slice_of(data.image.data, a).astype(np.float64) for a in range(3)]
     model = [view.slice_of(data.model, a).astype(np.float64) for a in range(3)]
-    low, high = _grey_range(raw)
-    limit = float(np.percentile(np.abs(np.concatenate([(r - m).ravel() for r, m in zip(raw, model)])), 99.5)) or 1.0
+    low, high = grey_range(raw)
+    limit = residual_range(np.concatenate([(r - m).ravel() for r, m in zip(raw, model)]))
     for axis in range(3):
         extent = view.extent(axis)
         grey = {"cmap": "gray", "vmin": low, "vmax": high}

@@ -16,10 +16,11 @@ from ..mesh.surface import SurfaceMesh
 from .figures import styled
 from .solid import camera, first_yaw, paint
 
-__all__ = ["maps_figure"]
+__all__ = ["maps_figure", "widened"]
 
 Floats = npt.NDArray[np.float64]
 
+LEAST = 0.1  # of the middle value: the least range of the colours to either side
 MOST = 98.0  # percentile of the values at which the colours end
 
 
@@ -59,8 +60,15 @@ def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
 
 def _scale(values: Floats) -> ScalarMappable:
     """Colours for most of the values: about 0 where both signs occur, else from low to high."""
-    low, high = np.percentile(values, (100.0 - MOST, MOST))
+    low, high = widened(*np.percentile(values, (100.0 - MOST, MOST)))
     if low < 0 < high:
         most = max(-low, high)
         return ScalarMappable(Normalize(-most, most), colormaps["RdBu_r"])
-    return ScalarMappable(Normalize(low, max(high, low + 1e-9)), colormaps["viridis"])
+    return ScalarMappable(Normalize(low, high), colormaps["viridis"])
+
+
+def widened(low: float, high: float) -> tuple[float, float]:
+    """A range for colours that is no narrower than a fifth of its middle, so that what is even looks even."""
+    middle, half = 0.5 * (low + high), 0.5 * (high - low)
+    half = max(half, LEAST * abs(middle), 1e-9)
+    return float(middle - half), float(middle + half)

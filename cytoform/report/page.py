@@ -21,14 +21,15 @@ from ..masks import mesh_to_mask
 from ..mesh.surface import SurfaceMesh
 from ..metrics import r2, region_of_r2, sphericity
 from . import figures, solid
+from .browse import browse_html, browse_script
 from .data import ReportData
-from .maps import maps_figure
+from .maps import maps_figure, widened
 
 __all__ = ["report_html", "write_report"]
 
 _DPI = 150
 _MOST_FACES = 60_000  # of the turning surface; what is fitted has more only for very large cells
-_EVEN = 0.02  # relative spread of the staining below which the surface has one colour
+_EVEN = 0.05  # relative spread of the staining below which the surface has one colour
 _COLOUR = (237, 168, 56)
 _AXIS_COLOURS = {"x": "#009E73", "y": "#D55E00", "z": "#0072B2"}
 
@@ -69,6 +70,7 @@ def report_html(data: ReportData) -> str:
 {_notes(data.notes)}
 {_headline(data)}
 {_slices(data)}
+{browse_html(data)}
 <div class="row">
 {_surface(data)}
 {_table(data)}
@@ -107,7 +109,7 @@ def _picture(figure: Figure, alt: str, name: str = "") -> str:
 def _lead(data: ReportData) -> str:
     shape = " × ".join(str(n) for n in data.image.shape)
     size = " × ".join(f"{d:g}" for d in data.image.spacing)
-    parts = [f"{shape} voxels of {size} µm (z, y, x)", f"{data.mesh.n_vertices:,} vertices"]
+    parts = [*data.about, f"{shape} voxels of {size} µm (z, y, x)", f"{data.mesh.n_vertices:,} vertices"]
     if data.stop_reason:
         parts.append(f"stopped: {data.stop_reason.rstrip('.')}")
     return html.escape(" · ".join(parts))
@@ -177,7 +179,8 @@ too far out or in, or that the PSF's width is wrong there.</p>
 
 def _table(data: ReportData) -> str:
     rows = "\n".join(f"<tr><th>{html.escape(str(n))}</th><td>{html.escape(str(v))}</td></tr>" for n, v in data.table)
-    return f"<section>\n<h2>Numbers</h2>\n<table>\n{rows}\n</table>\n</section>"
+    meaning = f'\n<p class="caption">{html.escape(data.table_note)}</p>' if data.table_note else ""
+    return f"<section>\n<h2>Numbers</h2>\n<table>\n{rows}\n</table>{meaning}\n</section>"
 
 
 def _maps(data: ReportData) -> str:
@@ -253,7 +256,8 @@ def _staining(mesh: SurfaceMesh) -> tuple[npt.NDArray[np.float64], float, float]
         np.add.at(total, mesh.faces[:, corner], areas * density)
     values = np.divide(total, weight, out=np.full(len(total), mean), where=weight > 0) / mean
     low, high = (float(v) for v in np.percentile(values[weight > 0], [5, 95]))
-    return None if high - low < _EVEN else (values, low, high)
+    low, high = widened(low, high)
+    return None if np.ptp(np.percentile(values, [5, 95])) < _EVEN else (values, low, high)
 
 
 def _colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
@@ -308,5 +312,6 @@ def _script(data: ReportData) -> str:
         content["truth"] = _geometry(_coarser(data.truth), centre)
     return (
         f'<script type="application/json" id="surface-data">{json.dumps(content)}</script>\n'
-        f"<script>\n{_resource('viewer.js')}</script>"
+        f"<script>\n{_resource('viewer.js')}</script>\n"
+        f"{browse_script(data)}\n<script>\n{_resource('browse.js')}</script>"
     )

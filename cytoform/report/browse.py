@@ -1,0 +1,100 @@
+"""All slices of data, model and residual, to be browsed with a slider on the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from .data import ReportData
+from .drawing import matplotlib
+from .figures import grey_range, outlines, residual_range, window
+
+__all__ = ["browse_html", "browse_script"]
+
+MOST_VOXELS = 1_200_000  # in the window; of larger ones every second, third … voxel and slice is shown
+
+Array = npt.NDArray[Any]
+
+
+def browse_html(data: ReportData) -> str:
+    """The section with the slider; :func:`browse_script` gives what it shows."""
+    return """<section class="browse">
+<h2>Slice by slice</h2>
+<div class="key"><label for="slice">slice along z</label>
+<input type="range" id="slice" min="0" value="0" step="1"><output id="slice-at" for="slice"></output>
+<label><input type="checkbox" id="slice-line" checked> show the surface</label></div>
+<div class="panels">
+<figure><canvas id="slice-data" aria-label="Data in this slice"></canvas><figcaption>data</figcaption></figure>
+<figure><canvas id="slice-model" aria-label="Model in this slice"></canvas><figcaption>model</figcaption></figure>
+<figure><canvas id="slice-residual" aria-label="Residual in this slice"></canvas>
+<figcaption>residual (data − model)</figcaption></figure>
+</div>
+<p class="caption">Data and model share one grey scale, from {low:.5g} to {high:.5g}; the residual is blue at {less:.3g}
+and red at {most:.3g}. Move the slider, or use the arrow keys on it.</p>
+</section>""".format(**_ranges(data))
+
+
+def browse_script(data: ReportData) -> str:
+    """What the slider shows, as a script element: three mosaics of slices, and the surface's line in each."""
+    view = window(data)
+    stride = int(np.ceil((np.prod(view.grid.shape) / MOST_VOXELS) ** (1.0 / 3.0)))
+    box = tuple(slice(s.start, s.stop, stride) for s in view.box)
+    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.image.data, data.model))
+    low, high, most = (_ranges(data)[name] for name in ("low", "high", "most"))
+    grey = [np.clip(255.0 * (part - low) / (high - low), 0, 255).astype(np.uint8) for part in (measured, model)]
+    colours = matplotlib.colormaps["RdBu_r"](np.clip(0.5 + 0.5 * (measured - model) / most, 0, 1), bytes=True)[..., :3]
+    nz, ny, nx = measured.shape
+    places = [view.grid.origin[0] + k * stride * view.grid.spacing[0] for k in range(nz)]
+    content = {
+        "shape": [nz, ny, nx],
+        "columns": _columns(nz, ny, nx),
+        "size": [view.grid.spacing[1] * stride, view.grid.spacing[2] * stride],
+        "places": [round(z, 4) for z in places],
+        "first": int(np.argmin(np.abs(np.asarray(places) - view.position(0)))),
+        "data": _mosaic(grey[0]),
+        "model": _mosaic(grey[1]),
+        "residual": _mosaic(colours),
+        "lines": [_lines(data, view.grid.origin, view.grid.spacing, stride, z) for z in places],
+    }
+    return f'<script type="application/json" id="slice-content">{json.dumps(content)}</script>'
+
+
+def _ranges(data: ReportData) -> dict[str, float]:
+    """Intensities that are black and white, and residuals that are blue and red."""
+    box = window(data).box
+    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.image.data, data.model))
+    (low, high), most = grey_range([measured]), residual_range(measured - model)
+    return {"low": low, "high": high, "less": -most, "most": most}
+
+
+def _lines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -> list[list[float]]:
+    """The surface in a slice: lines of x, y, x, y …, in shown voxels from the first one's corner."""
+    found = []
+    for line in outlines(data.mesh, 0, z):
+        place = (line - np.asarray(origin)[1:]) / (np.asarray(spacing)[1:] * stride) + 0.5
+        found.append(np.round(place[:, ::-1].ravel(), 2).tolist())
+    return found
+
+
+def _columns(n: int, ny: int, nx: int) -> int:
+    """How many slices stand side by side in a mosaic that is about square."""
+    return max(1, min(n, round(float(np.sqrt(n * ny / nx)))))
+
+
+def _mosaic(stack: Array) -> str:
+    """Slices (n, y, x) or (n, y, x, 3) uint8, row by row, as one PNG in base64."""
+    n, ny, nx = stack.shape[:3]
+    columns = _columns(n, ny, nx)
+    rows = -(-n // columns)
+    wide = np.zeros((rows * columns, *stack.shape[1:]), dtype=np.uint8)
+    wide[:n] = stack
+    wide = np.moveaxis(wide.reshape(rows, columns, *stack.shape[1:]), 1, 2)
+    buffer = io.BytesIO()
+    Image.fromarray(wide.reshape(rows * ny, columns * nx, *stack.shape[3:])).save(buffer, format="png", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
