@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from cytoform.errors import FileFormatError, MeshError, OutputError
+from cytoform.errors import CytoformError, FileFormatError, MeshError, OutputError
 from cytoform.mesh.io import read_mesh, write_mesh
+from cytoform.mesh.multimaterial import MultiMaterialMesh
+from cytoform.mesh.shapes import icosphere
 from cytoform.mesh.surface import SurfaceMesh
 
 # A tetrahedron, (x, y, z) on disk, counter-clockwise seen from outside.
@@ -269,6 +271,28 @@ def test_truncated(tmp_path, suffix):
         path.write_bytes(data[:length])
         with pytest.raises(FileFormatError):
             read_mesh(path)
+
+
+@pytest.mark.parametrize("suffix", ["ply", "obj", "stl", "vtp", "rec"])
+def test_damaged_bytes_end_in_an_error_of_ours_or_in_a_mesh(tmp_path, suffix):
+    ball = icosphere(1.0, subdivisions=1)
+    path, rng = tmp_path / f"a.{suffix}", np.random.default_rng(0)
+    labelled = MultiMaterialMesh(ball.vertices, ball.faces, np.tile([1, 0], (ball.n_faces, 1)))
+    kinds = {"rec": [labelled], "obj": [ball], "stl": [ball]}
+    for mesh in kinds.get(suffix, [ball, ball.with_density(2.0), labelled]):
+        write_mesh(path, mesh)
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        for _ in range(150):
+            wrong = data[: rng.integers(1, len(data) + 1)].copy()
+            at = rng.integers(0, len(wrong), rng.integers(1, 6))
+            wrong[at] = rng.integers(0, 256, len(at))
+            path.write_bytes(wrong.tobytes())
+            try:
+                found = read_mesh(path)
+            except CytoformError as error:
+                assert str(path) in str(error)
+            else:
+                assert found.n_faces > 0 and np.isfinite(found.vertices).all()
 
 
 def test_truncated_text_stl(tmp_path):

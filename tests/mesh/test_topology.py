@@ -177,3 +177,11 @@ def test_5000_faces_take_under_two_seconds():
     start = time.perf_counter()
     topology.self_intersections(mesh)
     assert time.perf_counter() - start < 2.0
+
+
+def test_why_a_surface_is_not_closed_is_told_with_numbers():
+    ball = icosphere(1.0)
+    assert topology.gaps(ball) == ""
+    assert topology.gaps(ball.faces[1:]) == "is open: 3 edges have only one face"
+    branched = np.vstack([ball.faces, [[*ball.faces[0, :2], ball.n_vertices]]])  # a fin
+    assert topology.gaps(branched) == "is open: 2 edges have only one face and branches: 1 edge has more than two faces"

@@ -31,6 +31,7 @@ OTHERS: dict[str, tuple[str, str]] = {
     **dict.fromkeys((".tif", ".tiff", ".zarr", ".h5", ".hdf5", ".mat", ".npy", ".nii", ".czi", ".nd2", ".lif", ".png"),
                     ("an image or an array", _IMAGE)),
     **dict.fromkeys((".gz", ".zip", ".xz", ".bz2", ".zst", ".7z", ".rar", ".tar"), ("a compressed file", _UNPACK)),
+    ".mtl": ("the materials of an OBJ file", "Give the .obj file beside it."),
     ".npz": ("an archive of arrays", "Build the mesh in Python: cytoform.SurfaceMesh(vertices, faces)."),
     ".ims": ("an Imaris file", "Export the surface from Imaris as .wrl or .obj, and as .ply from MeshLab."),
 }  # fmt: skip

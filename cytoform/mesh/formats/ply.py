@@ -255,7 +255,7 @@ def _uneven(body: bytes, start: int, element: _Element, order: str) -> tuple[dic
     def take(kind: str, count: int) -> list[Any]:
         nonlocal start
         size = count * int(kind[1])
-        if start + size > len(body):
+        if size < 0 or start + size > len(body):
             done = min((len(values) for values in columns.values()), default=0)
             raise _cut_short(element, done)
         values = np.frombuffer(body, order + kind, count, start).tolist()

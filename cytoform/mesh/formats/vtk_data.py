@@ -201,7 +201,7 @@ class _Base64(_Raw):
 def _decompressor(name: str) -> Callable[[bytes, int], bytes] | None:
     known: dict[str, Callable[[bytes, int], bytes] | None] = {
         "": None,
-        "vtkZLibDataCompressor": lambda data, size: zlib.decompress(data, bufsize=max(size, 1)),
+        "vtkZLibDataCompressor": lambda data, size: zlib.decompress(data),
         "vtkLZMADataCompressor": lambda data, size: lzma.decompress(data),
         "vtkLZ4DataCompressor": _unpack_lz4,
     }
