@@ -265,15 +265,16 @@ def _source(path: Path, reading: _Reading, place: int, series: tifffile.TiffPage
     page: Any = series.keyframe
     known = calibration(reading.file, page, series, place, reading.xml)
     remarks = list(reading.remarks)
-    holes = sum(p is None for p in series.pages)
-    if holes:
-        files = f" lie in files that are missing ({_some(reading.missing)})" if reading.missing else " are missing"
-        remarks.append(f"{holes} of its {len(series.pages)} planes{files}.")
-    elif reading.missing:
-        remarks.append(f"files of other images of its set are missing: {_some(reading.missing)}.")
-    stored = [p for p in series.pages if p is not None]
-    remarks += [text for text in [check_pages(path, stored)] if text]
-    _check_end(path, series)
+    if series.dataoffset is not None:  # all in one piece: a look at its end is enough
+        _check_end(path, series)
+    else:
+        holes = sum(p is None for p in series.pages)
+        if holes:
+            files = f" lie in files that are missing ({_some(reading.missing)})" if reading.missing else " are missing"
+            remarks.append(f"{holes} of its {len(series.pages)} planes{files}.")
+        elif reading.missing:
+            remarks.append(f"files of other images of its set are missing: {_some(reading.missing)}.")
+        remarks += [text for text in [check_pages(path, [p for p in series.pages if p is not None])] if text]
     check_codec(path, page)
     if int(page.photometric) == 0:
         remarks.append("white is zero in it (the TIFF tag says so): its values are read as stored, dark means bright.")
@@ -284,8 +285,7 @@ def _source(path: Path, reading: _Reading, place: int, series: tifffile.TiffPage
 
 
 def _check_end(path: Path, series: tifffile.TiffPageSeries) -> None:
-    if series.dataoffset is None or len(series.pages) == _planes(series):
-        return
+    assert series.dataoffset is not None
     end, size = series.dataoffset + series.nbytes, series.keyframe.parent.filehandle.size
     if end > size:
         raise truncated(path, f"its data run to byte {end}, the file has {size}")
