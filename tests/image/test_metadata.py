@@ -42,6 +42,13 @@ def _imagej(**counts):
     ("text", "remark"),
     [
         (_imagej(images=6, channels=6, slices=6, hyperstack="true"), "6 channels × 6 slices, it has 6 planes"),
+        (_imagej(images=6, slices=-6), "-6 slices, it has 6 planes"),
+        (_imagej(images=6, slices=0, channels=0), "0 channels × 0 slices, it has 6 planes"),
+        (_imagej(images="6.0", slices="6.0"), "numbers that are not whole"),
+        (_imagej(images="?", slices="?"), "cannot be made sense of"),
+        ('{"shape": [6, 12', "cannot be made sense of"),
+        ('{"shape": "6, 12, 14"}', "cannot be made sense of"),
+        (OME.replace('SizeZ="{z}" ', "").format(text="", x=14, c=1), "cannot be made sense of"),
         (_imagej(images=12, slices=12), "12 slices, it has 6 planes"),
         (_imagej(images=6, slices=4), "4 slices, it has 6 planes"),
         (_imagej(images=6, channels=2, slices=2), "2 channels × 2 slices, it has 6 planes"),

@@ -130,6 +130,8 @@ def _described(path: Path, reading: _Reading, count: int) -> str:
             reading.missing = _missing_files(path, reading.xml)
             return f"its OME-XML describes planes in other files, which are missing ({_some(reading.missing)})"
         return f"its metadata cannot be made sense of ({str(error) or type(error).__name__})"
+    if any(int(n) != n or isinstance(n, float) for s in reading.series for n in s.shape):
+        return "its metadata count planes in numbers that are not whole"
     kind = reading.series[0].kind if reading.series else ""
     if reading.xml and kind in ("ome", "generic", "uniform", ""):
         return _doubt_ome(path, reading, count)
@@ -187,11 +189,8 @@ def _doubt_imagej(path: Path, reading: _Reading, count: int) -> str:
     series = reading.series[0] if reading.series else None
     virtual = series is not None and series.kind == "imagej" and _present(series, reading.file.filehandle.size)
     planes = max(count, _planes(series)) if series is not None and virtual else count
-    says = "ImageJ's description counts " + " × ".join(
-        f"{n} {k}" for n, k in zip(counts, ("channels", "slices", "frames")) if n > 1
-    )
-    if product == 1:
-        says = f"ImageJ's description counts {images} images"
+    named = [f"{n} {k}" for n, k in zip(counts, ("channels", "slices", "frames")) if n != 1] or [f"{images} images"]
+    says = f"ImageJ's description counts {' × '.join(named)}"
     samples = max(1, page.samplesperpixel)
     if virtual and product in (1, planes, planes * samples):
         if images > planes * samples:
