@@ -42,6 +42,13 @@ def _imagej(**counts):
     ("text", "remark"),
     [
         (_imagej(images=6, channels=6, slices=6, hyperstack="true"), "6 channels × 6 slices, it has 6 planes"),
+        (_imagej(images=6, slices=-6), "-6 slices, it has 6 planes"),
+        (_imagej(images=6, slices=0, channels=0), "0 channels × 0 slices, it has 6 planes"),
+        (_imagej(images="6.0", slices="6.0"), "numbers that are not whole"),
+        (_imagej(images="?", slices="?"), "cannot be made sense of"),
+        ('{"shape": [6, 12', "cannot be made sense of"),
+        ('{"shape": "6, 12, 14"}', "cannot be made sense of"),
+        (OME.replace('SizeZ="{z}" ', "").format(text="", x=14, c=1), "cannot be made sense of"),
         (_imagej(images=12, slices=12), "12 slices, it has 6 planes"),
         (_imagej(images=6, slices=4), "4 slices, it has 6 planes"),
         (_imagej(images=6, channels=2, slices=2), "2 channels × 2 slices, it has 6 planes"),
@@ -98,14 +105,21 @@ def test_one_plane_with_the_description_of_a_stack(tmp_path):
     assert image_info(path).shape == (12, 14)
 
 
-def test_a_private_tag_beyond_the_end_does_no_harm(tmp_path):
+@pytest.mark.parametrize(("code", "remark"), [(50000, None), (306, "tag 306 cannot be read"), (258, "damaged")])
+def test_a_tag_that_lies_beyond_the_end(tmp_path, code, remark):
     path = _pages(tmp_path / "a.tif", _stack(), "plain")
     with tifffile.TiffFile(path) as file:
-        place = file.pages[0].tags["Software"].offset
+        place = file.pages[0].tags["BitsPerSample" if code == 258 else "Software"].offset
     whole = bytearray(path.read_bytes())
-    whole[place : place + 12] = (50000).to_bytes(2, "little") + bytes([2, 0]) + b"\xff\0\0\0" + b"\xff\xff\xff\x7f"
+    whole[place : place + 12] = code.to_bytes(2, "little") + bytes([2, 0]) + b"\xff\0\0\0" + b"\xff\xff\xff\x7f"
     path.write_bytes(whole)
-    assert np.array_equal(read_volume(path, spacing=1).data, _stack())
+    if code == 258:
+        with pytest.raises(FileFormatError, match=r"damaged or cut short: tag 258 lies beyond"):
+            read_volume(path, spacing=1)
+        return
+    volume = read_volume(path, spacing=1)
+    assert np.array_equal(volume.data, _stack())
+    assert [remark in r for r in volume.remarks] == ([True] if remark else [])
 
 
 def test_tiles_that_are_not_stored_are_told(tmp_path):

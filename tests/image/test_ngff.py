@@ -158,6 +158,12 @@ def test_a_transformation_that_is_not_applied_is_told(tmp_path):
     assert any("displacements" in r and "not applied" in r for r in read_volume(path).remarks)
 
 
+def test_an_empty_list_of_images(tmp_path):
+    path = _group(tmp_path / "a.zarr", {"0": _stack()}, {"ome": {"version": "0.5", "multiscales": []}})
+    with pytest.raises(FileFormatError, match=r"without multiscales.*inside of it: 0"):
+        image_info(path)
+
+
 def test_metadata_that_do_not_fit_the_array(tmp_path):
     scales = _scales([TIME, *ZYX], (1, 0.3, 0.2, 0.1))
     path = _group(tmp_path / "a.zarr", {"0": _stack()}, {"ome": {"version": "0.5", "multiscales": [scales]}})

@@ -73,7 +73,7 @@ def _entries(path: Path, node: Any) -> list[Entry]:
     if hasattr(node, "shape"):
         return [_level_entry(path, node)]
     meta, version = _metadata(node)
-    if "multiscales" in meta:
+    if meta.get("multiscales"):
         return [_scales_entry(path, node, scales, version) for scales in meta["multiscales"]]
     if "plate" in meta:
         wells = [str(w.get("path", "")) for w in meta["plate"].get("wells", ()) if isinstance(w, Mapping)]

@@ -130,6 +130,8 @@ def _described(path: Path, reading: _Reading, count: int) -> str:
             reading.missing = _missing_files(path, reading.xml)
             return f"its OME-XML describes planes in other files, which are missing ({_some(reading.missing)})"
         return f"its metadata cannot be made sense of ({str(error) or type(error).__name__})"
+    if any(int(n) != n or isinstance(n, float) for s in reading.series for n in s.shape):
+        return "its metadata count planes in numbers that are not whole"
     kind = reading.series[0].kind if reading.series else ""
     if reading.xml and kind in ("ome", "generic", "uniform", ""):
         return _doubt_ome(path, reading, count)
@@ -187,11 +189,8 @@ def _doubt_imagej(path: Path, reading: _Reading, count: int) -> str:
     series = reading.series[0] if reading.series else None
     virtual = series is not None and series.kind == "imagej" and _present(series, reading.file.filehandle.size)
     planes = max(count, _planes(series)) if series is not None and virtual else count
-    says = "ImageJ's description counts " + " × ".join(
-        f"{n} {k}" for n, k in zip(counts, ("channels", "slices", "frames")) if n > 1
-    )
-    if product == 1:
-        says = f"ImageJ's description counts {images} images"
+    named = [f"{n} {k}" for n, k in zip(counts, ("channels", "slices", "frames")) if n != 1] or [f"{images} images"]
+    says = f"ImageJ's description counts {' × '.join(named)}"
     samples = max(1, page.samplesperpixel)
     if virtual and product in (1, planes, planes * samples):
         if images > planes * samples:
@@ -265,15 +264,16 @@ def _source(path: Path, reading: _Reading, place: int, series: tifffile.TiffPage
     page: Any = series.keyframe
     known = calibration(reading.file, page, series, place, reading.xml)
     remarks = list(reading.remarks)
-    holes = sum(p is None for p in series.pages)
-    if holes:
-        files = f" lie in files that are missing ({_some(reading.missing)})" if reading.missing else " are missing"
-        remarks.append(f"{holes} of its {len(series.pages)} planes{files}.")
-    elif reading.missing:
-        remarks.append(f"files of other images of its set are missing: {_some(reading.missing)}.")
-    stored = [p for p in series.pages if p is not None]
-    remarks += [text for text in [check_pages(path, stored)] if text]
-    _check_end(path, series)
+    if series.dataoffset is not None:  # all in one piece: a look at its end is enough
+        _check_end(path, series)
+    else:
+        holes = sum(p is None for p in series.pages)
+        if holes:
+            files = f" lie in files that are missing ({_some(reading.missing)})" if reading.missing else " are missing"
+            remarks.append(f"{holes} of its {len(series.pages)} planes{files}.")
+        elif reading.missing:
+            remarks.append(f"files of other images of its set are missing: {_some(reading.missing)}.")
+        remarks += [text for text in [check_pages(path, [p for p in series.pages if p is not None])] if text]
     check_codec(path, page)
     if int(page.photometric) == 0:
         remarks.append("white is zero in it (the TIFF tag says so): its values are read as stored, dark means bright.")
@@ -284,8 +284,7 @@ def _source(path: Path, reading: _Reading, place: int, series: tifffile.TiffPage
 
 
 def _check_end(path: Path, series: tifffile.TiffPageSeries) -> None:
-    if series.dataoffset is None or len(series.pages) == _planes(series):
-        return
+    assert series.dataoffset is not None
     end, size = series.dataoffset + series.nbytes, series.keyframe.parent.filehandle.size
     if end > size:
         raise truncated(path, f"its data run to byte {end}, the file has {size}")

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _PRIVATE_TAGS = 32768  # from here on tags belong to single programs; pixels do not depend on them
+_NEEDED_TAGS = {254, 256, 257, 258, 259, 262, 266, 270, 273, 277, 278, 279, 284, 317, 322, 323, 324, 325, 330, 338, 339}
 _REWRITE = "Open it in Fiji and save it as an uncompressed TIFF."
 
 
@@ -41,15 +42,16 @@ class Log(logging.Handler):
         self.oddities: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sort a message: a standard tag that lies beyond the file's end is damage, all else is odd."""
+        """Sort a message: a tag that pixels need and that lies beyond the file's end is damage, all else is odd."""
         message = record.getMessage()
-        tag = re.search(r"TiffTag (\d+) .*invalid value offset", message)
-        if tag and int(tag.group(1)) < _PRIVATE_TAGS:
-            self.damage.append(f"tag {tag.group(1)} lies beyond the file's end")
-        elif tag is None and "TiffTag" not in message:
-            plain = re.sub(r"<tifffile\.\w+ (?:'[^']*'|[^>]*)> ?", "", message).strip()
-            if plain not in self.oddities:
-                self.oddities.append(plain)
+        tag = re.search(r"TiffTag (\d+)", message)
+        code = int(tag.group(1)) if tag else 0
+        if code in _NEEDED_TAGS and "invalid value offset" in message:
+            self.damage.append(f"tag {code} lies beyond the file's end")
+        elif code < _PRIVATE_TAGS:
+            plain = f"tag {code} cannot be read" if tag else re.sub(r"<tifffile\.\w+ (?:'[^']*'|[^>]*)> ?", "", message)
+            if plain.strip() not in self.oddities:
+                self.oddities.append(plain.strip())
 
 
 @contextmanager
@@ -153,6 +155,8 @@ def check_pages(path: Path, pages: list[Any]) -> str:
         if not offsets or len(offsets) != len(counts):
             raise truncated(path, f"page {number} does not say where its data are")
         own = page.parent.filehandle
+        if len(counts) == 1 and page.keyframe.compression == 1:
+            counts = (min(counts[0], page.nbytes),)  # some programs write too large a number
         end = max((o + n for o, n in zip(offsets, counts) if n), default=0)
         if end > own.size:
             where = "" if own.name == path.name else f" of {own.name}"
