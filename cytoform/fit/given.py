@@ -15,14 +15,14 @@ from ..mesh import topology
 from ..mesh.surface import SurfaceMesh
 from .initial import SMALLEST, BrightObject, bright_part, largest_object, neighbours_of, typical_voxel
 
-__all__ = ["BRIGHT_RIM", "LabelledCell", "bright_rim", "found_for", "label_surface", "labelled_cell"]
+__all__ = ["BRIGHT_RIM", "LabelledCell", "bright_rim", "found_for", "label_surfaces", "labelled_cell"]
 
 Bools = npt.NDArray[np.bool_]
 
 SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
 APART = 3.0  # voxels: nearer to the cell's own label, light is not put down to a neighbour
 LEFT_OUT = 0.01  # of a label's voxels: so many in other parts, or in holes, are worth a word
-CLOSINGS = (0, 1, 2, 4, 6)  # voxels: gaps in a label up to twice as wide are closed until its surface has no tunnels
+CLOSINGS = (0, 4, 8)  # voxels: clefts in a label up to twice as wide are closed in further starts
 RIM = 1.5  # finest voxels: how far from its edge the rim of a region reaches
 BRIGHT_RIM = 0.7  # of a region's rim that is bright: it runs along a membrane, as the outline of a cell does
 
@@ -120,21 +120,22 @@ def _chosen(values: npt.NDArray[np.int64], label: int | None) -> int:
     return int(label)
 
 
-def label_surface(mask: Bools, volume: Volume) -> SurfaceMesh | None:
-    """Closed surface of a cell's mask in µm, without tunnels: gaps in it are closed step by step, as far as it takes.
+def label_surfaces(mask: Bools, volume: Volume) -> list[SurfaceMesh]:
+    """Closed surfaces of a cell's mask in µm: as it is, and with its clefts and tunnels closed further and further.
 
-    A mask that touches the image's border is closed there. None where tunnels stay.
+    A mask that touches the image's border is closed there. Surfaces that have tunnels are left out.
     """
-    wide = np.pad(mask, CLOSINGS[-1], mode="edge")
-    cut = tuple(slice(CLOSINGS[-1], -CLOSINGS[-1]) for _ in range(3))
+    most = CLOSINGS[-1]
+    wide = np.pad(mask, most, mode="edge")
     off = ndimage.distance_transform_edt(~wide)
+    found = []
     for radius in CLOSINGS:
         closed = ndimage.distance_transform_edt(off <= radius) > radius if radius else wide
-        whole = ndimage.binary_fill_holes((closed | wide)[cut])
+        whole = ndimage.binary_fill_holes((closed | wide)[(slice(most, -most),) * 3])
         mesh = mask_to_mesh(whole, volume.grid, largest=True)
         if topology.genus(mesh) == 0:
-            return mesh
-    return None
+            found.append(mesh)
+    return found
 
 
 def found_for(mask: Bools, volume: Volume) -> tuple[BrightObject, bool]:

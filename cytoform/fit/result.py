@@ -356,7 +356,7 @@ class FitResult:
         region, image = self.inputs.get("region", {}), self.inputs.get("image", {})
         named = (("label", region), ("series", image), ("channel", image), ("time", image))
         words = {"time": "time point", "series": "image"}
-        return tuple(f"{words.get(name, name)} {of[name]}" for name, of in named if of.get(name) is not None)
+        return tuple(f"{words.get(name, name)} {of[name]}" for name, of in named if of.get(name) is not None and (name, of[name]) != ("series", 0))
 
     def _report(self, image: Volume, truth: SurfaceMesh | None, notes: tuple[str, ...]) -> ReportData:
         return ReportData(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +18,7 @@ from . import initial, loop, placing
 from .body import SurfaceBody, region_around
 from .config import FitConfig
 from .displaced import psf_optimiser
-from .given import BRIGHT_RIM, LabelledCell, bright_rim, found_for, label_surface, labelled_cell
+from .given import BRIGHT_RIM, LabelledCell, bright_rim, found_for, label_surfaces, labelled_cell
 from .problem import Problem, check_roi, room_for
 from .staining import stain_of
 from .state import State, shape_optimiser
@@ -102,15 +104,19 @@ def _at_label(
     measured: Bools | None,
 ) -> State:
     """Start from a cell's label: its surface, the voxels around it, and the light of its neighbours to be modelled."""
-    if mesh is None and config.init == "auto":
-        mesh = label_surface(cell.mask, volume)  # None where it has tunnels
-    if mesh is None:
-        mesh = initial.start_mesh(volume, initial.BrightObject(cell.mask, ~cell.mask), config.init, edge)
-    mesh = _checked_start(mesh, volume, edge)
-    none = np.zeros(volume.shape, dtype=bool)
     region = _measured(region_around(cell.mask, volume, margin), measured)
     check_roi(region, volume)
-    return _state(mesh, psf, region, (none, none, cell.neighbours), volume, fixed_roi=True)
+    starts = [] if mesh is None else [mesh]
+    if mesh is None:
+        starts.append(initial.start_mesh(volume, initial.BrightObject(cell.mask, ~cell.mask), config.init, edge))
+    if mesh is None and config.init == "auto":
+        starts += label_surfaces(cell.mask, volume)
+    starts = [_checked_start(start, volume, edge) for start in starts]
+    best = _likeliest(starts, psf, region, volume, config, cell.neighbours)
+    none = np.zeros(volume.shape, dtype=bool)
+    state = _state(starts[best], psf, region, (none, none, cell.neighbours), volume, fixed_roi=True)
+    state.evaluations += len(starts) if len(starts) > 1 else 0
+    return state
 
 
 def _in_image(
@@ -179,20 +185,28 @@ def _state(
     )
 
 
-def _place(state: State, meant: npt.NDArray[np.bool_], volume: Volume, config: FitConfig, edge: float) -> None:
+def _place(state: State, meant: Bools, volume: Volume, config: FitConfig, edge: float) -> None:
     """Let the fit begin from the user's start moved onto the object that it means, where that lowers the loss."""
     moved = placing.moved_onto(state.mesh, meant, volume)
     moved = remesh(moved, edge) if needs_remesh(moved, edge) else moved
-    rooms = np.maximum(state.room, room_for(moved, state.psf, state.roi, volume))
-    problem = Problem(volume, state.roi, tuple(rooms), config, state.excluded)
-    meshes = (state.mesh, moved)
-    losses = [problem.shape_step(m.astype(config.dtype), state.psf, config.blurs[0]).loss for m in meshes]
-    state.evaluations += len(meshes)
-    if losses[1] < losses[0]:
+    state.evaluations += 2
+    if _likeliest([state.mesh, moved], state.psf, state.roi, volume, config, state.excluded) == 1:
         state.mesh, state.room = moved, room_for(moved, state.psf, state.roi, volume)
         state.stain, state.stiffer = stain_of(moved), np.ones(moved.n_vertices)
         state.shape_optimiser = shape_optimiser(moved)
         state.begin_anew()
+
+
+def _likeliest(
+    starts: Sequence[SurfaceMesh], psf: PSF, region: Bools, volume: Volume, config: FitConfig, excluded: Bools
+) -> int:
+    """Which of some starts has the least loss in the first stage."""
+    if len(starts) == 1:
+        return 0
+    room = np.max([room_for(mesh, psf, region, volume) for mesh in starts], axis=0)
+    problem = Problem(volume, region, tuple(room), config, excluded)
+    losses = [problem.shape_step(mesh.astype(config.dtype), psf, config.blurs[0]).loss for mesh in starts]
+    return int(np.argmin(losses))
 
 
 def _seen(volume: Volume, roi: npt.ArrayLike | None) -> Volume:
