@@ -354,9 +354,12 @@ class FitResult:
     def about(self) -> tuple[str, ...]:
         """Which cell of which image this is: label, channel, time point."""
         region, image = self.inputs.get("region", {}), self.inputs.get("image", {})
-        named = (("label", region), ("series", image), ("channel", image), ("time", image))
-        words = {"time": "time point", "series": "image"}
-        return tuple(f"{words.get(name, name)} {of[name]}" for name, of in named if of.get(name) is not None and (name, of[name]) != ("series", 0))
+        found = [f"label {region['label']}"] if region.get("label") is not None else []
+        if image.get("series"):
+            found.append(f"image {image['series']} of the file")
+        found += [f"{words} {image[name]}" for name, words in (("channel", "channel"), ("time", "time point"))
+                  if image.get(name) is not None]  # fmt: skip
+        return tuple(found)
 
     def _report(self, image: Volume, truth: SurfaceMesh | None, notes: tuple[str, ...]) -> ReportData:
         return ReportData(
