@@ -131,6 +131,7 @@ def prepare(
     aligned = {label: run.with_bodies(align_track(run.bodies, rotate=config.align)) for label, run in runs.items()}
     box = _box(aligned, config)
     aligned = _with_samples(aligned, box, config)
+    reader.remarks.tell_small(set(aligned))
     clamp = _CLAMP * box if config.clamp_um is None else float(config.clamp_um)
     digests = {track.name: track.digest.hexdigest() for track in found}
     sources = {track.name: track.source for track in found}
@@ -229,11 +230,12 @@ def _with_samples(aligned: dict[str, _Run], box: float, config: PrepareConfig) -
         if lost:
             told = "%s: a body of %s lies between the samples and is lost; raise shape (--shape)."
             _LOG.warning(told, name, run.told(lost))
-        if bad:
-            without[name] = f"{name} ({run.told(bad)})"
         start, stop = _longest_between(bad, len(run.bodies))
         if not bad or stop - start >= config.min_frames:
             kept[name] = run.part(start, stop)
+        if bad:
+            rest = f"; {kept[name].told(range(stop - start))} are used" if name in kept else ""
+            without[name] = f"{name} ({run.told(bad)}{rest})"
     if not without:
         return kept
     told = f"too small for samples of {grid.spacing[0]:.3g} µm, none lies inside: {listed(list(without.values()))}"
@@ -241,7 +243,6 @@ def _with_samples(aligned: dict[str, _Run], box: float, config: PrepareConfig) -
     if not kept:
         raise SequenceError(f"all sequences are {told}.", remedy=f"{way}, or make the box smaller (box_um, --box).")
     _LOG.warning("Left out, %s. %s.", told, way)
-    _tell_short([name for name in aligned if name not in kept], config.min_frames)
     return kept
 
 
