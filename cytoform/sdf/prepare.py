@@ -132,6 +132,7 @@ def prepare(
     box = _box(aligned, config)
     aligned = _with_samples(aligned, box, config)
     reader.remarks.tell_small(set(aligned))
+    _tell_of_two(aligned)
     clamp = _CLAMP * box if config.clamp_um is None else float(config.clamp_um)
     digests = {track.name: track.digest.hexdigest() for track in found}
     sources = {track.name: track.source for track in found}
@@ -147,9 +148,7 @@ def prepare(
     tell.start("distances", sum(len(frames) for _, frames, _ in jobs))
     for path, frames, info in jobs:
         _write(path, frames, info, config, tell)
-    paths = {label: folder / f"{_plain(label)}{suffix}" for label in aligned}
-    _tell_of_two(paths, aligned)
-    return list(paths.values())
+    return [folder / f"{_plain(label)}{suffix}" for label in aligned]
 
 
 def _timed(config: PrepareConfig, interval: float | None) -> PrepareConfig:
@@ -252,13 +251,11 @@ def _longest_between(gaps: list[int], count: int) -> tuple[int, int]:
     return (others[(run := _longest_run(others))[0]], others[run[1] - 1] + 1) if others else (0, 0)
 
 
-def _tell_of_two(paths: Mapping[str, Path], aligned: Mapping[str, _Run]) -> None:
+def _tell_of_two(aligned: Mapping[str, _Run]) -> None:
     """Warn of frames whose one body looks like two that touch."""
     told = []
     for name, run in aligned.items():
-        single = [k for k, bodies in enumerate(run.bodies) if len(bodies) == 1]
-        with open_sequence(paths[name]) as sequence:
-            found = [k for k in single if looks_like_two(sequence.frame(k), sequence.grid.spacing[0])]
+        found = [k for k, bodies in enumerate(run.bodies) if len(bodies) == 1 and looks_like_two(bodies[0])]
         if found:
             told.append(f"{name} ({run.told(found)})")
     if told:

@@ -35,8 +35,8 @@ class Remarks:
 
     Attributes
     ----------
-    readers : dict of str to None
-        Sentences of the image readers.
+    sources : dict of str to None
+        Sentences about the files that were read; what a reader itself assumed, it tells itself.
     parts : dict of str to dict of int to (int, float)
         Frames with more parts than are used: how many there are, and which share of the inside is left out.
     specks : dict of str to dict of int to float
@@ -49,7 +49,7 @@ class Remarks:
         Frames with the value −1.
     """
 
-    readers: dict[str, None] = dataclasses.field(default_factory=dict)
+    sources: dict[str, None] = dataclasses.field(default_factory=dict)
     parts: dict[str, dict[int, tuple[int, float]]] = dataclasses.field(default_factory=dict)
     specks: dict[str, dict[int, float]] = dataclasses.field(default_factory=dict)
     border: dict[str, dict[int, str]] = dataclasses.field(default_factory=dict)
@@ -58,7 +58,7 @@ class Remarks:
 
     def tell(self, parts: int) -> None:
         """Log the warnings; ``parts`` is how many bodies a frame may have."""
-        for sentence in self.readers:
+        for sentence in self.sources:
             _LOG.warning("%s", sentence)
         if self.unset:
             _LOG.warning("The value −1, in %d frame%s, counts as outside.", self.unset, "s" * (self.unset > 1))

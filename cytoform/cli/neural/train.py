@@ -11,6 +11,7 @@ import typer
 from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, echo_table
 from .options import Device, Quiet, leads, next_command, sequence_files, write_codes
+from .scale import Spacing, at_scale
 
 if TYPE_CHECKING:
     from ...neural.config import TrainConfig
@@ -66,6 +67,7 @@ def train(
             help="Families: a file with a line for each sequence, folder for the names of their folders, or one text.",
         ),
     ] = None,
+    spacing: Spacing = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the training in the folder.")] = False,
     tensorboard: Annotated[
@@ -103,7 +105,7 @@ def train(
     )  # fmt: skip
     with WorkBar("steps", quiet=quiet or not leads()) as bar:
         model = run(
-            files,
+            at_scale(files, spacing),
             out,
             config,
             labels=families,
