@@ -372,7 +372,7 @@ def _check_scale(stored: dict[str, Any], half_um: float | None) -> None:
     """Lengths must have the unit that they had when the training began."""
     before = stored.get("half_um", half_um)  # older checkpoints do not tell
     if (before is None) != (half_um is None) or (before and half_um and abs(before / half_um - 1) > 1e-3):
-        shown = ["unknown" if half is None else f"{2 * half:.4g} µm a side" for half in (before, half_um)]
+        shown = ["unknown size" if half is None else f"{2 * half:.4g} µm a side" for half in (before, half_um)]
         raise FileFormatError(
             f"the training began with a cube of {shown[0]}, these sequences have one of {shown[1]}.",
             remedy="Resume with the same sequences and the same voxel size (--spacing).",
