@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from ..image.volume import Grid
 from .distance import mesh_sdf
@@ -22,6 +23,7 @@ _SAMPLES = 40  # along the body's longest side
 _ALIKE = 0.5  # of the thicker lobe's depth, that the other one has at least
 _NECK = 0.7  # of the thinner lobe's depth, that the neck has at most; of 375 frames of real cells one has such a neck
 _CLEAR = 2.0  # samples by which the neck is thinner at least: a depth may be missed by half a sample's diagonal, 0.87
+_CONVEX = 0.92  # of the convex hull; spheres with such a neck fill at most 0.89 of it
 _LEVELS = 14
 
 
@@ -42,12 +44,23 @@ def looks_like_two(body: SurfaceMesh) -> bool:
     MeshError
         When it is open or wound inconsistently.
     """
+    if _nearly_convex(body):
+        return False
     low, high = body.bounds
     step = float((high - low).max()) / _SAMPLES
     shape = np.maximum(np.ceil((high - low) / step), 1) + 1
     origin = 0.5 * (low + high) - 0.5 * (shape - 1) * step
     grid = Grid(tuple(shape), (step,) * 3, tuple(origin))
     return _falls_apart(-mesh_sdf(body, grid, clamp=step) / np.float32(step))
+
+
+def _nearly_convex(body: SurfaceMesh) -> bool:
+    """Told quickly, by the part that the body fills of its convex hull."""
+    try:
+        hull = ConvexHull(body.vertices[np.unique(body.faces)])
+    except QhullError:  # without a volume
+        return True
+    return abs(body.volume) > _CONVEX * hull.volume
 
 
 def _falls_apart(depth: Floats) -> bool:
