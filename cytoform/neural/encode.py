@@ -235,7 +235,7 @@ def _ratio(own: Space, given: Space, reach: float) -> float:
         raise SequenceError(
             f"the sequence's box has a half side of {theirs} µm, the model's {ours}; expected both to have a metric "
             "scale, or neither.",
-            remedy="Pass spacing= to open_sequence, or prepare both alike.",
+            remedy="Pass spacing= to open_sequence (--spacing), or prepare both alike.",
         )
     ratio = theirs / ours if ours and theirs else 1.0
     if reach * ratio > 1.0 + _BOX_TOLERANCE:

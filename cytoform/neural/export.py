@@ -1,4 +1,9 @@
-"""Files of decoded shapes: signed distances, masks, meshes and points, in µm; in voxels without a metric scale."""
+"""Files of decoded shapes: signed distances, masks, meshes and points, in µm; in voxels without a metric scale.
+
+All of one cell share a frame of reference, whose origin is the middle of the box: meshes and points have negative
+coordinates too, and masks carry where their first voxel is (``xorigin``, ``yorigin``, ``zorigin`` in voxels in an
+ImageJ TIFF, positions of the planes in an OME-TIFF).
+"""
 
 from __future__ import annotations
 
@@ -88,7 +93,7 @@ class Writer:
             self._others(name, place, [first, *others])
 
     def _others(self, name: str, source: Path, formats: Sequence[str]) -> None:
-        with open_sequence(source) as sequence:
+        with open_sequence(source, check=False) as sequence:  # a poor network's answer is told by its reader
             if sequence.info.spacing is None and set(formats) - {"h5", "mat"}:
                 _LOG.info("%s carries no metric scale: lengths in its masks and meshes are in voxels.", name)
             for form in formats:
@@ -112,7 +117,7 @@ def _write_masks(place: Path, sequence: SDFSequence) -> None:
 
     planes = ((plane < 0).astype(np.uint8) for frame in sequence for plane in frame)
     small = math.prod(sequence.shape) <= _IMAGEJ_BYTES
-    about = {"axes": "TZYX"} | (_imagej if small else _ome)(sequence.info)
+    about = {"axes": "TZYX"} | (_imagej if small else _ome)(sequence)
     options: dict[str, Any] = {"imagej": True} if small else {"ome": True, "bigtiff": True}
     if small and sequence.info.spacing is not None:
         options["resolution"] = tuple(1.0 / size for size in sequence.info.spacing[:0:-1])  # x, y
@@ -122,15 +127,26 @@ def _write_masks(place: Path, sequence: SDFSequence) -> None:
         )
 
 
-def _imagej(info: SequenceInfo) -> dict[str, Any]:
-    found: dict[str, Any] = {} if info.spacing is None else {"spacing": info.spacing[0], "unit": "um"}
+def _imagej(sequence: SDFSequence) -> dict[str, Any]:
+    info, grid = sequence.info, sequence.grid
+    # ImageJ counts its origin in voxels: position = (index - origin) * size.
+    found = {f"{a}origin": repr(-place / size) for a, place, size in zip("zyx", grid.origin, grid.spacing) if place}
+    if info.spacing is not None:
+        found |= {"spacing": info.spacing[0], "unit": "um"}
     return found if info.time_step is None else found | {"finterval": info.time_step}
 
 
-def _ome(info: SequenceInfo) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _ome(sequence: SDFSequence) -> dict[str, Any]:
+    info, grid, found = sequence.info, sequence.grid, {}
     for axis, size in zip("ZYX", info.spacing or ()):
         found |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    if info.spacing is not None:
+        z, y, x = grid.origin
+        heights = [z + k * info.spacing[0] for k in range(grid.shape[0])] * len(sequence)
+        count = len(heights)
+        places = {"X": [x] * count, "Y": [y] * count, "Z": heights}
+        found["Plane"] = {f"Position{a}": values for a, values in places.items()}
+        found["Plane"] |= {f"Position{a}Unit": ["µm"] * count for a in places}
     return found if info.time_step is None else found | {"TimeIncrement": info.time_step, "TimeIncrementUnit": "s"}
 
 

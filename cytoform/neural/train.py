@@ -163,6 +163,7 @@ def train(
     ):
         if stored:
             _check_names(stored[1].get("names"), data.names)
+            _check_scale(stored[1], data.space.half_um)
         trainer = Trainer(
             data,
             config,
@@ -263,6 +264,7 @@ class _Run:
         trainer = self.trainer
         text = {
             "config": trainer.config.to_json(),
+            "half_um": trainer.data.space.half_um,
             "step": trainer.step_number,
             "precision": "mixed" if trainer.mixed else "full",
             "dtype": str(trainer.dtype).removeprefix("torch."),
@@ -390,6 +392,17 @@ def _folder(out: Any, resume: bool, overwrite: bool, team: Team) -> Path | None:
             remedy="Choose another folder, or pass resume or overwrite.",
         )
     return ensure_folder(folder)
+
+
+def _check_scale(stored: dict[str, Any], half_um: float | None) -> None:
+    """Lengths must have the unit that they had when the training began."""
+    before = stored.get("half_um", half_um)  # older checkpoints do not tell
+    if (before is None) != (half_um is None) or (before and half_um and abs(before / half_um - 1) > 1e-3):
+        shown = ["unknown size" if half is None else f"{2 * half:.4g} µm a side" for half in (before, half_um)]
+        raise FileFormatError(
+            f"the training began with a cube of {shown[0]}, these sequences have one of {shown[1]}.",
+            remedy="Resume with the same sequences and the same voxel size (--spacing).",
+        )
 
 
 def _remove_old(folder: Path, data: TrainingSet) -> None:

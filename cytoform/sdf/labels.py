@@ -42,7 +42,7 @@ class Found:
     voxels : int
         Of the smallest body.
     side : str
-        The plane of the image's border that a body touches, "" for none.
+        Where a body touches the image's border, such as "first z plane"; "" for nowhere.
     """
 
     bodies: list[SurfaceMesh]
@@ -106,7 +106,7 @@ class Crop:
         side = next((s for body in bodies if (s := self._side(body))), "") if border != "keep" else ""
         if side and border == "error":
             raise SequenceError(
-                f"{where}: the object touches the image's border at the {side} plane, so that its shape is cut; "
+                f"{where}: the object touches the image's border, {side}, so that its shape is cut; "
                 "expected a whole object.",
                 remedy="Leave such frames out with border='skip' (--border skip), or close the object at the border "
                 "with border='keep' (--border keep).",
@@ -114,11 +114,16 @@ class Crop:
         return Found([] if side else [mask_surface(body, self.grid) for body in bodies], **told, side=side)
 
     def _side(self, body: Bools) -> str:
-        for axis in range(3):
-            for end, index in ((0, 0), (1, -1)):
-                if self.ends[axis, end] and np.take(body, index, axis).any():
-                    return _SIDES[axis][end]
-        return ""
+        """Where a body touches the image's border, in words; "" where it does not."""
+        touched = [
+            _SIDES[axis][end]
+            for axis in range(3)
+            for end, index in ((0, 0), (1, -1))
+            if self.ends[axis, end] and np.take(body, index, axis).any()
+        ]
+        if len(touched) == 6:
+            return "all its sides: is it the background?"
+        return f"{touched[0]} plane" if touched else ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -131,6 +131,8 @@ def prepare(
     aligned = {label: run.with_bodies(align_track(run.bodies, rotate=config.align)) for label, run in runs.items()}
     box = _box(aligned, config)
     aligned = _with_samples(aligned, box, config)
+    reader.remarks.tell_small(set(aligned))
+    _tell_of_two(aligned)
     clamp = _CLAMP * box if config.clamp_um is None else float(config.clamp_um)
     digests = {track.name: track.digest.hexdigest() for track in found}
     sources = {track.name: track.source for track in found}
@@ -146,9 +148,7 @@ def prepare(
     tell.start("distances", sum(len(frames) for _, frames, _ in jobs))
     for path, frames, info in jobs:
         _write(path, frames, info, config, tell)
-    paths = {label: folder / f"{_plain(label)}{suffix}" for label in aligned}
-    _tell_of_two(paths, aligned)
-    return list(paths.values())
+    return [folder / f"{_plain(label)}{suffix}" for label in aligned]
 
 
 def _timed(config: PrepareConfig, interval: float | None) -> PrepareConfig:
@@ -229,11 +229,12 @@ def _with_samples(aligned: dict[str, _Run], box: float, config: PrepareConfig) -
         if lost:
             told = "%s: a body of %s lies between the samples and is lost; raise shape (--shape)."
             _LOG.warning(told, name, run.told(lost))
-        if bad:
-            without[name] = f"{name} ({run.told(bad)})"
         start, stop = _longest_between(bad, len(run.bodies))
         if not bad or stop - start >= config.min_frames:
             kept[name] = run.part(start, stop)
+        if bad:
+            rest = f"; {kept[name].told(range(stop - start))} are used" if name in kept else ""
+            without[name] = f"{name} ({run.told(bad)}{rest})"
     if not without:
         return kept
     told = f"too small for samples of {grid.spacing[0]:.3g} µm, none lies inside: {listed(list(without.values()))}"
@@ -241,7 +242,6 @@ def _with_samples(aligned: dict[str, _Run], box: float, config: PrepareConfig) -
     if not kept:
         raise SequenceError(f"all sequences are {told}.", remedy=f"{way}, or make the box smaller (box_um, --box).")
     _LOG.warning("Left out, %s. %s.", told, way)
-    _tell_short([name for name in aligned if name not in kept], config.min_frames)
     return kept
 
 
@@ -251,13 +251,11 @@ def _longest_between(gaps: list[int], count: int) -> tuple[int, int]:
     return (others[(run := _longest_run(others))[0]], others[run[1] - 1] + 1) if others else (0, 0)
 
 
-def _tell_of_two(paths: Mapping[str, Path], aligned: Mapping[str, _Run]) -> None:
+def _tell_of_two(aligned: Mapping[str, _Run]) -> None:
     """Warn of frames whose one body looks like two that touch."""
     told = []
     for name, run in aligned.items():
-        single = [k for k, bodies in enumerate(run.bodies) if len(bodies) == 1]
-        with open_sequence(paths[name]) as sequence:
-            found = [k for k in single if looks_like_two(sequence.frame(k), sequence.grid.spacing[0])]
+        found = [k for k, bodies in enumerate(run.bodies) if len(bodies) == 1 and looks_like_two(bodies[0])]
         if found:
             told.append(f"{name} ({run.told(found)})")
     if told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 __all__ = ["Remarks", "frames_told", "listed"]
 
@@ -35,21 +35,21 @@ class Remarks:
 
     Attributes
     ----------
-    readers : dict of str to None
-        Sentences of the image readers.
+    sources : dict of str to None
+        Sentences about the files that were read; what a reader itself assumed, it tells itself.
     parts : dict of str to dict of int to (int, float)
         Frames with more parts than are used: how many there are, and which share of the inside is left out.
     specks : dict of str to dict of int to float
         Share of the inside that is in specks.
     border : dict of str to dict of int to str
-        Frames left out, with the plane that is touched.
+        Frames left out, and where the border is touched.
     small : dict of str to dict of int to int
         Frames with a body of few voxels, and how many.
     unset : int
         Frames with the value −1.
     """
 
-    readers: dict[str, None] = dataclasses.field(default_factory=dict)
+    sources: dict[str, None] = dataclasses.field(default_factory=dict)
     parts: dict[str, dict[int, tuple[int, float]]] = dataclasses.field(default_factory=dict)
     specks: dict[str, dict[int, float]] = dataclasses.field(default_factory=dict)
     border: dict[str, dict[int, str]] = dataclasses.field(default_factory=dict)
@@ -58,7 +58,7 @@ class Remarks:
 
     def tell(self, parts: int) -> None:
         """Log the warnings; ``parts`` is how many bodies a frame may have."""
-        for sentence in self.readers:
+        for sentence in self.sources:
             _LOG.warning("%s", sentence)
         if self.unset:
             _LOG.warning("The value −1, in %d frame%s, counts as outside.", self.unset, "s" * (self.unset > 1))
@@ -68,20 +68,23 @@ class Remarks:
             _LOG.warning("%s", self._parts_told(parts))
         if self.specks:
             _LOG.warning("%s", self._specks_told())
-        if self.small:
-            each = [
-                f"{name} ({min(found.values())} voxels, {frames_told(found)})" for name, found in self.small.items()
-            ]
+
+    def tell_small(self, names: Collection[str]) -> None:
+        """The same for bodies of few voxels, of the sequences that are used."""
+        told = []
+        for name, found in self.small.items():
+            if name in names:
+                least = min(found.values())
+                told.append(f"{name} ({least} voxel{'s' * (least > 1)}, {frames_told(found)})")
+        if told:
             _LOG.warning(
                 "Bodies of very few voxels: %s. Check that they are cells, or leave them out (labels, --label).",
-                listed(each),
+                listed(told),
             )
 
     def border_told(self) -> str:
         """What was left out at the image's border, with the way to keep it."""
-        each = [
-            f"{name} ({frames_told(found)}, {next(iter(found.values()))} plane)" for name, found in self.border.items()
-        ]
+        each = [f"{name} ({frames_told(found)}, {next(iter(found.values()))})" for name, found in self.border.items()]
         return (
             f"Cut by the image's border and left out: {listed(each)}. To keep such frames, closed at the border: "
             "border='keep' (--border keep)."

@@ -92,7 +92,7 @@ class Reader:
         if path.is_dir() and not is_image_folder(path):
             contents = Contents.of(path)
             if contents.others:
-                self.remarks.readers[f"{path} also holds {listed(contents.others)}: left out."] = None
+                self.remarks.sources[f"{path} also holds {listed(contents.others)}: left out."] = None
             return self._files(contents.files) if len(contents.files) > 1 else self._path(contents.files[0])
         if path.suffix.lower() in MESHES:
             return self._files([path])
@@ -103,9 +103,8 @@ class Reader:
             )
         info = image_info(path, **{k: v for k, v in self.reading.items() if k != "channel"})
         self.frame_interval = getattr(info, "frame_interval", None) if info.times > 1 else None
-        size = self.spacing if self.spacing is not None else info.spacing
         self.tell.start("reading", info.times)
-        volumes = (read_volume(path, spacing=size, time=t, **self.reading) for t in range(info.times))
+        volumes = (read_volume(path, spacing=self.spacing, time=t, **self.reading) for t in range(info.times))
         return self._masks(volumes, info.times, self.name or stem(path), str(path))
 
     def _files(self, files: list[Path]) -> list[Track]:
@@ -184,9 +183,8 @@ class Reader:
                 )
             if first is not None and first.shape != volume.shape:
                 told = f"The images of {source} differ in size, {first.shape} and {volume.shape} (z, y, x)"
-                self.remarks.readers[f"{told}: are they of one movie?"] = None
+                self.remarks.sources[f"{told}: are they of one movie?"] = None
             first = first or volume
-            self.remarks.readers |= dict.fromkeys(volume.remarks)
             frames.append(Labels.of(volume, self.labels, self.daughters, f"frame {index} of {source}"))
             self.remarks.unset += frames[-1].unset > 0
         return frames

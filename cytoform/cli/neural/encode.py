@@ -26,6 +26,7 @@ from .options import (
     resolution,
     sequence_files,
 )
+from .scale import Spacing, at_scale
 
 if TYPE_CHECKING:
     from ...neural.encode import EncodeConfig, Encoded
@@ -70,6 +71,7 @@ def encode(
     shape: Shape = None,
     formats: Formats = None,
     exhaustive: Exhaustive = False,
+    spacing: Spacing = None,
     device: Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
     quiet: Quiet = False,
@@ -95,7 +97,7 @@ def encode(
     opened = open_model(model)
     opened.check_learned()
     with result_folder(out):
-        found = _encode_all(opened, files, config, out, options, quiet)
+        found = _encode_all(opened, at_scale(files, spacing), files, config, out, options, quiet)
     echo_table([(one.name, f"loss {one.loss:.4g} {_unit(opened)}") for one in found])
     typer.echo(_told(config.suited_to(opened)))
     typer.echo(f"Codes, rotations and reconstructions are in {out}")
@@ -123,18 +125,24 @@ def _check_names(files: Sequence[Path]) -> None:
 
 
 def _encode_all(
-    model: AutoDecoder, files: Sequence[Path], config: EncodeConfig, out: Path, options: dict[str, Any], quiet: bool
+    model: AutoDecoder,
+    sequences: Sequence[Any],
+    files: Sequence[Path],
+    config: EncodeConfig,
+    out: Path,
+    options: dict[str, Any],
+    quiet: bool,
 ) -> list[Encoded]:
     """One after the other; what is done is written at once."""
     from ...neural import encode as run
 
     found: list[Encoded] = []
     with WorkBar("tries", quiet=quiet) as bar:
-        for count, path in enumerate(files, start=1):
+        for count, (sequence, path) in enumerate(zip(sequences, files), start=1):
             stage = path.stem if len(files) == 1 else f"{path.stem} ({count}/{len(files)})"
             one = run(
                 model,
-                path,
+                sequence,
                 config,
                 device=options["device"],
                 progress=lambda done, total, stage=stage: bar(done, total, stage=stage),  # type: ignore[misc]

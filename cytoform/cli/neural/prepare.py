@@ -38,11 +38,34 @@ def prepare(
         list[str] | None,
         typer.Option(metavar="M:A,B", help="Label M divides into A and B, and its sequence goes on with both."),
     ] = None,
-    parts: Annotated[int, typer.Option(metavar="N", help="2 for a mask in which a cell divides in two.")] = 1,
-    border: Annotated[str, typer.Option(help="What touches the image's border: error or keep.")] = "error",
+    parts: Annotated[
+        int,
+        typer.Option(metavar="N", help="Parts of an object that are used: its largest; 2 for a cell that divides."),
+    ] = 1,
+    border: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="Objects that the image's border cuts: error, skip (leave such frames out) or keep (closed there); "
+            "auto skips labels and refuses a single object.",
+        ),
+    ] = "auto",
+    channel: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Channel that holds the masks, from 0; where it has several.")
+    ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option(metavar="AXES", help="What the file's axes are, such as TZYX, where it does not say or is wrong."),
+    ] = None,
+    series: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Which image of a file that holds several, from 0.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(metavar="N", help="Cut sequences to their first frames.")] = None,
     min_frames: Annotated[int, typer.Option("--min-frames", metavar="N", help="Leave out shorter sequences.")] = 2,
-    time_step: Annotated[float | None, typer.Option("--time-step", metavar="S", help="Seconds between frames.")] = None,
+    time_step: Annotated[
+        float | None,
+        typer.Option("--time-step", metavar="S", help="Seconds between frames; by default the file's own."),
+    ] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the sequence.")] = None,
     matlab: Annotated[bool, typer.Option("--matlab", help="Write .mat files that MATLAB loads.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files made with other settings.")] = False,
@@ -51,7 +74,9 @@ def prepare(
     """Make sequences of signed distances from masks or meshes.
 
     Each cell becomes one HDF5 file: centred, turned onto its principal axes, its exact signed distance in µm on a cube.
-    Files that are there already, made from the same with the same settings, are kept: run it again to go on.
+    Files that are there already, made from the same with the same settings, are kept: run it again to go on. What is
+    left out (parts, specks, labels at the border or too small for the samples) and what looks like two cells under one
+    label is told.
 
     Examples:
     cytoform neural prepare masks.tif --out sequences
@@ -72,11 +97,14 @@ def prepare(
             tracks=track or None,
             name=name,
             suffix=".mat" if matlab else ".h5",
+            channel=channel,
+            axes=axes,
+            series=series,
             overwrite=overwrite,
             progress=lambda p: bar(p.done, p.total, stage=p.stage, left=p.seconds_left),
             **settings,
         )
-    _tell(paths)
+    _tell(paths, given=time_step is not None)
 
 
 def _divisions(texts: list[str]) -> dict[int, tuple[int, int]]:
@@ -91,12 +119,14 @@ def _divisions(texts: list[str]) -> dict[int, tuple[int, int]]:
     return found
 
 
-def _tell(paths: list[Path]) -> None:
+def _tell(paths: list[Path], *, given: bool) -> None:
     from ...sdf import open_sequence
 
     with open_sequence(paths[0]) as first:
-        side, step = first.shape[1], (first.info.spacing or (0.0,))[0]
+        side, step, seconds = first.shape[1], (first.info.spacing or (0.0,))[0], first.info.time_step
     rows = [("sequences", str(len(paths))), ("cube", f"{side}³ samples of {step:.4g} µm, {side * step:.4g} µm a side")]
+    if seconds is not None:
+        rows.append(("time step", f"{seconds:g} s" + ("" if given else ", the image file's own")))
     echo_table(rows)
     typer.echo(f"They are in {paths[0].parent}")
     typer.echo(f"Next:  cytoform neural train {paths[0].parent} --out run")

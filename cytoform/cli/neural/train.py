@@ -12,6 +12,7 @@ from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, echo_table
 from .codes import write_codes
 from .options import Device, Quiet, leads, next_command, sequence_files
+from .scale import Spacing, at_scale
 
 if TYPE_CHECKING:
     from ...neural.config import TrainConfig
@@ -94,6 +95,7 @@ def train(
             help="Families: a file with a line for each sequence, folder for the names of their folders, or one text.",
         ),
     ] = None,
+    spacing: Spacing = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the training in the folder.")] = False,
     tensorboard: Annotated[
@@ -134,7 +136,7 @@ def train(
     )  # fmt: skip
     with WorkBar("steps", quiet=quiet or not leads()) as bar:
         model = run(
-            files,
+            at_scale(files, spacing),
             out,
             config,
             labels=families,
