@@ -41,8 +41,8 @@ def evaluate(
         typer.Option(
             "--codes",
             metavar="FILE",
-            help="Latent codes, such as the codes.csv of a training (.csv or .npy): FILE, or NAME=FILE for a set. May be "
-            "repeated.",
+            help="Latent codes, such as the codes.csv of a training (.csv or .npy): FILE, or NAME=FILE for a set. May "
+            "be repeated.",
         ),
     ] = None,
     labels: Annotated[
