@@ -176,7 +176,7 @@ def test_a_model_without_sequences():
     model.learned = type(model.learned)(torch.zeros(0, 1), torch.zeros(0, 4), [], [], 0)
     with pytest.raises(ConfigError, match="learned no sequences"):
         reconstruct(model)
-    with pytest.raises(ConfigError, match="learned 0 sequences"):
+    with pytest.raises(ConfigError, match="learned no sequences"):
         generate(model, 1)
 
 
