@@ -35,3 +35,11 @@ def test_neighbours(tmp_path):
 def test_known_volume():
     found = run("known_volume")
     assert found["volume_error_with"] < 0.5 * found["volume_error_without"]
+
+
+def test_generated_cells(tmp_path):
+    pytest.importorskip("torch")
+    found = run("generated_cells", tmp_path / "generated.png")
+    assert found["dice"] > 0.95
+    assert found["bodies_at_first"] == 1 and found["bodies_at_last"] == 2  # they divide
+    assert (tmp_path / "generated.png").stat().st_size > 20_000

@@ -19,6 +19,7 @@ from ..atomic import atomic_path, write_text
 from ..errors import ConfigError, FileFormatError, SequenceError
 from . import blocks, rotation
 from .config import NetworkConfig
+from .workers import ready_after_fork
 
 __all__ = ["AutoDecoder", "Learned", "Space"]
 
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 BLOCK = 2048  # points a block: its activations stay in a core's cache
 _WEIGHTS, _TEXT = ".safetensors", ".json"
 _FORMAT = "cytoform auto-decoder 1"
+_REMEDY = "Pass the folder that neural train wrote: weights (.safetensors) and description (.json) belong together."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,6 +230,7 @@ class AutoDecoder(nn.Module):
         ConfigError
             When a shape does not fit.
         """
+        ready_after_fork()
         like = self.layers[0].matrix
         points = torch.as_tensor(np.asarray(xyzt), dtype=like.dtype, device=like.device)
         codes = torch.as_tensor(np.asarray(latent), dtype=like.dtype, device=like.device)
@@ -434,11 +437,11 @@ def _read_text(path: Path) -> dict[str, Any]:
     try:
         text = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise FileFormatError(f"{path} does not exist; expected it beside the weights.") from error
+        raise FileFormatError(f"{path} does not exist; expected it beside the weights.", remedy=_REMEDY) from error
     except (OSError, ValueError) as error:
-        raise FileFormatError(f"{path} cannot be read: {error}.") from error
+        raise FileFormatError(f"{path} cannot be read: {error}.", remedy=_REMEDY) from error
     if not isinstance(text, dict) or text.get("format") != _FORMAT:
-        raise FileFormatError(f"{path} does not describe a model; expected the JSON that AutoDecoder.save writes.")
+        raise FileFormatError(f"{path} does not describe a model of cytoform.", remedy=_REMEDY)
     return text
 
 

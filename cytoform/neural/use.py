@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from .prior import Prior, fit_prior
 from .workers import Workers
 
 __all__ = ["Codes", "Decoding", "decode_codes", "generate", "interpolate", "reconstruct"]
+
+_LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 Model = AutoDecoder | str | os.PathLike[str]
@@ -257,10 +260,17 @@ def _stream(
 def _told(
     stream: Iterator[npt.NDArray[np.float32]], done: int, total: int, name: str, progress: Progress | None
 ) -> Iterator[npt.NDArray[np.float32]]:
+    empty: list[int] = []
+    n = 0
     for n, frame in enumerate(stream, start=1):
+        if not float(frame.min()) < 0:
+            empty.append(n - 1)
         yield frame
         if progress is not None:
             progress(done + n, total, name)
+    if empty:
+        which = "any frame" if len(empty) == n else f"frame{'s'[: len(empty) != 1]} {', '.join(map(str, empty))}"
+        _LOG.warning("%s has no shape in %s: the network's distance is nowhere negative there.", name, which)
 
 
 def _opened(model: Model) -> AutoDecoder:

@@ -6,6 +6,8 @@ Blocks go to workers by number and are added up in a fixed order, so that the re
 from __future__ import annotations
 
 import dataclasses
+import os
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,12 +16,58 @@ import torch
 
 from . import blocks
 
-__all__ = ["Block", "Pass", "Workers"]
+__all__ = ["Block", "Pass", "Workers", "ready_after_fork"]
 
 Tensor = torch.Tensor
 
 CPU_POINTS, GPU_POINTS = 1024, 1 << 18
 _THREADS = torch.get_num_threads()  # asked once: workers turn torch's own threads off while they are at it
+
+
+class _TorchThreads:
+    """How many threads torch itself uses, while workers in any thread of the program have turned them off.
+
+    A process that was forked must not use torch's threads where its parent did: theirs are gone, and it would wait for
+    them for ever. Such a process has one torch thread; workers still take a core each.
+    """
+
+    def __init__(self) -> None:
+        self.forget(forked=False)
+
+    def forget(self, *, forked: bool = True) -> None:
+        """Begin anew, as in a process that was just forked."""
+        self._lock, self._users, self._before, self._forked = threading.Lock(), 0, 0, forked
+
+    def ready(self) -> None:
+        """Give a forked process its one thread."""
+        if self._forked:
+            self._forked = False
+            torch.set_num_threads(1)
+
+    def take(self) -> None:
+        """Remember the number of threads, unless other workers have."""
+        self.ready()
+        with self._lock:
+            if not self._users:
+                self._before = torch.get_num_threads()
+            self._users += 1
+
+    def give_back(self) -> None:
+        """Set it again, once no workers are left."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                torch.set_num_threads(self._before)  # this thread may have them still, but new ones would not
+
+
+_TORCH = _TorchThreads()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_TORCH.forget)
+
+
+def ready_after_fork() -> None:
+    """Make torch usable in a process that was forked; to be called before large products outside of workers."""
+    _TORCH.ready()
 
 
 @dataclasses.dataclass
@@ -62,14 +110,14 @@ class Workers:
         self.device = device
         self.count: int = 1 if device.type != "cpu" else count or _THREADS
         self.block_points = CPU_POINTS if device.type == "cpu" else GPU_POINTS
-        self._before = torch.get_num_threads()
+        _TORCH.take()
         self._pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,))
         self._held: list[blocks.Gradients] = []
 
     def close(self) -> None:
         """End the threads, and give torch its own back."""
         self._pool.shutdown()
-        torch.set_num_threads(self._before)  # this thread may have them still, but new ones would not
+        _TORCH.give_back()
 
     def __enter__(self) -> Workers:
         return self

@@ -393,8 +393,11 @@ def changed(args, **options):
 def test_what_the_readme_says_of_living_shapes_works(work):
     """Its commands as they stand, but small."""
     pytest.importorskip("torch")
-    commands = {args[0]: args for args in readme_commands()}
-    assert list(commands) == ["prepare", "train", "reconstruct", "generate", "evaluate", "simulate"]
+    prepare, *rest = readme_commands()
+    assert [args[0] for args in (prepare, *rest)] == [
+        "prepare", "train", "reconstruct", "generate", "evaluate", "simulate", "train", "encode", "evaluate"
+    ]  # fmt: skip
+    train, reconstruct, generate, evaluate, simulate, train_encoder, encode, evaluate_encoded = rest
     grid, bodies = Grid((24, 50, 50), (0.5, 0.25, 0.25)), ((2.0, 2.4, 4.0), (1.8, 2.0, 4.6), (2.2, 2.6, 3.4))
     centres = ((2.9, 3.2, 6.2), (8.6, 3.2, 6.2), (5.7, 9.0, 6.2))
     masks = [
@@ -403,18 +406,23 @@ def test_what_the_readme_says_of_living_shapes_works(work):
     ]
     meta = {"axes": "TZYX", "spacing": 0.5, "unit": "um"}
     tifffile.imwrite("masks.tif", np.stack(masks), imagej=True, resolution=(4.0, 4.0), metadata=meta)
-    good(run(*changed(commands["prepare"], shape=SHAPE)))
-    train = [*commands["train"], *TINY]
+    good(run(*changed(prepare, shape=SHAPE)))
+    train = [*train, *TINY]
     train[(at := train.index("--minutes")) : at + 2] = ["--epochs", EPOCHS]
     good(run(*train))
-    good(run(*commands["reconstruct"]))
-    generate = commands["generate"]
+    good(run(*reconstruct))
     generate[generate.index("-n") + 1] = 2
     good(run(*generate))
-    output = good(run(*commands["evaluate"]))
+    output = good(run(*evaluate))
     assert "Dice" in output and Path("evaluation/report.html").is_file()
     assert len(files("cells", "*.h5")) == 3 and len(files("new", "*.tif")) == len(files("new", "*.h5")) == 2
-    good(run(*changed(commands["simulate"], n=1, frames=2, shape=SHAPE, out="simulated")))
+    good(run(*changed(simulate, n=1, frames=2, shape=SHAPE, out="simulated")))
+    Path("others").mkdir()
+    (taken, *_) = sorted(Path("cells").glob("*.h5"))
+    taken.rename(Path("others") / taken.name)
+    good(run(*train_encoder, *TINY, "--steps", 600))
+    assert "--prior 0 --aside 4" in good(run(*encode, "--starts", 2))
+    assert "Dice" in good(run(*evaluate_encoded))
 
 
 @pytest.mark.parametrize("command", ["reconstruct", "generate", "encode", "interpolate"])

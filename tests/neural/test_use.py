@@ -161,12 +161,22 @@ def test_errors(call, error, match):
         call(BODY.model())
 
 
+def test_shapes_that_are_not_there_are_told(caplog):
+    model = BODY.model()
+    reconstruct(model, 0, frames=2, **EXACT)
+    assert caplog.text == ""
+    with torch.no_grad():
+        model.layers[-1].bias += 10.0
+    reconstruct(model, 0, frames=2, **EXACT)
+    assert "s0 has no shape in any frame" in caplog.text
+
+
 def test_a_model_without_sequences():
     model = BODY.model()
     model.learned = type(model.learned)(torch.zeros(0, 1), torch.zeros(0, 4), [], [], 0)
     with pytest.raises(ConfigError, match="learned no sequences"):
         reconstruct(model)
-    with pytest.raises(ConfigError, match="learned 0 sequences"):
+    with pytest.raises(ConfigError, match="learned no sequences"):
         generate(model, 1)
 
 

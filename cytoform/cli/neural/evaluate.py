@@ -41,7 +41,8 @@ def evaluate(
         typer.Option(
             "--codes",
             metavar="FILE",
-            help="Latent codes, a row a sequence (.npy or .csv): FILE, or NAME=FILE for a set. May be repeated.",
+            help="Latent codes, such as the codes.csv of a training (.csv or .npy): FILE, or NAME=FILE for a set. May "
+            "be repeated.",
         ),
     ] = None,
     labels: Annotated[
@@ -51,7 +52,7 @@ def evaluate(
     speck: Annotated[
         float, typer.Option(metavar="PART", help="Components with less than this part of a frame are no cells.")
     ] = 0.02,
-    seed: Annotated[int, typer.Option(min=0, help="Of t-SNE.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of t-SNE.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:

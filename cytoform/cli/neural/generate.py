@@ -29,7 +29,7 @@ __all__ = ["generate"]
 
 def generate(
     model: ModelPath,
-    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="How many.")] = 10,
+    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="Number of new shapes.")] = 10,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")] = Path("generated"),
     prior: Annotated[
         str,
@@ -42,7 +42,7 @@ def generate(
         float | None,
         typer.Option(metavar="S", help="Width relative to the learned codes; 1 by default, 0.3 with near."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other shapes.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed makes other shapes.")] = 0,
     rotation: Annotated[
         str,
         typer.Option(

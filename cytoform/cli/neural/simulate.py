@@ -22,10 +22,10 @@ def simulate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder; by default the family's name.")
     ] = None,
-    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="How many individuals.")] = 30,
-    frames: Annotated[int, typer.Option(metavar="N", min=2, help="Frames of each.")] = 30,
+    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="Number of individuals.")] = 30,
+    frames: Annotated[int, typer.Option(metavar="N", min=2, help="Frames of each sequence.")] = 30,
     shape: Annotated[int, typer.Option(metavar="N", min=8, help="Samples along each side of the cube.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other individuals.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed makes other individuals.")] = 0,
     coarse: Annotated[
         bool,
         typer.Option("--coarse", help="filopodial: thicken the filopodia so that they hold together at this --shape."),

@@ -30,6 +30,7 @@ from .measure import (
     pairs,
     table,
 )
+from .shapes import Pictured, pictured
 from .statistics import FEW, cliffs_delta, sequence_table, smallest_distance, test_table
 
 __all__ = ["DESCRIPTORS", "PCA", "CodeSpace", "Evaluation", "NamedCodes", "cliffs_delta", "evaluate", "pca",
@@ -66,6 +67,8 @@ class Evaluation:
     codes : CodeSpace or None
     notes : tuple of str
         Warnings in words.
+    pictured : tuple of tuples of Pictured
+        Surfaces of a few sequences of each set, for the page.
     """
 
     sets: tuple[str, ...]
@@ -77,6 +80,7 @@ class Evaluation:
     overlap: Array
     codes: CodeSpace | None = None
     notes: tuple[str, ...] = ()
+    pictured: tuple[tuple[Pictured, ...], ...] = ()
 
     @property
     def reference(self) -> str:
@@ -203,7 +207,8 @@ def evaluate(
     sequences = sequence_table(frames, overlap)
     tests = test_table(sequences, frames, next(iter(sets)), list(sets)[1:])
     notes += _notes(sets, sequences, unit)
-    found = Evaluation(tuple(sets), together, unit, frames, sequences, tests, overlap, space, tuple(notes))
+    shown = pictured(sets, matched)
+    found = Evaluation(tuple(sets), together, unit, frames, sequences, tests, overlap, space, tuple(notes), shown)
     if out is not None:
         found.save(out)
     return found

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from . import Evaluation
     from .codes import CodeSpace
 
-__all__ = ["boxes_figure", "colours", "overlap_figure", "pca_figure", "qq_figure", "time_figure", "tsne_figure"]
+__all__ = ["boxes_figure", "colours", "overlap_figure", "pca_figure", "qq_figure", "short", "time_figure",
+           "tsne_figure"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -27,7 +28,7 @@ TITLES = {
     "sphericity_miccai2022": "sphericity (2022 paper)", "sphericity_media2024": "sphericity (2024 paper)",
 }  # fmt: skip
 # Okabe and Ito's colours: orange for real, blue, green, ... for made, as in the papers.
-_COLOURS = ("#E69F00", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+_COLOURS = ("#D98200", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _MARKERS = "osD^vP*X"
 _UNLABELLED = "no label"
 _SIZE = (10.4, 3.5)  # inches, three panels in a row
@@ -36,6 +37,11 @@ _SIZE = (10.4, 3.5)  # inches, three panels in a row
 def colours(sets: tuple[str, ...]) -> dict[str, str]:
     """A colour for each set."""
     return {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(sets)}
+
+
+def short(name: str, most: int = 14) -> str:
+    """A name for a narrow place, its middle left out where it is long."""
+    return name if len(name) <= most else f"{name[: most - 5]}…{name[-4:]}"
 
 
 def _row(n: int, width: float | None = None) -> tuple[Figure, list[Axes]]:
@@ -58,8 +64,8 @@ def _legend(figure: Figure, panel: Axes) -> None:
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
 
 
-def _band(panel: Axes, frames: Array, values: Array, colour: str, label: str) -> None:
-    """Mean as a line and the quartiles as a band, frame by frame."""
+def _band(panel: Axes, frames: Array, values: Array, colour: str, label: str, *, first: bool = False) -> None:
+    """Mean as a line and the quartiles as a band, frame by frame; the reference stays visible under others."""
     good = np.isfinite(values)
     places = np.unique(frames[good])
     parts = [values[good & (frames == k)] for k in places]
@@ -67,8 +73,10 @@ def _band(panel: Axes, frames: Array, values: Array, colour: str, label: str) ->
         return
     low, high = np.array([np.percentile(p, [25, 75]) for p in parts]).T
     marker = "o" if len(places) < 3 else ""
-    panel.fill_between(places, low, high, color=colour, alpha=0.22, linewidth=0)
-    panel.plot(places, [p.mean() for p in parts], color=colour, linewidth=1.6, marker=marker, label=label)
+    # The reference lies on top, dashed, so that a set which covers it shows through the gaps.
+    line = dict(linewidth=2.2, linestyle=(0, (3, 1.2)), zorder=4) if first else dict(linewidth=1.8, zorder=3)
+    panel.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2 if first else 1)
+    panel.plot(places, [p.mean() for p in parts], color=colour, marker=marker, label=label, **line)
 
 
 @styled
@@ -78,7 +86,7 @@ def time_figure(ev: Evaluation) -> Figure:
     for panel, descriptor in zip(panels, SHOWN):
         for name, colour in colours(ev.sets).items():
             part = ev.frames[ev.frames["set"] == name]
-            _band(panel, part["frame"], part[descriptor], colour, name)
+            _band(panel, part["frame"], part[descriptor], colour, name, first=name == ev.reference)
         panel.set(xlabel="frame", ylabel=_named(ev, descriptor))
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _legend(figure, panels[0])
@@ -106,7 +114,10 @@ def boxes_figure(ev: Evaluation) -> Figure:
             aside = k + rng.uniform(-0.14, 0.14, len(values))
             panel.plot(aside, values, "o", color=colour, markersize=3.2, alpha=0.8, markeredgewidth=0)
         panel.set_ylabel(_named(ev, descriptor))
-        panel.set_xticks(range(len(ev.sets)), ev.sets)
+        room = 36 // len(ev.sets)  # letters below a box
+        many = max(map(len, ev.sets)) > room
+        turn = dict(rotation=25, ha="right", rotation_mode="anchor") if many else {}
+        panel.set_xticks(range(len(ev.sets)), [short(name) for name in ev.sets], **turn)
         panel.set_xlim(-0.6, len(ev.sets) - 0.4)
     return figure
 

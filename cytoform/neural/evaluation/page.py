@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from . import figures
 from .measure import DESCRIPTORS
+from .shapes import shapes_figure
 from .statistics import LEVEL, smallest_distance
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ _STYLE = """
 .scroll { overflow-x: auto; }
 thead th { color: var(--ink); font-weight: 600; vertical-align: bottom; }
 .figures td, .figures thead th:not(.text) { text-align: right; white-space: nowrap; }
-.figures td.text, .figures th.text { text-align: left; white-space: normal; }
+.figures td.text, .figures th.text { text-align: left; white-space: normal; overflow-wrap: normal; }
+.figures thead th { white-space: normal; overflow-wrap: normal; }
 .figures tbody th { padding-right: 10px; }
 td.low { color: #a33c00; font-weight: 650; }
 summary { cursor: pointer; color: var(--accent); margin: 10px 0 6px; }
@@ -134,9 +136,11 @@ def summary_lines(ev: Evaluation) -> list[str]:
 
 
 def pictures(ev: Evaluation) -> dict[str, bytes]:
-    """The figures as PNG: ``time``, ``boxes``, ``qq``, and where there is something to show ``overlap``, ``pca``,
-    ``tsne``."""
+    """The figures as PNG: ``time``, ``boxes``, ``qq``, and where there is something to show ``shapes``, ``overlap``,
+    ``pca``, ``tsne``."""
     wanted: dict[str, Any] = {"time": figures.time_figure, "boxes": figures.boxes_figure, "qq": figures.qq_figure}
+    if any(mesh is not None for row in ev.pictured for one in row for mesh in one.meshes):
+        wanted["shapes"] = lambda ev: shapes_figure(ev, figures.colours(ev.sets))
     if len(ev.overlap) and np.isfinite(ev.overlap["dice"]).any():
         wanted["overlap"] = figures.overlap_figure
     if ev.codes is not None:
@@ -176,8 +180,8 @@ def evaluation_html(ev: Evaluation, drawn: Mapping[str, bytes] | None = None) ->
     drawn = pictures(ev) if drawn is None else drawn
     title = html.escape(f"{' and '.join(ev.sets[1:])} against {ev.reference}")
     base = resources.files("cytoform.report").joinpath("style.css").read_text(encoding="utf-8")
-    parts = [_summary(ev), _time(drawn), _overlap(ev, drawn), _tests(ev), _spread(drawn), _codes(ev, drawn),
-             _sequences(ev)]  # fmt: skip
+    parts = [_shapes(ev, drawn), _summary(ev), _time(drawn), _overlap(ev, drawn), _tests(ev), _spread(drawn),
+             _codes(ev, drawn), _sequences(ev)]  # fmt: skip
     body = "\n".join(part for part in parts if part)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -245,6 +249,17 @@ def _summary(ev: Evaluation) -> str:
     return f'<section>\n<h2>In short</h2>\n<ul class="lines">\n{lines}\n</ul>\n</section>'
 
 
+def _shapes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    if "shapes" not in drawn:
+        return ""
+    pairs = f" Those of {html.escape(', '.join(ev.paired))} stand below their originals." if ev.paired else ""
+    return f"""<section>
+<h2>What do the shapes look like?</h2>
+{_image(drawn["shapes"], "Surfaces of a few sequences of each set, in a few frames")}
+<p class="caption">The first sequences of each set, from one side and to one scale.{pairs}</p>
+</section>"""
+
+
 def _time(drawn: Mapping[str, bytes]) -> str:
     return f"""<section>
 <h2>Do the shapes develop alike?</h2>
@@ -294,8 +309,6 @@ def _table(
         names = ["text"] * (column in text) + ["low"] * ((row, column) in low)
         return f' class="{" ".join(names)}"' if names else ""
 
-    if all(row[-1] == "" for row in rows):  # a column of notes, and none
-        head, rows = head[:-1], [row[:-1] for row in rows]
     top = "".join(f"<th{kind(-1, k)}>{html.escape(name)}</th>" for k, name in enumerate(head))
     lines = [
         "<tr>" + "".join(f"<td{kind(r, k)}>{html.escape(cell)}</td>" for k, cell in enumerate(row)) + "</tr>"
@@ -306,7 +319,7 @@ def _table(
     return f'<div class="scroll"><table class="figures">{inner}</table></div>'
 
 
-_TEST_HEAD = ("set", "descriptor", "n", "median, {0}", "median, set", "D", "p", "Cliff's δ", "frames that differ", "")
+_TEST_HEAD = ("set", "descriptor", "n", "median, {0}", "median, set", "D", "p", "Cliff's δ", "frames that differ")
 
 
 def _test_rows(ev: Evaluation, descriptors: Sequence[str]) -> tuple[list[tuple[str, ...]], list[tuple[int, int]]]:
@@ -323,8 +336,19 @@ def _test_rows(ev: Evaluation, descriptors: Sequence[str]) -> tuple[list[tuple[s
                 low.append((len(rows), 6))
             counts = f"{row['n_reference']}, {row['n']}"
             rows.append((name, label, counts, *numbers, effect[0], _p(row["p"]), effect[1],
-                         _frames_that_differ(ev, name, descriptor), str(row["note"])))  # fmt: skip
+                         _frames_that_differ(ev, name, descriptor)))  # fmt: skip
     return rows, low
+
+
+def _remarks(ev: Evaluation) -> str:
+    """What the tests say about themselves, each once; that there are few values is said above."""
+    rows = ev.tests[ev.tests["scope"] == "sequence"]
+    found: dict[str, list[str]] = {}
+    for name, note in dict.fromkeys(zip(rows["set"].tolist(), rows["note"].tolist())):
+        if note and not note.startswith("only "):
+            found.setdefault(note, []).append(name)
+    lines = [f"{', '.join(names)}: {note}." for note, names in found.items()]
+    return "".join(f'\n<p class="caption">{html.escape(line)}</p>' for line in lines)
 
 
 def _frames_that_differ(ev: Evaluation, name: str, descriptor: str) -> str:
@@ -347,8 +371,9 @@ def _tests(ev: Evaluation) -> str:
     )
     return f"""<section>
 <h2>Are the sets alike?</h2>
-{_table(head, shown, text=(0, 1, 9), low=low)}
-<p class="caption">Two-sample Kolmogorov–Smirnov tests, one value a sequence: its mean over frames, daughters averaged.
+{_table(head, shown, text=(0, 1), low=low)}{_remarks(ev)}
+<p class="caption">Two-sample Kolmogorov–Smirnov tests, one value a sequence: its mean over frames, daughters averaged
+(so that a division seen a frame earlier or later shows in the means of volume and area).
 D is the largest distance between the two cumulative distributions (0 to 1). Cliff's δ runs from −1 to 1 and is positive
 where the set's values are the larger; under 0.15 in magnitude is often called negligible, over 0.47 large. A large p
 does not show that two sets are equal: with {counts[0]} and {max(counts[1:])} sequences D has to reach about {least:.2f}
@@ -356,7 +381,7 @@ for p &lt; {LEVEL:g}. The last count is of frames that differ at {LEVEL:g} when 
 their number.{pairs}</p>
 <details>
 <summary>Sphericity as the two papers define it</summary>
-{_table(head, papers, text=(0, 1, 9), low=low_papers)}
+{_table(head, papers, text=(0, 1), low=low_papers)}
 <p class="caption">2022: A^1.5 / (6 √π V), 1 for a sphere and more for all else. 2024: 36 π V² / A³, 1 for a sphere and
 less for all else. Both are powers of Wadell's.</p>
 </details>

@@ -1,5 +1,6 @@
 """The whole comparison: tables, files, page, command line, and what it refuses."""
 
+import base64
 import csv
 import math
 import subprocess
@@ -14,7 +15,8 @@ from typer.testing import CliRunner
 from cytoform.cli.console import as_shown
 from cytoform.cli.neural.evaluate import evaluate as command
 from cytoform.errors import ConfigError, OutputError, SequenceError
-from cytoform.neural.evaluation import Evaluation, evaluate
+from cytoform.neural.evaluation import Evaluation, evaluate, figures
+from cytoform.neural.evaluation.page import pictures
 from cytoform.sdf.sequence import SDFSequence
 
 RADII = (3.0, 3.3, 3.6, 3.9, 4.2)
@@ -68,7 +70,7 @@ def test_a_saved_comparison_is_complete(found, tmp_path):
     found.save(tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"frames.csv", "sequences.csv", "tests.csv", "overlap.csv", "codes.csv", "report.html"} <= names
-    assert {f"{n}.png" for n in ("time", "boxes", "qq", "overlap", "pca")} <= names
+    assert {f"{n}.png" for n in ("shapes", "time", "boxes", "qq", "overlap", "pca")} <= names
     with open(tmp_path / "out" / "frames.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[0]["volume_um3"]) == pytest.approx(found.frames["volume"][0])
@@ -91,7 +93,52 @@ def test_the_page_holds_figures_and_numbers_and_nothing_from_outside(found, tmp_
     for row in found.tests[at]:
         assert f"{row['median']:.4g}" in page and f"{row['ks_statistic']:.2f}" in page
     assert f"{found.overlap['dice'].mean():.3f}" in page
-    assert "only 3 values" in page
+    assert page.count("Fewer than 10 sequences") == 1 and "sees large differences only" not in page
+
+
+def test_the_page_begins_with_pictures_of_the_shapes(found, tmp_path):
+    """The first two of each set, reconstructions of the very same ones; surfaces as large as the bodies are."""
+    rows = found.pictured
+    assert [[(one.set, one.sequence) for one in row] for row in rows] == [
+        [("real", "cell 0"), ("real", "cell 1")], [("reconstructed", "cell 0"), ("reconstructed", "cell 1")],
+        [("generated", "new 1.5"), ("generated", "new 1.6")],
+    ]  # fmt: skip
+    assert rows[0][0].frames == (0, 1, 2)
+    for k, mesh in enumerate(rows[0][1].meshes):
+        radius = RADII[1] * 1.05**k
+        assert mesh.volume == pytest.approx(4 / 3 * math.pi * radius**3, rel=0.02)
+        assert np.linalg.norm(mesh.vertices, axis=1) == pytest.approx(radius, rel=0.02)
+    found.save(tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    first = page.index('src="data:image/png;base64,')
+    shapes = base64.b64encode((tmp_path / "shapes.png").read_bytes()).decode()
+    assert page[first:].startswith(f'src="data:image/png;base64,{shapes}')
+    assert "stand below their originals" in page
+
+
+def test_reconstructions_of_the_shapes_shown_are_found_by_name(real, made):
+    turned = evaluate(real, {"rec": made["reconstructed"][::-1]}, paired=True)
+    assert [one.sequence for one in turned.pictured[1]] == ["cell 0", "cell 1"]
+
+
+def test_large_grids_are_drawn_from_fewer_samples():
+    points = coordinates((100, 100, 100), (0.2, 0.2, 0.2))
+    one = SDFSequence.from_array(sphere(points, 7.0)[None], 0.2, name="large")
+    (mesh,) = evaluate([one], [one]).pictured[0][0].meshes
+    assert mesh.volume == pytest.approx(4 / 3 * math.pi * 7**3, rel=0.02) and mesh.n_faces < 20_000
+
+
+def test_the_real_ones_come_first_and_lie_on_top(found):
+    figure = figures.time_figure(found)
+    assert next(text.get_text() for text in figure.legends[0].get_texts()) == "real"
+    for panel in figure.axes:
+        heights = {line.get_label(): line.get_zorder() for line in panel.lines}
+        assert heights["real"] > max(heights["reconstructed"], heights["generated"])
+
+
+def test_long_names_are_shortened_where_there_is_little_room():
+    assert figures.short("generated") == "generated"
+    assert figures.short("a_rather_long_name") == "a_rather_…name"
 
 
 def test_sequences_without_metric_scale_are_measured_in_voxels():
@@ -113,6 +160,8 @@ def test_empty_frames_are_counted(real):
     assert found.sequences["missing"].tolist() == [0, 0, 1]
     assert any("1 of 2 frames have no shape" in note for note in found.notes)
     assert isinstance(found, Evaluation) and "nan" not in found.summary
+    assert found.pictured[1][0].meshes[1] is None
+    assert len(pictures(found)["shapes"]) > 10_000
 
 
 def test_what_it_refuses(real, tmp_path):
