@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from .errors import BackendError, ConfigError
 
 __all__ = [
     "Device",
+    "check_fork",
     "device_arrays",
     "device_stream",
     "has_cuda",
@@ -24,6 +27,7 @@ __all__ = [
     "load_matplotlib",
     "loops",
     "needs_device_memory",
+    "parallel_loops",
     "resolve_device",
     "threads",
     "to_host",
@@ -135,6 +139,44 @@ def to_host(array: Any) -> np.ndarray:
 def loops(name: str) -> ModuleType:
     """A module of compiled loops, loaded on first use: numba takes its time."""
     return importlib.import_module(f"cytoform.kernels.{name}")
+
+
+_parallel = {"process": 0}  # that first ran work on several threads
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def check_fork() -> None:
+    """Refuse work on several threads in a process forked from one that has done such work: it would hang or be killed.
+
+    OpenMP's threads (of numba, finufft and torch) do not survive a fork.
+
+    Raises
+    ------
+    BackendError
+    """
+    here = os.getpid()
+    if _parallel["process"] not in (0, here):
+        raise BackendError(
+            "this process was forked from one in which cytoform had worked already; its threads are not here.",
+            remedy="Start processes with multiprocessing.get_context('spawn') or 'forkserver', as joblib does.",
+        )
+    _parallel["process"] = here
+
+
+@contextlib.contextmanager
+def parallel_loops(name: str) -> Iterator[ModuleType]:
+    """Compiled loops that run on several threads, for one caller at a time: not all of numba's threading layers let
+    several of a process's threads in.
+
+    Raises
+    ------
+    BackendError
+        As :func:`check_fork`.
+    """
+    check_fork()
+    module = loops(name)
+    with _ONE_AT_A_TIME:
+        yield module
 
 
 def threads() -> int:

@@ -22,7 +22,8 @@ PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that thr
 def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike) -> Floats:
     """Sum over faces of strengths · G at any frequencies, (n, 2): real and imaginary parts, float64."""
     out = np.empty((len(frequencies), 2))
-    backend.loops("mesh_ft_cpu").mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
+    with backend.parallel_loops("mesh_ft_cpu") as loops:
+        loops.mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
     return out
 
 
@@ -48,9 +49,9 @@ class Faces:
         complex_type = np.result_type(self.dtype, np.complex64)
         lines = _lines(self.band)
         out = np.empty((len(lines.numbers), 2, lines.length))
-        backend.loops("mesh_ft_cpu").mesh_ft_lines(
-            lines.turned(self.corners), self.strengths, *lines.arguments(self.dtype), lines.work(BLOCK, self.dtype), out
-        )
+        corners, work = lines.turned(self.corners), lines.work(BLOCK, self.dtype)
+        with backend.parallel_loops("mesh_ft_cpu") as loops:
+            loops.mesh_ft_lines(corners, self.strengths, *lines.arguments(self.dtype), work, out)
         return lines.to_box(out, complex_type)
 
     def adjoint(self, cotangent: npt.NDArray) -> tuple[Floats, Floats]:
@@ -69,10 +70,10 @@ class Faces:
         lines = _lines(band)
         size = largest(weighted.ravel()[band.index])
         parts = min(PARTS_PER_THREAD * backend.threads(), max(n_faces, 1))
-        backend.loops("mesh_ft_cpu").mesh_ft_lines_adjoint(
-            lines.turned(self.corners), *lines.arguments(self.dtype), lines.from_box(weighted / size, self.dtype),
-            lines.work(parts, self.dtype), values, moves,
-        )  # fmt: skip
+        corners, work = lines.turned(self.corners), lines.work(parts, self.dtype)
+        given = lines.from_box(weighted / size, self.dtype)
+        with backend.parallel_loops("mesh_ft_cpu") as loops:
+            loops.mesh_ft_lines_adjoint(corners, *lines.arguments(self.dtype), given, work, values, moves)
         out = np.empty_like(moves)
         out[:, :, list(lines.order)] = moves
         return values * size, out * size

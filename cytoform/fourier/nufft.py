@@ -115,10 +115,11 @@ class Faces:
         self._places = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
         self._sources = np.empty(len(self.points), dtype=self._complex)
         p = self.points
-        backend.loops("points").scatter(
-            corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._shift), p.rules, p.starts,
-            p.barycentric, p.weights, p.offsets, self._places, self._sources,
-        )  # fmt: skip
+        with backend.parallel_loops("points") as loops:
+            loops.scatter(
+                corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._shift), p.rules, p.starts,
+                p.barycentric, p.weights, p.offsets, self._places, self._sources,
+            )  # fmt: skip
 
     @property
     def _shift(self) -> int:
@@ -126,6 +127,7 @@ class Faces:
         return self.band.shape[2] // 2
 
     def _plan(self, kind: int, transforms: int) -> Any:
+        backend.check_fork()
         few = kind == 1 and len(self.points) <= ORDERED
         plan = _plan(kind, self.band.shape, transforms, self._eps, self._complex, 1 if few else self._threads)
         plan.setpts(*self._places)
@@ -153,10 +155,11 @@ class Faces:
             np.multiply(stack[0], np.fft.fftshift(-1j * axis, axes=(0, 1)).astype(self._complex), out=stack[d + 1])
         fields = self._plan(2, 4).execute(stack)
         values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), 3, 3))
-        backend.loops("points").gather(
-            fields, self._places, float(self._shift), p.rules, p.starts, p.barycentric, p.weights, p.offsets, values,
-            moves,
-        )  # fmt: skip
+        with backend.parallel_loops("points") as loops:
+            loops.gather(
+                fields, self._places, float(self._shift), p.rules, p.starts, p.barycentric, p.weights, p.offsets,
+                values, moves,
+            )  # fmt: skip
         values *= size
         moves *= size
         return values, moves
