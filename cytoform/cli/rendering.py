@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError, OutputError
-from .inputs import Triple, check_inside, load_surface
+from .inputs import Axes, Series, Triple, check_inside, load_surface
 from .optics import (
     Aperture,
     Blur,
@@ -65,6 +65,8 @@ def render(
     like: Annotated[
         Path | None, typer.Option("--like", metavar="IMAGE", help="Take voxel size and shape from this image.")
     ] = None,
+    series: Series = None,
+    axes: Axes = None,
     noise: Annotated[bool, typer.Option("--noise", help="Add a camera's noise: photons and read-out.")] = False,
     photons: Annotated[float, typer.Option(metavar="X", help="With --noise: photons in the brightest voxel.")] = 100.0,
     background: Annotated[float, typer.Option(metavar="X", help="With --noise: the camera's offset.")] = 100.0,
@@ -100,7 +102,7 @@ def render(
             "no PSF was given; expected one to render through.",
             remedy="Pass the σ of a Gaussian in µm, --psf-sigma Z Y X, or another PSF with --psf.",
         )
-    grid = _grid(surface, seen, spacing, shape, origin, like)
+    grid = _grid(surface, seen, spacing, shape, origin, like, series, axes)
     check_inside(surface, grid, mesh, remedy="Leave --shape away for a box around the mesh, or set --origin.")
     image = render_on(surface, seen, grid, device=device)
     if noise:
@@ -111,14 +113,14 @@ def render(
 
 def _grid(
     mesh: SurfaceMesh, psf: PSF, spacing: Triple | None, shape: tuple[int, int, int] | None, origin: Triple | None,
-    like: Path | None,
+    like: Path | None, series: int | None = None, axes: str | None = None,
 ) -> Grid:  # fmt: skip
     from ..image.volume import Grid
 
     if like is not None:
         if shape is not None or origin is not None:
             raise ConfigError("--like came with --shape or --origin; expected one of them.", remedy="Leave one away.")
-        return _like(like, spacing).grid
+        return _like(like, spacing, series, axes).grid
     if spacing is None:
         raise ConfigError(
             "no voxel size was given; expected micrometres along z, y and x.",
@@ -129,13 +131,12 @@ def _grid(
     return _around(mesh, psf, Grid((1, 1, 1), spacing).spacing, origin)
 
 
-def _like(path: Path, spacing: Triple | None) -> Volume:
+def _like(path: Path, spacing: Triple | None, series: int | None, axes: str | None) -> Volume:
     from ..image.io import image_info, read_volume
 
-    found = image_info(path)  # any channel and any time point have the same grid
-    return read_volume(
-        path, spacing=spacing, channel=0 if found.channels > 1 else None, time=0 if found.times > 1 else None
-    )
+    found = image_info(path, series=series, axes=axes)  # any channel and any time point have the same grid
+    channel, time = 0 if found.channels > 1 else None, 0 if found.times > 1 else None
+    return read_volume(path, spacing=spacing, channel=channel, time=time, series=series, axes=axes)
 
 
 def _around(mesh: SurfaceMesh, psf: PSF, spacing: Triple, origin: Triple | None) -> Grid:

@@ -70,7 +70,8 @@ def fit(
     labels : (z, y, x) int array or Volume, optional
         A segmentation of the image, 0 outside of all cells. The cell `label` gives the start (unless `mesh` is given)
         and the region of interest, its voxels and those that its blurred membrane reaches; the light of the other
-        cells is modelled.
+        cells is modelled. The only label of an image that agrees with the bright object found there tells which one is
+        meant; start and region are then as without it.
     label : int, optional
         Which cell of `labels`; not needed where there is only one.
     prior : callable, optional
@@ -162,7 +163,7 @@ def _inputs(
     """What the fit was given, as plain values: what is needed to do it again, beside the settings."""
     told: dict[str, Any] = {
         "image": {"name": volume.name, **volume.source},
-        "start": {"kind": "found in the image" if labels is None else "surface of the label"},
+        "start": {"kind": "found in the image" if labels is None else "from the label"},
         "region": {"kind": "found in the image"},
         "psf": {"kind": "guessed from the voxel size" if psf is None else "given"},
     }

@@ -15,11 +15,20 @@ from ..mesh import topology
 from ..mesh.surface import SurfaceMesh
 from .initial import SMALLEST, BrightObject, bright_part, largest_object, neighbours_of, typical_voxel
 
-__all__ = ["BRIGHT_RIM", "LabelledCell", "bright_rim", "found_for", "label_surfaces", "labelled_cell"]
+__all__ = [
+    "BRIGHT_RIM",
+    "LabelledCell",
+    "bright_rim",
+    "found_for",
+    "is_found",
+    "label_surfaces",
+    "labelled_cell",
+]
 
 Bools = npt.NDArray[np.bool_]
 
 SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
+ALIKE = 0.55  # of the union of two masks that is shared: more, and they are of the same object, about as large
 APART = 3.0  # voxels: nearer to the cell's own label, light is not put down to a neighbour
 LEFT_OUT = 0.01  # of a label's voxels: so many in other parts, or in holes, are worth a word
 CLOSINGS = (0, 4, 8)  # voxels: clefts in a label up to twice as wide are closed in further starts
@@ -38,12 +47,15 @@ class LabelledCell:
     neighbours : (z, y, x) bool
         Voxels that light of neighbours may come from: other labels, and what is bright and has no label, but for what
         lies within three voxels of the cell.
+    alone : bool
+        Whether no other cell is labelled.
     remarks : tuple of str
         What was left out or filled, a sentence each.
     """
 
     mask: Bools
     neighbours: Bools
+    alone: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -85,7 +97,7 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume) -> L
     away = ndimage.distance_transform_edt(~mask, sampling=volume.spacing) > APART * typical_voxel(volume.spacing)
     others, _ = found_for(mask, volume)
     neighbours = away & ((values > 0) | (others.others & (values <= 0))) & ~whole
-    return LabelledCell(mask, neighbours, tuple(remarks))
+    return LabelledCell(mask, neighbours, not ((values > 0) & ~whole).any(), tuple(remarks))
 
 
 def _checked(labels: npt.ArrayLike, volume: Volume) -> npt.NDArray[np.int64]:
@@ -146,6 +158,15 @@ def found_for(mask: Bools, volume: Volume) -> tuple[BrightObject, bool]:
         return neighbours_of(mask, volume), False
     same = (found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum())
     return (found if same else neighbours_of(mask, volume)), bool(same)
+
+
+def is_found(mask: Bools, volume: Volume) -> bool:
+    """Whether a mask is about that of the object that a fit finds without one: most of their union shared."""
+    try:
+        found = largest_object(volume).mask
+    except FitError:
+        return False
+    return bool((found & mask).sum() > ALIKE * (found | mask).sum())
 
 
 def bright_rim(region: Bools, volume: Volume) -> float:

@@ -430,8 +430,9 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     mesh = read_mesh(folder / "mesh.ply")
     if not isinstance(mesh, SurfaceMesh):
         raise FileFormatError(f"{folder / 'mesh.ply'} is not a single surface.")
-    model = read_volume(folder / "rendered.tif")
-    light = read_volume(folder / LIGHT) if (folder / LIGHT).exists() else None
+    size = saved.get("spacing_um")
+    model = read_volume(folder / "rendered.tif", spacing=size)
+    light = read_volume(folder / LIGHT, spacing=size) if (folder / LIGHT).exists() else None
     names = ("gain", "background", "stop_reason", "iterations", "seconds")
     return FitResult(
         mesh, psf, history=history, config=config, model=model, surroundings=light, saved=saved,

@@ -18,7 +18,7 @@ from . import initial, loop, placing
 from .body import SurfaceBody, region_around
 from .config import FitConfig
 from .displaced import psf_optimiser
-from .given import BRIGHT_RIM, LabelledCell, bright_rim, found_for, label_surfaces, labelled_cell
+from .given import BRIGHT_RIM, LabelledCell, bright_rim, found_for, is_found, label_surfaces, labelled_cell
 from .problem import Problem, check_roi, room_for
 from .staining import stain_of
 from .state import State, shape_optimiser
@@ -58,12 +58,22 @@ def begin(
     psf = initial.guess_psf(volume.spacing) if psf is None else psf
     margin = loop.default_margin(psf, volume) if config.margin is None else config.margin
     cell, remarks = _outlined(volume, config, roi, labels, label, margin)
-    if cell is not None:
-        state = _at_label(cell, volume, mesh, psf, config, edge, margin, measured)
-    else:
+    if cell is None:
         state = _in_image(volume, mesh, psf, config, roi, edge, margin, measured)
-    state.remarks = remarks
+    elif cell.alone and mesh is None and is_found(cell.mask, volume):  # then the image tells more than the label
+        state = _in_image(volume, None, psf, config, None, edge, margin, measured)
+    else:
+        state = _at_label(cell, volume, mesh, psf, config, edge, margin, measured)
+    state.remarks = (*remarks, *_parted(mesh))
     return state, edge, margin
+
+
+def _parted(mesh: SurfaceMesh | None) -> tuple[str, ...]:
+    """A remark on a start surface in several pieces."""
+    pieces = 1 if mesh is None else int(topology.components(mesh).max()) + 1
+    if pieces == 1:
+        return ()
+    return (f"The start surface is {pieces} separate surfaces; they stay apart, and volume and area are of all together.",)
 
 
 def _outlined(

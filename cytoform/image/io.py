@@ -155,7 +155,7 @@ def read_volume(
     where |= {"spacing": list(size) if given else None, "spacing_from": "given" if given else "file"}
     for remark in remarks:
         _warn(str(path), _stamp(path), remark)
-    return Volume(data, size, source.origin, path.name, where, remarks)
+    return Volume(data, size, source.origin_at(size), path.name, where, remarks)
 
 
 def image_info(

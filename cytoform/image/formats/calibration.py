@@ -31,8 +31,8 @@ class Calibration:
         The format's name, for messages.
     spacing : (3,) float or None
         Voxel size in µm, (z, y, x).
-    origin : (3,) float
-        Position of the first voxel in µm.
+    zero : (3,) float
+        Index of the voxel at position 0, (z, y, x); may be a fraction.
     frame_interval : float or None
         Seconds from one time point to the next.
     hint : str
@@ -43,7 +43,7 @@ class Calibration:
 
     format: str
     spacing: Partial = UNKNOWN
-    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    zero: tuple[float, float, float] = (0.0, 0.0, 0.0)
     frame_interval: float | None = None
     hint: str = ""
     unit_step: float | None = None
@@ -128,15 +128,15 @@ def _imagej(meta: Mapping[str, Any], page: Any) -> Calibration:
     elif spacing == UNKNOWN and meta.get("unit"):
         hint = f" Its unit is {meta['unit']!r}, which is no length."
     interval = seconds(meta.get("finterval"), meta.get("tunit", "s"))
-    return Calibration("ImageJ TIFF", spacing, _imagej_origin(meta, spacing), interval, hint, step)
+    return Calibration("ImageJ TIFF", spacing, _imagej_zero(meta), interval, hint, step)
 
 
-def _imagej_origin(meta: Mapping[str, Any], spacing: Partial) -> tuple[float, float, float]:
-    # ImageJ counts its origin in pixels: position = (index - origin) * size.
+def _imagej_zero(meta: Mapping[str, Any]) -> tuple[float, float, float]:
+    # ImageJ counts its origin in pixels: position = (index - origin) * size, whatever size that is.
     found = []
-    for axis, size in zip("zyx", spacing):
+    for axis in "zyx":
         try:
-            found.append(-float(meta.get(f"{axis}origin", 0.0)) * (size or 0.0) + 0.0)
+            found.append(float(meta.get(f"{axis}origin", 0.0)))
         except (TypeError, ValueError):
             found.append(0.0)
     return found[0], found[1], found[2]

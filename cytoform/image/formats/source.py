@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,8 @@ class Source:
         Voxel size and origin in µm along each axis of the file, for formats that know them by place.
     coarse : Source or None
         The same image at its lowest resolution.
+    zero : (3,) float or None
+        Index of the voxel at position 0, for formats that place the image so.
     """
 
     path: Path
@@ -99,6 +101,14 @@ class Source:
     steps: tuple[float | None, ...] | None = None
     starts: tuple[float, ...] | None = None
     coarse: Source | None = None
+    zero: tuple[float, float, float] | None = None
+
+    def origin_at(self, size: Sequence[float]) -> tuple[float, float, float]:
+        """Position of the first voxel in µm, (z, y, x), for voxels of a size in µm."""
+        if self.zero is None:
+            return self.origin
+        z, y, x = (0.0 - index * d for index, d in zip(self.zero, size))
+        return z, y, x
 
     def length(self, axis: str) -> int:
         """Number of entries along an axis, 1 where there is none of this name."""

@@ -309,12 +309,13 @@ def _level(path: Path, reading: _Reading, series: tifffile.TiffPageSeries, known
         shape,
         np.dtype(series.dtype),
         known.spacing,
-        known.origin,
+        (0.0, 0.0, 0.0),
         load,
         chunks,
         known.hint,
         known.unit_step,
         known.frame_interval,
+        zero=known.zero,
     )
 
 
