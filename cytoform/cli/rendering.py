@@ -18,6 +18,8 @@ from .optics import (
     Kind,
     Modality,
     Optics,
+    PsfChannel,
+    PsfSpacing,
     SampleIndex,
     Sheet,
     Wavelength,
@@ -52,6 +54,8 @@ def render(
     sheet_fwhm: Sheet = None,
     zernike: Zernike = None,
     psf_blur: Blur = None,
+    psf_spacing: PsfSpacing = None,
+    psf_channel: PsfChannel = None,
     spacing: Annotated[
         Triple | None, typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm; not needed with --like.")
     ] = None,
@@ -91,7 +95,8 @@ def render(
     optics = Optics(psf, {
         "--psf-sigma": psf_sigma, "--na": na, "--wavelength": wavelength, "--immersion-index": immersion_index,
         "--sample-index": sample_index, "--depth": depth, "--modality": modality, "--excitation": excitation,
-        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur,
+        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur, "--psf-spacing": psf_spacing,
+        "--psf-channel": psf_channel,
     })  # fmt: skip
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")

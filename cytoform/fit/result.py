@@ -399,7 +399,8 @@ def with_error(value: float, error: float | None, digits: int) -> str:
         return f"{value:#.{digits}g}".rstrip(".") if value else "0"
     places = int(np.floor(np.log10(error)))
     leading = round(error / 10.0 ** (places - 2))  # its first three digits
-    last = places - 1 if leading < 355 or leading >= 950 else places
+    places += leading >= 950  # rounded up to the next power of ten
+    last = places if 355 <= leading < 950 else places - 1
     decimals = max(-last, 0)
     unit = 10.0**last if last > 0 else 1.0
     shown = [round(v / unit) * unit if last > 0 else v for v in (value, error)]

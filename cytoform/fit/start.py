@@ -73,7 +73,7 @@ def _parted(mesh: SurfaceMesh | None) -> tuple[str, ...]:
     pieces = 1 if mesh is None else int(topology.components(mesh).max()) + 1
     if pieces == 1:
         return ()
-    return (f"The start surface is {pieces} separate surfaces; they stay apart, and volume and area are of all together.",)
+    return (f"The start surface is {pieces} separate surfaces; they stay apart, and numbers are of all together.",)
 
 
 def _outlined(

@@ -44,7 +44,8 @@ def constant_fill(data: npt.NDArray[Any]) -> tuple[npt.NDArray[np.bool_], float]
     block = _at_the_border(ndimage.binary_opening(np.pad(same, 1, constant_values=True))[(slice(1, -1),) * 3])
     if block.sum() < max(SOLID * same.sum(), LEAST * same.size):
         return None
-    filled = ndimage.binary_dilation(block, np.ones((3, 3, 3), bool))
+    whole = ndimage.binary_propagation(block, np.ones((3, 3, 3), bool), mask=same)
+    filled = ndimage.binary_dilation(whole, np.ones((3, 3, 3), bool))
     return (filled, float(value)) if _lies_apart(float(value), data[~filled]) else None
 
 

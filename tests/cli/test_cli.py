@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,14 @@ class FakeResult:
     seconds: float = 1.0
     iterations: int = 3
     stop_reason: str = "the loss no longer changes"
+    image: object = None
+    told: tuple = ()
+
+    def words(self, name, digits):
+        return f"{getattr(self, name):.{digits}g}"
+
+    def warnings(self):
+        return self.told
 
     def save(self, folder, truth=None):
         (Path(folder) / "report.html").write_text("<html></html>")
@@ -90,8 +99,9 @@ def fake(monkeypatch):
 
     calls = {"result": FakeResult(psf=GaussianPSF.from_sigma((0.5, 0.25, 0.25)))}
 
-    def fit(volume, mesh=None, psf=None, config=None, *, roi=None, callbacks=(), out=None, resume=False):
-        calls.update(volume=volume, mesh=mesh, psf=psf, config=config, roi=roi, out=Path(out), resume=resume)
+    def fit(volume, mesh=None, psf=None, config=None, *, callbacks=(), out=None, **given):
+        calls.update({"volume": volume, "out": Path(out), "roi": None, "labels": None, "label": None, **given})
+        calls.update(mesh=mesh, psf=psf, config=config)
         for callback in callbacks:
             for k in range(3):
                 callback(FakeProgress(k + 1, r2=None if k == 0 else 0.5))
@@ -257,7 +267,90 @@ def test_regions_that_do_not_fit(work, fake):
     refused(run(*fit, "none.tif"), "empty")
     refused(run(*fit, "small.tif"), "(5, 20, 20)", "(10, 20, 20)")
     assert run(*fit, "labels.tif", "--roi-label", "2").exit_code == 0
-    np.testing.assert_array_equal(fake["roi"], labels == 2)
+    np.testing.assert_array_equal(fake["labels"].data, labels)
+    assert fake["label"] == 2 and fake["roi"] is None
+    write_volume("mask.tif", (labels == 2).astype(np.uint8), SPACING)
+    assert run(*fit, "mask.tif", "--overwrite").exit_code == 0
+    np.testing.assert_array_equal(fake["roi"].data, labels == 2)
+    assert fake["labels"] is None
+
+
+def test_a_region_follows_the_image_through_a_movie(work, fake):
+    """--time is that of the region, too, where it is a movie; --roi-time and --roi-channel choose otherwise."""
+    shape = (3, 10, 20, 20)
+    movie = np.random.default_rng(0).integers(90, 200, shape).astype(np.uint16)
+    labels = np.zeros(shape, np.uint16)
+    for k in range(3):
+        labels[k, 2:5] = 7 + k
+    meta = {"axes": "TZYX", "spacing": 0.4, "unit": "um"}
+    tifffile.imwrite("movie.tif", movie, imagej=True, resolution=(5, 5), metadata=meta)
+    tifffile.imwrite("labels.tif", labels, imagej=True, metadata=meta)
+    two = np.stack([0 * labels[0], labels[0]])
+    tifffile.imwrite("channels.tif", two.swapaxes(0, 1), imagej=True, metadata={"axes": "ZCYX"})
+    fit = ("fit", "movie.tif", "-q", "--overwrite")
+    assert run(*fit, "--time", "1", "--roi", "labels.tif", "--roi-label", "8").exit_code == 0
+    np.testing.assert_array_equal(fake["labels"].data, labels[1])
+    np.testing.assert_array_equal(fake["volume"].data, movie[1])
+    assert run(*fit, "--time", "1", "--roi", "labels.tif", "--roi-label", "9", "--roi-time", "2").exit_code == 0
+    np.testing.assert_array_equal(fake["labels"].data, labels[2])
+    refused(run("fit", "cell.tif", "--roi", "labels.tif", "--roi-label", "8"), "3 time points", "--roi-time N, 0 to 2")
+    refused(run(*fit, "--time", "1", "--roi", "channels.tif"), "2 channels", "--roi-channel N, 0 to 1")
+    assert run(*fit, "--time", "0", "--roi", "channels.tif", "--roi-channel", "1", "--roi-label", "7").exit_code == 0
+    np.testing.assert_array_equal(fake["labels"].data, labels[0])
+
+
+def test_warnings_and_where_things_came_from(work, fake):
+    fake["result"].told = ("The cell may be cut by the border.",)
+    result = run("fit", "cell.tif", "-q", "--init", "cell.ply")
+    assert result.exit_code == 0 and "Warning: The cell may be cut by the border." in result.stderr
+    assert fake["inputs"]["start"]["path"] == str(work / "cell.ply")
+    assert fake["volume"].source["path"] == str(work / "cell.tif")
+
+
+def test_an_option_given_twice_is_refused(work, fake):
+    refused(run("fit", "cell.tif", "--time", "0", "--time", "1"), "'--time'", "2 times", "expected once")
+    refused(run("fit", "cell.tif", "--edge=0.5", "--edge", "0.6"), "'--edge'", "2 times")
+    assert "volume" not in fake
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--spacing", "a", "b", "c"], ["a b c came", "expected three numbers"]),
+        (["--spacing=0.5,0.2,x"], ["0.5 0.2 x came", "three numbers"]),
+        (["--iterations", "1.5"], ["1.5 came", "a whole number"]),
+        (["--edge", "wide"], ["wide came", "a number, such as 0.25"]),
+        (["--seed", "-3"], ["-3 came", "greater than or equal to 0"]),
+    ],
+)
+def test_numbers_that_are_none(work, fake, options, words):
+    result = run("fit", "cell.tif", *options)
+    refused(result, *words)
+    assert "parse" not in result.output and "volume" not in fake
+
+
+COMMANDS = ("demo", "fit", "render", "info", "neural train", "neural prepare", "neural encode", "neural evaluate")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_no_names_of_types(command):
+    output = run(*command.split(), "--help").output
+    assert not re.search(r"<[a-z]|\{[A-Z]|(?<![|])TEXT|INTEGER|x>=|list\[|range>", output), output
+
+
+def test_without_docstrings_and_asserts(work):
+    """python -OO leaves both out."""
+    code = "from cytoform.cli import app; app(['info', 'cell.tif'])"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "10 × 20 × 20" in done.stdout, done.stderr
+
+
+def test_a_backend_of_a_notebook_does_not_matter(work):
+    """Jupyter leaves MPLBACKEND=module://… in the environment of its shell commands."""
+    environment = {**os.environ, "MPLBACKEND": "module://no_such_backend"}
+    for code in ("import cytoform.report", "from cytoform.cli import app; app(['info', 'cell.tif'])"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
@@ -432,6 +525,25 @@ def test_fit_with_a_measured_psf(work, fake):
     assert run("fit", "cell.tif", "-q", "-o", "c", "--psf", "gaussian").exit_code == 0 and fake["psf"] is None
 
 
+def test_a_measured_psf_without_voxel_size_takes_the_images(work, fake):
+    from scipy import ndimage
+
+    spot = np.zeros((15, 15, 15), np.float32)
+    spot[7, 7, 7] = 1000.0
+    bead = ndimage.gaussian_filter(spot, 1.5)
+    tifffile.imwrite("bead.tif", bead, metadata={"axes": "ZYX"})
+    result = run("fit", "cell.tif", "-q", "--psf", "bead.tif")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_allclose(fake["psf"].fwhm, 2.355 * 1.5 * np.array(SPACING), rtol=0.02)
+    own = ("--psf-spacing", "0.3", "0.1", "0.1")
+    assert run("fit", "cell.tif", "-q", "-o", "b", "--psf", "bead.tif", *own).exit_code == 0
+    np.testing.assert_allclose(fake["psf"].fwhm, 2.355 * 1.5 * np.array([0.3, 0.1, 0.1]), rtol=0.02)
+    tifffile.imwrite("two.tif", np.stack([0 * bead, bead], axis=1), imagej=True, metadata={"axes": "ZCYX"})
+    refused(run("fit", "cell.tif", "-o", "d", "--psf", "two.tif"), "2 channels", "--psf-channel N, 0 to 1")
+    assert run("fit", "cell.tif", "-q", "-o", "d", "--psf", "two.tif", "--psf-channel", "1", *own).exit_code == 0
+    refused(run("render", "cell.ply", "--like", "cell.tif", "-o", "x.tif", "--psf", "bead.tif"), "--psf-spacing Z Y X")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -447,8 +559,8 @@ def test_fit_with_a_measured_psf(work, fake):
         (["--psf", "pupil", *OBJECTIVE, "--modality", "light-sheet"], ["sheet_fwhm", "thickness"]),
         (["--psf", "pupil", *OBJECTIVE, "--modality", "sted"], ["'sted'", "confocal"]),
         (["--psf", "pupil", *OBJECTIVE, "--zernike", "coma"], ["'coma'", "12:0.5"]),
-        (["--psf", "pupil", *OBJECTIVE, "--na", "1.4"], ["1.4", "immersion_index 1.33", "oil 1.515"]),
-        (["--psf", "pupil", *OBJECTIVE, "--wavelength", "520"], ["0.52 µm"]),
+        (["--psf", "pupil", *OBJECTIVE[2:], "--na", "1.4"], ["1.4", "immersion_index 1.33", "oil 1.515"]),
+        (["--psf", "pupil", *OBJECTIVE[:2], *OBJECTIVE[4:], "--wavelength", "520"], ["0.52 µm"]),
         (["--psf", "gaussian", "--fixed-psf"], ["--psf-sigma"]),
     ],
 )

@@ -1,6 +1,9 @@
 """Both back ends of the mesh transform: one suite."""
 
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from cytoform import backend
 from cytoform.errors import BackendError, ConfigError, GridError
 from cytoform.fourier import MeshTransform, choose_backend
 from cytoform.image.band import Band
+from cytoform.mesh.shapes import icosphere
 
 BACKENDS = ["exact", "nufft"]
 TIGHT = 1e-11  # tolerance asked of nufft where it is compared with an identity
@@ -442,3 +446,35 @@ def test_cotangents_and_masks_of_another_kind_are_refused():
         MeshTransform(band, device="cpu").vjp(mesh, np.zeros((6, 7, 5), complex))
     with pytest.raises(GridError, match=r"int64 of shape .* expected bool"):
         Band(grid, band.shape, np.ones(band.shape, int))
+
+
+def test_threads_of_one_process_may_call_at_once():
+    mesh, grid = icosphere(1.0, (2.0, 2.0, 2.0), 2), cf.Grid((12, 12, 12), 0.35)
+    alone = {b: cf.mesh_ft(mesh, grid, backend=b) for b in ("exact", "nufft")}
+    with ThreadPoolExecutor(4) as pool:
+        calls = [(b, pool.submit(cf.mesh_ft, mesh, grid, backend=b)) for b in BACKENDS * 8]
+        for name, call in calls:
+            np.testing.assert_allclose(call.result(), alone[name], atol=1e-12 * abs(alone[name]).max())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_is_told_what_to_do():
+    """OpenMP's threads do not survive a fork: numba's would end the process, finufft's would wait for ever."""
+    code = """
+import os, sys
+import cytoform as cf
+from cytoform.mesh.shapes import icosphere
+mesh, grid = icosphere(1.0, (2.0, 2.0, 2.0), 2), cf.Grid((12, 12, 12), 0.35)
+cf.mesh_ft(mesh, grid, backend=sys.argv[1])
+child = os.fork()
+if child == 0:
+    try:
+        cf.mesh_ft(mesh, grid, backend=sys.argv[1])
+    except cf.errors.BackendError as error:
+        os._exit(7 if "spawn" in str(error) else 8)
+    os._exit(9)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    for name in ("exact", "nufft"):
+        done = subprocess.run([sys.executable, "-c", code, name], timeout=300, capture_output=True, text=True)
+        assert done.returncode == 7, done.stderr

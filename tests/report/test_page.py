@@ -43,6 +43,12 @@ def test_it_has_a_title_the_numbers_and_a_moderate_size(page):
     assert page.count("<img") == 5 and page.count(" alt=") == 5
 
 
+def test_it_tells_which_cell_it_is_and_what_an_error_means():
+    page = report_html(example(about=("label 7", "channel <1>"), table_note="± is one standard error."))
+    assert "label 7 · channel &lt;1&gt; · 24 × 40 × 44 voxels" in page
+    assert '<p class="caption">± is one standard error.</p>' in page
+
+
 def test_words_are_escaped():
     page = report_html(example(title="<b>&.tif", notes=["5 < 6 & so on"], table=[("a<b", "<script>")]))
     assert "<b>&.tif" not in page and "&lt;b&gt;&amp;.tif" in page
