@@ -124,13 +124,14 @@ def fit(
     volume = load_image(image, spacing, channel, time, series=series, axes=axes)
     given: dict[str, Any] = {"psf": optics.psf(volume.spacing), "mesh": load_start(init, volume)}
     if roi is not None:
-        region = load_region(roi, roi_label, volume, time=_time_of(roi, roi_time, time), channel=roi_channel)
+        at = {"time": _time_of(roi, roi_time, time), "channel": roi_channel}
+        region = load_region(roi, roi_label, volume, **at, series=series, axes=axes)
         given |= {"roi": region} if roi_label is None else {"labels": region, "label": roi_label}
     given["inputs"] = _sources(init, optics)
     with result_folder(folder):
         result = _run(volume, given, config, folder, resume, quiet, film)
         result.save(folder)
-    _tell(result, folder)
+    _tell(result, folder, region.remarks if roi is not None else ())
 
 
 def _time_of(roi: Path, chosen: int | None, time: int | None) -> int | None:
@@ -192,9 +193,10 @@ def summary_rows(result: FitResult) -> list[tuple[str, str]]:
     return rows
 
 
-def _tell(result: FitResult, folder: Path) -> None:
+def _tell(result: FitResult, folder: Path, told: tuple[str, ...]) -> None:
+    """The numbers, and the warnings that reading image and region did not give already."""
     echo_table(summary_rows(result))
-    told = result.image.remarks if result.image is not None else ()  # when it was read
+    told = (*told, *(result.image.remarks if result.image is not None else ()))
     for warning in result.warnings():
         if warning not in told:
             typer.echo(f"Warning: {warning}", err=True)

@@ -109,7 +109,7 @@ def _needs(found: ImageInfo) -> list[str]:
         needs.append(f"For a fit choose a time point with --time N, 0 to {found.times - 1}.")
     if flat:
         needs.append("This is a 2D image; a fit needs a stack with several slices.")
-    if found.minimum is not None and found.minimum == found.maximum:
+    if found.all_voxels and found.minimum == found.maximum:
         needs.append("All its voxels have the same value: there is nothing to fit.")
     if found.minimum is not None and found.maximum is not None and not math.isfinite(found.minimum + found.maximum):
         needs.append("Some voxels are NaN or infinite; a fit needs finite intensities.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STARTS", "Axes", "Series", "check_inside", "load_image", "load_region", "load_start", "load_surface",
            "plain_stem"]  # fmt: skip
+
+_LOG = logging.getLogger(__name__)
 
 Triple = tuple[float, float, float]
 
@@ -72,7 +76,14 @@ def load_image(
 
 
 def load_region(
-    path: Path, label: int | None, image: Volume, *, time: int | None = None, channel: int | None = None
+    path: Path,
+    label: int | None,
+    image: Volume,
+    *,
+    time: int | None = None,
+    channel: int | None = None,
+    series: int | None = None,
+    axes: str | None = None,
 ) -> Volume:
     """A mask or a label image on the image's voxels.
 
@@ -84,6 +95,8 @@ def load_region(
     image : Volume
     time, channel : int, optional
         Which time point and channel of the file, where it has several.
+    series, axes
+        Those of the image's file, which hold for the region's where it has as many axes and several images.
 
     Returns
     -------
@@ -100,9 +113,18 @@ def load_region(
     from ..image.io import image_info, read_volume
 
     found = image_info(path)
+    alike: dict[str, Any] = {"series": series} if series is not None and found.images > 1 else {}
+    if axes is not None and (len(axes) == len(found.axes) or found.images > 1):
+        alike["axes"] = axes
+    found = image_info(path, **alike) if alike else found
     time = _one_of(path, "time points", "--roi-time", found.times, time)
     channel = _one_of(path, "channels", "--roi-channel", found.channels, channel)
-    region = read_volume(path, spacing=image.spacing, time=time, channel=channel)
+    region = read_volume(path, spacing=image.spacing, time=time, channel=channel, **alike)
+    if found.spacing is not None and not np.allclose(found.spacing, image.spacing, rtol=0.01):
+        sizes = [" × ".join(f"{d:g}" for d in size) for size in (found.spacing, image.spacing)]
+        remark = f"{path} has voxels of {sizes[0]} µm, the image {sizes[1]} µm (z, y, x); they are taken as the same."
+        _LOG.warning(remark)
+        region = dataclasses.replace(region, remarks=(*region.remarks, remark))
     data = region.data
     if data.shape != image.shape:
         raise VolumeError(

@@ -168,7 +168,13 @@ class Optics:
                 f"{path} does not give its voxel size; expected micrometres along z, y and x.",
                 remedy="Pass --psf-spacing Z Y X.",
             )
-        return read_volume(path, spacing=size, channel=self.given.get("--psf-channel"))
+        try:
+            return read_volume(path, spacing=size, channel=self.given.get("--psf-channel"))
+        except VolumeError as error:  # its remedies are options of the image's file
+            raise VolumeError(
+                f"{error.message} It is read as the image of a PSF (--psf).",
+                remedy="Save the PSF alone, as one (z, y, x) stack, for example from Fiji.",
+            ) from error
 
     def _objective(self, spacing: Triple | None) -> dict[str, Any]:
         blur = self.given.get("--psf-blur")

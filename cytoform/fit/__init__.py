@@ -66,12 +66,13 @@ def fit(
     config : FitConfig, optional
     roi : (z, y, x) array or Volume, optional
         Voxels that count (not zero); around the surface and off its bright neighbours by default. They have to hold the
-        cell's whole blurred membrane. A cell's outline is widened (``FitConfig.widen_roi``).
+        cell's whole blurred membrane. A region whose rim is bright is a cell's outline and is treated as a label
+        (``FitConfig.widen_roi``), with a warning.
     labels : (z, y, x) int array or Volume, optional
         A segmentation of the image, 0 outside of all cells. The cell `label` gives the start (unless `mesh` is given)
         and the region of interest, its voxels and those that its blurred membrane reaches; the light of the other
-        cells is modelled. The only label of an image that agrees with the bright object found there tells which one is
-        meant; start and region are then as without it.
+        cells is modelled. Of a label in several pieces the largest is taken. The only label of an image that agrees
+        with the bright object found there tells which one is meant; start and region are then as without it.
     label : int, optional
         Which cell of `labels`; not needed where there is only one.
     prior : callable, optional
@@ -111,6 +112,7 @@ def fit(
         )
     mark = "" if path is None else checkpoint.fingerprint(volume)
     told = _inputs(volume, mesh, psf, roi, labels, label, inputs)
+    read = [*_remarks(roi, volume, "region"), *_remarks(labels, volume, "label image")]
     roi, labels = _array(roi), _array(labels)
     given = _given(mesh, psf, roi, labels, label, prior)
     seen, measured = _without_fill(volume)
@@ -120,6 +122,7 @@ def fit(
         state, edge, margin = checkpoint.load_checkpoint(path, mark, config, given)
     else:
         state, edge, margin = begin(seen, mesh, psf, config, roi, labels, label, measured)
+        state.inputs, state.remarks = told, (*read, *state.remarks)
 
     def save(now: State) -> None:
         checkpoint.save_checkpoint(path, now, mark, config, edge=edge, margin=margin, given=given)  # type: ignore[arg-type]
@@ -132,12 +135,23 @@ def fit(
     except KeyboardInterrupt:
         raise Interrupted(_interrupted(state, path)) from None
     result = _result(state, seen, config, body)
-    return dataclasses.replace(result, image=volume, measured=measured, inputs=told)
+    return dataclasses.replace(result, image=volume, measured=measured, inputs=state.inputs)
 
 
 def _array(values: npt.ArrayLike | Volume | None) -> npt.NDArray[Any] | None:
     """The voxels of a region or of labels, as an array."""
     return None if values is None else np.asarray(values.data if isinstance(values, Volume) else values)
+
+
+def _remarks(values: npt.ArrayLike | Volume | None, volume: Volume, what: str) -> tuple[str, ...]:
+    """What there is to say about a region or labels that came as an image of their own."""
+    if not isinstance(values, Volume):
+        return ()
+    if np.allclose(values.spacing, volume.spacing, rtol=0.01):
+        return values.remarks
+    sizes = [" × ".join(f"{d:g}" for d in v.spacing) for v in (values, volume)]
+    return (*values.remarks, f"The {what} has voxels of {sizes[0]} µm, the image of {sizes[1]} µm (z, y, x): voxel by "
+            "voxel they are taken as the same.")  # fmt: skip
 
 
 def _without_fill(volume: Volume) -> tuple[Volume, npt.NDArray[np.bool_] | None]:

@@ -97,7 +97,7 @@ def save_checkpoint(
             file[name] = getattr(state, name)
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         file.attrs["given"] = json.dumps(given or {})
-        file.attrs["remarks"] = json.dumps(state.remarks)
+        file.attrs["remarks"], file.attrs["inputs"] = json.dumps(state.remarks), json.dumps(state.inputs)
     write_bytes(path, buffer.getvalue())
 
 
@@ -179,5 +179,6 @@ def _read_state(file: h5py.File) -> State:
         **{name: file[name][()] for name in FIELDS},
         history=[tuple(row) for row in file["history"][()]],
         remarks=tuple(json.loads(file.attrs["remarks"])),
+        inputs=json.loads(file.attrs["inputs"]),
         **scalars,
     )

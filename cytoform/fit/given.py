@@ -13,7 +13,7 @@ from ..image.volume import Volume
 from ..masks import mask_to_mesh
 from ..mesh import topology
 from ..mesh.surface import SurfaceMesh
-from .initial import SMALLEST, BrightObject, bright_part, largest_object, neighbours_of, typical_voxel
+from .initial import NEAR, SMALLEST, BrightObject, bright_part, largest_object, neighbours_of, typical_voxel
 
 __all__ = [
     "BRIGHT_RIM",
@@ -59,7 +59,7 @@ class LabelledCell:
     remarks: tuple[str, ...] = ()
 
 
-def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume) -> LabelledCell:
+def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume, *, noun: str = "") -> LabelledCell:
     """Take one cell out of a label image.
 
     Parameters
@@ -69,6 +69,8 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume) -> L
     label : int, optional
         Which cell; not needed where there is only one.
     volume : Volume
+    noun : str
+        What messages call the cell; "label N" by default.
 
     Raises
     ------
@@ -77,27 +79,47 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume) -> L
     """
     values = _checked(labels, volume)
     wanted = _chosen(values, label)
+    noun = noun or f"label {wanted}"
     whole = values == wanted
+    box = _around(whole, volume, NEAR * min(volume.spacing))
+    mask = np.zeros(whole.shape, dtype=bool)
+    mask[box], remarks = _in_one_piece(whole[box], noun)
+    if mask.sum() < SMALLEST:
+        raise FitError(
+            f"{noun} has {int(mask.sum())} voxels; expected at least {SMALLEST} for a surface to be fitted.",
+            remedy="Choose another one, or an image with smaller voxels.",
+        )
+    off = np.full(whole.shape, np.inf, dtype=np.float32)
+    off[box] = ndimage.distance_transform_edt(~mask[box], sampling=volume.spacing)
+    others = (values > 0) & ~whole
+    apart = off > APART * typical_voxel(volume.spacing)
+    if others.any():
+        neighbours = apart & (others | (bright_part(volume)[1] & (values <= 0) & (off > NEAR * min(volume.spacing))))
+    else:
+        neighbours = apart & found_for(mask, volume)[0].others
+    return LabelledCell(mask, neighbours, not others.any(), remarks)
+
+
+def _around(mask: Bools, volume: Volume, margin: float) -> tuple[slice, ...]:
+    """The box of a mask and a margin of so many µm, with a voxel to spare."""
+    room = [int(np.ceil(margin / d)) + 2 for d in volume.spacing]
+    found = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(found, room))
+
+
+def _in_one_piece(whole: Bools, noun: str) -> tuple[Bools, tuple[str, ...]]:
+    """The largest piece of a mask, its holes filled, and what is worth saying about it."""
     parts, n = ndimage.label(whole, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]
     part = parts == 1 + int(np.argmax(sizes))
-    mask = ndimage.binary_fill_holes(part)
-    if mask.sum() < SMALLEST:
-        raise FitError(
-            f"label {wanted} has {int(mask.sum())} voxels; expected at least {SMALLEST} for a surface to be fitted.",
-            remedy="Choose another label, or an image with smaller voxels.",
-        )
-    remarks = []
-    lost, filled = int(sizes.sum() - sizes.max()), int((mask & ~part).sum())
-    if lost > LEFT_OUT * whole.sum():
-        remarks.append(f"Label {wanted} is in {n} pieces; the largest is taken, {lost / whole.sum():.0%} of its voxels "
-                       "are left out.")  # fmt: skip
+    mask, remarks = ndimage.binary_fill_holes(part), []
+    lost, filled = int(sizes.sum() - sizes.max()) / int(sizes.sum()), int((mask & ~part).sum())
+    name = noun[0].upper() + noun[1:]
+    if lost > LEFT_OUT:
+        remarks.append(f"{name} is in {n} pieces; the largest is taken, {lost:.0%} of its voxels are left out.")
     if filled > LEFT_OUT * part.sum():
-        remarks.append(f"Label {wanted} has holes of {filled} voxels ({filled / part.sum():.0%}); they are filled.")
-    away = ndimage.distance_transform_edt(~mask, sampling=volume.spacing) > APART * typical_voxel(volume.spacing)
-    others, _ = found_for(mask, volume)
-    neighbours = away & ((values > 0) | (others.others & (values <= 0))) & ~whole
-    return LabelledCell(mask, neighbours, not ((values > 0) & ~whole).any(), tuple(remarks))
+        remarks.append(f"{name} has holes of {filled} voxels ({filled / part.sum():.0%}); they are filled.")
+    return mask, tuple(remarks)
 
 
 def _checked(labels: npt.ArrayLike, volume: Volume) -> npt.NDArray[np.int64]:
@@ -107,10 +129,18 @@ def _checked(labels: npt.ArrayLike, volume: Volume) -> npt.NDArray[np.int64]:
             f"the labels have shape {values.shape}; expected {volume.shape}, the image's.",
             remedy="Make them on the image's own voxels.",
         )
-    if values.dtype.kind not in "biu" and not (values.dtype.kind == "f" and (values == np.rint(values)).all()):
+    whole = values.dtype.kind in "biu" or (
+        values.dtype.kind == "f" and bool(np.isfinite(values).all()) and bool((values == np.rint(values)).all())
+    )
+    if not whole:
         raise FitError(
             f"the labels are {values.dtype} with values that are not whole numbers; expected a label image.",
             remedy="Threshold a probability map first.",
+        )
+    if values.dtype.kind != "b" and not -(2.0**63) <= float(values.min()) <= float(values.max()) < 2.0**63:
+        raise FitError(
+            f"the labels go from {values.min()} to {values.max()}; expected numbers below 2^63.",
+            remedy="Number the cells anew, for example with skimage.segmentation.relabel_sequential.",
         )
     return values.astype(np.int64)
 
@@ -137,14 +167,15 @@ def label_surfaces(mask: Bools, volume: Volume) -> list[SurfaceMesh]:
 
     A mask that touches the image's border is closed there. Surfaces that have tunnels are left out.
     """
-    most = CLOSINGS[-1]
-    wide = np.pad(mask, most, mode="edge")
+    most, box = CLOSINGS[-1], _around(mask, volume, 0.0)
+    grid = volume.grid.crop([s.start for s in box], [s.stop for s in box])
+    wide = np.pad(mask[box], most, mode="edge")
     off = ndimage.distance_transform_edt(~wide)
     found = []
     for radius in CLOSINGS:
         closed = ndimage.distance_transform_edt(off <= radius) > radius if radius else wide
         whole = ndimage.binary_fill_holes((closed | wide)[(slice(most, -most),) * 3])
-        mesh = mask_to_mesh(whole, volume.grid, largest=True)
+        mesh = mask_to_mesh(whole, grid, largest=True)
         if topology.genus(mesh) == 0:
             found.append(mesh)
     return found

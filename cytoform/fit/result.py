@@ -82,11 +82,12 @@ class FitResult:
     evaluations : int
         Values with their gradients computed, of the shape and of the PSF.
     measured : (z, y, x) bool or None
-        Voxels that the microscope measured, where others are filled with a constant (deskewed stacks).
+        Voxels that the microscope measured, where others are filled with a constant (deskewed stacks); None in a loaded
+        result.
     inputs : mapping
         What the fit was given: image, region, label, start and PSF, with paths where they came from files.
     remarks : tuple of str
-        What the start assumed or left out, a sentence each.
+        What the start assumed or left out, a sentence each; in a loaded result among :meth:`warnings`.
     """
 
     mesh: SurfaceMesh
@@ -219,7 +220,7 @@ class FitResult:
             "image": self.image.name if self.image is not None else (self.saved or {}).get("image", ""),
             "spacing_um": list(self.model.spacing),
             "warnings": list(self.warnings()),
-            "inputs": dict(self.inputs) or (self.saved or {}).get("inputs", {}),
+            "inputs": dict(self.inputs),
             "config": self.config.as_dict(),
             "seed": self.config.seed,
             "version": __version__,
@@ -328,7 +329,9 @@ class FitResult:
             )
         if self.r2 < LEAST_R2:
             found.append(f"R² is {self.r2:.2f}: the model explains less than half of the image around the surface.")
-        cut = self._beyond_the_region()
+        unmeasured, cut = self._beyond()
+        if unmeasured > MOST_BEYOND:
+            found.append(f"{unmeasured:.0%} of the surface lies where nothing was measured: the cell is cut there.")
         if cut > MOST_BEYOND:
             found.append(
                 f"{cut:.0%} of the surface lies at the edge of the region of interest or beyond it, where its blurred "
@@ -340,16 +343,18 @@ class FitResult:
                 found.append(f"The surface leaves the image along {', '.join(out)}: the cell may be cut by the border.")
         return tuple(found)
 
-    def _beyond_the_region(self) -> float:
-        """Which part of the surface, within the image, has its peak of brightness out of the region of interest."""
+    def _beyond(self) -> tuple[float, float]:
+        """Which part of the surface, within the image, was not measured, and which leaves the region of interest."""
         if self.roi is None:
-            return 0.0
+            return 0.0, 0.0
         corners = self.mesh.vertices[self.mesh.faces].mean(axis=1)
         place = np.rint(self.model.grid.to_index(corners)).astype(int)
         inside = ((place >= 0) & (place < self.roi.shape)).all(axis=1)
-        deep = ndimage.binary_erosion(self.roi, border_value=1)
-        areas = self.mesh.face_areas[inside]
-        return float(areas[~deep[tuple(place[inside].T)]].sum() / max(areas.sum(), 1e-300))
+        at, areas = tuple(place[inside].T), self.mesh.face_areas[inside]
+        measured = np.ones(self.roi.shape, dtype=bool) if self.measured is None else self.measured
+        deep = ndimage.binary_erosion(self.roi | ~measured, border_value=1)
+        total = max(float(areas.sum()), 1e-300)
+        return float(areas[~measured[at]].sum()) / total, float(areas[measured[at] & ~deep[at]].sum()) / total
 
     def about(self) -> tuple[str, ...]:
         """Which cell of which image this is: label, channel, time point."""
@@ -374,6 +379,7 @@ class FitResult:
             about=self.about(),
             stop_reason=self.stop_reason,
             roi=self.roi,
+            measured=self.measured,
             start=self.start,
             truth=truth,
             notes=notes,
@@ -437,6 +443,7 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     names = ("gain", "background", "stop_reason", "iterations", "seconds")
     return FitResult(
         mesh, psf, history=history, config=config, model=model, surroundings=light, saved=saved,
+        inputs=saved.get("inputs", {}),
         evaluations=saved.get("evaluations", 0), **{n: saved[n] for n in names},
     )  # fmt: skip
 

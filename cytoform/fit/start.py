@@ -57,11 +57,11 @@ def begin(
     edge = 2.0 * initial.typical_voxel(volume.spacing) if config.edge is None else config.edge
     psf = initial.guess_psf(volume.spacing) if psf is None else psf
     margin = loop.default_margin(psf, volume) if config.margin is None else config.margin
-    cell, remarks = _outlined(volume, config, roi, labels, label, margin)
+    cell, remarks = _outlined(volume, config, roi, labels, label, margin, measured)
     if cell is None:
         state = _in_image(volume, mesh, psf, config, roi, edge, margin, measured)
-    elif cell.alone and mesh is None and is_found(cell.mask, volume):  # then the image tells more than the label
-        state = _in_image(volume, None, psf, config, None, edge, margin, measured)
+    elif labels is not None and cell.alone and mesh is None and is_found(cell.mask, volume):
+        state = _in_image(volume, None, psf, config, None, edge, margin, measured)  # tells more than the label
     else:
         state = _at_label(cell, volume, mesh, psf, config, edge, margin, measured)
     state.remarks = (*remarks, *_parted(mesh))
@@ -83,6 +83,7 @@ def _outlined(
     labels: npt.ArrayLike | None,
     label: int | None,
     margin: float,
+    measured: Bools | None,
 ) -> tuple[LabelledCell | None, tuple[str, ...]]:
     """The cell that the user outlined, by a label or by a region that is an outline, with remarks."""
     if labels is not None:
@@ -92,10 +93,11 @@ def _outlined(
         return None, ()
     region = np.asarray(roi) != 0
     check_roi(region, volume)
+    _measured(region, measured)
     bright = bright_rim(region, volume)
     if bright < BRIGHT_RIM:
         return None, ()
-    cell = labelled_cell(region, 1, volume)
+    cell = labelled_cell(region, 1, volume, noun="the region")
     remark = (
         f"{bright:.0%} of the region's rim is bright, as where a segmented cell ends: the rest of the blurred membrane "
         f"would not count. The region is taken as the cell's outline, and voxels up to {margin:.2g} µm from it count."
@@ -170,6 +172,13 @@ def _in_image(
 
 
 def _measured(region: Bools, measured: Bools | None) -> Bools:
+    """The part of a region that the microscope measured."""
+    if measured is not None and region.any() and not (region & measured).any():
+        raise FitError(
+            "the region of interest lies where nothing was measured: its voxels are filled with one value, as "
+            "deskewing and rotating leave them.",
+            remedy="Is the region on the image's own voxels?",
+        )
     return region if measured is None else region & measured
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +86,8 @@ class State:
         Empty while the fit runs.
     remarks : tuple of str
         What the start assumed or left out, a sentence each.
+    inputs : dict
+        What the fit was given, as plain values.
     """
 
     mesh: SurfaceMesh
@@ -121,6 +124,7 @@ class State:
     seconds: float = 0.0
     stop_reason: str = ""
     remarks: tuple[str, ...] = ()
+    inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.trial is None:

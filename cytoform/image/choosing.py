@@ -89,7 +89,7 @@ def _checked_axes(axes: str) -> str:
 
 def _named_by_user(source: Source, wanted: str) -> Source:
     single = {i for i, n in enumerate(source.shape) if n == 1}
-    if len(wanted) != len(source.shape) and len(wanted) < len(source.shape):
+    if len(wanted) < len(source.shape):
         source = source.without(set(list(sorted(single))[: len(source.shape) - len(wanted)]))
     if len(wanted) != len(source.shape):
         raise VolumeError(

@@ -27,6 +27,7 @@ class Extremes:
     minimum: float | None = None
     maximum: float | None = None
     remark: str = ""
+    complete: bool = False  # of all voxels
 
 
 def extremes(source: Source) -> Extremes:
@@ -47,7 +48,7 @@ def extremes(source: Source) -> Extremes:
         return Extremes(remark=f"its values cannot be read: {error or 'there is not enough memory.'}")
     if not complete:
         remark = f"its smallest and largest value are those of a part of it: {_MOST_SECONDS:g} s were not enough."
-    return Extremes(low, high, remark)
+    return Extremes(low, high, remark, complete=not remark)
 
 
 def _of_blocks(source: Source) -> tuple[float, float, bool]:

@@ -15,6 +15,7 @@ __all__ = ["constant_fill"]
 
 LEAST = 0.01  # of all voxels: a smaller block is left alone
 SOLID = 0.5  # of the voxels with the value lie in solid blocks at the image's border; single dark voxels do not
+SHARP = 0.7  # of the step from a fill to the usual value is left beside it; less, and it is saturated light
 GAP = 3.0  # times the spread of the darkest measured voxels, by which a fill differs from them
 
 
@@ -46,7 +47,12 @@ def constant_fill(data: npt.NDArray[Any]) -> tuple[npt.NDArray[np.bool_], float]
         return None
     whole = ndimage.binary_propagation(block, np.ones((3, 3, 3), bool), mask=same)
     filled = ndimage.binary_dilation(whole, np.ones((3, 3, 3), bool))
-    return (filled, float(value)) if _lies_apart(float(value), data[~filled]) else None
+    rim = ndimage.binary_dilation(filled, iterations=2) & ~filled
+    if not rim.any() or not _lies_apart(float(value), data[~filled]):
+        return None
+    usual = float(np.median(data[~filled]))
+    blurred = abs(float(value) - float(np.median(data[rim]))) < SHARP * abs(float(value) - usual)
+    return None if blurred else (filled, float(value))
 
 
 def _at_the_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -66,6 +66,8 @@ class ImageInfo:
         Number of channels and time points, at least 1.
     minimum, maximum : float or None
         Extremes over all channels and time points, when asked for; None where the image is too large to look.
+    all_voxels : bool
+        Whether the extremes are those of all voxels.
     known_spacing : (3,) float or None
         What the file says of the voxel size, None along axes of which it says nothing.
     frame_interval : float or None
@@ -88,6 +90,7 @@ class ImageInfo:
     times: int
     minimum: float | None = None
     maximum: float | None = None
+    all_voxels: bool = False
     known_spacing: Partial = (None, None, None)
     frame_interval: float | None = None
     images: int = 1
@@ -196,6 +199,7 @@ def image_info(
             times=max(1, source.length("T")),
             minimum=found.minimum,
             maximum=found.maximum,
+            all_voxels=found.complete,
             known_spacing=source.spacing,
             frame_interval=source.frame_interval,
             images=len(images.entries),

@@ -234,4 +234,5 @@ class Volume:
         grid = self.grid.crop(start, stop)
         begin = [max(0, int(a)) for a in start]
         part = tuple(slice(a, a + n) for a, n in zip(begin, grid.shape))
-        return dataclasses.replace(self, data=self.data[part], origin=grid.origin)
+        source = {**self.source, "cropped_to": [[a, a + n] for a, n in zip(begin, grid.shape)]} if self.source else {}
+        return dataclasses.replace(self, data=self.data[part], origin=grid.origin, source=source)

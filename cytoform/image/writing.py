@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ import tifffile
 from ..atomic import atomic_path
 from ..errors import VolumeError
 from .volume import Volume
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["write_volume"]
 
@@ -60,10 +63,12 @@ def write_volume(
     data = _storable(np.asarray(image.data), ome=ome)
     with atomic_path(path, suffix=None if name.endswith((".tif", ".tiff")) else ".tif") as temporary:
         if ome:
+            _say_origin(Path(path), image)
             _write_ome(temporary, data, image)
         elif data.dtype.name in ("uint8", "uint16", "float32") and data.nbytes < _CLASSIC_TIFF_BYTES:
             _write_imagej(temporary, data, image)
         else:
+            _say_origin(Path(path), image)
             _write_plain(temporary, data, image)
 
 
@@ -110,6 +115,12 @@ def _write_imagej(path: Path, data: Array, image: Volume) -> None:
         if place:
             meta[f"{axis}origin"] = repr(-place / size)
     tifffile.imwrite(path, data, imagej=True, resolution=(1 / dx, 1 / dy), metadata=meta)
+
+
+def _say_origin(path: Path, image: Volume) -> None:
+    """Say that a format leaves the image's place out."""
+    if any(image.origin):
+        _LOG.warning("%s: this kind of TIFF holds no origin; that of the image, %s µm, is left out", path, image.origin)
 
 
 def _write_ome(path: Path, data: Array, image: Volume) -> None:

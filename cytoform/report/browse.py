@@ -45,10 +45,13 @@ def browse_script(data: ReportData) -> str:
     view = window(data)
     stride = int(np.ceil((np.prod(view.grid.shape) / MOST_VOXELS) ** (1.0 / 3.0)))
     box = tuple(slice(s.start, s.stop, stride) for s in view.box)
-    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.image.data, data.model))
-    low, high, most = (_ranges(data)[name] for name in ("low", "high", "most"))
-    grey = [np.clip(255.0 * (part - low) / (high - low), 0, 255).astype(np.uint8) for part in (measured, model)]
-    colours = matplotlib.colormaps["RdBu_r"](np.clip(0.5 + 0.5 * (measured - model) / most, 0, 1), bytes=True)[..., :3]
+    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
+    ranges = _ranges(data)
+    low, high, most = ranges["low"], ranges["high"], ranges["most"]
+    shown = (np.nan_to_num(part, nan=low) for part in (measured, model))
+    grey = [np.clip(255.0 * (part - low) / (high - low), 0, 255).astype(np.uint8) for part in shown]
+    colour_map = matplotlib.colormaps["RdBu_r"].with_extremes(bad="#c8c8c8")
+    colours = colour_map(np.clip(0.5 + 0.5 * (measured - model) / most, 0, 1), bytes=True)[..., :3]
     nz, ny, nx = measured.shape
     places = [view.grid.origin[0] + k * stride * view.grid.spacing[0] for k in range(nz)]
     content = {
@@ -68,7 +71,7 @@ def browse_script(data: ReportData) -> str:
 def _ranges(data: ReportData) -> dict[str, float]:
     """Intensities that are black and white, and residuals that are blue and red."""
     box = window(data).box
-    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.image.data, data.model))
+    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
     (low, high), most = grey_range([measured]), residual_range(measured - model)
     return {"low": low, "high": high, "less": -most, "most": most}
 

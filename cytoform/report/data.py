@@ -46,6 +46,8 @@ class ReportData:
         Why the fit ended, in words.
     roi : (z, y, x) bool, optional
         Voxels that counted in the loss.
+    measured : (z, y, x) bool, optional
+        Voxels that the microscope measured; the others are left blank. All by default.
     start, truth : SurfaceMesh, optional
         What the fit started from; what is known to be right (simulations).
     maps : mapping of str to (n_vertices,) float
@@ -70,13 +72,21 @@ class ReportData:
     about: Sequence[str] = ()
     stop_reason: str = ""
     roi: npt.NDArray[np.bool_] | None = None
+    measured: npt.NDArray[np.bool_] | None = None
     start: SurfaceMesh | None = None
     truth: SurfaceMesh | None = None
     notes: Sequence[str] = ()
     maps: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("model", "roi"):
+        for name in ("model", "roi", "measured"):
             array = getattr(self, name)
             if array is not None and np.shape(array) != self.image.shape:
                 raise VolumeError(f"{name} has shape {np.shape(array)}; expected {self.image.shape}, the image's.")
+
+    @property
+    def seen(self) -> npt.NDArray[Any]:
+        """The image; NaN where nothing was measured."""
+        if self.measured is None:
+            return self.image.data
+        return np.where(self.measured, np.asarray(self.image.data, dtype=np.float64), np.nan)

@@ -218,13 +218,13 @@ def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, f
 def grey_range(parts: list[Array]) -> tuple[float, float]:
     """Intensities that are shown black and white: nearly all values lie between them."""
     values = np.concatenate([np.asarray(p, dtype=np.float64).ravel() for p in parts])
-    low, high = np.percentile(values, [0.5, 99.8])
+    low, high = np.nanpercentile(values, [0.5, 99.8])
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 
 def residual_range(residual: Array) -> float:
     """Half of a symmetric range that nearly all of a residual lies in."""
-    return float(np.percentile(np.abs(residual), 99.5)) or 1.0
+    return float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
 
 
 def _layout(view: Window) -> tuple[Figure, Floats]:
@@ -271,7 +271,7 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
     view = window(data)
     figure, axes = _layout(view)
     panels, bars = axes[:9].reshape(3, 3), axes[9:]
-    raw = [view.slice_of(data.image.data, a).astype(np.float64) for a in range(3)]
+    raw = [view.slice_of(data.seen, a).astype(np.float64) for a in range(3)]
     model = [view.slice_of(data.model, a).astype(np.float64) for a in range(3)]
     low, high = grey_range(raw)
     limit = residual_range(np.concatenate([(r - m).ravel() for r, m in zip(raw, model)]))

@@ -256,8 +256,7 @@ def _staining(mesh: SurfaceMesh) -> tuple[npt.NDArray[np.float64], float, float]
         np.add.at(total, mesh.faces[:, corner], areas * density)
     values = np.divide(total, weight, out=np.full(len(total), mean), where=weight > 0) / mean
     low, high = (float(v) for v in np.percentile(values[weight > 0], [5, 95]))
-    low, high = widened(low, high)
-    return None if np.ptp(np.percentile(values, [5, 95])) < _EVEN else (values, low, high)
+    return None if high - low < _EVEN else (values, *widened(low, high))
 
 
 def _colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:

@@ -222,3 +222,57 @@ def test_a_start_in_two_pieces_is_said():
 def test_values_have_the_digits_of_their_errors(value, error, text):
     """The rule of the Particle Data Group: two digits of an error up to 354, one up to 949."""
     assert with_error(value, error, 4) == text
+
+
+def test_a_resume_tells_what_the_fit_was_given(two, tmp_path):
+    """A region may be left out on a resume; fit.json still says which it was."""
+    _, volume, psf, labels = two
+    config = cf.FitConfig(iterations=10, checkpoint_seconds=1e-9, **QUICK)
+    given = cf.Volume(labels, volume.spacing, source={"path": "/data/labels.tif"})
+    with pytest.raises(Killed):
+        cf.fit(volume, psf=psf, config=config, labels=given, label=7, callbacks=[killed_at(4)], out=tmp_path)
+    resumed = cf.fit(volume, config=config, out=tmp_path, resume=True)
+    assert resumed.inputs["region"]["path"] == "/data/labels.tif" and resumed.about() == ("label 7",)
+    resumed.save(tmp_path)
+    assert cf.load_result(tmp_path).inputs == resumed.inputs
+
+
+def test_labels_with_other_voxels_are_said(two):
+    _, volume, psf, labels = two
+    other = cf.Volume(labels, (1.0, 0.2, 0.2))
+    result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=2, **QUICK), labels=other, label=7)
+    assert any("voxels of 1 × 0.2 × 0.2 µm" in text for text in result.warnings())
+
+
+def test_a_region_where_nothing_was_measured_is_refused():
+    _, volume, _ = ball(shape=(20, 44, 30))
+    seen = np.arange(44)[:, None] < 34
+    filled = cf.Volume(np.where(seen, volume.data, 0).astype(np.uint16), volume.spacing)
+    region = np.zeros(volume.shape, bool)
+    region[:, 38:] = True
+    with pytest.raises(FitError, match="nothing was measured"):
+        cf.fit(filled, roi=region)
+
+
+def test_a_cell_cut_by_the_unmeasured_part_is_said_and_left_blank(tmp_path):
+    truth, volume, psf = ball(shape=(20, 34, 30))
+    seen = np.arange(34)[:, None] < 16  # through the cell's middle, at 16.5
+    filled = cf.Volume(np.where(seen, volume.data, 0).astype(np.uint16), volume.spacing)
+    result = cf.fit(filled, psf=psf, config=cf.FitConfig(iterations=60, **QUICK))
+    assert any("where nothing was measured" in text for text in result.warnings())
+    assert not any("Give a wider region" in text for text in result.warnings())
+    from cytoform.report.browse import _ranges
+
+    data = result._report(filled, None, ())
+    assert np.isnan(data.seen[:, 20]).all() and _ranges(data)["low"] > 60  # not the fill's 0
+    result.save(tmp_path)
+
+
+def test_huge_and_infinite_labels_are_refused():
+    _, volume, _ = ball()
+    labels = np.zeros(volume.shape, np.uint64)
+    labels[5:15, 8:20, 8:20] = 2**63 + 5
+    with pytest.raises(FitError, match=r"below 2\^63"):
+        labelled_cell(labels, None, volume)
+    with pytest.raises(FitError, match="not whole numbers"):
+        labelled_cell(np.where(labels > 0, np.inf, 0), None, volume)

@@ -62,3 +62,13 @@ def test_measured_images_have_none():
     ):
         assert constant_fill(image) is None
     assert constant_fill(np.full(SHAPE, 7)) is None
+
+
+def test_saturated_light_at_the_border_is_no_fill():
+    """A bright neighbour whose top is cut off by the camera: around it the light falls off step by step."""
+    data = background()
+    y, x = np.indices(SHAPE[1:])
+    data = data + 9000 * np.exp(-0.5 * (np.hypot(y - 25, x + 4) / 8) ** 2)
+    saturated = np.minimum(data, 4095).astype(np.uint16)
+    assert (saturated == 4095).mean() > 0.05
+    assert constant_fill(saturated) is None

@@ -136,7 +136,8 @@ def _imagej_zero(meta: Mapping[str, Any]) -> tuple[float, float, float]:
     found = []
     for axis in "zyx":
         try:
-            found.append(float(meta.get(f"{axis}origin", 0.0)))
+            place = float(meta.get(f"{axis}origin", 0.0))
+            found.append(place if math.isfinite(place) else 0.0)
         except (TypeError, ValueError):
             found.append(0.0)
     return found[0], found[1], found[2]

@@ -85,6 +85,10 @@ def description(scales: Mapping[str, Any], level: Mapping[str, Any], ndim: int) 
     units = [e.get("unit") for e in entries]
     steps = tuple(um(s, u) if way is not None else None for s, u in zip(scale, units))
     starts = tuple(_signed(t, u) for t, u in zip(shift, units))
+    if any(s < 0 for s in scale):
+        remarks.append(f"its scale {tuple(scale)} has negative numbers; their size is taken, and nothing is mirrored.")
+    if any(t and um(t, u) is None for t, u in zip(shift, units)):
+        remarks.append(f"its translation {tuple(shift)} has no unit of length; the origin is taken as 0 there.")
     interval = seconds(scale[axes.index("T")], units[axes.index("T")]) if "T" in axes and way is not None else None
     hint = "" if way is None else f" Its scale is {tuple(scale)} with units {tuple(units)}."
     complete = all(a in axes and steps[axes.index(a)] is not None for a in "ZYX")
@@ -228,6 +232,8 @@ def _by_systems(
     system = systems.get(goal)
     remarks = []
     if system is None:
+        if not systems:
+            raise ValueError("its metadata list no coordinate system")
         goal, system = next(iter(systems.items()))
         if len(systems) > 1:
             remarks.append(f"its metadata do not tell which coordinate system its voxels have; {goal!r} is taken.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from .foreign import foreign_folder
 from .ngff import Description, description, known_version
 from .source import UNKNOWN, Array, Entry, Images, Index, Source, truncated
 from .tiff_checks import unreadable
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["opened_zarr"]
 
@@ -83,9 +86,11 @@ def _entries(path: Path, node: Any) -> list[Entry]:
             remedy=f"Give the path of a well or of one field inside of it{example}.",
         )
     names = _collection(node, meta)
-    entries = [e for name in names if name in node for e in _entries(path / name, node[name])]
+    entries = [dataclasses.replace(e, name=n) for n in names if n in node for e in _entries(path / n, node[n])]
+    if missing := [n for n in names if n not in node]:
+        _LOG.warning("%s lists images that are not there: %s", path, ", ".join(missing))
     if entries:
-        return [dataclasses.replace(e, name=n) for e, n in zip(entries, names)] if len(entries) > 1 else entries
+        return entries if len(entries) > 1 else [dataclasses.replace(entries[0], name="")]
     inside = _images_inside(node, meta)
     where = f" of the images inside of it: {', '.join(inside)}" if inside else " of the image inside of it"
     raise FileFormatError(

@@ -85,7 +85,9 @@ def _index(word: str, n_points: int) -> int:
         index = int(word.split("/", 1)[0])
     except ValueError:
         raise ValueError(f"{word!r} names no vertex") from None
-    return index - 1 if index >= 0 else (n_points + index if n_points + index >= 0 else index)
+    if n_points + index < 0:
+        raise ValueError(f"{word!r} counts back beyond the first of {plural(n_points, 'vertex', 'vertices')}")
+    return index - 1 if index >= 0 else n_points + index
 
 
 def _check(polygons: Polygons, n_points: int) -> None:
