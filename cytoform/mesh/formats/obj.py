@@ -86,7 +86,7 @@ def _index(word: str, n_points: int) -> int:
     except ValueError:
         raise ValueError(f"{word!r} names no vertex") from None
     if n_points + index < 0:
-        raise ValueError(f"{word!r} counts back beyond the first of {plural(n_points, 'vertex', 'vertices')}")
+        raise MeshError(f"a face names vertex {index}; expected 1 to {n_points} or −1 to −{n_points}.", remedy=AGAIN)
     return index - 1 if index >= 0 else n_points + index
 
 
