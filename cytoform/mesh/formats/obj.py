@@ -38,6 +38,8 @@ def read(path: Path) -> Parts:
                 seen["new object"] = 1
             elif keyword in _LEFT_OUT:
                 seen[_LEFT_OUT[keyword]] += 1
+        except MeshError:
+            raise
         except ValueError as error:
             message = f"line {line_number} makes no sense: {line[:60]!r}; {error}."
             raise FileFormatError(message, remedy=AGAIN) from error
