@@ -42,21 +42,22 @@ def draw(volume: cf.Volume, result: cf.FitResult, truth: cf.SurfaceMesh, out: Pa
     most = float(volume.data[index].max())
     grey = {"cmap": "gray", "vmin": 0.0, "vmax": most}
     signed = {"cmap": "RdBu_r", "vmin": -0.3 * most, "vmax": 0.3 * most}
-    parts = (("image", volume.data, grey), ("model of the cell", result.model.data, grey),
-             ("light of the neighbour", light, grey), ("image − model − light", left, signed))  # fmt: skip
+    ends = f"(white: {most:.0f})"
+    parts = ((f"image {ends}", volume.data, grey), (f"model of the cell {ends}", result.model.data, grey),
+             (f"light of the neighbour {ends}", light, grey),
+             (f"image − model − light (red: {0.3 * most:.0f})", left, signed))  # fmt: skip
     lines = ((truth, "#56B4E9", 2.6, "true surface"), (result.mesh, "#E69F00", 1.2, "fitted surface"))
     figure = Figure(figsize=(9.0, 6.6), facecolor="white")
     extent = (-0.075, 90 * 0.15 - 0.075, 56 * 0.15 - 0.075, -0.075)
     for number, (title, values, how) in enumerate(parts):
         row, column = divmod(number, 2)
         panel = figure.add_axes((0.005 + column / 2, 0.53 - 0.47 * row, 0.49, 0.41))
-        shown = panel.imshow(values[index], extent=extent, **how)
+        panel.imshow(values[index], extent=extent, **how)
         for mesh, colour, width, name in lines:
             for k, line in enumerate(outlines(mesh, 0, index * SPACING[0])):
                 panel.plot(line[:, 1], line[:, 0], color=colour, linewidth=width, label=name if k == 0 else None)
         panel.set(xlim=extent[:2], ylim=extent[2:], title=title)
         panel.set_axis_off()
-        figure.colorbar(shown, ax=panel, fraction=0.04, pad=0.02)
     handles, names = panel.get_legend_handles_labels()
     figure.legend(handles, names, loc="lower center", ncols=2, frameon=False)
     out.parent.mkdir(parents=True, exist_ok=True)
