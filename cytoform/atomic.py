@@ -167,12 +167,14 @@ def write_bytes(path: PathLike, data: bytes) -> None:
 def write_text(path: PathLike, text: str) -> None:
     """Write ``text`` to ``path`` as UTF-8 with ``\\n`` line ends, whole or not at all.
 
+    What UTF-8 has no place for, as in the names of files of old disks, is written as ``\\udcb5`` and the like.
+
     Raises
     ------
     OutputError
         When the place cannot be written.
     """
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def ensure_folder(path: PathLike) -> Path:

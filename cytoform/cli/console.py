@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import inspect
 import os
 import re
@@ -37,8 +38,8 @@ DEBUG = "CYTOFORM_DEBUG"
 def _message(error: BaseException) -> str:
     if isinstance(error, CytoformError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return "there is not enough memory. Crop the image, or use a larger --edge."
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return "there is not enough memory. Crop the image, or take coarser voxels or triangles."
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     name = getattr(error, "filename", None)
     return f"{name}: {reason}." if name else f"{reason}."

@@ -61,6 +61,9 @@ def fit(
         int | None, typer.Option(metavar="N", help="Which time point of --roi; by default that of --time.")
     ] = None,
     roi_channel: Annotated[int | None, typer.Option(metavar="N", help="Which channel of --roi, from 0.")] = None,
+    roi_series: Annotated[
+        int | None, typer.Option(metavar="N", help="Which image of --roi, where its file has several, from 0.")
+    ] = None,
     psf: Kind = None,
     psf_sigma: Annotated[
         Triple | None,
@@ -125,7 +128,7 @@ def fit(
     given: dict[str, Any] = {"psf": optics.psf(volume.spacing), "mesh": load_start(init, volume)}
     if roi is not None:
         at = {"time": _time_of(roi, roi_time, time), "channel": roi_channel}
-        region = load_region(roi, roi_label, volume, **at, series=series, axes=axes)
+        region = load_region(roi, roi_label, volume, **at, series=roi_series, axes=axes)
         given |= {"roi": region} if roi_label is None else {"labels": region, "label": roi_label}
     given["inputs"] = _sources(init, optics)
     with result_folder(folder):

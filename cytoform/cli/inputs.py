@@ -95,8 +95,10 @@ def load_region(
     image : Volume
     time, channel : int, optional
         Which time point and channel of the file, where it has several.
-    series, axes
-        Those of the image's file, which hold for the region's where it has as many axes and several images.
+    series : int, optional
+        Which image of the file, where it holds several.
+    axes : str, optional
+        Those of the image's file, which hold for the region's where it has as many.
 
     Returns
     -------
@@ -113,9 +115,12 @@ def load_region(
     from ..image.io import image_info, read_volume
 
     found = image_info(path)
-    alike: dict[str, Any] = {"series": series} if series is not None and found.images > 1 else {}
+    alike: dict[str, Any] = {} if series is None else {"series": series}
     if axes is not None and (len(axes) == len(found.axes) or found.images > 1):
         alike["axes"] = axes
+    elif slices := slices_by_another_name(found.axes, found.shape, image.shape[0]):
+        alike["axes"] = slices
+        _LOG.warning("%s names its slices otherwise (%s); they are read as slices.", path, found.axes)
     found = image_info(path, **alike) if alike else found
     time = _one_of(path, "time points", "--roi-time", found.times, time)
     channel = _one_of(path, "channels", "--roi-channel", found.channels, channel)
@@ -131,7 +136,12 @@ def load_region(
             f"the region {path} has shape {data.shape}; expected {image.shape}, that of the image.",
             remedy="Make it on the image's own voxels.",
         )
-    labels = np.unique(data[data != 0])
+    labels = np.unique(data[data > 0])
+    if not np.array_equal(labels, np.rint(labels)):
+        raise VolumeError(
+            f"the region {path} has values that are not whole numbers, {_listed(labels)}; expected a mask or labels.",
+            remedy="Threshold a probability map first.",
+        )
     if label is None and len(labels) > 1:
         raise ConfigError(
             f"the region {path} has {len(labels)} labels, {_listed(labels)}; expected one.",
@@ -142,6 +152,17 @@ def load_region(
         what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed(labels)}"
         raise VolumeError(f"the region {path} is empty: {what}.", remedy="Check --roi and --roi-label.")
     return region
+
+
+def slices_by_another_name(axes: str, shape: tuple[int, ...], count: int | None = None) -> str | None:
+    """Axes of a file whose slices, so many or two and more, are stored as channels or time points; None for others."""
+    if "Z" in axes and shape[axes.index("Z")] > 1:
+        return None
+    for name in "CT":
+        n = shape[axes.index(name)] if name in axes else 1
+        if n > 1 and count in (None, n):
+            return axes.translate(str.maketrans({name: "Z", "Z": name}))
+    return None
 
 
 def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:
@@ -156,7 +177,7 @@ def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) 
 
 
 def _listed(labels: npt.NDArray) -> str:
-    shown = ", ".join(f"{v:g}" for v in labels[:8].tolist()) or "none"
+    shown = ", ".join(f"{v:.0f}" if v == round(v) else f"{v:g}" for v in labels[:8].tolist()) or "none"
     return shown + (", …" if len(labels) > 8 else "")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, FileFormatError, VolumeError
-from .inputs import Triple
+from .inputs import Triple, slices_by_another_name
 
 if TYPE_CHECKING:
     from ..image.volume import Volume
@@ -152,6 +152,10 @@ class Optics:
 
         path, size = Path(self.kind), self.given.get("--psf-spacing")  # type: ignore[arg-type]
         found = image_info(path)
+        axes = None if "--psf-channel" in self.given else slices_by_another_name(found.axes, found.shape)
+        if axes is not None:
+            _LOG.warning("%s has no slices; its %s are read as such.", path, found.axes)
+            found = image_info(path, axes=axes)
         if found.channels > 1 and "--psf-channel" not in self.given:
             raise ConfigError(
                 f"{path} has {found.channels} channels; expected one.",
@@ -169,7 +173,7 @@ class Optics:
                 remedy="Pass --psf-spacing Z Y X.",
             )
         try:
-            return read_volume(path, spacing=size, channel=self.given.get("--psf-channel"))
+            return read_volume(path, spacing=size, channel=self.given.get("--psf-channel"), axes=axes)
         except VolumeError as error:  # its remedies are options of the image's file
             raise VolumeError(
                 f"{error.message} It is read as the image of a PSF (--psf).",

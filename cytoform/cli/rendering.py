@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from ..image.volume import Grid, Volume
     from ..mesh.surface import SurfaceMesh
     from ..optics import PSF
+
+_LOG = logging.getLogger(__name__)
+MOST_VOXELS = 2**31  # 8 GB of float32
 
 __all__ = ["camera_image", "render", "render_on"]
 
@@ -107,13 +111,32 @@ def render(
             "no PSF was given; expected one to render through.",
             remedy="Pass the σ of a Gaussian in µm, --psf-sigma Z Y X, or another PSF with --psf.",
         )
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise ConfigError(f"--out is {out}; a TIFF is written.", remedy="Give a name that ends in .tif or .ome.tif.")
     grid = _grid(surface, seen, spacing, shape, origin, like, series, axes)
-    check_inside(surface, grid, mesh, remedy="Leave --shape away for a box around the mesh, or set --origin.")
+    remedy = "Leave --shape away for a box around the mesh, or set --origin." if shape is not None else None
+    check_inside(surface, grid, mesh, remedy=remedy)
+    _check_size(surface, grid, mesh)
     image = render_on(surface, seen, grid, device=device)
     if noise:
         image = camera_image(image, photons=photons, background=background, read_noise=read_noise, seed=seed)
     write_volume(out, Volume(image, grid.spacing, grid.origin))
     typer.echo(f"{out}: {' × '.join(str(n) for n in grid.shape)} voxels (z, y, x), {image.dtype}")
+
+
+def _check_size(mesh: SurfaceMesh, grid: Grid, path: Path) -> None:
+    """Refuse an image that no memory holds, and doubt a surface smaller than a voxel: both are other units than µm."""
+    import numpy as np
+
+    span = np.ptp(mesh.bounds, axis=0)
+    words = " × ".join(f"{d:.3g}" for d in span)
+    if grid.size > MOST_VOXELS:
+        raise ConfigError(
+            f"{path} spans {words} µm (z, y, x), which takes {' × '.join(str(n) for n in grid.shape)} voxels.",
+            remedy="Is the mesh in nm? Coordinates are µm. Otherwise pass larger voxels with --spacing.",
+        )
+    if (span < np.asarray(grid.spacing)).all():
+        _LOG.warning("%s spans %s µm, less than a voxel. Is it in mm? Coordinates are µm.", path, words)
 
 
 def _grid(

@@ -25,6 +25,7 @@ from . import checkpoint, loop
 from .body import SurfaceBody
 from .callbacks import Callback, Film, Progress
 from .config import FitConfig
+from .doubts import check_reach, doubts
 from .prior import Prior
 from .problem import Problem
 from .result import FitResult, load_result
@@ -110,9 +111,11 @@ def fit(
             f"every voxel of the image is {np.min(volume.data):g}; expected an image with a stained cell.",
             remedy="Is it the right channel or time point?",
         )
+    if psf is not None:
+        check_reach(psf, volume)
     mark = "" if path is None else checkpoint.fingerprint(volume)
     told = _inputs(volume, mesh, psf, roi, labels, label, inputs)
-    read = [*_remarks(roi, volume, "region"), *_remarks(labels, volume, "label image")]
+    read = [*doubts(volume), *_remarks(roi, volume, "region"), *_remarks(labels, volume, "label image")]
     roi, labels = _array(roi), _array(labels)
     given = _given(mesh, psf, roi, labels, label, prior)
     seen, measured = _without_fill(volume)

@@ -21,6 +21,7 @@ from ..optics import GaussianPSF
 __all__ = ["BrightObject", "Moments", "guess_psf", "largest_object", "object_moments", "start_mesh", "typical_voxel"]
 
 _LOG = logging.getLogger(__name__)
+FAINT, GLARING = 1e-12, 1e12  # largest values of an image between which it is taken as it is
 SMOOTHING = 1.5  # σ of the smoothing before the threshold, in finest voxels
 FLAT = 0.6  # an object counts as flat when its thinnest spread is below this part of its middle one
 NECK = 0.5  # a bridge narrower than this part of the object's greatest depth leads to a neighbour
@@ -113,8 +114,11 @@ def largest_object(volume: Volume) -> BrightObject:
 
 def bright_part(volume: Volume) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """The image, smoothed, and what of it is brighter than Otsu's threshold, (z, y, x) each."""
-    spacing = np.asarray(volume.spacing)
-    smooth = ndimage.gaussian_filter(np.asarray(volume.data, np.float32), SMOOTHING * float(spacing.min()) / spacing)
+    spacing, data = np.asarray(volume.spacing), np.asarray(volume.data)
+    size = float(np.abs(data).max())
+    if data.dtype.kind == "f" and not FAINT < size < GLARING:  # squares of such values are none in float32
+        data = data / size
+    smooth = ndimage.gaussian_filter(np.asarray(data, np.float32), SMOOTHING * float(spacing.min()) / spacing)
     return smooth, smooth > threshold_otsu(smooth)
 
 

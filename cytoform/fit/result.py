@@ -34,12 +34,13 @@ from ..metrics.shape import sphericity
 from ..optics import PSF, MeasuredPSF, psf_from_description
 from ..report import ReportData, write_report
 from .config import FitConfig
+from .doubts import saturated
 from .uncertainty import Uncertainty
 
 __all__ = ["FitResult", "load_result"]
 
 ERRORS = "standard_errors"
-LEAST_R2 = 0.5  # a model that explains less of the image comes with a warning
+LEAST_R2 = 0.7  # a model that explains less of the image comes with a warning
 MOST_BEYOND = 0.1  # of the surface: more of it at the edge of the region of interest, and a warning says so
 ERROR_NOTE = (
     "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
@@ -132,8 +133,9 @@ class FitResult:
     def _r2(self, name: str, model: npt.NDArray) -> float:
         if self.image is None:
             return float(self.saved[name]) if self.saved and name in self.saved else float("nan")
-        region = region_of_r2(self.mask, self.image.spacing)
-        return r_squared(self.image.data, model, region if self.measured is None else region & self.measured)
+        region = region_of_r2(self.mask, self.image.spacing) if self.mask.any() else self.mask
+        region = region if self.measured is None else region & self.measured
+        return r_squared(self.image.data, model, region) if region.any() else float("nan")
 
     @property
     def _whole_model(self) -> npt.NDArray:
@@ -327,8 +329,12 @@ class FitResult:
                 f"{1.0 - self.measured.mean():.0%} of the voxels are filled with one value at the image's border, as "
                 "deskewing and rotating leave them. They do not count."
             )
-        if self.r2 < LEAST_R2:
-            found.append(f"R² is {self.r2:.2f}: the model explains less than half of the image around the surface.")
+        if not self.r2 >= LEAST_R2:  # NaN too
+            found.append(
+                f"R² is {self.r2:.2f}: the model, a membrane, explains little of the image around the surface. Look at "
+                "the residual in the report."
+            )
+        found += self._saturation()
         unmeasured, cut = self._beyond()
         if unmeasured > MOST_BEYOND:
             found.append(f"{unmeasured:.0%} of the surface lies where nothing was measured: the cell is cut there.")
@@ -342,6 +348,12 @@ class FitResult:
             if out:
                 found.append(f"The surface leaves the image along {', '.join(out)}: the cell may be cut by the border.")
         return tuple(found)
+
+    def _saturation(self) -> list[str]:
+        if self.image is None or not self.mask.any():
+            return []
+        full = saturated(np.asarray(self.image.data), region_of_r2(self.mask, self.image.spacing))
+        return [full] if full else []
 
     def _beyond(self) -> tuple[float, float]:
         """Which part of the surface, within the image, was not measured, and which leaves the region of interest."""

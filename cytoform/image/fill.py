@@ -13,6 +13,7 @@ from scipy import ndimage
 
 __all__ = ["constant_fill"]
 
+VALUES = 3  # that are looked at: the most common ones at the image's border
 LEAST = 0.01  # of all voxels: a smaller block is left alone
 SOLID = 0.5  # of the voxels with the value lie in solid blocks at the image's border; single dark voxels do not
 SHARP = 0.7  # of the step from a fill to the usual value is left beside it; less, and it is saturated light
@@ -34,25 +35,30 @@ def constant_fill(data: npt.NDArray[Any]) -> tuple[npt.NDArray[np.bool_], float]
     Returns
     -------
     (z, y, x) bool and float, or None
-        The filled voxels, one voxel of interpolated values around them included, and their value.
+        The filled voxels, one voxel of interpolated values around them included, and the value that most of them at
+        the border have.
     """
     sides = [np.take(data, k, axis=a).ravel() for a in range(3) for k in (0, -1)]
     values, counts = np.unique(np.concatenate(sides), return_counts=True)
-    value = values[np.argmax(counts)]
-    same = np.asarray(data == value)
+    most = values[np.argsort(-counts, kind="stable")][:VALUES]  # stitching may leave one value here, another there
+    filled, kept = np.zeros(data.shape, dtype=bool), []
+    for value in most:
+        block = _block(np.asarray(data == value))
+        if block is not None and _lies_apart(float(value), block, data, filled | block):
+            filled |= block
+            kept.append(float(value))
+    return (filled, kept[0]) if kept else None
+
+
+def _block(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None:
+    """The solid block at the border of voxels that have one value, and a voxel around it; None where there is none."""
     if not LEAST * same.size <= same.sum() < same.size:
         return None
     block = _at_the_border(ndimage.binary_opening(np.pad(same, 1, constant_values=True))[(slice(1, -1),) * 3])
     if block.sum() < max(SOLID * same.sum(), LEAST * same.size):
         return None
     whole = ndimage.binary_propagation(block, np.ones((3, 3, 3), bool), mask=same)
-    filled = ndimage.binary_dilation(whole, np.ones((3, 3, 3), bool))
-    rim = ndimage.binary_dilation(filled, iterations=2) & ~filled
-    if not rim.any() or not _lies_apart(float(value), data[~filled]):
-        return None
-    usual = float(np.median(data[~filled]))
-    blurred = abs(float(value) - float(np.median(data[rim]))) < SHARP * abs(float(value) - usual)
-    return None if blurred else (filled, float(value))
+    return ndimage.binary_dilation(whole, np.ones((3, 3, 3), bool))
 
 
 def _at_the_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -65,16 +71,24 @@ def _at_the_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return kept[parts]
 
 
-def _lies_apart(value: float, measured: npt.NDArray[Any]) -> bool:
-    """Whether a fill differs from all measured values by more than their darkest or brightest ones vary."""
-    if measured.size == 0:
+def _lies_apart(
+    value: float, block: npt.NDArray[np.bool_], data: npt.NDArray[Any], filled: npt.NDArray[np.bool_]
+) -> bool:
+    """Whether a fill differs from all measured values by more than their darkest or brightest ones vary.
+
+    Saturated light has the brightest value too, but falls off around it.
+    """
+    measured, rim = data[~filled], ndimage.binary_dilation(block, iterations=2) & ~filled
+    if measured.size == 0 or not rim.any():
         return False
     lowest, low, high, highest = np.percentile(measured, (1.0, 10.0, 90.0, 99.0)).astype(float)
-    step = 1.0 if measured.dtype.kind in "ui" else 0.0  # whole numbers that follow each other have no gap
     if highest == lowest:  # a mask, no image
         return False
+    usual = float(np.median(measured))
+    beside = block & (data != value) if value > highest else rim  # voxels next to the block, or a little farther
+    if beside.any() and abs(value - float(np.median(data[beside]))) < SHARP * abs(value - usual):
+        return False
+    step = 1.0 if measured.dtype.kind in "ui" else 0.0  # whole numbers that follow each other have no gap
     if value < lowest:
         return lowest - value > max(GAP * (low - lowest), 3.0 * step, 1e-3 * (highest - lowest))
-    if value > highest:
-        return value - highest > max(GAP * (highest - high), 3.0 * step, 1e-3 * (highest - lowest))
-    return False
+    return value > highest and value - highest > max(GAP * (highest - high), 3.0 * step, 1e-3 * (highest - lowest))

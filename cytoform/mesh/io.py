@@ -206,6 +206,14 @@ def _assembled(parts: Parts, dtype: npt.DTypeLike, *, merge: bool) -> SurfaceMes
         parts.remarks.append(f"{plural(left, 'face')} with the same point at two corners {_is(left)} left out")
         points, faces = _used(points, faces[good])
     density, labels = (None if a is None else a[good] for a in (parts.density, parts.labels))
+    if labels is None:  # of a cluster two faces at one place may part three regions
+        first = np.argmin(faces, axis=1)[:, None]  # the same corners in the same sense, whichever comes first
+        turned = np.take_along_axis(faces, (first + np.arange(3)) % 3, axis=1)
+        once = np.sort(np.unique(turned, axis=0, return_index=True)[1])
+        if again := len(faces) - len(once):
+            parts.remarks.append(f"{plural(again, 'face')} that {_is(again)} there already {_is(again)} left out")
+            points, faces = _used(points, faces[once])
+            density = None if density is None else density[once]
     vertices = np.ascontiguousarray(points[:, ::-1], dtype=dtype)
     if labels is not None:
         from .multimaterial import MultiMaterialMesh

@@ -195,6 +195,8 @@ def _long_enough(tracks: list[Track], config: PrepareConfig, remarks: Remarks) -
     if not kept:
         longest = max(len(run.bodies) for run in runs.values())
         remedy = "Pass all time points together: a (t, z, y, x) file, or a folder with one file a frame."
+        if len(tracks) > 1 and max(max(track.frames) for track in tracks) > 0:
+            remedy = "If a cell has another number in each frame, track the cells first, or make one mask of the cell."
         raise SequenceError(
             f"the longest of {len(tracks)} sequences has {longest} frame{'s' * (longest > 1)} in a row; "
             f"expected at least {config.min_frames}.",

@@ -112,6 +112,9 @@ class Reader:
         name = self.name or (files[0].resolve().parent.name or "sequence")
         if len(files) == 1 and not self.name:
             name = stem(files[0])
+        if skipped := _skipped(files):
+            told = f"{files[0].parent}: no file has the number {listed(skipped)}; frames are taken as evenly spaced"
+            self.remarks.sources[f"{told} all the same."] = None
         self.tell.start("reading", len(files))
         if kinds <= set(IMAGES):
             return self._masks((self._frame(path) for path in files), len(files), name, str(files[0].parent))
@@ -269,3 +272,15 @@ class Reader:
             track.digest.update(mesh.vertices.tobytes() + mesh.faces.tobytes())
             self.tell.step()
         return list(found.values())
+
+
+def _skipped(files: Sequence[Path]) -> list[str]:
+    """Numbers that are missing among files that are numbered one by one, (at most eight)."""
+    found = [re.findall(r"\d+", path.stem) for path in files]
+    if len(files) < 2 or not all(found):
+        return []
+    numbers = [int(f[-1]) for f in found]
+    steps = np.diff(numbers)
+    if not (steps > 0).all() or len(set(steps.tolist())) == 1:
+        return []
+    return [str(n) for n in range(numbers[0], numbers[-1] + 1) if n not in numbers][:8]

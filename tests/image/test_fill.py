@@ -72,3 +72,10 @@ def test_saturated_light_at_the_border_is_no_fill():
     saturated = np.minimum(data, 4095).astype(np.uint16)
     assert (saturated == 4095).mean() > 0.05
     assert constant_fill(saturated) is None
+
+
+def test_two_values_are_found():
+    data = background()
+    data[:, :8], data[:, -6:] = 0.0, 2000.0
+    found, _ = constant_fill(data.astype(np.uint16))
+    assert found[:, :9].all() and found[:, -7:].all() and not found[:, 9:-7].any()

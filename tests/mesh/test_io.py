@@ -329,3 +329,15 @@ def test_cell4(data_dir):
     for cell in range(1, 5):
         out, into = mesh.faces[mesh.labels[:, 0] == cell], mesh.faces[mesh.labels[:, 1] == cell]
         assert SurfaceMesh(mesh.vertices, np.concatenate([out, into[:, ::-1]])).volume > 0
+
+
+def test_faces_that_are_there_twice_count_once(tmp_path, caplog):
+    """Some programs export a surface twice; its light would be twice as bright."""
+    mesh = _tetrahedron()
+    twice = SurfaceMesh(mesh.vertices, np.concatenate([mesh.faces, np.roll(mesh.faces, 1, axis=1)[:3]]))
+    for name in ("a.ply", "a.obj", "a.stl", "a.vtp"):
+        write_mesh(tmp_path / name, twice)
+        found = read_mesh(tmp_path / name)
+        assert found.n_faces == 4 and found.area == pytest.approx(mesh.area)
+        assert "3 faces that are there already are left out" in caplog.text
+        caplog.clear()

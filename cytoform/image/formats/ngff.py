@@ -74,7 +74,7 @@ def description(scales: Mapping[str, Any], level: Mapping[str, Any], ndim: int) 
         own, whole = (_steps(d.get("coordinateTransformations")) for d in (level, scales))
         way, odd = _composed([*own, *whole], ndim)
         remarks = [_odd(odd)] if odd else []
-        if not own and not whole:
+        if _stretched(odd) or not (own or whole):
             way = None
     if len(entries) != ndim:
         raise ValueError(f"its metadata name {len(entries)} axes, the array has {ndim}")
@@ -151,6 +151,11 @@ def _composed(steps: Sequence[Mapping[str, Any]], ndim: int) -> tuple[Way, list[
         scale = [a * b for a, b in zip(scale, way[0])]
         shift = [t * b + c for t, b, c in zip(shift, *way)]
     return (scale, shift), odd
+
+
+def _stretched(kinds: Sequence[str]) -> bool:
+    """Whether what is left out may have stretched the voxels, so that their size is unknown."""
+    return not {"displacements", "coordinates"}.issuperset(kinds)
 
 
 def _odd(kinds: Sequence[str]) -> str:
@@ -250,4 +255,4 @@ def _by_systems(
         remarks.append(f"it is read in its own coordinate system {goal!r}; {names} is left aside.")
     if odd:
         remarks.append(_odd(odd))
-    return list(system.get("axes", ())), (way if own else None), remarks
+    return list(system.get("axes", ())), (way if own and not _stretched(odd) else None), remarks
