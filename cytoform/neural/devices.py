@@ -6,7 +6,6 @@ import time
 
 import torch
 
-from ..backend import check_fork
 from ..errors import BackendError, ConfigError
 
 __all__ = ["bfloat16_is_quicker", "torch_device"]
@@ -20,9 +19,8 @@ def torch_device(device: str) -> torch.device:
     ConfigError
         For a name that is none of auto, cpu, cuda.
     BackendError
-        When CUDA was asked for and torch sees none, and in a forked process (:func:`cytoform.backend.check_fork`).
+        When CUDA was asked for and torch sees none.
     """
-    check_fork()
     if device not in ("auto", "cpu", "cuda") and not device.startswith("cuda:"):
         raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu' or 'cuda'.")
     there = torch.cuda.is_available()

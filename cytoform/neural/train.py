@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def train(
     out : path, optional
         Folder for ``model.safetensors`` (+ .json), ``checkpoint.safetensors`` and ``history.csv``.
     config : TrainConfig or str
-        Or the name of a preset: ``default``, ``miccai2022``, ``media2024``.
+        Or the name of a preset: ``default``, ``encoding``, ``miccai2022``, ``media2024``.
     labels : list of str, optional
         A family's name for each sequence.
     minutes : float, optional
@@ -144,6 +144,8 @@ def train(
         text = stored[1]
         asked, config = config, TrainConfig.from_json(text["config"])
         _check_same_network(asked, config, given=given)
+        _tell_kept(text, {"precision": (precision, "auto"), "dtype": (dtype, "float32"), "minutes": (minutes, None),
+                          "memory_gb": (memory_gb, 1.0)})  # fmt: skip
         precision, dtype, minutes = text["precision"], text["dtype"], text["minutes"]
         memory_gb, labels, threads = text["memory_gb"], text["labels"], text["threads"]
     _check_team(team, config)
@@ -327,6 +329,13 @@ def _check_options(dtype: str, precision: str, minutes: float | None, resume: bo
         raise ConfigError(f"minutes is {minutes!r}; expected a positive number.")
     if resume and out is None:
         raise ConfigError("resume needs the folder of the training.", remedy="Pass out=.")
+
+
+def _tell_kept(stored: Mapping[str, Any], asked: Mapping[str, tuple[Any, Any]]) -> None:
+    """Say which options, of (asked for, default), a resumed training leaves as they were."""
+    for name, (value, default) in asked.items():
+        if value != default and value != stored[name]:
+            _LOG.warning("%s stays %s, as the training began with it; %s is not taken.", name, stored[name], value)
 
 
 def _check_same_network(asked: TrainConfig, stored: TrainConfig, *, given: bool) -> None:
