@@ -147,7 +147,6 @@ def train(
         precision, dtype, minutes = text["precision"], text["dtype"], text["minutes"]
         memory_gb, labels, threads = text["memory_gb"], text["labels"], text["threads"]
     _check_team(team, config)
-    mixed = _mixed(precision, dtype, where, config)
     with (
         TrainingSet(
             files,
@@ -163,6 +162,7 @@ def train(
     ):
         if stored:
             _check_names(stored[1].get("names"), data.names)
+        mixed = _mixed(precision, dtype, where, config)  # measured as products are made: with torch's threads off
         trainer = Trainer(
             data,
             config,
