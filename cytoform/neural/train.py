@@ -149,7 +149,6 @@ def train(
         precision, dtype, minutes = text["precision"], text["dtype"], text["minutes"]
         memory_gb, labels, threads = text["memory_gb"], text["labels"], text["threads"]
     _check_team(team, config)
-    mixed = _mixed(precision, dtype, where, config)
     with (
         TrainingSet(
             files,
@@ -166,6 +165,7 @@ def train(
         if stored:
             _check_names(stored[1].get("names"), data.names)
             _check_scale(stored[1], data.space.half_um)
+        mixed = _mixed(precision, dtype, where, config)  # measured as products are made: with torch's threads off
         trainer = Trainer(
             data,
             config,

@@ -51,13 +51,13 @@ class _TorchThreads:
             if not self._users:
                 self._before = torch.get_num_threads()
             self._users += 1
+            torch.set_num_threads(1)
 
     def give_back(self) -> None:
-        """Set it again, once no workers are left."""
+        """Set it again, here at once and for new threads when no workers are left."""
         with self._lock:
             self._users -= 1
-            if not self._users:
-                torch.set_num_threads(self._before)  # this thread may have them still, but new ones would not
+            torch.set_num_threads(self._before)
 
 
 _TORCH = _TorchThreads()
@@ -98,6 +98,9 @@ class Pass:
 
 class Workers:
     """Threads that each work through whole blocks, with torch's own threads off meanwhile.
+
+    They are off in the calling thread, too: what is left for it are small products, for which torch's threads would
+    wait on each other, on a busy machine a hundred times as long as the product takes.
 
     Parameters
     ----------

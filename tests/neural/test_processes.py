@@ -63,6 +63,18 @@ def test_torch_has_its_threads_back_once_the_last_workers_are_gone():
     assert told == [before]
 
 
+def test_small_products_beside_workers_are_made_by_one_thread():
+    """Several would wait on each other: on a busy machine a step of Muon took 0.9 s with two, 9 ms with one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Workers(torch.device("cpu"), 2):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 SCRIPT = """
 import multiprocessing, sys
 import numpy as np, torch

@@ -228,7 +228,8 @@ def _tell(model: AutoDecoder, out: Path) -> None:
     if loss is not None:
         shown = f"{loss:.4g} in the files' unit" if half is None else f"{loss * half:.4g} µm"
         rows.append(("loss", f"{shown}, the mean error of the distances drawn in the last epoch"))
-    done = f"{model.notes['steps_done']} steps, {model.notes['epochs_done']} whole epochs"
+    steps, epochs = model.notes["steps_done"], model.notes["epochs_done"]
+    done = f"{steps} step{'s'[: steps != 1]}, {epochs} whole epoch{'s'[: epochs != 1]}"
     rows.append(("time", f"{model.notes['seconds']:.0f} s, {done}"))
     echo_table(rows)
     typer.echo(f"The model is {out / 'model.safetensors'}")
