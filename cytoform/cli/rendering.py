@@ -129,7 +129,7 @@ def _check_size(mesh: SurfaceMesh, grid: Grid, path: Path) -> None:
     import numpy as np
 
     span = np.ptp(mesh.bounds, axis=0)
-    words = " × ".join(f"{d:.3g}" for d in span)
+    words = " × ".join(f"{d:.4g}" for d in span)
     if grid.size > MOST_VOXELS:
         raise ConfigError(
             f"{path} spans {words} µm (z, y, x), which takes {' × '.join(str(n) for n in grid.shape)} voxels.",

@@ -641,3 +641,50 @@ def test_demo_tells_whether_it_worked(work, fake):
     (work / "mine").mkdir()
     (work / "mine" / "thesis.txt").write_text("x")
     refused(run("demo", "--out", "mine"), "something else", "--out")
+
+
+def test_regions_of_other_kinds(work, fake):
+    """A probability map, numbers that people can type again, and slices stored as channels."""
+    shape = (10, 20, 20)
+    write_volume("probability.tif", np.random.default_rng(0).uniform(0.1, 0.9, shape).astype(np.float32), SPACING)
+    refused(run("fit", "cell.tif", "--roi", "probability.tif"), "not whole numbers", "Threshold a probability map")
+    labels = np.zeros(shape, np.float64)
+    labels[2:8] = 10_000_123
+    tifffile.imwrite("labels.ome.tif", labels, metadata={"axes": "CYX"})
+    refused(run("fit", "cell.tif", "--roi", "labels.ome.tif", "--roi-label", "5"), "but 10000123")
+    result = run("fit", "cell.tif", "-q", "--roi", "labels.ome.tif", "--roi-label", "10000123")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(fake["labels"].data, labels)
+
+
+def test_slices_of_a_psf_stored_as_channels(work, fake):
+    from scipy import ndimage
+
+    spot = np.zeros((15, 15, 15), np.float32)
+    spot[7, 7, 7] = 1000.0
+    tifffile.imwrite("psf.ome.tif", ndimage.gaussian_filter(spot, 1.5), metadata={"axes": "CYX"})
+    result = run("fit", "cell.tif", "-q", "--psf", "psf.ome.tif", "--psf-spacing", "0.3", "0.1", "0.1")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_allclose(fake["psf"].fwhm, 2.355 * 1.5 * np.array([0.3, 0.1, 0.1]), rtol=0.02)
+
+
+def test_render_doubts_other_units(work, caplog):
+    """A mesh in nm would need an image that no memory holds, one in mm would be a dark image."""
+    ball = icosphere(1.0, CENTRE, 2)
+    args = ("--spacing", "0.4,0.2,0.2", "--psf-sigma", "0.5,0.3,0.3", "--out")
+    write_mesh("nm.ply", ball.with_vertices(1000 * ball.vertices))
+    refused(run("render", "nm.ply", *args, "a.tif"), "2000 × 2000 × 2000 µm", "in nm")
+    write_mesh("mm.ply", ball.with_vertices(0.001 * ball.vertices))
+    assert run("render", "mm.ply", *args, "b.tif").exit_code == 0 and "Is it in mm?" in caplog.text
+    refused(run("render", "cell.ply", *args, "a.png"), "a TIFF is written")
+    write_mesh("voxels.ply", ball.with_vertices(20 * ball.vertices))
+    refusal = run("render", "voxels.ply", "--like", "cell.tif", "--psf-sigma", "0.5,0.3,0.3", "--out", "c.tif")
+    refused(refusal, "outside of the image", "(x, y, z)")
+
+
+def test_names_of_files_that_are_not_utf8(work):
+    """From old disks and archives: the report writes what UTF-8 has no place for another way."""
+    from cytoform.atomic import write_text
+
+    write_text("page.html", "zell\udcb5.tif µ")
+    assert (work / "page.html").read_bytes() == "zell\\udcb5.tif µ".encode()

@@ -324,3 +324,13 @@ def test_tracks_of_real_cells(tmp_path, data_dir):
         with open_sequence(path) as sequence:
             volumes = [(frame < 0).sum() * np.prod(sequence.info.spacing) for frame in sequence]
         assert len(volumes) == 3 and min(volumes) > 100 and max(volumes) < 400
+
+
+def test_a_missing_file_number_is_said(folder, tmp_path, caplog):
+    (folder / "t9.tif").rename(folder / "t11.tif")  # 8, 10, 11
+    prepare(folder, tmp_path / "out", **SMALL)
+    assert "no file has the number 9" in caplog.text
+    caplog.clear()
+    (folder / "t11.tif").rename(folder / "t12.tif")  # 8, 10, 12: every second frame
+    prepare(folder, tmp_path / "even", **SMALL)
+    assert "no file has the number" not in caplog.text
