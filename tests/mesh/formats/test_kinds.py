@@ -46,7 +46,7 @@ def test_by_the_extension(tmp_path, name, what, remedy):
         ("a.ply", b"OFF\n4 4 6\n", "is an OFF mesh"),
         ("a.obj", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS.*git lfs pull"),
         ("a.ply", b"\n<!DOCTYPE html>\n<html>", "is a web page; .*Raw"),
-        ("a.rec", gzip.compress(b"4\n"), "compressed with gzip", mtime=0),
+        ("a.rec", gzip.compress(b"4\n", mtime=0), "compressed with gzip"),
         ("a.vtp", b"PK\x03\x04....", "a ZIP archive"),
         ("a.stl", b"II*\0" + bytes(100), "a TIFF image"),
     ],
