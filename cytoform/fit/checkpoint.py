@@ -45,6 +45,7 @@ SCALARS = (
 MASKS = ("roi", "own", "others", "excluded")
 FIELDS = ("trial", "stain", "anchor_stain", "stiffer", "anchor_stiffer")
 MESHES = ("mesh", "start", "anchor")
+WORDS = ("remarks", "inputs")  # as JSON
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
 FREE = ("checkpoint_seconds", "device")
 
@@ -97,7 +98,8 @@ def save_checkpoint(
             file[name] = getattr(state, name)
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         file.attrs["given"] = json.dumps(given or {})
-        file.attrs["remarks"], file.attrs["inputs"] = json.dumps(state.remarks), json.dumps(state.inputs)
+        for name in WORDS:
+            file.attrs[name] = json.dumps(getattr(state, name))
     write_bytes(path, buffer.getvalue())
 
 
@@ -169,6 +171,8 @@ def _read_state(file: h5py.File) -> State:
     optics.load_state({key: value[()] for key, value in file["psf_optimiser"].items()})
     z, y, x = (float(r) for r in file.attrs["room"])
     scalars = {name: np.asarray(file.attrs[name]).item() for name in SCALARS}
+    words = {name: json.loads(file.attrs[name]) for name in WORDS}
+    words["remarks"] = tuple(words["remarks"])
     return State(
         **meshes,
         psf=psf,
@@ -178,7 +182,6 @@ def _read_state(file: h5py.File) -> State:
         psf_optimiser=optics,
         **{name: file[name][()] for name in FIELDS},
         history=[tuple(row) for row in file["history"][()]],
-        remarks=tuple(json.loads(file.attrs["remarks"])),
-        inputs=json.loads(file.attrs["inputs"]),
+        **words,
         **scalars,
     )

@@ -464,7 +464,7 @@ def test_a_checkpoint_holds_all_of_a_state():
     from cytoform.fit.state import State
 
     apart = {"psf", "room", "shape_optimiser", "psf_optimiser", "history"}
-    listed = {*checkpoint.SCALARS, *checkpoint.MASKS, *checkpoint.FIELDS, *checkpoint.MESHES}
+    listed = {*checkpoint.SCALARS, *checkpoint.MASKS, *checkpoint.FIELDS, *checkpoint.MESHES, *checkpoint.WORDS}
     assert {field.name for field in dataclasses.fields(State)} == listed | apart
 
 
