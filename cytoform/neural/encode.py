@@ -36,8 +36,13 @@ Tensor = torch.Tensor
 
 _HUBER = 0.1  # voxels of the training grid, below which the loss is smoothed for L-BFGS
 _BOX_TOLERANCE = 1e-2
-_HELD: dict[str, Any] = {"rounds": (10, 20, 120, 30), "prior": 1e-5, "aside": 0.3}
-_CLOSE: dict[str, Any] = {"rounds": (8, 16, 300, 30), "prior": 0.0, "aside": 4.0}
+_HELD: dict[str, Any] = {
+    "rounds": (10, 20, 120, 30), "points": (800, 3000, 8000, 60000), "prior": 1e-5, "aside": 0.3, "surface": 0.0,
+}  # fmt: skip
+_CLOSE: dict[str, Any] = {
+    "rounds": (8, 16, 150, 80), "points": (800, 3000, 8000, 20000), "prior": 0.0, "aside": 4.0, "surface": 0.9,
+}  # fmt: skip
+_LAST = 2  # rounds, in which the surface may count more
 _THINNED = 64  # times as many voxels as are wanted are sorted at most
 
 
@@ -55,7 +60,7 @@ class EncodeConfig:
         How many of the best are kept after each round.
     rounds : tuple of int, optional
         Iterations of L-BFGS in each round; one more than ``followed``.
-    points : tuple of int
+    points : tuple of int, optional
         Points of each round, over all frames.
     prior : float, optional
         Weight of the code's distance from the learned ones, in the network's unit of distance per standard deviation.
@@ -63,39 +68,50 @@ class EncodeConfig:
     aside : float, optional
         How wide the prior is in directions in which the learned codes hardly differ, relative to their standard
         deviation; what holds for a small ``prior`` holds for a large ``aside``.
+    surface : float, optional
+        Share of the points that lie in a thin layer on both sides of the surface, in the last two rounds: what is deep
+        inside then hardly counts. 0 for points as in a training, 70 % of them inside or near the surface.
     seed : int
 
-    ``rounds``, ``prior`` and ``aside`` follow from the network where they are not given. One that has learned blends
-    (``TrainConfig.mix``, as with the preset ``encoding``) knows the space between its codes: unseen shapes are followed
-    closely, with (8, 16, 300, 30), 0 and 4. For any other the code is held near the learned ones, so that it is well
-    determined and turns with the data: (10, 20, 120, 30), 1e-5 and 0.3.
+    What is None follows from the network. One that has learned blends (``TrainConfig.mix``, as with the preset
+    ``encoding``) knows the space between its codes: unseen shapes are followed closely, without a prior, by the points
+    beside the surface. For any other the code is held near the learned ones, so that it is well determined and turns
+    with the data. See :meth:`suited_to`.
     """
 
     rotation: bool = True
     starts: int = 60
     followed: tuple[int, ...] = (8, 1, 1)
     rounds: tuple[int, ...] | None = None
-    points: tuple[int, ...] = (800, 3000, 8000, 60000)
+    points: tuple[int, ...] | None = None
     prior: float | None = None
     aside: float | None = None
+    surface: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         rounds = _HELD["rounds"] if self.rounds is None else self.rounds
-        if self.starts < 1 or min(self.followed + rounds + self.points) < 1:
+        points = _HELD["points"] if self.points is None else self.points
+        if self.starts < 1 or min(self.followed + rounds + points) < 1:
             raise ConfigError("starts, followed, rounds and points are counts; expected at least 1.")
-        if not (len(rounds) == len(self.points) == len(self.followed) + 1):
+        if not (len(rounds) == len(points) == len(self.followed) + 1):
             raise ConfigError(
-                f"there are {len(rounds)} rounds, {len(self.points)} numbers of points and {len(self.followed)} "
+                f"there are {len(rounds)} rounds, {len(points)} numbers of points and {len(self.followed)} "
                 "cuts between; expected as many points as rounds, and one cut fewer."
             )
         for name in ("prior", "aside"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ConfigError(f"{name} is {value!r}; expected a number of at least 0.")
+        if self.surface is not None and not 0 <= self.surface < 1:
+            raise ConfigError(f"surface is {self.surface!r}; expected a share of at least 0 and less than 1.")
 
     def suited_to(self, model: AutoDecoder) -> EncodeConfig:
-        """These settings, with those that were not given as the network needs them."""
+        """These settings, with those that were not given as the network needs them.
+
+        After blends: rounds (8, 16, 150, 80), points (800, 3000, 8000, 20000), prior 0, aside 4, surface 0.9. Else:
+        (10, 20, 120, 30), (800, 3000, 8000, 60000), 1e-5, 0.3 and 0.
+        """
         usual = _CLOSE if model.notes.get("training", {}).get("mix", 0.0) > 0 else _HELD
         missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **missing)
@@ -185,8 +201,9 @@ def encode(
     config = (config or EncodeConfig()).suited_to(model)
     source = sequence if isinstance(sequence, SDFSequence) else Path(sequence)
     with Workers(torch_device(device)) as workers:
-        data = _points(model, source, config)
-        search = _Search(model, data, config, workers)
+        data = _points(model, source, config, NEAR_FRACTION, layer=False)
+        close = _points(model, source, config, config.surface, layer=True) if config.surface else data
+        search = _Search(model, data, close, config, workers)
         best = search.run(progress)
         loss = search.difference(best) * (model.space.half_um or 1.0)
     code, turn = search.code(best.weights).numpy(), best.matrix.numpy()
@@ -208,18 +225,22 @@ class _Data:
         return self.points[:, :per_frame], self.target[:, :per_frame]
 
 
-def _points(model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig) -> _Data:
+def _points(
+    model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig, share: float, *, layer: bool
+) -> _Data:
+    """Points of all frames, ``share`` of them near the surface or inside, or in a layer on both sides of it."""
     sources = Sources([source])
     frames, space = sources.lengths[0], sources.space()
     ratio = _ratio(model.space, space, _reach(sources.frame(0, 0)))
     near = near_distance(space, model.notes.get("training", {}).get("near_um"))
-    count = -(-max(config.points) // frames)
+    count = -(-max(config.points or ()) // frames)
     rng = np.random.default_rng((config.seed, 5))
     points = np.empty((frames, count, 4))
     target = np.empty((frames, count))
     for k in range(frames):
         values = sources.frame(0, k).ravel() / np.float32(space.half_um or 1.0)
-        chosen = rng.permutation(_spread_voxels(values <= near, count, sources.shape, rng))  # any part is a fair one
+        beside = (np.abs(values) if layer else values) <= near
+        chosen = rng.permutation(_spread_voxels(beside, count, sources.shape, rng, share))  # any part is a fair one
         points[k, :, :3] = coordinates(chosen, sources.shape) * ratio  # from the sequence's half side to the model's
         points[k, :, 3] = 2.0 * k / (frames - 1) - 1.0
         target[k] = values[chosen] * ratio
@@ -248,16 +269,20 @@ def _ratio(own: Space, given: Space, reach: float) -> float:
 
 
 def _spread_voxels(
-    near: npt.NDArray[np.bool_], count: int, shape: tuple[int, int, int], rng: np.random.Generator
+    near: npt.NDArray[np.bool_],
+    count: int,
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+    share: float = NEAR_FRACTION,
 ) -> npt.NDArray[np.int64]:
-    """``count`` voxels of a frame, as many of them near as in a training, spread evenly over both kinds.
+    """``count`` voxels of a frame, ``share`` of them near, spread evenly over both kinds.
 
     Those that are not near come from the ball inside the cube: the corners would not turn with the data. Each kind is
     lined up along a curve that fills space and cut into parts of equal length, of which each gives one voxel: sums of
     smooth functions over them scatter less than half as much as over voxels drawn at random.
     """
     kinds = [np.flatnonzero(near), np.flatnonzero(~near & _ball(shape).ravel())]
-    wanted = round(NEAR_FRACTION * count) if len(kinds[1]) else count
+    wanted = round(share * count) if len(kinds[1]) else count
     chosen = []
     for numbers, n in zip(kinds, (wanted, count - wanted)):
         if n and len(numbers) > _THINNED * n:  # sorting them all would take longer than the rest
@@ -299,8 +324,10 @@ class _Candidate:
 
 
 class _Search:
-    def __init__(self, model: AutoDecoder, data: _Data, config: EncodeConfig, workers: Workers) -> None:
-        self.data, self.config, self.workers = data, config, workers
+    """L-BFGS over code and rotation: the first rounds on ``data``, the last ones on ``close``."""
+
+    def __init__(self, model: AutoDecoder, data: _Data, close: _Data, config: EncodeConfig, workers: Workers) -> None:
+        self.data, self.close, self.config, self.workers = data, close, config, workers
         self.dtype = model.layers[0].matrix.dtype
         self.folded = blocks.fold(model, device=workers.device)
         self.mean, self.basis = _basis(model.learned.codes.double(), config.aside or 0.0)
@@ -316,8 +343,9 @@ class _Search:
         zero = torch.zeros(self.basis.shape[1], dtype=torch.float64)
         found = [_Candidate(zero, torch.as_tensor(rotation.as_matrix(q)), np.inf) for q in rotations]
         total, done = self._work(len(found)), 0
-        for n, (steps, points) in enumerate(zip(c.rounds or (), c.points)):
-            batch = self.data.first(points)
+        rounds = c.rounds or ()
+        for n, (steps, points) in enumerate(zip(rounds, c.points or ())):
+            batch = (self.close if n >= len(rounds) - _LAST else self.data).first(points)
             for k, candidate in enumerate(found):
                 found[k] = self._follow(candidate, batch, steps)
                 done += 1

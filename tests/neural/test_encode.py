@@ -13,7 +13,7 @@ from cytoform.sdf import SDFSequence
 torch = pytest.importorskip("torch")
 
 from cytoform.neural import EncodeConfig, NetworkConfig, TrainConfig, encode, preset, reconstruct, train  # noqa: E402
-from cytoform.neural.encode import _along_curve, _basis, _spread_voxels, _turned  # noqa: E402
+from cytoform.neural.encode import _along_curve, _basis, _points, _spread_voxels, _turned  # noqa: E402
 from cytoform.neural.model import Learned  # noqa: E402
 
 ARMS = {"short": 0.0, "middle": 0.5, "long": 1.0}
@@ -99,13 +99,30 @@ def test_seeded_and_nothing_of_the_network_changes(model):
 def test_what_is_not_given_follows_from_the_training(model):
     """Networks that have learned blends are followed closely: the README's recipe for unseen cells."""
     held = EncodeConfig(seed=3).suited_to(model)
-    assert (held.rounds, held.prior, held.aside, held.seed) == ((10, 20, 120, 30), 1e-5, 0.3, 3)
+    assert (held.rounds, held.points) == ((10, 20, 120, 30), (800, 3000, 8000, 60000))
+    assert (held.prior, held.aside, held.surface, held.seed) == (1e-5, 0.3, 0.0, 3)
     blended = type(model)(model.config)
     blended.notes = {"training": preset("encoding").to_json()}
     close = EncodeConfig().suited_to(blended)
-    assert (close.rounds, close.prior, close.aside) == ((8, 16, 300, 30), 0.0, 4.0)
+    assert (close.rounds, close.points) == ((8, 16, 150, 80), (800, 3000, 8000, 20000))
+    assert (close.prior, close.aside, close.surface) == (0.0, 4.0, 0.9)
     given = EncodeConfig(prior=1e-5, rounds=(1, 2, 3, 4)).suited_to(blended)
     assert (given.rounds, given.prior, given.aside) == ((1, 2, 3, 4), 1e-5, 4.0)
+
+
+def test_the_surface_counts_more_where_it_is_asked_to(model):
+    """Points of the last rounds lie beside it, and the shape, which no code describes, is met better there."""
+    data = _points(model, body(0.3), QUICK, 0.9, layer=True)
+    layer = 2 * 0.4 / 3.0  # two voxels, in half sides of the box
+    near = np.abs(data.target.numpy()) <= layer + 1e-6
+    assert near.mean() == pytest.approx(0.9, abs=0.02)
+    broad = _points(model, body(0.3), QUICK, 0.7, layer=False)
+    assert (broad.target.numpy() < -layer).mean() > 3 * (data.target.numpy() < -layer).mean()
+    unlike = SDFSequence.from_array(np.stack(list(body(0.3, n=24))) + 0.25, 6 / 23)  # smaller than any learned one
+    plain = dataclasses.replace(QUICK, rotation=False, prior=0.0, aside=4.0)
+    found = [encode(model, unlike, dataclasses.replace(plain, surface=s), **CPU) for s in (0.0, 0.9)]
+    scores = [overlap(one.reconstruct(**CPU), unlike) for one in found]
+    assert scores[1] > scores[0] > 0.5
 
 
 def test_prior_pulls_towards_the_mean(model):
@@ -170,7 +187,7 @@ def test_another_box_is_another_scale_of_the_same_shape(model):
 @pytest.mark.parametrize(
     "wrong",
     [dict(starts=0), dict(rounds=(1, 2)), dict(points=(10, 10, 0)), dict(followed=(1,)), dict(prior=-1.0),
-     dict(prior=float("nan")), dict(aside=-0.1), dict(aside=float("inf"))],
+     dict(prior=float("nan")), dict(aside=-0.1), dict(aside=float("inf")), dict(surface=1.0), dict(surface=-0.1)],
 )  # fmt: skip
 def test_settings_that_make_no_sense(wrong):
     with pytest.raises(ConfigError):
