@@ -329,7 +329,8 @@ def test_numbers_that_are_none(work, fake, options, words):
     assert "parse" not in result.output and "volume" not in fake
 
 
-COMMANDS = ("demo", "fit", "render", "info", "neural train", "neural prepare", "neural encode", "neural evaluate")
+NEURAL = ("prepare", "train", "reconstruct", "generate", "interpolate", "encode", "evaluate", "convert", "simulate")
+COMMANDS = ("demo", "fit", "render", "info", *(f"neural {name}" for name in NEURAL))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

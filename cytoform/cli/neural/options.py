@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,7 +36,6 @@ __all__ = [
     "sequence_files",
     "shape_of",
     "wanted",
-    "write_codes",
     "write_shapes",
 ]
 
@@ -72,7 +70,7 @@ Rotation = Annotated[
 Exhaustive = Annotated[
     bool, typer.Option("--exhaustive", help="Ask the network at every voxel instead of following the surface.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
@@ -98,15 +96,6 @@ def sequence_files(places: Sequence[Path]) -> list[Path]:
     from ...sdf import sequence_files as inside
 
     return [path for place in places for path in ([place] if place.is_file() else inside(place))]
-
-
-def write_codes(place: Path, names: Sequence[str], codes: Any) -> None:
-    """Codes as ``evaluate --codes`` reads them: a ``#`` line of names, then a row of numbers for each; (n, latent)."""
-    from ...atomic import write_text
-
-    head = ",".join(re.sub(r"[,\r\n]", " ", name) for name in names)
-    rows = [",".join(f"{value:.9g}" for value in code) for code in codes]
-    write_text(place, "\n".join([f"# {head}", *rows, ""]))
 
 
 def open_model(path: Path) -> AutoDecoder:
