@@ -127,21 +127,14 @@ def fit(
     volume = load_image(image, spacing, channel, time, series=series, axes=axes)
     given: dict[str, Any] = {"psf": optics.psf(volume.spacing), "mesh": load_start(init, volume)}
     if roi is not None:
-        at = {"time": _time_of(roi, roi_time, time), "channel": roi_channel}
-        region = load_region(roi, roi_label, volume, **at, series=roi_series, axes=axes)
+        at = {"time": roi_time, "image_time": time, "channel": roi_channel, "series": roi_series}
+        region = load_region(roi, roi_label, volume, **at, axes=axes)
         given |= {"roi": region} if roi_label is None else {"labels": region, "label": roi_label}
     given["inputs"] = _sources(init, optics)
     with result_folder(folder):
         result = _run(volume, given, config, folder, resume, quiet, film)
         result.save(folder)
     _tell(result, folder, region.remarks if roi is not None else ())
-
-
-def _time_of(roi: Path, chosen: int | None, time: int | None) -> int | None:
-    """The time point of the region: that of the image where it is a movie, too."""
-    from ..image.io import image_info
-
-    return time if chosen is None and image_info(roi).times > 1 else chosen
 
 
 def _sources(init: str, optics: Optics) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import echo_table
+from .inputs import Axes, Series
 
 if TYPE_CHECKING:
     from ..image.io import ImageInfo
@@ -20,17 +21,8 @@ _LISTED = 30  # images of a file that are shown
 
 def info(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A TIFF or OME-TIFF file, or an OME-Zarr folder.")],
-    series: Annotated[
-        int | None, typer.Option(metavar="N", help="Which image of the file, counted from 0.", show_default="the first")
-    ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LETTERS",
-            help="Names for the axes of the file, in its order: T time, C channel, Z slice, Y row, X column, S colour.",
-            show_default="the file's own",
-        ),
-    ] = None,
+    series: Series = None,
+    axes: Axes = None,
 ) -> None:
     """Tell what an image file holds.
 

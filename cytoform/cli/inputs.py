@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 Triple = tuple[float, float, float]
 
 Series = Annotated[
-    int | None, typer.Option("--series", metavar="N", help="Which image of a file with several, from 0.")
+    int | None, typer.Option("--series", metavar="N", min=0, help="Which image of a file with several, from 0.")
 ]
 Axes = Annotated[
     str | None, typer.Option("--axes", metavar="AXES", help="What the file's axes are, such as ZYX or TZYX.")
@@ -81,6 +80,7 @@ def load_region(
     image: Volume,
     *,
     time: int | None = None,
+    image_time: int | None = None,
     channel: int | None = None,
     series: int | None = None,
     axes: str | None = None,
@@ -95,6 +95,8 @@ def load_region(
     image : Volume
     time, channel : int, optional
         Which time point and channel of the file, where it has several.
+    image_time : int, optional
+        The image's time point, which is that of a region that is a movie as well.
     series : int, optional
         Which image of the file, where it holds several.
     axes : str, optional
@@ -122,14 +124,10 @@ def load_region(
         alike["axes"] = slices
         _LOG.warning("%s names its slices otherwise (%s); they are read as slices.", path, found.axes)
     found = image_info(path, **alike) if alike else found
+    time = image_time if time is None and found.times > 1 else time
     time = _one_of(path, "time points", "--roi-time", found.times, time)
     channel = _one_of(path, "channels", "--roi-channel", found.channels, channel)
-    region = read_volume(path, spacing=image.spacing, time=time, channel=channel, **alike)
-    if found.spacing is not None and not np.allclose(found.spacing, image.spacing, rtol=0.01):
-        sizes = [" × ".join(f"{d:g}" for d in size) for size in (found.spacing, image.spacing)]
-        remark = f"{path} has voxels of {sizes[0]} µm, the image {sizes[1]} µm (z, y, x); they are taken as the same."
-        _LOG.warning(remark)
-        region = dataclasses.replace(region, remarks=(*region.remarks, remark))
+    region = read_volume(path, spacing=found.spacing or image.spacing, time=time, channel=channel, **alike)
     data = region.data
     if data.shape != image.shape:
         raise VolumeError(

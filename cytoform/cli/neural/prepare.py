@@ -9,7 +9,7 @@ import typer
 
 from ...errors import ConfigError
 from ..console import WorkBar, echo_table
-from ..inputs import Triple
+from ..inputs import Axes, Series, Triple
 
 __all__ = ["prepare"]
 
@@ -53,13 +53,8 @@ def prepare(
     channel: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Channel that holds the masks, from 0; where it has several.")
     ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(metavar="AXES", help="What the file's axes are, such as TZYX, where it does not say or is wrong."),
-    ] = None,
-    series: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Which image of a file that holds several, from 0.")
-    ] = None,
+    axes: Axes = None,
+    series: Series = None,
     frames: Annotated[int | None, typer.Option(metavar="N", help="Cut sequences to their first frames.")] = None,
     min_frames: Annotated[int, typer.Option("--min-frames", metavar="N", help="Leave out shorter sequences.")] = 2,
     time_step: Annotated[
