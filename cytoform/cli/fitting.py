@@ -190,10 +190,10 @@ def summary_rows(result: FitResult) -> list[tuple[str, str]]:
 
 
 def _tell(result: FitResult, folder: Path, told: tuple[str, ...]) -> None:
-    """The numbers, and the warnings that reading image and region did not give already."""
-    echo_table(summary_rows(result))
+    """The warnings that reading image and region did not give already, and the numbers."""
     told = (*told, *(result.image.remarks if result.image is not None else ()))
-    for warning in result.warnings():
+    for warning in result.warnings():  # first: a reader such as head may hang up before the last line
         if warning not in told:
             typer.echo(f"Warning: {warning}", err=True)
+    echo_table(summary_rows(result))
     typer.echo(f"Look at {folder / 'report.html'}")
