@@ -34,7 +34,7 @@ def image_of(name: str) -> cf.Volume:
 
 def second_start(volume: cf.Volume, voxel: float) -> cf.SurfaceMesh:
     """The usual start, shrunk and moved."""
-    search = importlib.import_module("cytoform.fit.initial")
+    search = importlib.import_module("cytoform.fitting.initial")
     usual = search.start_mesh(volume, search.largest_object(volume), "auto", 2.0 * voxel)
     centre = usual.vertices.mean(axis=0)
     return usual.with_vertices(centre + 0.85 * (usual.vertices - centre) + 3.0 * voxel * np.array([0.0, 1.0, -1.0]))

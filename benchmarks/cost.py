@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cytoform as cf
 from benchmarks.accuracy import cow_in_a_box
 from benchmarks.transform import middle, sphere, timed
-from cytoform import backend
+from cytoform import devices
 from cytoform.fourier import MeshTransform, Shells, cost
 from cytoform.image.band import Band
 
@@ -64,7 +64,7 @@ def cube(grid: cf.Grid, dtype: Any) -> cf.SurfaceMesh:
 
 def measured(kind: str, mesh: Any, band: Band, tolerance: float, shells: Shells | None) -> dict:
     """Times of both, in ns with one thread's worth of work, and what the model counts."""
-    threads = backend.threads()
+    threads = devices.threads()
     row: dict = {"kind": kind, "dtype": mesh.vertices.dtype.name, "faces": mesh.n_faces, "modes": band.size,
                  "tolerance": tolerance}  # fmt: skip
     corners = mesh.vertices[mesh.faces].astype(np.float64) - np.asarray(band.grid.origin)

@@ -84,7 +84,7 @@ def speed(mesh: Any, grid: Any, cutoff: float) -> list[str]:
 
     import cytoform as cf
     from benchmarks.transform import SIGMA
-    from cytoform.render import Renderer, Target
+    from cytoform.rendering import Renderer, Target
 
     psf = cf.GaussianPSF.from_sigma(SIGMA * grid.spacing[0])
     band = psf.band(grid, cutoff)
@@ -113,11 +113,11 @@ def main() -> None:
         return
     from benchmarks.accuracy import cow_in_a_box
     from benchmarks.transform import sphere
-    from cytoform import backend
+    from cytoform import devices
 
-    backend.resolve_device("cuda")
+    devices.resolve_device("cuda")
     data = Path(os.environ["CYTOFORM_TEST_DATA"])
-    print(f"{backend.device_arrays().cuda.runtime.getDeviceProperties(0)['name'].decode()}\n")
+    print(f"{devices.device_arrays().cuda.runtime.getDeviceProperties(0)['name'].decode()}\n")
     right(*cow_in_a_box(data, 32, np.float32))
     print("\n| voxels | faces | cut at | modes | value, pairs/s | gradient, pairs/s | iteration | FFT pair |")
     print("| --- " * 8 + "|")

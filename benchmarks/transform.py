@@ -90,7 +90,7 @@ def measure(case: Case) -> dict:
     from scipy import fft
 
     import cytoform as cf
-    from cytoform.render import Renderer, Target
+    from cytoform.rendering import Renderer, Target
 
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from benchmarks.accuracy import cow_in_a_box

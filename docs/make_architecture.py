@@ -45,7 +45,7 @@ class Box:
 BOXES = (
     Box(10.5, 91, 19, 13, "cli", 8, ("options and files,", "checked before the work")),
     Box(35.5, 91, 19, 13, "image", 1, ("TIFF, OME-TIFF, OME-Zarr", "→ Volume (z, y, x), µm")),
-    Box(61, 91, 23, 13, "fit.initial", 5,
+    Box(61, 91, 23, 13, "fitting.initial", 5,
         ("largest bright object, its", "neighbours → ellipsoid, region", "of interest, PSF guess")),
     Box(88, 91, 21, 13, "fit.state", 5,
         ("mesh, PSF, region, optimisers,", "counters, history:", "all that a step reads")),
@@ -55,18 +55,18 @@ BOXES = (
     Box(58, 66, 18, 12, "optics", 2, ("PSF → ĥ", "spectrum û · ĥ")),
     Box(78.5, 66, 16, 12, "fourier.pruned", 2, ("FFT → image I",)),
     Box(87, 47, 21, 13, "loss", 3,
-        ("gain, background: closed form", "Σ w (gain · I + background − D)²", "+ what is known (fit.prior)")),
+        ("gain, background: closed form", "Σ w (gain · I + background − D)²", "+ what is known (fitting.prior)")),
     Box(58.5, 46, 27, 8.5, "the adjoint of each, backwards", 3, ("slope for the vertices and the PSF",)),
     Box(24, 44, 25, 12, "optim", 2,
         ("slopes smoothed by (1 + λL)⁻²,", "L-BFGS → vertices, staining;", "→ PSF, when its turn comes")),
-    Box(22, 20.5, 32, 13, "fit.result", 5,
+    Box(22, 20.5, 32, 13, "fitting.result", 5,
         ("surface, PSF, gain, background, model;", "standard errors; mask, R², …")),
     Box(53.5, 20.5, 21, 13, "report", 4, ("slices, residual, loss, PSF,", "turning surface: one HTML")),
     Box(83, 20.5, 28, 13, "mesh.io, image.io, atomic", 1,
         ("mesh.ply mask.tif rendered.tif", "fit.json history.csv report.html")),
     Box(50, 5.5, 98, 7, "kernels", 0, (
         "compiled loops over arrays, for CPU and CUDA from one set of formulas; "
-        "backend.py picks the device and loads them on first use",
+        "devices.py picks the device and loads them on first use",
     )),
 )  # fmt: skip
 # x, y from and to; the way of the image, and that of the slopes
@@ -111,7 +111,7 @@ def draw(path: Path) -> None:
     axes.add_patch(round_box(1, 36, 98, 44.5, fc="#fafbfc", ec="#c9d1d9", lw=1.2))
     axes.add_patch(round_box(23.2, 58.5, 64.8, 16.7, fc=RANKS[3][0], ec=RANKS[3][1], lw=1.2, alpha=0.55))
     small = {"fontsize": 8.4, "va": "center", "color": FAINT}
-    axes.text(2.5, 78, "fit.loop, fit.problem: shape steps and PSF steps in turn, coarse to fine", fontsize=10.5,
+    axes.text(2.5, 78, "fitting: shape steps and PSF steps in turn, coarse to fine", fontsize=10.5,
               fontweight="bold", va="center", color=INK)  # fmt: skip
     axes.text(24.5, 73.7, "render", fontsize=10.5, fontweight="bold", va="center", color=INK)
     axes.text(23.5, 33.3, "converged, or all steps done", **small)

@@ -15,9 +15,9 @@ import numpy as np
 
 from cytoform.metrics import dice
 from cytoform.neural.config import TrainConfig, preset
+from cytoform.neural.generation import reconstruct
 from cytoform.neural.model import AutoDecoder
-from cytoform.neural.train import TrainProgress, train
-from cytoform.neural.use import reconstruct
+from cytoform.neural.training import TrainProgress, train
 from cytoform.sdf import SDFSequence, open_sequence
 from cytoform.synth import Family, family, write_family
 

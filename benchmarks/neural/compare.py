@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cytoform.metrics import dice
-from cytoform.neural.use import reconstruct
+from cytoform.neural.generation import reconstruct
 from cytoform.sdf import SDFSequence, open_sequence
 
 from .common import Bench, overlaps, spread, table

@@ -57,7 +57,7 @@ def _one(model: AutoDecoder, every: int) -> list:
 _MEASURED = """
 import resource, sys
 from pathlib import Path
-from cytoform.neural.train import train
+from cytoform.neural.training import train
 from cytoform.neural.config import preset
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 train(sorted(Path(sys.argv[1]).glob("*.h5")), config=preset("default", epochs=1, batch_frames=8, frame_points=256))

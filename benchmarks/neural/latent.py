@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cytoform.neural.encode import EncodeConfig, encode
+from cytoform.neural.encoding import EncodeConfig, encode
 from cytoform.sdf import SDFSequence
 from cytoform.sdf.distance import mesh_sdf
-from cytoform.synth.family import LivingShape
+from cytoform.synth.families import LivingShape
 
 from .common import Bench, overlaps, spread, table
 

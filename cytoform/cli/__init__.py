@@ -1,5 +1,5 @@
 """The command line: ``cytoform demo | fit | render | info``. Heavy rooms load when a command needs them."""
 
-from .app import app, main
+from .program import app, main
 
 __all__ = ["app", "main"]

@@ -13,7 +13,7 @@ from .console import ProgressBar, echo_table, result_folder
 from .fitting import summary_rows
 
 if TYPE_CHECKING:
-    from ..fit import FitResult
+    from ..fitting import FitResult
     from ..image.volume import Volume
     from ..mesh.surface import SurfaceMesh
     from ..optics import GaussianPSF
@@ -133,7 +133,7 @@ def demo(
     Example:
     cytoform demo --open
     """
-    from ..backend import resolve_device
+    from ..devices import resolve_device
 
     resolve_device(device)
     _check_own(out)
@@ -174,8 +174,8 @@ def _write_sample(sample: Sample, folder: Path) -> None:
 
 
 def _fit(sample: Sample, folder: Path, seed: int, device: str, quiet: bool) -> FitResult:
-    from ..fit import FitConfig
-    from ..fit import fit as run_fit
+    from ..fitting import FitConfig
+    from ..fitting import fit as run_fit
 
     config: Any = FitConfig(init="sphere", seed=seed, device=device)
     with ProgressBar(quiet=quiet) as bar:

@@ -30,7 +30,7 @@ from .optics import (
 )
 
 if TYPE_CHECKING:
-    from ..fit import FitResult
+    from ..fitting import FitResult
 
 __all__ = ["fit", "summary_rows"]
 
@@ -150,8 +150,8 @@ def _sources(init: str, optics: Optics) -> dict[str, Any]:
 def _config(
     init: str, edge: float | None, iterations: int | None, infer_psf: bool, device: str, seed: int, deterministic: bool
 ) -> Any:
-    from ..backend import resolve_device
-    from ..fit import FitConfig
+    from ..devices import resolve_device
+    from ..fitting import FitConfig
 
     resolve_device(device)
     given: dict[str, Any] = {"edge": edge, "iterations": iterations}
@@ -163,8 +163,8 @@ def _config(
 def _run(
     volume: Any, given: dict[str, Any], config: Any, folder: Path, resume: bool, quiet: bool, film: bool
 ) -> FitResult:
-    from ..fit import Film
-    from ..fit import fit as run_fit
+    from ..fitting import Film
+    from ..fitting import fit as run_fit
 
     kept = Film()
     with ProgressBar(quiet=quiet) as bar:

@@ -92,7 +92,7 @@ def render(
     cytoform render run/mesh.ply --like embryo.tif --psf-sigma 0.5 0.2 0.2 --out model.tif
     cytoform render cell.ply --like embryo.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --out i.tif
     """
-    from ..backend import resolve_device
+    from ..devices import resolve_device
     from ..image.io import write_volume
     from ..image.volume import Volume
 
@@ -189,7 +189,7 @@ def render_on(mesh: SurfaceMesh, psf: PSF, grid: Grid, *, device: str = "auto") 
     """
     import numpy as np
 
-    from ..render import render as render_image
+    from ..rendering import render as render_image
 
     wide = grid.padded(tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach())))
     image = render_image(mesh, psf, wide, device=device)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .. import backend as _backend
+from .. import devices as _devices
 from ..errors import BackendError, ConfigError, GridError
 from ..image.band import Band
 from ..image.volume import Grid
@@ -68,10 +68,10 @@ def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto
     if name not in ("auto", "exact", "nufft"):
         raise ConfigError(f"backend is {name!r}; expected 'auto', 'exact' or 'nufft'.")
     if name == "auto":
-        able = device == "cpu" and tolerance >= TIGHTEST_NUFFT and _backend.has_finufft()
+        able = device == "cpu" and tolerance >= TIGHTEST_NUFFT and _devices.has_finufft()
         return "auto" if able else "exact"
     if name == "nufft":
-        if not _backend.has_finufft():
+        if not _devices.has_finufft():
             raise BackendError(
                 "backend='nufft' was asked for and finufft is not installed.",
                 remedy="Install it (pip install finufft), or use backend='exact'.",
@@ -90,7 +90,7 @@ def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto
 
 def device_for(device: str, backend: str) -> Literal["cpu", "cuda"]:
     """Resolve ``auto``: where a transform runs. The fast one runs on the CPU only."""
-    return "cpu" if device == "auto" and backend == "nufft" else _backend.resolve_device(device)
+    return "cpu" if device == "auto" and backend == "nufft" else _devices.resolve_device(device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,7 @@ class MeshTransform:
 
     def forward(self, mesh: Mesh) -> npt.NDArray:
         """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
-        return _backend.to_host(self.of(mesh).forward())
+        return _devices.to_host(self.of(mesh).forward())
 
     def vjp(self, mesh: Mesh, cotangent: npt.NDArray) -> MeshGradient:
         """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
@@ -142,7 +142,7 @@ class MeshTransform:
 class MeshOnBand:
     """A mesh at one place on a band: its transform and the gradient of that; see :class:`MeshTransform`.
 
-    On a CUDA device the transform is there, and so may the cotangent be (:func:`cytoform.backend.device_arrays`).
+    On a CUDA device the transform is there, and so may the cotangent be (:func:`cytoform.devices.device_arrays`).
     """
 
     def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
@@ -217,7 +217,7 @@ def mesh_ft(
     grid: Grid,
     *,
     backend: BackendName = "auto",
-    device: _backend.Device = "auto",
+    device: _devices.Device = "auto",
     tolerance: float | None = None,
     normalize: bool = False,
     band: Band | None = None,
@@ -264,7 +264,7 @@ def mesh_ft_vjp(
     cotangent: npt.NDArray,
     *,
     backend: BackendName = "auto",
-    device: _backend.Device = "auto",
+    device: _devices.Device = "auto",
     tolerance: float | None = None,
     normalize: bool = False,
     band: Band | None = None,

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from .. import backend
+from .. import devices
 from ..image.band import Band
 from ..kernels.triangle import SERIES_LIMIT, SHORT_LIMIT
 from . import exact, nufft, quadrature
@@ -87,7 +87,7 @@ def nufft_work(
     if upsampling < 2.0:
         width = math.ceil(-math.log(eps) / (math.pi * math.sqrt(1.0 - 1.0 / upsampling)))
     fine = math.prod(max(upsampling * m, 2.0 * width) for m in band.shape)
-    modes, threads = math.prod(band.shape), backend.threads()
+    modes, threads = math.prod(band.shape), devices.threads()
     one, four = threads if deterministic or points <= nufft.ORDERED else 1, threads if deterministic else 1
     alone = (one + 4.0 * four) / 5.0
     work = [1.0, len(corners), modes, points, alone * points * width**3, alone * fine * math.log2(fine)]

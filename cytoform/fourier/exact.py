@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import numpy.typing as npt
 
-from .. import backend
+from .. import devices
 from ..image.band import Band
 from ..kernels.triangle import BLOCK, LANES
 from .scale import largest
@@ -22,7 +22,7 @@ PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that thr
 def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike) -> Floats:
     """Sum over faces of strengths · G at any frequencies, (n, 2): real and imaginary parts, float64."""
     out = np.empty((len(frequencies), 2))
-    with backend.parallel_loops("mesh_ft_cpu") as loops:
+    with devices.parallel_loops("mesh_ft_cpu") as loops:
         loops.mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
     return out
 
@@ -50,7 +50,7 @@ class Faces:
         lines = _lines(self.band)
         out = np.empty((len(lines.numbers), 2, lines.length))
         corners, work = lines.turned(self.corners), lines.work(BLOCK, self.dtype)
-        with backend.parallel_loops("mesh_ft_cpu") as loops:
+        with devices.parallel_loops("mesh_ft_cpu") as loops:
             loops.mesh_ft_lines(corners, self.strengths, *lines.arguments(self.dtype), work, out)
         return lines.to_box(out, complex_type)
 
@@ -69,10 +69,10 @@ class Faces:
         weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
         lines = _lines(band)
         size = largest(weighted.ravel()[band.index])
-        parts = min(PARTS_PER_THREAD * backend.threads(), max(n_faces, 1))
+        parts = min(PARTS_PER_THREAD * devices.threads(), max(n_faces, 1))
         corners, work = lines.turned(self.corners), lines.work(parts, self.dtype)
         given = lines.from_box(weighted / size, self.dtype)
-        with backend.parallel_loops("mesh_ft_cpu") as loops:
+        with devices.parallel_loops("mesh_ft_cpu") as loops:
             loops.mesh_ft_lines_adjoint(corners, *lines.arguments(self.dtype), given, work, values, moves)
         out = np.empty_like(moves)
         out[:, :, list(lines.order)] = moves

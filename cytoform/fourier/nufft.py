@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import backend
+from .. import devices
 from ..image.band import Band
 from . import quadrature
 from .scale import largest
@@ -111,11 +111,11 @@ class Faces:
         self.band, self.dtype = band, np.dtype(dtype)
         for_points, self._eps, self._complex = accuracy(dtype, tolerance, band, shells)
         self.points = gauss_points(corners, band, for_points, shells)
-        self._threads = 1 if deterministic else backend.threads()
+        self._threads = 1 if deterministic else devices.threads()
         self._places = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
         self._sources = np.empty(len(self.points), dtype=self._complex)
         p = self.points
-        with backend.parallel_loops("points") as loops:
+        with devices.parallel_loops("points") as loops:
             loops.scatter(
                 corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._shift), p.rules, p.starts,
                 p.barycentric, p.weights, p.offsets, self._places, self._sources,
@@ -127,7 +127,7 @@ class Faces:
         return self.band.shape[2] // 2
 
     def _plan(self, kind: int, transforms: int) -> Any:
-        backend.check_fork()
+        devices.check_fork()
         few = kind == 1 and len(self.points) <= ORDERED
         plan = _plan(kind, self.band.shape, transforms, self._eps, self._complex, 1 if few else self._threads)
         plan.setpts(*self._places)
@@ -155,7 +155,7 @@ class Faces:
             np.multiply(stack[0], np.fft.fftshift(-1j * axis, axes=(0, 1)).astype(self._complex), out=stack[d + 1])
         fields = self._plan(2, 4).execute(stack)
         values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), 3, 3))
-        with backend.parallel_loops("points") as loops:
+        with devices.parallel_loops("points") as loops:
             loops.gather(
                 fields, self._places, float(self._shift), p.rules, p.starts, p.barycentric, p.weights, p.offsets,
                 values, moves,

@@ -1,4 +1,4 @@
-"""Compiled loops: arrays in, ``out`` arrays filled, nothing validated. Load them through :mod:`cytoform.backend`."""
+"""Compiled loops: arrays in, ``out`` arrays filled, nothing validated. Load them through :mod:`cytoform.devices`."""
 
 from . import cache as _cache
 

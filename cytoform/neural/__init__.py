@@ -10,20 +10,20 @@ from ..lazy import load_on_first_use
 
 _HOME = {
     "AutoDecoder": "neural.model",
-    "EncodeConfig": "neural.encode",
-    "Encoded": "neural.encode",
+    "EncodeConfig": "neural.encoding",
+    "Encoded": "neural.encoding",
     "NetworkConfig": "neural.config",
     "PRESETS": "neural.config",
     "TrainConfig": "neural.config",
-    "encode": "neural.encode",
+    "encode": "neural.encoding",
     "evaluate": "neural.evaluation",
-    "generate": "neural.use",
-    "interpolate": "neural.use",
+    "generate": "neural.generation",
+    "interpolate": "neural.generation",
     "prepare": "sdf.prepare",
     "preset": "neural.config",
-    "reconstruct": "neural.use",
-    "render": "neural.render",
-    "train": "neural.train",
+    "reconstruct": "neural.generation",
+    "render": "neural.rendering",
+    "train": "neural.training",
 }
 __all__ = sorted(_HOME)
 _REMEDY = 'pip install "cytoform[neural]"; for a computer without a GPU see the README.'

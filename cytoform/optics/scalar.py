@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from .. import backend as _backend
+from .. import devices as _devices
 
 __all__ = ["BEYOND", "SPARE", "Beam", "Pupil", "Sampling", "Stack"]
 
@@ -161,16 +161,16 @@ class Pupil:
         (ny, nx), (ky, kx) = self._counts, self._modes
         rows = np.zeros((len(planes), ny, len(kx)), dtype=np.complex128)
         rows[:, ky % ny] = field
-        rows = fft.ifft(rows, axis=1, norm="forward", overwrite_x=True, workers=_backend.threads())
+        rows = fft.ifft(rows, axis=1, norm="forward", overwrite_x=True, workers=_devices.threads())
         full = np.zeros((len(planes), ny, nx), dtype=np.complex128)
         full[:, :, kx % nx] = rows
-        return fft.ifft(full, axis=2, norm="forward", overwrite_x=True, workers=_backend.threads())
+        return fft.ifft(full, axis=2, norm="forward", overwrite_x=True, workers=_devices.threads())
 
     def adjoint(self, amplitude: Complex, planes: Floats) -> Complex:
         """The adjoint of :meth:`amplitude` for the pupil, summed over the planes, (ny, nx)."""
         (ny, nx), (ky, kx) = self._counts, self._modes
-        full = fft.fft(amplitude, axis=2, overwrite_x=True, workers=_backend.threads())
-        rows = fft.fft(full[:, :, kx % nx], axis=1, overwrite_x=True, workers=_backend.threads())
+        full = fft.fft(amplitude, axis=2, overwrite_x=True, workers=_devices.threads())
+        rows = fft.fft(full[:, :, kx % nx], axis=1, overwrite_x=True, workers=_devices.threads())
         return (rows[:, ky % ny] * self.defocus(planes).conj()).sum(axis=0)
 
     def defocus(self, planes: Floats) -> Complex:

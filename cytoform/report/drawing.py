@@ -1,6 +1,6 @@
 """matplotlib, loaded before anything in this package asks for its parts: without the backend that MPLBACKEND names."""
 
-from ..backend import load_matplotlib
+from ..devices import load_matplotlib
 
 __all__ = ["matplotlib"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..backend import threads
+from ..devices import threads
 from ..errors import SequenceError
 from ..masks import mesh_to_mask
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
-from ..backend import threads
+from ..devices import threads
 from ..errors import VolumeError
 from ..image.volume import Grid
 from ..masks import between_levels, binary_mask, bounds, marching_cubes, mask_sdf

@@ -6,7 +6,7 @@ They stand in for the data of Wiesner et al. (MICCAI 2022, doi 10.1007/978-3-031
 
 from .deforming import Deforming, DeformingShape
 from .dividing import Dividing, DividingShape
-from .family import FAMILIES, Family, LivingShape, family, write_family
+from .families import FAMILIES, Family, LivingShape, family, write_family
 from .filopodial import Filopodial, FilopodialShape
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..mesh.surface import SurfaceMesh
-from .family import Family, LivingShape, check_count, check_number, lognormal, normal
+from .families import Family, LivingShape, check_count, check_number, lognormal, normal
 from .primitives import Floats, Samples, cone_level, ease, ellipsoid_level, level_surface, smooth_min, spread_directions
 
 __all__ = ["Filopodial", "FilopodialShape"]

@@ -92,9 +92,9 @@ class FakeProgress:
 @pytest.fixture
 def fake(monkeypatch):
     """A fit that only notes what it was asked for; ``fake["result"]`` is what it gives (raised, if an exception)."""
-    pytest.importorskip("cytoform.fit.config")
-    module = importlib.import_module("cytoform.fit")
-    from cytoform.fit.config import FitConfig
+    pytest.importorskip("cytoform.fitting.config")
+    module = importlib.import_module("cytoform.fitting")
+    from cytoform.fitting.config import FitConfig
     from cytoform.optics import GaussianPSF
 
     calls = {"result": FakeResult(psf=GaussianPSF.from_sigma((0.5, 0.25, 0.25)))}
@@ -188,7 +188,7 @@ def _bad_image(name, path):
     ],
 )
 def test_bad_images(work, name, words):
-    pytest.importorskip("cytoform.fit.config")
+    pytest.importorskip("cytoform.fitting.config")
     _bad_image(name, work / "bad.tif")
     before = sorted(os.listdir(work))
     refused(run("fit", "bad.tif", "--out", "run"), *words)
@@ -218,7 +218,7 @@ def _bad_mesh(name, path):
     ],
 )
 def test_bad_meshes(work, name, words):
-    pytest.importorskip("cytoform.fit.config")
+    pytest.importorskip("cytoform.fitting.config")
     _bad_mesh(name, work / "bad.obj")
     before = sorted(os.listdir(work))
     refused(run("fit", "cell.tif", "--init", "bad.obj", "--out", "run"), *words)
@@ -246,9 +246,9 @@ def test_bad_meshes(work, name, words):
     ],
 )
 def test_bad_options(work, options, words):
-    module = pytest.importorskip("cytoform.fit")
+    module = pytest.importorskip("cytoform.fitting")
     if not hasattr(module, "fit"):
-        pytest.skip("cytoform.fit.fit is not there yet")
+        pytest.skip("cytoform.fitting.fit is not there yet")
     before = sorted(os.listdir(work))
     refused(run("fit", "cell.tif", "--out", "run", *options), *words)
     assert sorted(os.listdir(work)) == before
@@ -454,7 +454,7 @@ def test_interrupted(work, fake):
 def test_render_round_trip(work):
     from cytoform.image.volume import Grid
     from cytoform.optics import GaussianPSF
-    from cytoform.render import render
+    from cytoform.rendering import render
 
     sigma = ("0.4", "0.3", "0.3")
     assert run("render", "cell.ply", "--spacing", *SPACING, "--psf-sigma", *sigma, "--out", "image.tif").exit_code == 0

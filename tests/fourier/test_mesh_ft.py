@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles import mesh_ft as oracle
 
 import cytoform as cf
-from cytoform import backend
+from cytoform import devices
 from cytoform.errors import BackendError, ConfigError, GridError
 from cytoform.fourier import MeshTransform, choose_backend
 from cytoform.image.band import Band
@@ -326,12 +326,12 @@ def test_deterministic_is_bit_identical(backend):
 
 
 def test_a_mesh_of_usual_size_gives_the_same_bits_on_every_run(monkeypatch):
-    from cytoform import backend
+    from cytoform import devices
     from cytoform.fourier import nufft
 
     mesh, grid = _blob(4).astype(np.float32), cf.Grid((64, 64, 64), 0.15)
     cotangent = _pairs(grid, np.random.default_rng(0))
-    monkeypatch.setattr(backend, "threads", lambda: 2)
+    monkeypatch.setattr(devices, "threads", lambda: 2)
     found = []
     for _ in range(6):
         transform = MeshTransform(Band.symmetric(grid), "nufft", "cpu", 1e-3).of(mesh)
@@ -355,7 +355,7 @@ def test_refusals_say_what_to_do(monkeypatch):
         cf.mesh_ft_vjp(mesh, grid, np.zeros((6, 6, 6)))
     with pytest.raises(GridError, match="band belongs to"):
         cf.mesh_ft(mesh, grid, band=Band.full(cf.Grid((6, 6, 6), 2.0)))
-    from cytoform import backend as devices
+    from cytoform import devices
 
     monkeypatch.setattr(devices, "has_finufft", lambda: False)
     with pytest.raises(BackendError, match="pip install finufft"):
@@ -385,7 +385,7 @@ def test_auto_is_exact_for_little_work_and_fast_for_much(monkeypatch):
         assert type(MeshTransform(band, device="cpu", tolerance=1e-3).of(mesh)._faces) is wanted
     assert type(MeshTransform(band, device="cpu", tolerance=1e-13).of(mesh)._faces) is exact.Faces
     # the same tens of thousands of threads for the formula, and one for finufft where sums keep their order
-    monkeypatch.setattr(cost.backend, "threads", lambda: 10**5)
+    monkeypatch.setattr(cost.devices, "threads", lambda: 10**5)
     monkeypatch.setattr(cost.nufft, "ORDERED", 0)
     for deterministic, wanted in ((False, "nufft"), (True, "exact")):
         options = {"dtype": np.float32, "tolerance": 1e-3, "shells": None, "deterministic": deterministic}
@@ -403,7 +403,7 @@ def test_a_model_of_the_work_counts_what_the_transforms_do(kept, monkeypatch):
     lines = exact._lines(band)
     out = np.full((len(lines.numbers), 2, lines.length), np.nan)
     work = lines.work(exact.BLOCK, np.float64)
-    backend.loops("mesh_ft_cpu").mesh_ft_lines(
+    devices.loops("mesh_ft_cpu").mesh_ft_lines(
         lines.turned(corners), np.ones(len(corners)), *lines.arguments(np.float64), work, out
     )
     counted = cost.exact_work(corners, band)
@@ -417,7 +417,7 @@ def test_a_model_of_the_work_counts_what_the_transforms_do(kept, monkeypatch):
     points = len(nufft.Faces(corners, np.ones(len(corners)), band, tolerance=1e-6).points)
     assert kind == "complex128" and counted[3] == pytest.approx(points, rel=0.1)
     # of five transforms one keeps to a thread, and all where the result has to be the same
-    monkeypatch.setattr(cost.backend, "threads", lambda: 6)
+    monkeypatch.setattr(cost.devices, "threads", lambda: 6)
     some, all_ = (cost.nufft_work(corners, band, deterministic=d, **options)[1] for d in (False, True))
     assert points < nufft.ORDERED and all_[:-2] == pytest.approx(some[:-2])
     assert some[-2:] / all_[-2:] == pytest.approx((6 + 4) / (5 * 6))

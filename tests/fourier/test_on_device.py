@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import cytoform as cf
-from cytoform import backend
+from cytoform import devices
 from cytoform.errors import BackendError
 from cytoform.fourier import on_device, pruned
 from cytoform.image.band import Band
-from cytoform.render import Renderer, Target
+from cytoform.rendering import Renderer, Target
 
 pytestmark = pytest.mark.gpu
 
@@ -87,26 +87,26 @@ def _strict_kernels(kernels):
 @pytest.fixture(autouse=True)
 def device(monkeypatch):
     """The device's arrays: CuPy's, or strict ones in the simulator."""
-    if not backend.has_cuda():
+    if not devices.has_cuda():
         pytest.skip("no CUDA device here; the simulator's process runs this test")
-    if backend.device_arrays() is np:
-        strict, loops = _strict(), backend.loops
+    if devices.device_arrays() is np:
+        strict, loops = _strict(), devices.loops
         kernels = _strict_kernels(loops("mesh_ft_cuda"))
-        monkeypatch.setattr(backend, "device_arrays", lambda: strict)
-        monkeypatch.setattr(backend, "device_stream", lambda: 0)
-        monkeypatch.setattr(backend, "loops", lambda name: kernels if name == "mesh_ft_cuda" else loops(name))
+        monkeypatch.setattr(devices, "device_arrays", lambda: strict)
+        monkeypatch.setattr(devices, "device_stream", lambda: 0)
+        monkeypatch.setattr(devices, "loops", lambda name: kernels if name == "mesh_ft_cuda" else loops(name))
     on_device._made.clear()
-    return backend.device_arrays()
+    return devices.device_arrays()
 
 
 def test_the_strict_arrays_are_strict(device):
-    if backend.has_cuda() and type(device) is not types.SimpleNamespace:
+    if devices.has_cuda() and type(device) is not types.SimpleNamespace:
         pytest.skip("CuPy's own arrays are here")
     here, there = np.ones(3), device.asarray(np.ones(3))
     for mixed in (
         lambda: here * there, lambda: there + here, lambda: np.where(here, there, 0), lambda: np.stack([here, there]),
         lambda: there[np.arange(2)], lambda: there.__setitem__(slice(None), here),
-        lambda: backend.loops("mesh_ft_cuda").value(here, there, stream=0),
+        lambda: devices.loops("mesh_ft_cuda").value(here, there, stream=0),
     ):  # fmt: skip
         with pytest.raises(TypeError, match="array of the"):
             mixed()
@@ -135,11 +135,11 @@ def test_images_and_bands_equal_the_hosts(device, shape, dtype):
         box = band.restrict(np.fft.rfftn(rng.normal(size=shape))).astype(np.result_type(dtype, np.complex64))
         image = on_device.to_image(device.asarray(box), band)
         assert image.dtype == dtype
-        assert _differ(backend.to_host(image), pruned.to_image(box, band)) < digits
+        assert _differ(devices.to_host(image), pruned.to_image(box, band)) < digits
         part = rng.normal(size=shape)[:6, :7, :5].astype(dtype)
         back = on_device.to_band(device.asarray(part), band)
         assert back.dtype == np.result_type(dtype, np.complex64)
-        assert _differ(backend.to_host(back), pruned.to_band(part, band)) < digits
+        assert _differ(devices.to_host(back), pruned.to_band(part, band)) < digits
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

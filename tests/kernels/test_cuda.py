@@ -12,7 +12,7 @@ import pytest
 from oracles import ptx
 
 import cytoform as cf
-from cytoform import backend
+from cytoform import devices
 from cytoform.errors import BackendError
 from cytoform.kernels import mesh_ft_cpu, triangle
 
@@ -29,9 +29,9 @@ on_device = pytest.mark.gpu
 @pytest.fixture
 def kernels():
     """The CUDA kernels, on a device or inside the simulator's process."""
-    if not backend.has_cuda():
+    if not devices.has_cuda():
         pytest.skip("no CUDA device here; test_on_the_simulator runs this test in a process of its own")
-    return backend.loops("mesh_ft_cuda")
+    return devices.loops("mesh_ft_cuda")
 
 
 def _differ(found, wanted):
@@ -54,24 +54,24 @@ def _case(seed, n_faces, n):
 
 def _placed(corners, dtype):
     """Faces as the CUDA kernels take them: centroids in turns, and two corners relative to them."""
-    xp, centres = backend.device_arrays(), corners.mean(axis=1)
+    xp, centres = devices.device_arrays(), corners.mean(axis=1)
     offsets = (corners[:, :2] - centres[:, None]).astype(dtype)
     return xp.asarray(centres / (2 * np.pi)), xp.asarray(offsets)
 
 
 def _value(kernels, corners, weights, frequencies, dtype):
-    xp = backend.device_arrays()
+    xp = devices.device_arrays()
     out = xp.full((kernels.slices(len(corners), len(frequencies)), len(frequencies), 2), np.nan)
     kernels.value(*_placed(corners, dtype), xp.asarray(weights.astype(dtype)), xp.asarray(frequencies), out)
-    return backend.to_host(out).sum(axis=0)
+    return devices.to_host(out).sum(axis=0)
 
 
 def _adjoint(kernels, corners, frequencies, cotangent, dtype):
-    xp = backend.device_arrays()
+    xp = devices.device_arrays()
     values, moves = xp.full(len(corners), np.nan), xp.full((len(corners), 3, 3), np.nan)
     numbers, cotangent = xp.asarray(frequencies), xp.asarray(cotangent.astype(dtype))
     kernels.adjoint(*_placed(corners, dtype), numbers, cotangent, values, moves)
-    return backend.to_host(values), backend.to_host(moves)
+    return devices.to_host(values), devices.to_host(moves)
 
 
 def _value_on_cpu(corners, weights, frequencies, dtype):
@@ -163,7 +163,7 @@ def test_public_names_on_the_device(kernels, dtype, shape):
     vertices = np.array([[1.0, 1.2, 0.9], [3.1, 1.0, 1.1], [1.2, 2.9, 1.0], [1.1, 1.3, 3.2]], dtype=dtype)
     mesh = cf.SurfaceMesh(vertices, [[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], [1.0, 0.5, 2.0, 1.5])
     grid = cf.Grid(shape, (0.9, 1.0, 1.1), (0.2, -0.1, 0.3))
-    assert backend.resolve_device("auto") == "cuda"
+    assert devices.resolve_device("auto") == "cuda"
     wanted = cf.mesh_ft(mesh, grid, backend="exact", device="cpu")
     found = cf.mesh_ft(mesh, grid, backend="exact", device="cuda")
     assert found.dtype == wanted.dtype == np.result_type(dtype, np.complex64)
@@ -197,10 +197,10 @@ def test_on_the_simulator():
 
 
 def test_cuda_without_a_device_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(backend, "has_cuda", lambda: False)
+    monkeypatch.setattr(devices, "has_cuda", lambda: False)
     with pytest.raises(BackendError, match="cuda13"):
-        backend.resolve_device("cuda")
-    assert backend.resolve_device("auto") == "cpu"
+        devices.resolve_device("cuda")
+    assert devices.resolve_device("auto") == "cpu"
 
 
 @pytest.mark.parametrize("broken", ["", "no numba-cuda", "CuPy does not load", "CuPy sees no device"])
@@ -219,8 +219,8 @@ def test_a_device_needs_numba_cuda_and_cupy(monkeypatch, broken):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: there if name == "numba_cuda" else find(name))
     monkeypatch.setattr(numba.config, "ENABLE_CUDASIM", 0)
     monkeypatch.setattr(cuda, "is_available", lambda: True)
-    monkeypatch.setattr(backend, "_cupy_works", works)
-    assert backend.has_cuda.__wrapped__() == (not broken)
+    monkeypatch.setattr(devices, "_cupy_works", works)
+    assert devices.has_cuda.__wrapped__() == (not broken)
 
 
 @pytest.mark.parametrize("real", [np.float32, np.float64])

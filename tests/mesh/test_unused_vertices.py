@@ -13,8 +13,8 @@ from report.example import example
 import cytoform as cf
 from cytoform.cli.rendering import _around, render_on
 from cytoform.errors import MeshError
-from cytoform.fit import FitConfig, initial
-from cytoform.fit.problem import room_for
+from cytoform.fitting import FitConfig, initial
+from cytoform.fitting.problem import room_for
 from cytoform.mesh import closest, geometry, laplacian, shapes, topology
 from cytoform.mesh.curvature import curvatures
 from cytoform.mesh.multimaterial import MultiMaterialMesh

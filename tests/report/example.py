@@ -5,7 +5,7 @@ import numpy as np
 from cytoform.image.volume import Grid, Volume
 from cytoform.mesh.shapes import ellipsoid, icosphere
 from cytoform.optics import GaussianPSF
-from cytoform.render import render
+from cytoform.rendering import render
 from cytoform.report import ReportData
 
 GRID = Grid((24, 40, 44), (0.4, 0.2, 0.2), (1.0, -2.0, 3.0))

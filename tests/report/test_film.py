@@ -7,7 +7,7 @@ from PIL import Image
 
 import cytoform as cf
 from cytoform.errors import ConfigError
-from cytoform.fit import Film
+from cytoform.fitting import Film
 from cytoform.mesh import shapes
 from cytoform.report import write_film
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import typer
 
 from ..console import as_shown
-from .convert import convert
-from .encode import encode
-from .evaluate import evaluate
-from .generate import generate
-from .interpolate import interpolate
-from .prepare import prepare
-from .reconstruct import reconstruct
-from .simulate import simulate
-from .train import train
+from .conversion import convert
+from .encoding import encode
+from .evaluation import evaluate
+from .generation import generate
+from .interpolation import interpolate
+from .preparation import prepare
+from .reconstruction import reconstruct
+from .simulation import simulate
+from .training import train
 
 __all__ = ["neural"]
 

@@ -11,9 +11,9 @@ from fit.simulated import SIGMA, Killed, ball, killed_at, pair
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
-from cytoform.fit import loop
-from cytoform.fit.body import SurfaceBody
-from cytoform.fit.start import begin
+from cytoform.fitting import loop
+from cytoform.fitting.body import SurfaceBody
+from cytoform.fitting.start import begin
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
@@ -279,10 +279,10 @@ def test_stage_lengths_add_up():
 
 
 def test_without_finufft_and_cholespy(monkeypatch):
-    from cytoform import backend
+    from cytoform import devices
     from cytoform.optim import precondition
 
-    monkeypatch.setattr(backend, "has_finufft", lambda: False)
+    monkeypatch.setattr(devices, "has_finufft", lambda: False)
     assert precondition.LaplacianPreconditioner(shapes.icosphere().faces, 642, method="splu").method == "splu"
     truth, volume, _ = ball(shape=(12, 18, 18), spacing=(0.5, 0.33, 0.33))
     result = cf.fit(volume, config=cf.FitConfig(iterations=25, edge=0.8, infer_psf=False, device="cpu"))
@@ -429,7 +429,7 @@ def test_a_thin_rod_is_not_eaten_by_remeshing(thin):
 
 
 def test_care_leaves_what_it_cannot_better(monkeypatch):
-    from cytoform.fit import body as module
+    from cytoform.fitting import body as module
 
     _, volume, _ = ball()
     body = SurfaceBody(volume, 0.45)
@@ -460,8 +460,8 @@ def test_what_is_gained_by_steps_taken_back_does_not_count():
 
 
 def test_a_checkpoint_holds_all_of_a_state():
-    from cytoform.fit import checkpoint
-    from cytoform.fit.state import State
+    from cytoform.fitting import checkpoint
+    from cytoform.fitting.state import State
 
     apart = {"psf", "room", "shape_optimiser", "psf_optimiser", "history"}
     listed = {*checkpoint.SCALARS, *checkpoint.MASKS, *checkpoint.FIELDS, *checkpoint.MESHES, *checkpoint.WORDS}
@@ -469,9 +469,9 @@ def test_a_checkpoint_holds_all_of_a_state():
 
 
 def test_a_given_start_has_the_neighbours_that_a_found_one_has():
-    from cytoform.fit.given import found_for
+    from cytoform.fitting.given import found_for
 
-    search = importlib.import_module("cytoform.fit.initial")
+    search = importlib.import_module("cytoform.fitting.initial")
     grid, psf = cf.Grid((24, 60, 32), 0.2), cf.GaussianPSF.from_sigma(0.3)
     two = [shapes.ellipsoid((1.4, r, r), (2.4, y, 3.2), subdivisions=3) for y, r in ((3.4, 2.2), (8.6, 1.6))]
     parts = [cf.render(m, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)] for m in two]

@@ -6,12 +6,12 @@ from fit.simulated import PAIR_PLACES, PAIR_SHAPE, PAIR_SPACING, ball, pair
 from scipy import ndimage
 
 import cytoform as cf
-from cytoform.fit.body import SurfaceBody
-from cytoform.fit.surroundings import light_of, neighbours_beyond
+from cytoform.fitting.body import SurfaceBody
+from cytoform.fitting.surroundings import light_of, neighbours_beyond
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
-from cytoform.render import Renderer
+from cytoform.rendering import Renderer
 
 
 def test_neighbours_are_what_lies_beyond_the_membrane_between():

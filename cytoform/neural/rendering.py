@@ -13,7 +13,7 @@ from ..errors import ConfigError, MeshError
 from ..image.volume import Grid
 from ..mesh.surface import SurfaceMesh
 from ..optics import PSF
-from ..render import Renderer, default_tolerance
+from ..rendering import Renderer, default_tolerance
 
 __all__ = ["render"]
 
@@ -119,7 +119,7 @@ def _check(vertices: Any, density: Any, psf: PSF, parameters: Any) -> None:
         if not isinstance(value, Tensor) and (name == "vertices" or value is not None):
             raise ConfigError(
                 f"{name} is a {type(value).__name__}; expected a torch tensor.",
-                remedy="For arrays there is cytoform.render.",
+                remedy="For arrays there is cytoform.rendering.",
             )
     if vertices.dtype not in (torch.float32, torch.float64):
         raise MeshError(f"vertices have type {vertices.dtype}; expected torch.float32 or torch.float64.")

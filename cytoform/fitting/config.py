@@ -38,12 +38,12 @@ class FitConfig:
     step : tuple of float
         Longest move of a vertex in an iteration, in voxels, in each stage.
     stiffness : tuple of float
-        Weight of the smoothness energy (:class:`cytoform.fit.prior.Smoothness`) in each stage, as a negative logarithm
-        of probability: it yields to the image as far as the noise allows. In the last stage the image tells, where
-        noise is what is left unexplained, how much weaker or stronger it has to be from place to place.
+        Weight of the smoothness energy (:class:`cytoform.fitting.prior.Smoothness`) in each stage, as a negative
+        logarithm of probability: it yields to the image as far as the noise allows. In the last stage the image tells,
+        where noise is what is left unexplained, how much weaker or stronger it has to be from place to place.
     contact : float
         Weight of what keeps two parts of the surface that lie face to face from passing through each other
-        (:class:`cytoform.fit.prior.Contact`), as a negative logarithm of probability.
+        (:class:`cytoform.fitting.prior.Contact`), as a negative logarithm of probability.
     infer_staining : bool
         Fit the density of the staining at every vertex with the shape.
     staining_spread : float
@@ -87,7 +87,7 @@ class FitConfig:
         noise is learnt anew; twice as many in early stages and where only the noise is learnt. A surface that moves far
         or wears out has them sooner.
     uncertainty : bool
-        Work out standard errors at the end (:class:`cytoform.fit.uncertainty.Uncertainty`).
+        Work out standard errors at the end (:class:`cytoform.fitting.uncertainty.Uncertainty`).
     checkpoint_seconds : float
         Time between checkpoints when a folder is given.
     backend, device : str

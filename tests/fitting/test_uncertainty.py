@@ -8,8 +8,8 @@ from fit.simulated import SIGMA, ball
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError
-from cytoform.fit.problem import Problem, room_for
-from cytoform.fit.uncertainty import uncertainty_of
+from cytoform.fitting.problem import Problem, room_for
+from cytoform.fitting.uncertainty import uncertainty_of
 from cytoform.mesh import geometry, shapes
 
 SHAPE, SPACING = (14, 20, 20), (0.3, 0.2, 0.2)

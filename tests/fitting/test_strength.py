@@ -9,13 +9,13 @@ from fit.simulated import Killed, ball, killed_at
 from fit.test_prior import lattice
 
 import cytoform as cf
-from cytoform.fit import loop, strength
-from cytoform.fit.body import SurfaceBody
-from cytoform.fit.prior import Smoothness
-from cytoform.fit.problem import Problem, room_for
-from cytoform.fit.staining import StainingPrior
-from cytoform.fit.start import begin
-from cytoform.fit.strength import PATCH, SOFTEST, STIFFEST, Sight, learnt_spread, learnt_stiffness
+from cytoform.fitting import loop, strength
+from cytoform.fitting.body import SurfaceBody
+from cytoform.fitting.prior import Smoothness
+from cytoform.fitting.problem import Problem, room_for
+from cytoform.fitting.staining import StainingPrior
+from cytoform.fitting.start import begin
+from cytoform.fitting.strength import PATCH, SOFTEST, STIFFEST, Sight, learnt_spread, learnt_stiffness
 from cytoform.mesh import shapes
 from cytoform.mesh.laplacian import combinatorial_laplacian
 from cytoform.optim import LaplacianPreconditioner

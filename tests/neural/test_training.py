@@ -240,7 +240,7 @@ class Clock:
             self.now += preparing
             begin(trainer, *args, **options)
 
-        monkeypatch.setattr(sys.modules["cytoform.neural.train"], "time", self)
+        monkeypatch.setattr(sys.modules["cytoform.neural.training"], "time", self)
         monkeypatch.setattr(Trainer, "step", timed)
         monkeypatch.setattr(Trainer, "__init__", slow)
 

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError
-from cytoform.fit.given import bright_rim, is_found, label_surfaces, labelled_cell
-from cytoform.fit.result import with_error
+from cytoform.fitting.given import bright_rim, is_found, label_surfaces, labelled_cell
+from cytoform.fitting.result import with_error
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import topology
 from cytoform.metrics import mesh_iou

@@ -6,7 +6,7 @@ from fit.simulated import ball
 
 import cytoform as cf
 from cytoform.errors import FitError
-from cytoform.fit.problem import Problem, room_for
+from cytoform.fitting.problem import Problem, room_for
 from cytoform.mesh import shapes
 
 

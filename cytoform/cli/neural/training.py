@@ -17,7 +17,7 @@ from .scale import Spacing, at_scale
 if TYPE_CHECKING:
     from ...neural.config import TrainConfig
     from ...neural.model import AutoDecoder
-    from ...neural.train import TrainProgress
+    from ...neural.training import TrainProgress
 
 __all__ = ["train"]
 

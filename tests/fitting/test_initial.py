@@ -6,7 +6,7 @@ from fit.simulated import ball
 
 import cytoform as cf
 from cytoform.errors import FitError, VolumeError
-from cytoform.fit import initial
+from cytoform.fitting import initial
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes
 

@@ -33,8 +33,8 @@ from ..metrics.image import region_of_r2
 from ..metrics.shape import sphericity
 from ..optics import PSF, MeasuredPSF, psf_from_description
 from ..report import ReportData, write_report
+from .checks import saturated
 from .config import FitConfig
-from .doubts import saturated
 from .uncertainty import Uncertainty
 
 __all__ = ["FitResult", "load_result"]

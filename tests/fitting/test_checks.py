@@ -6,7 +6,7 @@ from fit.simulated import ball
 
 import cytoform as cf
 from cytoform.errors import FitError
-from cytoform.fit.doubts import check_reach, doubts, saturated
+from cytoform.fitting.checks import check_reach, doubts, saturated
 
 NOISE = np.random.default_rng(0).normal(100, 3, (12, 10, 10))
 

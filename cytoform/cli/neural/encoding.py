@@ -29,7 +29,7 @@ from .options import (
 from .scale import Spacing, at_scale
 
 if TYPE_CHECKING:
-    from ...neural.encode import EncodeConfig, Encoded
+    from ...neural.encoding import EncodeConfig, Encoded
     from ...neural.model import AutoDecoder
 
 __all__ = ["encode"]

@@ -8,7 +8,7 @@ from cytoform.errors import ConfigError, MeshError
 
 torch = pytest.importorskip("torch")
 
-from cytoform.neural.render import render  # noqa: E402
+from cytoform.neural.rendering import render  # noqa: E402
 
 GRID = cf.Grid((8, 9, 7), (0.5, 0.45, 0.55))
 PSF = cf.GaussianPSF(np.array([[0.5, 0.05, 0.0], [0.05, 0.4, 0.02], [0.0, 0.02, 0.45]]))

@@ -5,7 +5,7 @@ import pytest
 
 import cytoform as cf
 from cytoform.errors import ConfigError, GridError, VolumeError
-from cytoform.render import Renderer, Target
+from cytoform.rendering import Renderer, Target
 
 
 def _ball(dtype=np.float64, seed=0):

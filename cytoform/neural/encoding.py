@@ -24,9 +24,9 @@ from ..sdf.sequence import SDFSequence
 from . import blocks, rotation
 from .data import NEAR_FRACTION, coordinates, near_distance
 from .devices import torch_device
+from .generation import Codes, Decoding, decode_codes
 from .model import AutoDecoder, Space
 from .sources import Sources
-from .use import Codes, Decoding, decode_codes
 from .workers import Workers
 
 __all__ = ["EncodeConfig", "Encoded", "encode"]
@@ -155,7 +155,7 @@ class Encoded:
         out : path, optional
             Folder for files. Without it a sequence in memory is returned.
         **options
-            See :class:`cytoform.neural.use.Decoding`; frames and samples are those of the data by default.
+            See :class:`cytoform.neural.generation.Decoding`; frames and samples are those of the data by default.
         """
         codes = Codes(self.code[None], self.rotation[None], [self.name], box=self.box)
         if options.get("frames") is None:

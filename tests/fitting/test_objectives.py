@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import cytoform as cf
-from cytoform.fit.displaced import Displaced, displaced
+from cytoform.fitting.displaced import Displaced, displaced
 from cytoform.mesh import shapes
 from cytoform.metrics.overlap import mesh_iou
-from cytoform.render import Renderer
+from cytoform.rendering import Renderer
 
 
 def imaged(psf):

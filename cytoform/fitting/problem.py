@@ -19,7 +19,7 @@ from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
 from ..mesh import geometry
 from ..optics import PSF, Camera
-from ..render import Renderer, Target
+from ..rendering import Renderer, Target
 from .config import FitConfig
 from .initial import typical_voxel
 from .strength import Sight

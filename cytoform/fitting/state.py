@@ -49,7 +49,7 @@ class State:
         Given by the user: not moved with the surface.
     shape_optimiser, psf_optimiser
     stain : (n_vertices,) float64
-        The staining's field at the vertices (:func:`cytoform.fit.staining.stained`).
+        The staining's field at the vertices (:func:`cytoform.fitting.staining.stained`).
     stain_um : float
         How far a vertex has to move to change the image about as much as a unit of `stain` does, µm.
     trial : (n_vertices, 4) float64

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backend as _backend
+from . import devices as _devices
 from .errors import ConfigError, GridError, VolumeError
 from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, device_for, on_device, pruned
 from .image.band import Band
@@ -110,7 +110,7 @@ class Target:
     @functools.cached_property
     def there(self) -> tuple[Any, Any]:
         """Image and weights on the device."""
-        xp = _backend.device_arrays()
+        xp = _devices.device_arrays()
         return xp.asarray(self.observed), xp.asarray(self.weights)
 
     def on(self, band: Band, images: ModuleType, workers: int) -> tuple[Any, Any]:
@@ -164,7 +164,7 @@ class Renderer:
 
     def image(self, spectrum: Any) -> npt.NDArray:
         """Image (z, y, x) of a mesh's spectrum."""
-        return _backend.to_host(self._images.to_image(self._behind_optics(spectrum), self.band, workers=self._workers))
+        return _devices.to_host(self._images.to_image(self._behind_optics(spectrum), self.band, workers=self._workers))
 
     def _behind_optics(self, spectrum: Any) -> Any:
         """A spectrum, here or there, times the OTF; where images are made."""
@@ -181,11 +181,11 @@ class Renderer:
 
     @property
     def _arrays(self) -> ModuleType:
-        return _backend.device_arrays() if self._there else np
+        return _devices.device_arrays() if self._there else np
 
     @property
     def _workers(self) -> int:
-        return 1 if self.deterministic else _backend.threads()
+        return 1 if self.deterministic else _devices.threads()
 
     @functools.cached_property
     def _otf_here(self) -> npt.NDArray:
@@ -224,7 +224,7 @@ class Renderer:
     def psf_least_squares(self, spectrum: npt.NDArray, target: Target) -> PSFLeastSquares:
         """The same loss, and its gradient for the PSF's parameters, given the mesh's spectrum."""
         slope, *found = self._slope(self._behind_optics(spectrum), target)
-        return PSFLeastSquares(*found, self.psf.otf_vjp(self.band, _backend.to_host(slope) * np.conj(spectrum)))
+        return PSFLeastSquares(*found, self.psf.otf_vjp(self.band, _devices.to_host(slope) * np.conj(spectrum)))
 
     def _slope(self, box: Any, target: Target) -> tuple[Any, float, float, float]:
         """Gradient of the loss for a box behind the optics, on the band; loss, gain and background."""
@@ -238,17 +238,17 @@ class Renderer:
 
     def psf_vjp(self, spectrum: npt.NDArray, cotangent: npt.NDArray) -> npt.NDArray[np.float64]:
         """Gradient for the PSF's parameters of Σ cotangent · image, given the mesh's spectrum."""
-        return self.psf.otf_vjp(self.band, _backend.to_host(self._cotangent(cotangent)) * np.conj(spectrum))
+        return self.psf.otf_vjp(self.band, _devices.to_host(self._cotangent(cotangent)) * np.conj(spectrum))
 
     def transform(self, image: npt.NDArray) -> npt.NDArray:
         """Σ_n image_n exp(-i ξ · x_n) on the band's box, of an image (z, y, x) at the first voxels of the grid."""
         whole = np.zeros(self.band.grid.shape, dtype=image.dtype)
         whole[tuple(slice(0, n) for n in image.shape)] = image
-        return _backend.to_host(self._images.to_band(self._arrays.asarray(whole), self.band, workers=self._workers))
+        return _devices.to_host(self._images.to_band(self._arrays.asarray(whole), self.band, workers=self._workers))
 
     def picture(self, box: npt.NDArray) -> npt.NDArray:
         """Image (z, y, x) of a box that is behind the optics already."""
-        return _backend.to_host(self._images.to_image(self._arrays.asarray(box), self.band, workers=self._workers))
+        return _devices.to_host(self._images.to_image(self._arrays.asarray(box), self.band, workers=self._workers))
 
     def power(self, image: npt.NDArray) -> float:
         """Mean of |:meth:`transform`|² over the modes that are kept."""
@@ -273,7 +273,7 @@ class Renderer:
 
 def _moments(observed: npt.NDArray, weights: npt.NDArray) -> Any:
     """What is done at each slab of a rendering m: it becomes w m; returns Σ w m, Σ w m² and Σ w m o."""
-    loops = _backend.loops("residual")
+    loops = _devices.loops("residual")
 
     def visit(planes: slice, image: npt.NDArray) -> npt.NDArray:
         sums = np.zeros(3)
@@ -311,7 +311,7 @@ def render(
     grid: Grid,
     *,
     backend: BackendName = "auto",
-    device: _backend.Device = "auto",
+    device: _devices.Device = "auto",
     tolerance: float | None = None,
     cutoff: float | None = None,
     normalize: bool = False,
@@ -354,7 +354,7 @@ def render_vjp(
     cotangent: npt.NDArray,
     *,
     backend: BackendName = "auto",
-    device: _backend.Device = "auto",
+    device: _devices.Device = "auto",
     tolerance: float | None = None,
     cutoff: float | None = None,
     normalize: bool = False,

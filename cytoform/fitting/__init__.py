@@ -24,8 +24,8 @@ from ..optics import PSF
 from . import checkpoint, loop
 from .body import SurfaceBody
 from .callbacks import Callback, Film, Progress
+from .checks import check_reach, doubts
 from .config import FitConfig
-from .doubts import check_reach, doubts
 from .prior import Prior
 from .problem import Problem
 from .result import FitResult, load_result

@@ -13,7 +13,7 @@ from cytoform.sdf import SDFSequence
 torch = pytest.importorskip("torch")
 
 from cytoform.neural import EncodeConfig, NetworkConfig, TrainConfig, encode, preset, reconstruct, train  # noqa: E402
-from cytoform.neural.encode import _along_curve, _basis, _points, _spread_voxels, _turned  # noqa: E402
+from cytoform.neural.encoding import _along_curve, _basis, _points, _spread_voxels, _turned  # noqa: E402
 from cytoform.neural.model import Learned  # noqa: E402
 
 ARMS = {"short": 0.0, "middle": 0.5, "long": 1.0}

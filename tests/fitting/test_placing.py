@@ -5,7 +5,7 @@ import pytest
 from fit.simulated import ball
 
 import cytoform as cf
-from cytoform.fit import placing
+from cytoform.fitting import placing
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import mesh_iou

@@ -9,7 +9,7 @@ from skimage.segmentation import watershed
 
 from ..image.volume import Volume
 from ..loss import best_affine
-from ..render import Renderer
+from ..rendering import Renderer
 from . import initial
 
 __all__ = ["OFF", "light_of", "neighbours_beyond"]
