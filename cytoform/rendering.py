@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from . import devices as _devices
 from .errors import ConfigError, GridError, VolumeError
-from .fourier import BackendName, Mesh, MeshGradient, MeshTransform, Shells, device_for, on_device, pruned
+from .fourier import BackendName, MeshGradient, MeshTransform, Shells, device_for, on_device, pruned
 from .image.band import Band
 from .image.volume import Grid
 from .loss import affine_of_moments
+from .mesh.protocol import Mesh
 from .optics import PSF
 
 __all__ = [
@@ -260,6 +261,25 @@ class Renderer:
         box, otf = self.transform(image), self._otf_here
         box = (box * (otf.conj() if adjoint else otf)).astype(box.dtype)
         return self.picture(box * box.real.dtype.type(self.band.grid.voxel_volume))
+
+    def settled(self, mesh: Mesh, *, behind_optics: bool = True) -> Renderer:
+        """Choose the back end at a mesh, for all meshes that differ from it by little.
+
+        With ``backend="auto"`` a mesh that moves may cross the border at which the other back end is expected to be
+        quicker; images then jump by the tolerance, which a line search takes for a change of the loss.
+
+        Parameters
+        ----------
+        mesh : Mesh
+        behind_optics : bool
+            Choose for renderings; for :meth:`spectrum`, which needs all modes alike, otherwise.
+        """
+        chosen = self._transform(self._shells if behind_optics else None).backend_for(mesh)
+        other = dataclasses.replace(self, backend=chosen)
+        for name in ("_otf_here", "_otf", "_shells"):  # worked out already
+            if name in vars(self):
+                vars(other)[name] = vars(self)[name]
+        return other
 
     def with_psf(self, psf: PSF) -> Renderer:
         """The same with another PSF on the same band."""

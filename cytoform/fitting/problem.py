@@ -13,11 +13,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ..errors import FitError, VolumeError
-from ..fourier import Mesh
 from ..image.band import Band
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
 from ..mesh import geometry
+from ..mesh.protocol import Mesh
 from ..optics import PSF, Camera
 from ..rendering import Renderer, Target
 from .config import FitConfig

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy.sparse import identity
 
 from ..errors import ConfigError
-from ..fourier import Mesh
 from ..mesh import geometry
 from ..mesh.laplacian import combinatorial_laplacian
+from ..mesh.protocol import Mesh
 
 __all__ = ["StainingPrior", "moved_density", "slope_of", "stain_of", "stained"]
 

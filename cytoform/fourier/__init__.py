@@ -1,298 +1,31 @@
-"""The Fourier transform of a triangle mesh and its vector-Jacobian product, by either back end.
+"""The Fourier transform of triangle meshes and its gradient, and the FFTs around it."""
 
-û(ξ) = Σ over faces of density · ∫ exp(-i x·ξ) dS, the integral of a face being 2 A G of its corners' phases
-(:mod:`cytoform.kernels.triangle`). The derivative for a corner is 2 A ∂G/∂phase ξ + 2 G ∂A/∂corner.
-Ref: Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
-"""
-
-from __future__ import annotations
-
-import dataclasses
-from typing import Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
-
-from .. import devices as _devices
-from ..errors import BackendError, ConfigError, GridError
-from ..image.band import Band
-from ..image.volume import Grid
-from ..mesh import geometry
-from . import cost, exact, nufft, on_device
+from . import cost, exact, nufft, on_device, pruned
 from .quadrature import Shells
+from .transform import (
+    BackendName,
+    MeshGradient,
+    MeshOnBand,
+    MeshTransform,
+    choose_backend,
+    device_for,
+    mesh_ft,
+    mesh_ft_vjp,
+)
 
 __all__ = [
     "BackendName",
-    "Mesh",
     "MeshGradient",
     "MeshOnBand",
     "MeshTransform",
     "Shells",
     "choose_backend",
+    "cost",
     "device_for",
+    "exact",
     "mesh_ft",
     "mesh_ft_vjp",
+    "nufft",
+    "on_device",
+    "pruned",
 ]
-
-BackendName = Literal["auto", "exact", "nufft"]
-# Tighter than this only the closed formula can be.
-TIGHTEST_NUFFT = 1e-12
-
-
-class Mesh(Protocol):
-    """What the transform needs to know of a mesh: a surface or a cluster with labels."""
-
-    vertices: npt.NDArray
-    faces: npt.NDArray[np.int64]
-    density: npt.NDArray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MeshGradient:
-    """Gradient for a mesh: `vertices` (n_vertices, 3) per µm, `density` (n_faces,); dtype of the mesh."""
-
-    vertices: npt.NDArray
-    density: npt.NDArray
-
-
-def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
-    """What may transform a mesh: where both may, ``auto`` stays, and :func:`cytoform.fourier.cost.faster` decides.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown name, or a tolerance that nufft cannot keep.
-    BackendError
-        When nufft was asked for and finufft is missing, or on a CUDA device.
-    """
-    if name not in ("auto", "exact", "nufft"):
-        raise ConfigError(f"backend is {name!r}; expected 'auto', 'exact' or 'nufft'.")
-    if name == "auto":
-        able = device == "cpu" and tolerance >= TIGHTEST_NUFFT and _devices.has_finufft()
-        return "auto" if able else "exact"
-    if name == "nufft":
-        if not _devices.has_finufft():
-            raise BackendError(
-                "backend='nufft' was asked for and finufft is not installed.",
-                remedy="Install it (pip install finufft), or use backend='exact'.",
-            )
-        if device == "cuda":
-            raise BackendError(
-                "backend='nufft' runs on the CPU only.", remedy="Use backend='exact' with device='cuda'."
-            )
-        if tolerance < TIGHTEST_NUFFT:
-            raise ConfigError(
-                f"tolerance is {tolerance:g}; backend='nufft' can keep {TIGHTEST_NUFFT:g} at best.",
-                remedy="Use backend='exact'.",
-            )
-    return name  # type: ignore[return-value]
-
-
-def device_for(device: str, backend: str) -> Literal["cpu", "cuda"]:
-    """Resolve ``auto``: where a transform runs. The fast one runs on the CPU only."""
-    return "cpu" if device == "auto" and backend == "nufft" else _devices.resolve_device(device)
-
-
-@dataclasses.dataclass(frozen=True)
-class MeshTransform:
-    """How a mesh is transformed on a band; the same for value and adjoint.
-
-    Parameters
-    ----------
-    band : Band
-        Which modes; the mesh is taken relative to ``band.grid.origin``.
-    backend, device : str
-    tolerance : float, optional
-        Relative error allowed; 1e-5 for float32 and 1e-8 for float64 by default.
-    normalize : bool
-        Divide by the weighted area (Eq. 5).
-    deterministic : bool
-        Bit-identical results from run to run.
-    shells : Shells, optional
-        How much the band's modes count, as behind optics: the tolerance then holds for the spectrum times that, and
-        high modes need fewer points. All count alike by default.
-    """
-
-    band: Band
-    backend: str = "auto"
-    device: str = "auto"
-    tolerance: float | None = None
-    normalize: bool = False
-    deterministic: bool = False
-    shells: Shells | None = None
-
-    def __post_init__(self) -> None:
-        if self.tolerance is not None and not 0 < self.tolerance < 1:
-            raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
-        choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=device_for(self.device, self.backend))
-
-    def of(self, mesh: Mesh) -> MeshOnBand:
-        """A mesh made ready for value and gradient: what both need is done once."""
-        return MeshOnBand(self, mesh)
-
-    def forward(self, mesh: Mesh) -> npt.NDArray:
-        """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
-        return _devices.to_host(self.of(mesh).forward())
-
-    def vjp(self, mesh: Mesh, cotangent: npt.NDArray) -> MeshGradient:
-        """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
-        return self.of(mesh).vjp(cotangent)
-
-
-class MeshOnBand:
-    """A mesh at one place on a band: its transform and the gradient of that; see :class:`MeshTransform`.
-
-    On a CUDA device the transform is there, and so may the cotangent be (:func:`cytoform.devices.device_arrays`).
-    """
-
-    def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
-        self.mesh, self.normalize, self._band = mesh, how.normalize, how.band
-        dtype = mesh.vertices.dtype
-        corners = geometry.corner_points(mesh.vertices, mesh.faces)
-        self._normals = geometry.doubled_normals(corners, precise=dtype != np.float32)
-        self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
-        self._corners = corners - np.asarray(how.band.grid.origin)
-        device = device_for(how.device, how.backend)
-        tolerance = (1e-5 if dtype == np.float32 else 1e-8) if how.tolerance is None else how.tolerance
-        name = choose_backend(how.backend, tolerance=tolerance, device=device)
-        if name == "auto":
-            name = cost.faster(
-                self._corners, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
-                deterministic=how.deterministic,
-            )  # fmt: skip
-        strengths = 2.0 * self._areas * self._density
-        if name == "exact":
-            make: type[exact.Faces] | type[on_device.Faces] = on_device.Faces if device == "cuda" else exact.Faces
-            self._faces: Any = make(self._corners, strengths, how.band, dtype=dtype)
-        else:
-            self._faces = nufft.Faces(
-                self._corners, strengths, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
-                deterministic=how.deterministic,
-            )  # fmt: skip
-
-    def forward(self) -> Any:
-        """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
-        box = self._faces.forward()
-        return (box / _mass(self._areas, self._density)).astype(box.dtype) if self.normalize else box
-
-    def vjp(self, cotangent: Any) -> MeshGradient:
-        """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
-        if tuple(cotangent.shape) != tuple(self._band.shape):
-            raise GridError(f"cotangent has shape {cotangent.shape}; expected {self._band.shape}, the band's box.")
-        areas, density = self._areas, self._density
-        values, moves = self._faces.adjoint(cotangent)
-        if self.normalize:
-            scale = 1.0 / _mass(areas, density)
-            values, moves = values * scale, moves * scale
-            # the derivative of 1 / Σ density · area
-            values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
-        corner = geometry.area_gradient_from(self._corners, self._normals)
-        corner *= (2.0 * density * values)[:, None, None]
-        moves *= (2.0 * areas * density)[:, None, None]
-        corner += moves
-        dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
-        return MeshGradient(
-            _gather(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype)
-        )
-
-
-def _mass(areas: npt.NDArray, density: npt.NDArray) -> float:
-    mass = float((areas * density).sum())
-    if mass == 0.0:
-        raise ConfigError(
-            "normalize=True divides by the weighted area, which is 0 here.", remedy="Use normalize=False."
-        )
-    return mass
-
-
-def _gather(corner: npt.NDArray, faces: npt.NDArray, n_vertices: int) -> npt.NDArray:
-    """Sum corner values (n_faces, 3, 3) at the vertices, in a fixed order."""
-    index = faces.ravel()
-    flat = corner.reshape(-1, 3)
-    return np.stack([np.bincount(index, weights=flat[:, d], minlength=n_vertices) for d in range(3)], axis=1)
-
-
-def mesh_ft(
-    mesh: Mesh,
-    grid: Grid,
-    *,
-    backend: BackendName = "auto",
-    device: _devices.Device = "auto",
-    tolerance: float | None = None,
-    normalize: bool = False,
-    band: Band | None = None,
-    deterministic: bool = False,
-) -> npt.NDArray:
-    """Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
-
-    Parameters
-    ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        µm, (z, y, x).
-    grid : Grid
-        Frequencies are 2π k / (n · spacing), rad/µm.
-    backend : "auto", "exact" or "nufft"
-        The closed formula, or Gauss points with a non-uniform FFT.
-    device : "auto", "cpu" or "cuda"
-    tolerance : float, optional
-        Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
-    normalize : bool
-        Divide by the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5).
-    band : Band, optional
-        Compute these modes only; the others are zero.
-    deterministic : bool
-        One thread in finufft, so that results are bit-identical from run to run.
-
-    Returns
-    -------
-    (nz, ny, nx // 2 + 1) complex64 or complex128
-        ``rfftn`` layout, in µm² · density (without unit when normalised).
-
-    Raises
-    ------
-    ConfigError, BackendError, GridError
-    """
-    band = _check_band(band, grid)
-    transform = MeshTransform(band, backend, device, tolerance, normalize, deterministic)
-    box = transform.forward(mesh)
-    return band.expand((box * band.phase(grid.origin, sign=-1.0)).astype(box.dtype))
-
-
-def mesh_ft_vjp(
-    mesh: Mesh,
-    grid: Grid,
-    cotangent: npt.NDArray,
-    *,
-    backend: BackendName = "auto",
-    device: _devices.Device = "auto",
-    tolerance: float | None = None,
-    normalize: bool = False,
-    band: Band | None = None,
-    deterministic: bool = False,
-) -> MeshGradient:
-    """Vector-Jacobian product of :func:`mesh_ft`.
-
-    Parameters
-    ----------
-    cotangent : (nz, ny, nx // 2 + 1) complex
-        Half-space array c; others as in :func:`mesh_ft`.
-
-    Returns
-    -------
-    MeshGradient
-        d/d(vertices) and d/d(density) of Re Σ_k conj(c_k) û_k over the full spectrum that the half space stands for.
-    """
-    band = _check_band(band, grid)
-    cotangent = np.asarray(cotangent)
-    if cotangent.shape != grid.spectrum_shape:
-        raise GridError(f"cotangent has shape {cotangent.shape}; expected {grid.spectrum_shape}, as rfftn lays it out.")
-    transform = MeshTransform(band, backend, device, tolerance, normalize, deterministic)
-    return transform.vjp(mesh, band.restrict(cotangent) * band.phase(grid.origin, sign=1.0))
-
-
-def _check_band(band: Band | None, grid: Grid) -> Band:
-    if band is None:
-        return Band.full(grid)
-    if band.grid != grid:
-        raise GridError(f"the band belongs to {band.grid}; expected a band of {grid}.")
-    return band

@@ -9,7 +9,6 @@ border between the two the pick may be wrong elsewhere, far from it the ratio de
 from __future__ import annotations
 
 import math
-import weakref
 from typing import Literal
 
 import numpy as np
@@ -36,26 +35,17 @@ NUFFT: dict[str, tuple[float, ...]] = {
 }
 
 
-_chosen: weakref.WeakKeyDictionary[Band, dict[tuple, Literal["exact", "nufft"]]] = weakref.WeakKeyDictionary()
-
-
 def faster(
     corners: Floats, band: Band, *, dtype: npt.DTypeLike, tolerance: float, shells: quadrature.Shells | None,
     deterministic: bool,
 ) -> Literal["exact", "nufft"]:  # fmt: skip
     """The transform that the model expects to be done first; arguments as for :class:`.nufft.Faces`.
 
-    Kept for a band and a number of faces, so that a mesh that moves a little does not change from one to the other.
+    It remembers nothing: :meth:`.MeshTransform.settled` keeps a choice for meshes that differ by little.
     """
-    known = _chosen.setdefault(band, {})
-    key = (len(corners), np.dtype(dtype).name, tolerance, shells, deterministic)
-    if key not in known:
-        kind, work = nufft_work(
-            corners, band, dtype=dtype, tolerance=tolerance, shells=shells, deterministic=deterministic
-        )
-        one = float(np.dot(EXACT[np.dtype(dtype).name], exact_work(corners, band)))
-        known[key] = "exact" if one <= float(np.dot(NUFFT[kind], work)) else "nufft"
-    return known[key]
+    kind, work = nufft_work(corners, band, dtype=dtype, tolerance=tolerance, shells=shells, deterministic=deterministic)
+    one = float(np.dot(EXACT[np.dtype(dtype).name], exact_work(corners, band)))
+    return "exact" if one <= float(np.dot(NUFFT[kind], work)) else "nufft"
 
 
 def exact_work(corners: Floats, band: Band) -> Floats:

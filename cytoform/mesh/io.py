@@ -29,11 +29,12 @@ import numpy.typing as npt
 from ..atomic import atomic_path
 from ..errors import CytoformError, FileFormatError, MeshError
 from . import geometry
+from .base import check_faces
 from .formats import obj, ply, rec, stl, vtp
 from .formats.kinds import OTHERS, kind_of
 from .formats.parts import AGAIN, Parts, plural
 from .formats.text import stripped
-from .surface import SurfaceMesh, check_faces
+from .surface import SurfaceMesh
 
 if TYPE_CHECKING:
     from .multimaterial import MultiMaterialMesh

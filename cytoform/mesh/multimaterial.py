@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ..errors import MeshError
 from . import geometry, topology
-from .surface import SurfaceMesh, check_density, check_faces, check_finite, check_vertices
+from .base import TriangleMesh
+from .surface import SurfaceMesh
 
 __all__ = ["MultiMaterialMesh"]
 
@@ -39,7 +40,7 @@ def check_labels(labels: Any, n_faces: int) -> Ints:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class MultiMaterialMesh:
+class MultiMaterialMesh(TriangleMesh):
     """Regions that share their interfaces.
 
     Parameters
@@ -60,71 +61,18 @@ class MultiMaterialMesh:
         sides.
     """
 
-    vertices: npt.NDArray
-    faces: Ints
     labels: Ints
     density: npt.NDArray = None  # type: ignore[assignment]
 
-    def __post_init__(self) -> None:
-        vertices = check_vertices(self.vertices)
-        faces = check_faces(self.faces, len(vertices))
-        check_finite(vertices, faces)
-        labels = check_labels(self.labels, len(faces))
-        density = self.density
-        if density is None:
-            density = np.where((labels > 0).all(axis=1), 2.0, 1.0)
-        object.__setattr__(self, "vertices", vertices)
-        object.__setattr__(self, "faces", faces)
-        object.__setattr__(self, "labels", labels)
-        object.__setattr__(self, "density", check_density(density, len(faces), vertices.dtype))
+    def _check_more(self) -> None:
+        object.__setattr__(self, "labels", check_labels(self.labels, len(self.faces)))
 
-    @property
-    def n_vertices(self) -> int:
-        """Number of vertices."""
-        return len(self.vertices)
+    def _default_density(self) -> npt.NDArray:
+        return np.where((self.labels > 0).all(axis=1), 2.0, 1.0)
 
-    @property
-    def n_faces(self) -> int:
-        """Number of faces."""
-        return len(self.faces)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64, the dtype of the vertices."""
-        return self.vertices.dtype
-
-    @cached_property
-    def face_areas(self) -> npt.NDArray[np.float64]:
-        """Area of every face in µm²."""
-        return geometry.face_areas(self.vertices, self.faces)
-
-    @property
-    def area(self) -> float:
-        """Area of all interfaces in µm², each counted once."""
-        return float(self.face_areas.sum())
-
-    @property
-    def mass(self) -> float:
-        """Density times area, summed: the transform at frequency zero."""
-        return float((self.face_areas * self.density.astype(np.float64)).sum())
-
-    @property
-    def normals(self) -> npt.NDArray[np.float64]:
-        """Unit normals of the faces, (z, y, x), from labels[:, 0] into labels[:, 1]."""
-        return geometry.face_normals(self.vertices, self.faces)
-
-    @property
-    def bounds(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Smallest and largest coordinate on each axis in µm, of the vertices that a face uses."""
-        return geometry.bounding_box(self.vertices, self.faces)
-
-    def without_unused_vertices(self) -> MultiMaterialMesh:
-        """The same cluster with the vertices that some face uses, in their order; itself where all are used."""
-        used = geometry.used_vertices(self.faces, self.n_vertices)
-        if used.all():
-            return self
-        index = np.cumsum(used) - 1
-        return MultiMaterialMesh(self.vertices[used], index[self.faces], self.labels, self.density)
+    def regions(self) -> Mapping[int, SurfaceMesh]:
+        """The closed surface of every region, wound outward, by its number."""
+        return {region: self.region_surface(region) for region in self.region_ids}
 
     @property
     def region_ids(self) -> tuple[int, ...]:
@@ -158,21 +106,6 @@ class MultiMaterialMesh:
         faces = topology.turned(self.faces[chosen], self.labels[chosen, 1] == region)
         used, index = np.unique(faces, return_inverse=True)
         return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen])
-
-    def with_vertices(self, vertices: npt.NDArray) -> MultiMaterialMesh:
-        """The same cluster, moved: one position for each vertex."""
-        array = np.asarray(vertices)
-        if array.shape != self.vertices.shape:
-            raise MeshError(f"vertices has shape {array.shape}; expected {self.vertices.shape}, as before.")
-        return MultiMaterialMesh(array, self.faces, self.labels, self.density)
-
-    def with_density(self, density: npt.ArrayLike | None) -> MultiMaterialMesh:
-        """The same cluster with another density (None: 2 between cells, 1 elsewhere)."""
-        return MultiMaterialMesh(self.vertices, self.faces, self.labels, density)  # type: ignore[arg-type]
-
-    def astype(self, dtype: npt.DTypeLike) -> MultiMaterialMesh:
-        """The same cluster in float32 or float64."""
-        return MultiMaterialMesh(self.vertices.astype(dtype), self.faces, self.labels, self.density.astype(dtype))
 
     def repaired(self) -> MultiMaterialMesh:
         """The cluster without zero-area faces and with windings that agree with the labels.

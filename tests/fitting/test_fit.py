@@ -7,7 +7,7 @@ import signal
 
 import numpy as np
 import pytest
-from fit.simulated import SIGMA, Killed, ball, killed_at, pair
+from fitting.simulated import SIGMA, Killed, ball, killed_at, pair
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError

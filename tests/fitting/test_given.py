@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from fit.simulated import PAIR_PLACES, PAIR_SPACING, Killed, ball, killed_at, pair
+from fitting.simulated import PAIR_PLACES, PAIR_SPACING, Killed, ball, killed_at, pair
 from scipy import ndimage
 
 import cytoform as cf

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fit.simulated import ball
+from fitting.simulated import ball
 
 import cytoform as cf
 from cytoform.fitting.prior import SLACK, Contact, Smoothness

@@ -5,8 +5,8 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
-from fit.simulated import Killed, ball, killed_at
 from fit.test_prior import lattice
+from fitting.simulated import Killed, ball, killed_at
 
 import cytoform as cf
 from cytoform.fitting import loop, strength

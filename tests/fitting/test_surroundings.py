@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fit.simulated import PAIR_PLACES, PAIR_SHAPE, PAIR_SPACING, ball, pair
+from fitting.simulated import PAIR_PLACES, PAIR_SHAPE, PAIR_SPACING, ball, pair
 from scipy import ndimage
 
 import cytoform as cf

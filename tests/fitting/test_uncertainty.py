@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from fit.simulated import SIGMA, ball
+from fitting.simulated import SIGMA, ball
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError

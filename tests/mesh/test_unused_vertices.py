@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from fit.simulated import ball
+from fitting.simulated import ball
 from matplotlib.figure import Figure
 from report.example import example
 
