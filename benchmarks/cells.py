@@ -11,7 +11,6 @@ slices alone. Distances are between surfaces, both ways, in voxels.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 from pathlib import Path
 
@@ -34,8 +33,8 @@ def image_of(name: str) -> cf.Volume:
 
 def second_start(volume: cf.Volume, voxel: float) -> cf.SurfaceMesh:
     """The usual start, shrunk and moved."""
-    search = importlib.import_module("cytoform.fitting.initial")
-    usual = search.start_mesh(volume, search.largest_object(volume), "auto", 2.0 * voxel)
+    scene = Scene(volume)
+    usual = SurfaceBody(scene, 2.0 * voxel).starts(scene.largest_object().mask, "auto")[0]
     centre = usual.vertices.mean(axis=0)
     return usual.with_vertices(centre + 0.85 * (usual.vertices - centre) + 3.0 * voxel * np.array([0.0, 1.0, -1.0]))
 

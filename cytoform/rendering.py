@@ -262,21 +262,26 @@ class Renderer:
         box = (box * (otf.conj() if adjoint else otf)).astype(box.dtype)
         return self.picture(box * box.real.dtype.type(self.band.grid.voxel_volume))
 
-    def settled(self, mesh: Mesh, *, behind_optics: bool = True) -> Renderer:
-        """Choose the back end at a mesh, for all meshes that differ from it by little.
-
-        With ``backend="auto"`` a mesh that moves may cross the border at which the other back end is expected to be
-        quicker; images then jump by the tolerance, which a line search takes for a change of the loss.
+    def backend_for(self, mesh: Mesh, *, behind_optics: bool = True) -> str:
+        """Choose the back end for a mesh: "exact" or "nufft".
 
         Parameters
         ----------
         mesh : Mesh
         behind_optics : bool
-            Choose for renderings; for :meth:`spectrum`, which needs all modes alike, otherwise.
+            Choose for renderings; otherwise for :meth:`spectrum`, which needs all modes alike.
         """
-        chosen = self._transform(self._shells if behind_optics else None).backend_for(mesh)
-        other = dataclasses.replace(self, backend=chosen)
-        for name in ("_otf_here", "_otf", "_shells"):  # worked out already
+        return self._transform(self._shells if behind_optics else None).backend_for(mesh)
+
+    def with_backend(self, backend: str) -> Renderer:
+        """The same with another back end; what is known of the optics is kept.
+
+        With ``backend="auto"`` a mesh that moves may cross the border at which the other back end is expected to be
+        quicker; images then jump by the tolerance, which a line search takes for a change of the loss. What moves a
+        mesh step by step therefore keeps a choice for a while.
+        """
+        other = dataclasses.replace(self, backend=backend)
+        for name in ("_otf_here", "_otf", "_shells"):
             if name in vars(self):
                 vars(other)[name] = vars(self)[name]
         return other

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import cytoform as cf
-from cytoform.fitting.staining import stained
+from cytoform.fitting.priors.staining import stained
 from cytoform.mesh import shapes
 from cytoform.mesh.curvature import curvatures
 from cytoform.metrics import mesh_iou, surface_distances

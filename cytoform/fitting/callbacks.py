@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..errors import ConfigError
 from ..image.volume import Volume
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from ..optics import PSF
 
 __all__ = ["Callback", "Film", "Progress"]
@@ -30,7 +30,7 @@ class Progress:
         R² in the region of interest at the last PSF step.
     message : str
         A word for the user, such as that the mesh was remeshed; often empty.
-    mesh : SurfaceMesh
+    mesh : Mesh
     psf : PSF
     """
 
@@ -40,7 +40,7 @@ class Progress:
     loss: float
     r2: float | None
     message: str
-    mesh: SurfaceMesh
+    mesh: Mesh
     psf: PSF
 
 
@@ -63,7 +63,7 @@ class Film:
         if every < 1:
             raise ConfigError(f"every is {every!r}; expected at least 1 step.")
         self.every = every
-        self.frames: list[tuple[str, SurfaceMesh]] = []
+        self.frames: list[tuple[str, Mesh]] = []
 
     def __call__(self, progress: Progress) -> None:
         if progress.iteration % self.every == 0 or not self.frames:

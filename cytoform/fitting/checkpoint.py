@@ -1,112 +1,72 @@
-"""The state of a fit in one HDF5 file, so that it goes on as if it had never stopped."""
+"""The state of a fit in one HDF5 file, so that it goes on as if it had never stopped.
+
+What is written follows the fields of :class:`.State`, each by what it says of itself (:func:`.stored`).
+"""
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import io
 import json
 import os
+import types
+import typing
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from ..atomic import write_bytes
 from ..errors import FileFormatError, FitError
-from ..image.volume import Volume
-from ..mesh.surface import SurfaceMesh
-from ..optics import psf_from_description
+from ..mesh.protocol import Mesh
+from ..optics import PSF, psf_from_description
+from ..optim import LBFGS
+from .bodies import body_class, body_class_of
 from .config import FitConfig
-from .displaced import psf_optimiser
-from .state import COLUMNS, State, shape_optimiser
+from .state import COLUMNS, State
 
-__all__ = ["FORMAT", "digest", "fingerprint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "cytoform fit checkpoint 6"
-SCALARS = (
-    "iteration",
-    "evaluations",
-    "stage",
-    "stage_step",
-    "gained",
-    "gained_step",
-    "since_pause",
-    "noise",
-    "stain_um",
-    "firmness",
-    "spread",
-    "evened",
-    "seconds",
-    "stop_reason",
-    "fixed_roi",
-    "psf_free",
-)
-MASKS = ("roi", "own", "others", "excluded")
-FIELDS = ("trial", "stain", "anchor_stain", "stiffer", "anchor_stiffer")
-MESHES = ("mesh", "start", "anchor")
-WORDS = ("remarks", "inputs")  # as JSON
+FORMAT = "cytoform fit checkpoint 7"
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
 FREE = ("checkpoint_seconds", "device")
-
-
-def fingerprint(volume: Volume) -> str:
-    """A digest of an image's voxels and their size: a checkpoint belongs to one image."""
-    digest = hashlib.sha256(np.ascontiguousarray(volume.data).tobytes())
-    digest.update(repr((volume.shape, volume.spacing, volume.origin, str(volume.data.dtype))).encode())
-    return digest.hexdigest()
-
-
-def digest(*arrays: npt.ArrayLike) -> str:
-    """A digest of arrays: what a fit was given has to be the same on a resume."""
-    mark = hashlib.sha256()
-    for array in arrays:
-        mark.update(np.ascontiguousarray(array).tobytes())
-    return mark.hexdigest()
 
 
 def save_checkpoint(
     path: str | os.PathLike[str],
     state: State,
-    volume_print: str,
+    image_mark: str,
     config: FitConfig,
-    *,
-    edge: float,
-    margin: float,
     given: dict[str, str] | None = None,
 ) -> None:
-    """Write a state: made in memory, so that a full disk meets a plain write, then to a temporary name first."""
+    """Write a state: made in memory, so that a full disk meets a plain write, then to a temporary name first.
+
+    Parameters
+    ----------
+    path : path
+    state : State
+    image_mark : str
+        The image's digest (:func:`.fingerprint`).
+    config : FitConfig
+    given : dict of str to str, optional
+        Digests of what the user gave (:meth:`.Request.marks`).
+    """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs["format"] = FORMAT
-        file.attrs["image"] = volume_print
+        file.attrs["image"] = image_mark
         file.attrs["config"] = json.dumps(config.as_dict())
-        file["psf"] = json.dumps(state.psf.describe())  # a measured PSF is too large for an attribute
-        file.attrs["edge"], file.attrs["margin"], file.attrs["room"] = edge, margin, state.room
-        for name in SCALARS:
-            file.attrs[name] = getattr(state, name)
-        for name in MESHES:
-            mesh: SurfaceMesh = getattr(state, name)
-            file[f"{name}/vertices"], file[f"{name}/faces"] = mesh.vertices, mesh.faces
-            file[f"{name}/density"] = mesh.density
-        for name in MASKS:
-            file.create_dataset(name, data=getattr(state, name), compression="gzip", compression_opts=1)
-        for name in ("shape_optimiser", "psf_optimiser"):
-            for key, value in getattr(state, name).state_arrays().items():
-                file[f"{name}/{key}"] = value
-        for name in FIELDS:
-            file[name] = getattr(state, name)
-        file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         file.attrs["given"] = json.dumps(given or {})
-        for name in WORDS:
-            file.attrs[name] = json.dumps(getattr(state, name))
+        _write(file.create_group("state"), state)
     write_bytes(path, buffer.getvalue())
 
 
 def load_checkpoint(
-    path: str | os.PathLike[str], volume_print: str, config: FitConfig, given: dict[str, str] | None = None
-) -> tuple[State, float, float]:
-    """State, edge and margin (µm) from a file.
+    path: str | os.PathLike[str], image_mark: str, config: FitConfig, given: dict[str, str] | None = None
+) -> State:
+    """Read a state; parameters as for :func:`save_checkpoint`.
 
     Raises
     ------
@@ -121,17 +81,21 @@ def load_checkpoint(
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
-                raise FileFormatError(f"{path} is no checkpoint of a fit; expected the format {FORMAT!r}.")
-            _check(path, file, volume_print, config, given or {})
-            return _read_state(file), float(file.attrs["edge"]), float(file.attrs["margin"])
+                raise FileFormatError(
+                    f"{path} is no checkpoint of a fit that this version reads; expected the format {FORMAT!r}.",
+                    remedy="Start the fit without --resume.",
+                )
+            _check(path, file, image_mark, config, given or {})
+            return _read(file["state"], State)
     except (OSError, KeyError) as error:
         raise FileFormatError(
             f"{path} cannot be read as a checkpoint ({error}).", remedy="Start the fit without --resume."
         ) from error
 
 
-def _check(path: Path, file: h5py.File, volume_print: str, config: FitConfig, given: dict[str, str]) -> None:
-    if file.attrs["image"] != volume_print:
+def _check(path: Path, file: h5py.File, image_mark: str, config: FitConfig, given: dict[str, str]) -> None:
+    """Refuse a checkpoint of another image, of other settings, or of other inputs."""
+    if file.attrs["image"] != image_mark:
         raise FitError(
             f"{path} belongs to another image (other voxels or another voxel size).",
             remedy="Resume with the image, channel, time point and spacing that the fit began with.",
@@ -144,7 +108,6 @@ def _check(path: Path, file: h5py.File, volume_print: str, config: FitConfig, gi
             f"{path} was made with other settings: {', '.join(changed)}.",
             remedy="Resume with the settings that the fit began with, or start anew without --resume.",
         )
-
     before = json.loads(file.attrs["given"])
     if before.get("prior") != given.get("prior"):
         names = [known.get("prior", "none") for known in (before, given)]
@@ -160,28 +123,113 @@ def _check(path: Path, file: h5py.File, volume_print: str, config: FitConfig, gi
         )
 
 
-def _read_state(file: h5py.File) -> State:
-    meshes = {
-        name: SurfaceMesh(file[f"{name}/vertices"][()], file[f"{name}/faces"][()], file[f"{name}/density"][()])
-        for name in MESHES
-    }
-    psf = psf_from_description(json.loads(file["psf"].asstr()[()]))
-    shape, optics = shape_optimiser(meshes["mesh"]), psf_optimiser(psf)
-    shape.load_state({key: value[()] for key, value in file["shape_optimiser"].items()})
-    optics.load_state({key: value[()] for key, value in file["psf_optimiser"].items()})
-    z, y, x = (float(r) for r in file.attrs["room"])
-    scalars = {name: np.asarray(file.attrs[name]).item() for name in SCALARS}
-    words = {name: json.loads(file.attrs[name]) for name in WORDS}
-    words["remarks"] = tuple(words["remarks"])
-    return State(
-        **meshes,
-        psf=psf,
-        **{name: file[name][()].astype(bool) for name in MASKS},
-        room=(z, y, x),
-        shape_optimiser=shape,
-        psf_optimiser=optics,
-        **{name: file[name][()] for name in FIELDS},
-        history=[tuple(row) for row in file["history"][()]],
-        **words,
-        **scalars,
-    )
+# -- how each kind of field is stored ----------------------------------------------------------------------------------
+
+
+def _write(group: h5py.Group, values: Any) -> None:
+    for field in dataclasses.fields(values):
+        how, value = field.metadata["stored"], getattr(values, field.name)
+        if how == "group":
+            _write(group.create_group(field.name), value)
+        else:
+            _CODECS[how][0](group, field.name, value)
+
+
+def _read(group: h5py.Group, kind: type[Any]) -> Any:
+    types_of, found = typing.get_type_hints(kind), {}
+    for field in dataclasses.fields(kind):
+        how = field.metadata["stored"]
+        if how == "group":
+            found[field.name] = _read(group[field.name], types_of[field.name])
+        else:
+            found[field.name] = _CODECS[how][1](group, field.name)
+            if isinstance(types_of[field.name], types.GenericAlias) and how == "json":
+                found[field.name] = typing.get_origin(types_of[field.name])(found[field.name])
+    return kind(**found)
+
+
+def _write_scalar(group: h5py.Group, name: str, value: Any) -> None:
+    group.attrs[name] = value
+
+
+def _read_scalar(group: h5py.Group, name: str) -> Any:
+    return np.asarray(group.attrs[name]).item()
+
+
+def _write_array(group: h5py.Group, name: str, value: Any) -> None:
+    group[name] = value
+
+
+def _read_array(group: h5py.Group, name: str) -> Any:
+    return group[name][()]
+
+
+def _write_mask(group: h5py.Group, name: str, value: Any) -> None:
+    group.create_dataset(name, data=value, compression="gzip", compression_opts=1)
+
+
+def _read_mask(group: h5py.Group, name: str) -> Any:
+    return group[name][()].astype(bool)
+
+
+def _write_mesh(group: h5py.Group, name: str, mesh: Mesh) -> None:
+    inner = group.create_group(name)
+    inner.attrs["kind"] = body_class_of(mesh).kind
+    for key, value in mesh.arrays().items():
+        inner[key] = value
+
+
+def _read_mesh(group: h5py.Group, name: str) -> Mesh:
+    inner = group[name]
+    mesh_class = body_class(inner.attrs["kind"]).mesh_class
+    return mesh_class.from_arrays({key: value[()] for key, value in inner.items()})
+
+
+def _write_psf(group: h5py.Group, name: str, psf: PSF) -> None:
+    group[name] = json.dumps(psf.describe())  # a measured PSF is too large for an attribute
+
+
+def _read_psf(group: h5py.Group, name: str) -> PSF:
+    return psf_from_description(json.loads(group[name].asstr()[()]))
+
+
+def _write_optimiser(group: h5py.Group, name: str, optimiser: LBFGS) -> None:
+    inner = group.create_group(name)
+    inner.attrs["shape"], inner.attrs["memory"] = optimiser.shape, optimiser.memory
+    for key, value in optimiser.state_arrays().items():
+        inner[key] = value
+
+
+def _read_optimiser(group: h5py.Group, name: str) -> LBFGS:
+    inner = group[name]
+    optimiser = LBFGS(tuple(int(n) for n in inner.attrs["shape"]), memory=int(inner.attrs["memory"]))
+    optimiser.load_state({key: value[()] for key, value in inner.items()})
+    return optimiser
+
+
+def _write_json(group: h5py.Group, name: str, value: Any) -> None:
+    group[name] = json.dumps(value)  # a dataset: an attribute holds 64 KiB at most
+
+
+def _read_json(group: h5py.Group, name: str) -> Any:
+    return json.loads(group[name].asstr()[()])
+
+
+def _write_table(group: h5py.Group, name: str, rows: Any) -> None:
+    group[name] = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
+
+
+def _read_table(group: h5py.Group, name: str) -> list[tuple[float, ...]]:
+    return [tuple(row) for row in group[name][()]]
+
+
+_CODECS: dict[str, tuple[Callable[[h5py.Group, str, Any], None], Callable[[h5py.Group, str], Any]]] = {
+    "scalar": (_write_scalar, _read_scalar),
+    "array": (_write_array, _read_array),
+    "mask": (_write_mask, _read_mask),
+    "mesh": (_write_mesh, _read_mesh),
+    "psf": (_write_psf, _read_psf),
+    "optimiser": (_write_optimiser, _read_optimiser),
+    "json": (_write_json, _read_json),
+    "table": (_write_table, _read_table),
+}

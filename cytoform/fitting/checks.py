@@ -11,7 +11,7 @@ from ..errors import FitError
 from ..image.volume import Volume
 from ..optics import PSF
 
-__all__ = ["check_reach", "doubts", "saturated"]
+__all__ = ["check_reach", "check_region", "doubts", "saturated"]
 
 SMALLEST, LARGEST = 0.005, 20.0  # µm: voxels of light microscopes lie between
 UNEQUAL = 20.0  # times as long as wide is no voxel of a microscope
@@ -81,3 +81,19 @@ def check_reach(psf: PSF, volume: Volume) -> None:
             f"the PSF has widths (FWHM) of {words[0]} µm, the image spans {words[1]} µm (z, y, x).",
             remedy="Is the PSF in nm or in voxels? Widths and voxel sizes are µm.",
         )
+
+
+def check_region(region: npt.NDArray, volume: Volume) -> None:
+    """Refuse a region of interest of another shape, or an empty one.
+
+    Raises
+    ------
+    FitError
+    """
+    if region.shape != volume.shape:
+        raise FitError(
+            f"the region of interest has shape {region.shape}; expected {volume.shape}, the image's.",
+            remedy="Draw it on the image itself.",
+        )
+    if not region.any():
+        raise FitError("the region of interest is empty; expected some voxels.", remedy="Choose another label or mask.")

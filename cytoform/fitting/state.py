@@ -1,4 +1,10 @@
-"""All that a fit carries from one step to the next, in a form that a checkpoint holds without loss."""
+"""All that a fit carries from one step to the next, and how a checkpoint stores it.
+
+Each field says how it is stored (:func:`stored`); :mod:`.checkpoint` follows that, so that a new field needs no other
+place. **The state is changed in place**: a step, a pause and the end of a stage replace its fields. What a step reads
+is here, in the image or in the settings, and nowhere else: nothing is remembered in other objects that a resumed fit
+could not work out anew, to the last bit.
+"""
 
 from __future__ import annotations
 
@@ -8,80 +14,178 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..optim import LBFGS
+from .priors.staining import stain_of
+from .psf_step import psf_optimiser
 
-__all__ = ["COLUMNS", "State", "shape_optimiser"]
+__all__ = ["COLUMNS", "Anchor", "Count", "Learnt", "Scope", "State", "shape_optimiser", "stored"]
 
 COLUMNS = ("iteration", "stage", "kind", "loss", "r2", "gain", "background", "step_um", "seconds")
 KINDS = ("shape", "psf")
 MEMORY = 30  # pairs that L-BFGS keeps for the shape
+KEPT_AS = ("scalar", "array", "mask", "mesh", "psf", "optimiser", "json", "table", "group")
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
-def shape_optimiser(mesh: SurfaceMesh) -> LBFGS:
-    """A new optimiser of the places and the stain of a mesh's vertices."""
+def stored(how: str, **options: Any) -> Any:
+    """Declare a field and how a checkpoint stores it: one of KEPT_AS; options as for :func:`dataclasses.field`."""
+    assert how in KEPT_AS
+    return dataclasses.field(metadata={"stored": how}, **options)
+
+
+def shape_optimiser(mesh: Mesh) -> LBFGS:
+    """Make an optimiser of the places and the staining of a mesh's vertices."""
     return LBFGS((mesh.n_vertices, 4), memory=MEMORY)
 
 
 @dataclasses.dataclass
-class State:
-    """The state of a fit; everything that a step reads is here or in the problem and the settings.
+class Scope:
+    """Which voxels count, and which belong to neighbours (words: :mod:`.neighbours`).
 
     Attributes
     ----------
-    mesh : SurfaceMesh
-        The best so far.
-    start : SurfaceMesh
-        The start that was given or found, before it was moved onto its cell.
-    psf : PSF
-    roi : (z, y, x) bool
+    region : (z, y, x) bool
         Region of interest, of the last pause or the stage's begin.
-    own : (z, y, x) bool
-        The bright object that a given start means; it stays in the region of interest.
-    others : (z, y, x) bool
+    cell : (z, y, x) bool
+        The bright object that a start means; it stays in the region of interest.
+    candidates : (z, y, x) bool
         What is bright beside the cell, as the search for a start found it.
-    excluded : (z, y, x) bool
-        What is bright and belongs to neighbours, seen from the surface at the last pause (last stage: its begin).
+    neighbours : (z, y, x) bool
+        What of it belongs to neighbours, seen from the surface at the last pause (last stage: its begin).
     room : (3,) float
         Room that the rendering has around the region, µm.
-    fixed_roi : bool
-        Given by the user: not moved with the surface.
-    shape_optimiser, psf_optimiser
+    margin : float
+        How far the region reaches out of the surface, µm.
+    fixed : bool
+        The region was given by the user: it is not moved with the surface.
+    """
+
+    region: Bools = stored("mask")
+    cell: Bools = stored("mask")
+    candidates: Bools = stored("mask")
+    neighbours: Bools = stored("mask")
+    room: tuple[float, float, float] = stored("json")
+    margin: float = stored("scalar")
+    fixed: bool = stored("scalar", default=False)
+
+
+@dataclasses.dataclass
+class Anchor:
+    """The surface at the last pause: to go back to, and what is held until the next one is taken from.
+
+    Attributes
+    ----------
+    mesh : Mesh
     stain : (n_vertices,) float64
-        The staining's field at the vertices (:func:`cytoform.fitting.staining.stained`).
-    stain_um : float
-        How far a vertex has to move to change the image about as much as a unit of `stain` does, µm.
-    trial : (n_vertices, 4) float64
-        Where the shape is evaluated next: places, and `stain` times `stain_um`.
-    stiffer : (n_vertices,) float64
-        What the smoothness energy of every vertex is multiplied by, as the image has told.
+        Its staining.
+    stiffness : (n_vertices,) float64
+        Its `Learnt.stiffness`.
+    """
+
+    mesh: Mesh = stored("mesh")
+    stain: Floats = stored("array")
+    stiffness: Floats = stored("array")
+
+
+@dataclasses.dataclass
+class Learnt:
+    """What the image has told about noise and priors.
+
+    Attributes
+    ----------
+    noise : float
+        What priors are weighed by until the next pause; NaN where the next evaluation is to tell.
+    stiffness : (n_vertices,) float64
+        What the smoothness energy of every vertex is multiplied by.
     spread : float
-        Standard deviation of the staining's field as the image has told; NaN for what the settings expect.
+        Standard deviation of the staining's field; NaN for what the settings expect.
     evened : bool
-        Whether the triangles were made even before that was learnt.
-    anchor, anchor_stain, anchor_stiffer
-        The surface, its staining and what its smoothness counts for at the last pause.
+        Whether the triangles were made even before stiffness was learnt.
     firmness : float
-        What stiffness and contact are multiplied by: it grows when the surface folds, and falls back with sound pauses.
+        What smoothness and contact are multiplied by: it grows when the surface folds, and falls with sound pauses.
+    """
+
+    stiffness: Floats = stored("array")
+    noise: float = stored("scalar", default=float("nan"))
+    spread: float = stored("scalar", default=float("nan"))
+    evened: bool = stored("scalar", default=False)
+    firmness: float = stored("scalar", default=1.0)
+
+
+@dataclasses.dataclass
+class Count:
+    """How far a fit has come.
+
+    Attributes
+    ----------
     iteration : int
         Shape steps done.
     evaluations : int
         Values with their gradients computed so far, of the shape and of the PSF.
     stage, stage_step : int
         Present stage, and steps done in it.
-    psf_free : bool
-        Whether the PSF is fitted by now: after the shape has settled in the last stage.
     since_pause : int
         Steps since the last pause.
     gained : float
         What the stage has gained since its step `gained_step`, as a natural logarithm of probability.
-    noise : float
-        What priors are weighed by until the next pause; NaN where the next evaluation is to tell.
-    history : list of rows
-        Values in the order of COLUMNS; kind is 0 for a shape step and 1 for a PSF step.
+    gained_step : int
+    psf_free : bool
+        Whether the PSF is fitted by now: after the shape has settled in the last stage.
     seconds : float
         Run time so far, over all interruptions.
+    """
+
+    iteration: int = stored("scalar", default=0)
+    evaluations: int = stored("scalar", default=0)
+    stage: int = stored("scalar", default=0)
+    stage_step: int = stored("scalar", default=0)
+    since_pause: int = stored("scalar", default=0)
+    gained: float = stored("scalar", default=0.0)
+    gained_step: int = stored("scalar", default=0)
+    psf_free: bool = stored("scalar", default=False)
+    seconds: float = stored("scalar", default=0.0)
+
+    def shape_done(self) -> None:
+        """Count a shape step."""
+        self.iteration += 1
+        self.stage_step += 1
+        self.since_pause += 1
+        self.evaluations += 1
+
+
+@dataclasses.dataclass
+class State:
+    """The state of a fit, changed in place by its steps.
+
+    Attributes
+    ----------
+    mesh : Mesh
+        The best so far.
+    stain : (n_vertices,) float64
+        Its staining: the field at the vertices (:func:`cytoform.fitting.priors.staining.stained`).
+    psf : PSF
+    start : Mesh
+        The start that was given or found, before it was moved onto its cell.
+    scope : Scope
+    anchor : Anchor
+    learnt : Learnt
+    trial : (n_vertices, 4) float64
+        Where the shape is evaluated next: places, and staining times `stain_um`.
+    shape_optimiser, psf_optimiser : LBFGS
+    edge : float
+        Mean length of the mesh's edges, µm.
+    stain_um : float
+        How far a vertex has to move to change the image about as much as a unit of `stain` does, µm.
+    transform : str
+        The transform that renders surfaces near the present one, "exact" or "nufft", where the settings leave it open;
+        empty where it is to be chosen at the next pause.
+    count : Count
+    history : list of rows
+        Values in the order of COLUMNS; kind is 0 for a shape step and 1 for a PSF step.
     stop_reason : str
         Empty while the fit runs.
     remarks : tuple of str
@@ -90,61 +194,63 @@ class State:
         What the fit was given, as plain values.
     """
 
-    mesh: SurfaceMesh
-    start: SurfaceMesh
-    psf: PSF
-    roi: npt.NDArray[np.bool_]
-    own: npt.NDArray[np.bool_]
-    others: npt.NDArray[np.bool_]
-    excluded: npt.NDArray[np.bool_]
-    room: tuple[float, float, float]
-    fixed_roi: bool
-    shape_optimiser: LBFGS
-    psf_optimiser: LBFGS
-    stain: npt.NDArray[np.float64]
-    stain_um: float
-    anchor: SurfaceMesh
-    anchor_stain: npt.NDArray[np.float64] = None  # type: ignore[assignment]
-    stiffer: npt.NDArray[np.float64] = None  # type: ignore[assignment]
-    anchor_stiffer: npt.NDArray[np.float64] = None  # type: ignore[assignment]
-    spread: float = np.nan
-    evened: bool = False
-    firmness: float = 1.0
-    trial: npt.NDArray[np.float64] = None  # type: ignore[assignment]
-    iteration: int = 0
-    evaluations: int = 0
-    stage: int = 0
-    stage_step: int = 0
-    psf_free: bool = False
-    gained: float = 0.0
-    gained_step: int = 0
-    since_pause: int = 0
-    noise: float = np.nan
-    history: list[tuple[float, ...]] = dataclasses.field(default_factory=list)
-    seconds: float = 0.0
-    stop_reason: str = ""
-    remarks: tuple[str, ...] = ()
-    inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    mesh: Mesh = stored("mesh")
+    stain: Floats = stored("array")
+    psf: PSF = stored("psf")
+    start: Mesh = stored("mesh")
+    scope: Scope = stored("group")
+    anchor: Anchor = stored("group")
+    learnt: Learnt = stored("group")
+    trial: Floats = stored("array")
+    shape_optimiser: LBFGS = stored("optimiser")
+    psf_optimiser: LBFGS = stored("optimiser")
+    edge: float = stored("scalar")
+    stain_um: float = stored("scalar")
+    transform: str = stored("scalar", default="")
+    count: Count = stored("group", default_factory=Count)
+    history: list[tuple[float, ...]] = stored("table", default_factory=list)
+    stop_reason: str = stored("scalar", default="")
+    remarks: tuple[str, ...] = stored("json", default=())
+    inputs: dict[str, Any] = stored("json", default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if self.trial is None:
-            self.trial, self.anchor_stain = self.place, self.stain
-            self.stiffer = self.anchor_stiffer = np.ones(self.mesh.n_vertices)
+    @classmethod
+    def at(cls, mesh: Mesh, psf: PSF, scope: Scope, *, edge: float, stain_um: float) -> State:
+        """Make the state of a fit that begins at a mesh."""
+        stain, ones = stain_of(mesh), np.ones(mesh.n_vertices)
+        state = cls(
+            mesh=mesh, stain=stain, psf=psf, start=mesh, scope=scope, anchor=Anchor(mesh, stain, ones),
+            learnt=Learnt(ones), trial=np.zeros((mesh.n_vertices, 4)), shape_optimiser=shape_optimiser(mesh),
+            psf_optimiser=psf_optimiser(psf), edge=edge, stain_um=stain_um,
+        )  # fmt: skip
+        state.trial = state.place
+        return state
 
     @property
-    def place(self) -> npt.NDArray[np.float64]:
+    def place(self) -> Floats:
         """The best so far as the optimiser sees it, (n_vertices, 4)."""
         return np.column_stack([self.mesh.vertices, self.stain_um * self.stain])
+
+    def move_start(self, mesh: Mesh) -> None:
+        """Begin from another mesh than `start`, which stays what it was."""
+        self.mesh, self.stain, self.learnt.stiffness = mesh, stain_of(mesh), np.ones(mesh.n_vertices)
+        self.shape_optimiser = shape_optimiser(mesh)
+        self.begin_anew()
 
     def begin_anew(self) -> None:
         """Go on from the best surface, what is minimised changed by a little; what is known of its curvature stays."""
         self.shape_optimiser.restart()
-        self.trial, self.anchor, self.noise = self.place, self.mesh, np.nan
-        self.anchor_stain, self.anchor_stiffer = self.stain, self.stiffer
-        self.since_pause = 0
+        self.trial, self.learnt.noise = self.place, float("nan")
+        self.anchor = Anchor(self.mesh, self.stain, self.learnt.stiffness)
+        self.count.since_pause = 0
+
+    def note(self, kind: str, loss: float, r2: float, gain: float, background: float, moved: float) -> None:
+        """Add a row to the history; `moved` is the longest move of a vertex, µm."""
+        at = self.count
+        row = (at.iteration, at.stage, KINDS.index(kind), loss, r2, gain, background, moved, at.seconds)
+        self.history.append(row)
 
     def columns(self) -> dict[str, npt.NDArray]:
-        """The history as one array a column; `kind` in words."""
+        """Return the history as one array a column; `kind` in words."""
         table = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         columns: dict[str, npt.NDArray] = {name: table[:, i] for i, name in enumerate(COLUMNS)}
         for name in ("iteration", "stage"):

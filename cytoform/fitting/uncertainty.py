@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,13 @@ from ..errors import FitError
 from ..mesh import geometry
 from ..mesh.curvature import curvatures
 from ..mesh.laplacian import combinatorial_laplacian, cotangent_laplacian
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from ..metrics.shape import sphericity
 from ..optics import PSF
-from .prior import Smoothness
+from .bodies.measures import Measure, volume_and_area
+from .priors.smoothness import Smoothness
+from .priors.staining import StainingPrior, moved_density
 from .problem import Problem
-from .staining import StainingPrior, moved_density
 
 __all__ = ["MODES", "Uncertainty", "uncertainty_of"]
 
@@ -89,13 +90,14 @@ class Uncertainty:
 
 def uncertainty_of(
     problem: Problem,
-    mesh: SurfaceMesh,
+    mesh: Mesh,
     psf: PSF,
     *,
     stain: Floats | None = None,
     smoothness: tuple[float, Smoothness] | None = None,
     staining: StainingPrior | None = None,
     psf_directions: Floats | None = None,
+    measures: Mapping[str, Measure] | None = None,
     modes: int = MODES,
 ) -> Uncertainty:
     """Standard errors at an optimum.
@@ -104,7 +106,7 @@ def uncertainty_of(
     ----------
     problem : Problem
         Image, region and optics, neighbours' light taken away.
-    mesh : SurfaceMesh
+    mesh : Mesh
         The surface, with its density.
     psf : PSF
     stain : (n_vertices,) float, optional
@@ -113,6 +115,8 @@ def uncertainty_of(
         The smoothness prior and its weight.
     psf_directions : (n_parameters, k) float, optional
         Orthonormal directions in which the PSF was fitted; None where it was held.
+    measures : mapping of str to Measure, optional
+        Volume and area with their derivatives (:meth:`.Body.measures`); those of a closed surface by default.
     modes : int
         Of the surface and of the staining, each.
 
@@ -141,7 +145,7 @@ def uncertainty_of(
     rough = shapes.T @ (cotangent_laplacian(mesh.vertices, mesh.faces) @ shapes)
     excess = _facets(mesh) + 0.5 * float((rough * scatter).sum())
     return _errors(
-        mesh, psf, shapes, normals, directions, covariance, n + stained,
+        mesh, psf, shapes, normals, directions, covariance, n + stained, measures or volume_and_area(mesh),
         area_excess_um2=excess, noise=problem.scale * variance**0.5, freedom=freedom,
     )  # fmt: skip
 
@@ -149,13 +153,16 @@ def uncertainty_of(
 class _Seen:
     """What the image sees of a change of the model: on the voxels that count, on the modes that the optics pass."""
 
-    def __init__(self, problem: Problem, mesh: SurfaceMesh, psf: PSF) -> None:
+    def __init__(self, problem: Problem, mesh: Mesh, psf: PSF) -> None:
         self.dtype, self.voxel = problem.dtype, problem.voxel
         self.renderer = problem.renderer(psf, problem.config.cutoff)
         if mesh.n_faces < FEW:
             self.renderer = dataclasses.replace(self.renderer, deterministic=True)
         band = self.renderer.band
-        residual, self.gain, weights = problem.left_over(mesh.astype(self.dtype), psf)
+        found = problem.explained(mesh.astype(self.dtype), psf)
+        residual, self.gain, weights = found.residual, found.gain, found.weights
+        chosen = self.renderer.backend_for(mesh.astype(self.dtype), behind_optics=False)
+        self.renderer = self.renderer.with_backend(chosen)
         self._root, self._box = np.sqrt(weights), tuple(slice(0, n) for n in weights.shape)
         kept = band.kept_weights
         self._kept = kept > 0
@@ -174,7 +181,7 @@ class _Seen:
         return np.concatenate([found.real, found.imag]).astype(self.dtype)
 
 
-def _modes(mesh: SurfaceMesh, count: int) -> Floats:
+def _modes(mesh: Mesh, count: int) -> Floats:
     """The smoothest eigenvectors of the mesh's Laplacian, (n_vertices, k), of mean square 1."""
     n = mesh.n_vertices
     laplacian = csc_matrix(combinatorial_laplacian(mesh.faces, n))
@@ -189,7 +196,7 @@ def _modes(mesh: SurfaceMesh, count: int) -> Floats:
 
 def _columns(
     seen: _Seen,
-    mesh: SurfaceMesh,
+    mesh: Mesh,
     psf: PSF,
     shapes: Floats,
     normals: Floats,
@@ -237,21 +244,21 @@ def _posterior(gram: Floats, precision: Floats, left: float, freedom: float) -> 
 
 
 def _errors(
-    mesh: SurfaceMesh,
+    mesh: Mesh,
     psf: PSF,
     shapes: Floats,
     normals: Floats,
     directions: Floats,
     covariance: Floats,
     optics: int,
+    measures: Mapping[str, Measure],
     **more: float,
 ) -> Uncertainty:
     n = shapes.shape[1]
     surface = covariance[:n, :n]
-    changes = geometry.volume_gradient(mesh.vertices, mesh.faces), geometry.area_gradient(mesh.vertices, mesh.faces)
-    slopes = (geometry.sum_at_vertices(change, mesh.faces, mesh.n_vertices) for change in changes)
-    volume, area = (shapes.T @ (slope * normals).sum(axis=1) for slope in slopes)
-    whole, total = mesh.volume, mesh.area
+    found = measures["volume_um3"], measures["area_um2"]
+    volume, area = (shapes.T @ (measure.slope * normals).sum(axis=1) for measure in found)
+    whole, total = (measure.value for measure in found)
     round_ = sphericity(whole, total) * (2.0 / 3.0 * volume / whole - area / total)
     part = covariance[optics : optics + directions.shape[1], optics : optics + directions.shape[1]]
     widths = np.array([_change(psf, direction) for direction in directions.T]).reshape(-1, 3)
@@ -267,7 +274,7 @@ def _errors(
     )  # fmt: skip
 
 
-def _facets(mesh: SurfaceMesh) -> float:
+def _facets(mesh: Mesh) -> float:
     """Area that facets across a curved surface have too much, µm²."""
     mean, gaussian = curvatures(mesh)
     bent = np.maximum(4.0 * mean**2 - 2.0 * gaussian, 0.0)[mesh.faces].mean(axis=1)

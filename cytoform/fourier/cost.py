@@ -41,7 +41,7 @@ def faster(
 ) -> Literal["exact", "nufft"]:  # fmt: skip
     """The transform that the model expects to be done first; arguments as for :class:`.nufft.Faces`.
 
-    It remembers nothing: :meth:`.MeshTransform.settled` keeps a choice for meshes that differ by little.
+    It remembers nothing: what moves a mesh step by step keeps a choice itself (:meth:`.Renderer.with_backend`).
     """
     kind, work = nufft_work(corners, band, dtype=dtype, tolerance=tolerance, shells=shells, deterministic=deterministic)
     one = float(np.dot(EXACT[np.dtype(dtype).name], exact_work(corners, band)))

@@ -3,6 +3,9 @@
 import numpy as np
 
 import cytoform as cf
+from cytoform.fitting.bodies.surface import SurfaceBody
+from cytoform.fitting.request import Request
+from cytoform.fitting.scene import Scene
 from cytoform.mesh import shapes
 
 SIGMA = (0.45, 0.28, 0.28)
@@ -46,3 +49,10 @@ def pair(noise=0.0):
     rng = np.random.default_rng(0)
     volume = cf.Volume((50 + sum(images) + noise * rng.normal(size=PAIR_SHAPE)).astype(np.float32), PAIR_SPACING)
     return cells, images, volume, psf
+
+
+def begun(volume, config, **given):
+    """The state that a fit begins with, and its body."""
+    edge = config.edge or 2.0 * float(np.prod(volume.spacing)) ** (1 / 3)
+    body = SurfaceBody(Scene.of(volume), edge)
+    return body.begin(Request(volume, config, **given)), body

@@ -1,19 +1,23 @@
 """Whole fits: truth, regions, settings, interruption, files."""
 
 import dataclasses
-import importlib
 import json
 import signal
 
 import numpy as np
 import pytest
-from fitting.simulated import SIGMA, Killed, ball, killed_at, pair
+from fitting.simulated import SIGMA, Killed, ball, begun, killed_at, pair
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted, VolumeError
-from cytoform.fitting import loop
-from cytoform.fitting.body import SurfaceBody
-from cytoform.fitting.start import begin
+from cytoform.fitting.bodies import surface as surface_body
+from cytoform.fitting.bodies.surface import SurfaceBody
+from cytoform.fitting.checkpoint import load_checkpoint, save_checkpoint
+from cytoform.fitting.pause import mend, pause, pause_due
+from cytoform.fitting.scene import Scene
+from cytoform.fitting.shape_step import stands_still, watch
+from cytoform.fitting.stage import Stage, stage_lengths
+from cytoform.fitting.start.labels import found_for
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
@@ -274,7 +278,7 @@ def test_other_numbers_of_stages_take_the_last_defaults():
 
 def test_stage_lengths_add_up():
     for n in (1, 2, 3, 7, 50, 401):
-        lengths = loop.stage_lengths(cf.FitConfig(iterations=n))
+        lengths = stage_lengths(cf.FitConfig(iterations=n))
         assert sum(lengths) == n and min(lengths) >= 0 and lengths[-1] >= n / 2
 
 
@@ -357,19 +361,19 @@ def test_limbs_that_grow_side_by_side():
 def test_a_stage_ends_when_little_is_gained():
     _, volume, psf = ball()
     config = _short(patience=(4, 4, 4), min_gain=(5.0, 5.0, 3.0))
-    state, _, _ = begin(volume, None, psf, config, None)
-    state.stage_step = 3
-    loop._watch(state, 2.0, config)
-    state.stage_step = 5
-    loop._watch(state, 2.0, config)
-    assert loop._stands_still(state, config)
-    loop._watch(state, 1.5, config)  # 5.5 since the beginning
-    assert not loop._stands_still(state, config) and state.gained == 0.0
-    state.stage_step = 9
-    assert loop._stands_still(state, config)
-    state.stage = 2
-    loop._watch(state, 3.0, config)
-    assert not loop._stands_still(state, config)
+    state, _ = begun(volume, config, psf=psf)
+    state.count.stage_step = 3
+    watch(state, 2.0, config)
+    state.count.stage_step = 5
+    watch(state, 2.0, config)
+    assert stands_still(state, config)
+    watch(state, 1.5, config)  # 5.5 since the beginning
+    assert not stands_still(state, config) and state.count.gained == 0.0
+    state.count.stage_step = 9
+    assert stands_still(state, config)
+    state.count.stage = 2
+    watch(state, 3.0, config)
+    assert not stands_still(state, config)
 
 
 def _spiked(mesh):
@@ -382,37 +386,36 @@ def _spiked(mesh):
 def test_firmness_eases_with_sound_pauses():
     _, volume, psf = ball()
     config = _short()
-    state, edge, margin = begin(volume, None, psf, config, None)
-    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
+    state, body = begun(volume, config, psf=psf)
+    stage = Stage(state, body, config)
     state.mesh = _spiked(state.mesh)
-    assert "back" in loop._mend(state, stage)
-    assert state.mesh is state.anchor and state.firmness == pytest.approx(3.0)
-    clock = loop._Clock(state, None, 10.0)
-    loop._pause(state, stage, config, clock)
-    assert 1.0 < state.firmness < 3.0
+    assert "back" in mend(state, stage)
+    assert state.mesh is state.anchor.mesh and state.learnt.firmness == pytest.approx(3.0)
+    pause(state, stage, config)
+    assert 1.0 < state.learnt.firmness < 3.0
     for _ in range(5):
-        loop._pause(state, stage, config, clock)
-    assert state.firmness == 1.0
+        pause(state, stage, config)
+    assert state.learnt.firmness == 1.0
 
 
 def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
     _, volume, psf = ball()
     config = _short(pause_every=15)
-    state, edge, margin = begin(volume, None, psf, config, None)
-    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
-    still, state.since_pause = state.mesh, 5
-    assert not loop._pause_due(state, stage, config)
+    state, body = begun(volume, config, psf=psf)
+    stage = Stage(state, body, config)
+    still, state.count.since_pause = state.mesh, 5
+    assert not pause_due(state, stage, config)
     state.mesh = still.with_vertices(still.vertices + [0.0, 0.0, 3.2 * stage.problem.voxel])
-    assert loop._pause_due(state, stage, config)
-    state.since_pause = 4
-    assert not loop._pause_due(state, stage, config)
-    state.mesh, state.since_pause = still, 30
-    assert loop._pause_due(state, stage, config)
+    assert pause_due(state, stage, config)
+    state.count.since_pause = 4
+    assert not pause_due(state, stage, config)
+    state.mesh, state.count.since_pause = still, 30
+    assert pause_due(state, stage, config)
     points = still.vertices.copy()
     one, two = still.faces[0, :2]
     points[one] += 0.9 * (points[two] - points[one])
-    state.mesh, state.since_pause = still.with_vertices(points), 5
-    assert loop._pause_due(state, stage, config)
+    state.mesh, state.count.since_pause = still.with_vertices(points), 5
+    assert pause_due(state, stage, config)
 
 
 @pytest.mark.parametrize("thin", [0.35, 0.45])
@@ -429,10 +432,8 @@ def test_a_thin_rod_is_not_eaten_by_remeshing(thin):
 
 
 def test_care_leaves_what_it_cannot_better(monkeypatch):
-    from cytoform.fitting import body as module
-
     _, volume, _ = ball()
-    body = SurfaceBody(volume, 0.45)
+    body = SurfaceBody(Scene(volume), 0.45)
     mesh = shapes.sphere_of_edge(1.5, tuple(volume.grid.centre), 0.45)
     assert body.care(mesh, last=False) is None
     points = mesh.vertices.copy()
@@ -442,45 +443,73 @@ def test_care_leaves_what_it_cannot_better(monkeypatch):
     better = body.care(worn, last=False)
     assert better is not None and not body.worn(better, last=False)
     assert body.care(worn, last=True) is None  # good enough for the last stage
-    monkeypatch.setattr(module, "remesh", lambda mesh, *a, **k: mesh)
+    monkeypatch.setattr(surface_body, "remesh", lambda mesh, *a, **k: mesh)
     assert body.care(worn, last=False) is None
-    monkeypatch.setattr(module, "remesh", lambda m, *a, **k: mesh.with_vertices(0.9 * mesh.vertices))
+    monkeypatch.setattr(surface_body, "remesh", lambda m, *a, **k: mesh.with_vertices(0.9 * mesh.vertices))
     assert body.care(worn, last=False) is None
 
 
 def test_what_is_gained_by_steps_taken_back_does_not_count():
     _, volume, psf = ball()
     config = _short()
-    state, edge, margin = begin(volume, None, psf, config, None)
-    stage = loop._Stage(state, volume, config, SurfaceBody(volume, edge), None, margin)
-    state.mesh = _spiked(state.mesh)
-    state.stage_step, state.since_pause, state.gained, state.gained_step = 12, 7, 4.0, 11
-    assert "back" in loop._mend(state, stage)
-    assert state.gained == 0.0 and state.gained_step == 5
+    state, body = begun(volume, config, psf=psf)
+    stage = Stage(state, body, config)
+    state.mesh, count = _spiked(state.mesh), state.count
+    count.stage_step, count.since_pause, count.gained, count.gained_step = 12, 7, 4.0, 11
+    assert "back" in mend(state, stage)
+    assert count.gained == 0.0 and count.gained_step == 5
 
 
-def test_a_checkpoint_holds_all_of_a_state():
-    from cytoform.fitting import checkpoint
-    from cytoform.fitting.state import State
+def _leaves(value, name="state"):
+    """All that a state holds, by its place."""
+    if isinstance(value, cf.SurfaceMesh):
+        value = value.arrays()
+    elif hasattr(value, "state_arrays"):
+        value = {**value.state_arrays(), "shape": value.shape, "memory": value.memory}
+    elif hasattr(value, "describe"):
+        value = value.describe()
+    if dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}")
+    else:
+        yield name, value
 
-    apart = {"psf", "room", "shape_optimiser", "psf_optimiser", "history"}
-    listed = {*checkpoint.SCALARS, *checkpoint.MASKS, *checkpoint.FIELDS, *checkpoint.MESHES, *checkpoint.WORDS}
-    assert {field.name for field in dataclasses.fields(State)} == listed | apart
+
+def test_a_checkpoint_holds_all_of_a_state(tmp_path):
+    """Every field, in groups too, comes back equal and of the same type, also where it is not what it began with."""
+    _, volume, psf = ball()
+    config = _short()
+    state, body = begun(volume, config, psf=psf)
+    stage = Stage(state, body, config)
+    for number, count in enumerate(dataclasses.fields(state.count)):
+        before = getattr(state.count, count.name)
+        setattr(state.count, count.name, type(before)(number + 1))
+    state.learnt.noise, state.learnt.spread, state.learnt.evened, state.transform = 0.25, 0.125, True, "nufft"
+    state.note("psf", 0.5, 0.75, 1.0, 2.0, 3.0)
+    state.stop_reason, state.remarks, state.inputs = "done", ("A remark.", "µ"), {"image": {"name": "x"}}
+    state.shape_optimiser.step(state.trial, 1.0, state.trial, stage.precondition, 0.1)
+    save_checkpoint(tmp_path / "c.h5", state, "mark", config, {"start": "a"})
+    again = load_checkpoint(tmp_path / "c.h5", "mark", config, {"start": "a"})
+    before, after = dict(_leaves(state)), dict(_leaves(again))
+    assert before.keys() == after.keys() and len(before) > 60
+    for name, value in before.items():
+        assert type(after[name]) is type(value), name
+        np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
 def test_a_given_start_has_the_neighbours_that_a_found_one_has():
-    from cytoform.fitting.given import found_for
-
-    search = importlib.import_module("cytoform.fitting.initial")
     grid, psf = cf.Grid((24, 60, 32), 0.2), cf.GaussianPSF.from_sigma(0.3)
     two = [shapes.ellipsoid((1.4, r, r), (2.4, y, 3.2), subdivisions=3) for y, r in ((3.4, 2.2), (8.6, 1.6))]
     parts = [cf.render(m, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)] for m in two]
     volume = cf.Volume((parts[0] + parts[1]).astype(np.float32), grid.spacing)
-    found = search.largest_object(volume)
+    scene = Scene(volume)
+    found = scene.largest_object()
     inside = [mesh_to_mask(m, volume.grid) for m in two]
-    alike, same = found_for(inside[0], volume)
+    alike, same = found_for(inside[0], scene)
     assert same
     np.testing.assert_array_equal(alike.mask, found.mask)
     np.testing.assert_array_equal(alike.others, found.others)
-    other, same = found_for(inside[1], volume)  # the smaller one is meant: the larger is its neighbour
+    other, same = found_for(inside[1], scene)  # the smaller one is meant: the larger is its neighbour
     assert not same and (other.others & inside[0]).any() and not (other.others & inside[1]).any()

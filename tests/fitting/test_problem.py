@@ -6,6 +6,7 @@ from fitting.simulated import ball
 
 import cytoform as cf
 from cytoform.errors import FitError
+from cytoform.fitting.noise import noise_variance
 from cytoform.fitting.problem import Problem, room_for
 from cytoform.mesh import shapes
 
@@ -50,7 +51,8 @@ def test_psf_gradient(case):
 def test_model_of_the_truth_explains_the_image():
     truth, volume, psf = ball(noise=1.0)
     problem = Problem(volume, np.ones(volume.shape, dtype=bool), psf.reach(), cf.FitConfig())
-    model, light, gain, background = problem.final_model(truth, psf)
+    final = problem.final_model(truth, psf)
+    model, light, gain, background = final.cell, final.light, final.gain, final.background
     assert light is None
     assert np.abs(model - volume.data).std() < 1.5
     assert background == pytest.approx(100.0, abs=1.0) and gain > 0
@@ -63,10 +65,10 @@ def test_noise_is_never_less_than_what_the_rendering_is_off_by():
     roi, dirt = np.ones(grid.shape, dtype=bool), np.random.default_rng(0).normal(0.0, 1.0, grid.shape)
     clean, dirty = (cf.Volume((image / image.max() + s * dirt).astype(np.float32), grid.spacing) for s in (0.0, 0.1))
     configs = [cf.FitConfig(tolerance=t, device="cpu") for t in (1e-3, 1e-5)]
-    loose, tight = (Problem(clean, roi, psf.reach(), config).noise(truth, psf, 0.0) for config in configs)
+    loose, tight = (noise_variance(Problem(clean, roi, psf.reach(), config), truth, psf, 0.0) for config in configs)
     assert loose - tight == pytest.approx(4e-6, rel=0.1)
     problem = Problem(dirty, roi, psf.reach(), cf.FitConfig(device="cpu"))
-    assert problem.noise(truth, psf, 0.0) * problem.scale**2 == pytest.approx(0.01, rel=0.15)
+    assert noise_variance(problem, truth, psf, 0.0) * problem.scale**2 == pytest.approx(0.01, rel=0.15)
 
 
 def test_a_region_smaller_than_the_cell_sees_no_wrap_around():
@@ -87,7 +89,7 @@ def test_excluded_light_does_not_leak():
     roi = ~excluded
     with_light = Problem(cf.Volume(bright, volume.spacing), roi, psf.reach(), cf.FitConfig(), excluded)
     dark = Problem(cf.Volume(np.where(excluded, 100, volume.data), volume.spacing), roi, psf.reach(), cf.FitConfig())
-    np.testing.assert_allclose(with_light._observed(1.5), dark._observed(1.5), atol=0.02)
+    np.testing.assert_allclose(with_light.target(1.5).observed, dark.target(1.5).observed, atol=0.02)
 
 
 def test_regions_that_cannot_be():

@@ -13,7 +13,7 @@ from report.example import example
 import cytoform as cf
 from cytoform.cli.rendering import _around, render_on
 from cytoform.errors import MeshError
-from cytoform.fitting import FitConfig, initial
+from cytoform.fitting import FitConfig
 from cytoform.fitting.problem import room_for
 from cytoform.mesh import closest, geometry, laplacian, shapes, topology
 from cytoform.mesh.curvature import curvatures
@@ -144,7 +144,6 @@ def test_a_fit_begins_from_the_used_ones():
     config = FitConfig(iterations=3, deterministic=True)
     found, wanted = (cf.fit(volume, mesh, psf, config) for mesh in (far, start))
     assert np.array_equal(found.mesh.vertices, wanted.mesh.vertices)
-    assert initial.typical_voxel(volume.spacing) == 0.25
 
 
 def test_reports_films_and_maps_show_the_surface():

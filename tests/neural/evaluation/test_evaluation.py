@@ -9,11 +9,11 @@ import sys
 import numpy as np
 import pytest
 import typer
+from cytoform.cli.neural.evaluate import evaluate as command
 from neural.evaluation.bodies import coordinates, growing, sphere
 from typer.testing import CliRunner
 
 from cytoform.cli.console import as_shown
-from cytoform.cli.neural.evaluate import evaluate as command
 from cytoform.errors import ConfigError, OutputError, SequenceError
 from cytoform.neural.evaluation import Evaluation, evaluate, figures
 from cytoform.neural.evaluation.page import pictures

@@ -11,9 +11,9 @@ from scipy.sparse import block_array, diags, identity
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
-from ..mesh import geometry
-from ..mesh.laplacian import combinatorial_laplacian
-from ..mesh.surface import SurfaceMesh
+from ...mesh import geometry
+from ...mesh.laplacian import combinatorial_laplacian
+from ...mesh.protocol import Mesh
 
 __all__ = ["Contact", "Prior", "Smoothness"]
 
@@ -30,7 +30,7 @@ class Prior(Protocol):
     makes a surface e times less probable; the image speaks through its number of voxels and its noise.
     """
 
-    def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray]: ...
+    def __call__(self, mesh: Mesh) -> tuple[float, npt.NDArray]: ...
 
 
 class Smoothness:
@@ -43,7 +43,7 @@ class Smoothness:
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         Its connectivity counts.
     edge : float
         Mean length of the edges, µm.
@@ -51,7 +51,7 @@ class Smoothness:
         What each vertex's part of the energy is multiplied by; 1 by default.
     """
 
-    def __init__(self, mesh: SurfaceMesh, edge: float, weights: npt.NDArray[np.float64] | None = None) -> None:
+    def __init__(self, mesh: Mesh, edge: float, weights: npt.NDArray[np.float64] | None = None) -> None:
         self.edge = edge
         self.weights = np.ones(mesh.n_vertices) if weights is None else weights
         laplacian = combinatorial_laplacian(mesh.faces, mesh.n_vertices)
@@ -60,13 +60,13 @@ class Smoothness:
         weighed = self._twice if (self.weights == 1.0).all() else diags(self.weights) @ self._twice
         self._matrix = (self._scale * (self._twice.T @ weighed)).tocsr()
 
-    def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
+    def __call__(self, mesh: Mesh) -> tuple[float, npt.NDArray[np.float64]]:
         """Value and gradient (n_vertices, 3) per µm."""
         points = np.asarray(mesh.vertices, dtype=np.float64)
         slope = self._matrix @ points
         return float((slope * points).sum()), 2.0 * slope
 
-    def roughness(self, mesh: SurfaceMesh) -> npt.NDArray[np.float64]:
+    def roughness(self, mesh: Mesh) -> npt.NDArray[np.float64]:
         """The energy's part of every vertex, (n_vertices,): what lies along the normal, without the weights."""
         normals = geometry.vertex_normals(mesh.vertices, mesh.faces)
         along = ((self._twice @ np.asarray(mesh.vertices, dtype=np.float64)) * normals).sum(axis=1)
@@ -101,7 +101,7 @@ class Contact:
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         Without self-intersections.
     edge : float
         Mean length of the edges, µm.
@@ -109,7 +109,7 @@ class Contact:
         How near pairs have to be now, µm.
     """
 
-    def __init__(self, mesh: SurfaceMesh, edge: float, reach: float) -> None:
+    def __init__(self, mesh: Mesh, edge: float, reach: float) -> None:
         points = np.asarray(mesh.vertices, dtype=np.float64)
         normals = geometry.vertex_normals(points, mesh.faces)
         found = cKDTree(points).query_pairs(reach, output_type="ndarray")
@@ -131,7 +131,7 @@ class Contact:
         near = np.linalg.norm(apart - gap[:, None] * along, axis=1) < edge
         return pairs[near], (np.where(gap < 0, -1.0, 1.0)[:, None] * along)[near]
 
-    def __call__(self, mesh: SurfaceMesh) -> tuple[float, npt.NDArray[np.float64]]:
+    def __call__(self, mesh: Mesh) -> tuple[float, npt.NDArray[np.float64]]:
         """Value and gradient (n_vertices, 3) per µm."""
         points = np.asarray(mesh.vertices, dtype=np.float64)
         gap = ((points[self._two] - points[self._one]) * self._along).sum(axis=1)

@@ -6,16 +6,18 @@ import h5py
 import numpy as np
 import pytest
 from fit.test_prior import lattice
-from fitting.simulated import Killed, ball, killed_at
+from fitting.simulated import Killed, ball, begun, killed_at
 
 import cytoform as cf
-from cytoform.fitting import loop, strength
-from cytoform.fitting.body import SurfaceBody
-from cytoform.fitting.prior import Smoothness
+from cytoform.fitting import pause as pauses
+from cytoform.fitting.bodies.surface import SurfaceBody
+from cytoform.fitting.noise import sight_of
+from cytoform.fitting.priors import strength
+from cytoform.fitting.priors.smoothness import Smoothness
+from cytoform.fitting.priors.staining import StainingPrior
+from cytoform.fitting.priors.strength import PATCH, SOFTEST, STIFFEST, Sight, learnt_spread, learnt_stiffness
 from cytoform.fitting.problem import Problem, room_for
-from cytoform.fitting.staining import StainingPrior
-from cytoform.fitting.start import begin
-from cytoform.fitting.strength import PATCH, SOFTEST, STIFFEST, Sight, learnt_spread, learnt_stiffness
+from cytoform.fitting.stage import Stage
 from cytoform.mesh import shapes
 from cytoform.mesh.laplacian import combinatorial_laplacian
 from cytoform.optim import LaplacianPreconditioner
@@ -125,15 +127,15 @@ def test_what_an_image_tells_of_a_sphere_against_differences():
     (_, wide), (_, narrow) = image(2.21), image(2.19)
     dirt = np.random.default_rng(0).normal(0.0, 0.1, grid.shape)
     volume = cf.Volume((clean + dirt).astype(np.float32), grid.spacing)
-    sight = seen_from(volume, mesh, psf).sight(mesh, psf)
+    sight = sight_of(seen_from(volume, mesh, psf), mesh, psf)
     told = (((wide - narrow) / 0.02) ** 2).sum() / 0.1**2 / mesh.area
     assert sight.of_place(np.zeros(1))[0] == pytest.approx(told, rel=0.15)
     assert (clean**2).sum() / 0.1**2 / mesh.area == pytest.approx(sight.of_staining(np.zeros(1))[0], rel=0.15)
     assert sight.misfit < 0.2
-    other = seen_from(volume, mesh, psf).sight(mesh.with_density(np.full(mesh.n_faces, 3.0)), psf)
+    other = sight_of(seen_from(volume, mesh, psf), mesh.with_density(np.full(mesh.n_faces, 3.0)), psf)
     assert other.contrast == pytest.approx(sight.contrast, rel=1e-4)  # the gain makes up for the density
     off = shapes.icosphere(2.4, tuple(grid.centre), subdivisions=4)
-    assert seen_from(cf.Volume(clean + 0.1 * dirt, grid.spacing), off, psf).sight(off, psf).trust == 0.0
+    assert sight_of(seen_from(cf.Volume(clean + 0.1 * dirt, grid.spacing), off, psf), off, psf).trust == 0.0
 
 
 def test_where_the_optics_pass_every_mode_nothing_tells_misfit_from_noise():
@@ -143,12 +145,13 @@ def test_where_the_optics_pass_every_mode_nothing_tells_misfit_from_noise():
     region = np.ones(grid.shape, dtype=bool)
     problem = Problem(volume, region, (1.8, 2.0, 2.0), cf.FitConfig(cutoff=0.0, device="cpu"))
     assert all(n % 2 for n in problem.padded.shape)
-    assert problem.sight(mesh, psf).misfit == 1.0
+    assert sight_of(problem, mesh, psf).misfit == 1.0
 
 
 def learnt(folder):
     with h5py.File(folder / "checkpoint.h5", "r") as file:
-        return bool(file.attrs["evened"]), float(file.attrs["spread"]), file["stiffer"][()]
+        kept = file["state/learnt"]
+        return bool(kept.attrs["evened"]), float(kept.attrs["spread"]), kept["stiffness"][()]
 
 
 def stained_ball(spread, noise):
@@ -179,7 +182,7 @@ def test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors(da
     last = (result.history["stage"] == 2) & (result.history["kind"] == "shape")
     assert last.sum() > 90 and result.history["stage"].max() == 2  # long enough to learn
     problem = Problem(volume, result.roi, room_for(result.mesh, result.psf, result.roi, volume), result.config)
-    assert problem.sight(result.mesh.astype("float32"), result.psf).trust == 0.0
+    assert sight_of(problem, result.mesh.astype("float32"), result.psf).trust == 0.0
     done, spread, stiffer = learnt(tmp_path)
     assert not done and np.isnan(spread) and (stiffer == 1.0).all()
 
@@ -207,24 +210,24 @@ def test_when_strengths_are_learnt(monkeypatch):
     where what is left turns out to be misfit."""
     volume, psf = stained_ball(0.0, 0.08)
     config = cf.FitConfig(edge=0.45, iterations=200, blurs=(0.0,), device="cpu")
-    state, edge, margin = begin(volume, None, psf, config, None)
-    body = SurfaceBody(volume, edge)
-    stage, clock = loop._Stage(state, volume, config, body, None, margin), loop._Clock(state, None, 10.0)
+    state, body = begun(volume, config, psf=psf)
+    stage = Stage(state, body, config)
     mended, told = [], [Sight(2000.0, 0.3)]
     monkeypatch.setattr(SurfaceBody, "care", lambda self, mesh, *, last: mended.append(last))
-    monkeypatch.setattr(Problem, "sight", lambda self, mesh, psf: told[0])
+    monkeypatch.setattr(pauses, "sight_of", lambda problem, mesh, psf: told[0])
 
-    def pause(**at):
-        for name, value in {"iteration": 100, "stage_step": 100, "psf_free": True, "firmness": 1.0, **at}.items():
-            setattr(state, name, value)
-        loop._pause(state, stage, config, clock)
-        return not np.isnan(state.spread)
+    def pause(*, iteration=100, stage_step=100, psf_free=True, firmness=1.0):
+        count = state.count
+        count.iteration, count.stage_step, count.psf_free = iteration, stage_step, psf_free
+        state.learnt.firmness = firmness
+        pauses.pause(state, stage, config)
+        return not np.isnan(state.learnt.spread)
 
-    assert not pause(stage_step=loop.SETTLED - 1)
+    assert not pause(stage_step=pauses.SETTLED - 1)
     assert not pause(psf_free=False) and not pause(iteration=151) and not pause(firmness=1.5)
     assert False not in mended  # the last stage puts up with more
-    assert pause() and mended[-1] is False and state.stiffer.std() > 0
+    assert pause() and mended[-1] is False and state.learnt.stiffness.std() > 0
     again = len(mended)
     assert pause() and mended[again:] == [True]
     told[0] = dataclasses.replace(told[0], misfit=0.6)
-    assert not pause() and (state.stiffer == 1.0).all()
+    assert not pause() and (state.learnt.stiffness == 1.0).all()

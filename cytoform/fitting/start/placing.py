@@ -6,18 +6,24 @@ then tells which voxels count, and where a better start lies.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy.linalg import sqrtm
 from skimage.segmentation import watershed
 
-from ..image.volume import Volume
-from ..masks import mesh_to_mask
-from ..mesh.surface import SurfaceMesh
-from . import initial
+from ...image.volume import Grid
+from ...mesh.protocol import Mesh
+from .search import NECK, SMALLEST
+
+if TYPE_CHECKING:
+    from ..scene import Scene
 
 __all__ = ["moved_onto", "object_at"]
+
+MeshT = TypeVar("MeshT", bound=Mesh)
 
 PEAK = 1.0  # finest voxels: σ of the smoothing of depths before their peaks are looked for
 SPARE = 2.0  # finest voxels: so much deeper than its membrane is thick, an object's own light has ended
@@ -25,48 +31,45 @@ THICK = 95.0  # percentile of the depths in what is bright that stands for half 
 HOLLOW = 0.1  # part of an object's depth that may be bright: more, and it is several cells
 
 
-def object_at(mesh: SurfaceMesh, volume: Volume) -> npt.NDArray[np.bool_] | None:
+def object_at(inside: npt.NDArray[np.bool_], scene: Scene) -> npt.NDArray[np.bool_] | None:
     """The bright object that a start means, its inside filled, (z, y, x) bool; None where there is no single one.
 
     Smoothing, Otsu's threshold, filling of holes; bodies joined by necks narrower than half of the thinner one are
-    taken apart; the one that shares most voxels with the start is meant. It has to be one cell, hollow: dark where it
-    is deeper than its membrane is thick. A cluster has membranes there, and a net of membranes that enclose nothing has
-    no such depth.
+    taken apart; the one that shares most voxels with the start, those `inside`, is meant. It has to be one cell,
+    hollow: dark where it is deeper than its membrane is thick. A cluster has membranes there, and a net of membranes
+    that enclose nothing has no such depth.
     """
-    spacing = np.asarray(volume.spacing)
-    _, bright = initial.bright_part(volume)
-    inside = mesh_to_mask(mesh, volume.grid)
-    parts, _ = ndimage.label(initial.filled(bright, spacing))
+    spacing, bright, parts = np.asarray(scene.spacing), scene.bright, scene.bodies
     most = _most_common(parts[inside])
     if most == 0:
         return None
     bodies = _bodies(parts == most, spacing)
     own = bodies == _most_common(bodies[inside])
-    if own.sum() < initial.SMALLEST:
+    if own.sum() < SMALLEST:
         return None
-    half = np.percentile(ndimage.distance_transform_edt(bright, sampling=spacing)[bright & own], THICK)
+    half = np.percentile(scene.distance_from(~bright)[bright & own], THICK)
     reach = 2.0 * float(half) + SPARE * float(spacing.min())
-    deep = ndimage.distance_transform_edt(own, sampling=spacing) > reach
+    deep = scene.distance_from(~own) > reach
     return own if deep.any() and bright[deep].mean() <= HOLLOW else None
 
 
-def moved_onto(mesh: SurfaceMesh, mask: npt.NDArray[np.bool_], volume: Volume) -> SurfaceMesh:
-    """A start stretched and shifted so that its body has an object's centre and second moments.
+def moved_onto(mesh: MeshT, inside: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_], grid: Grid) -> MeshT:
+    """A start stretched and shifted so that its body, `inside`, has an object's centre and second moments.
 
     The map is the symmetric one, x -> A (x - m) + m', which turns nothing:
     A = C^(-1/2) (C^(1/2) C' C^(1/2))^(1/2) C^(-1/2) for covariances C of the start and C' of the object.
     """
-    first, second = (_moments(m, volume) for m in (mesh_to_mask(mesh, volume.grid), mask))
+    first, second = (_moments(m, grid) for m in (inside, mask))
     root = np.real(sqrtm(first[1]))
     back = np.linalg.inv(root)
     stretch = back @ np.real(sqrtm(root @ second[1] @ root)) @ back
     return mesh.with_vertices((mesh.vertices - first[0]) @ stretch.T + second[0])
 
 
-def _moments(mask: npt.NDArray[np.bool_], volume: Volume) -> tuple[npt.NDArray, npt.NDArray]:
+def _moments(mask: npt.NDArray[np.bool_], grid: Grid) -> tuple[npt.NDArray, npt.NDArray]:
     """Centre (3,) µm and covariance (3, 3) µm² of a mask; a voxel has some extent of its own."""
-    points = volume.grid.to_um(np.argwhere(mask))
-    return points.mean(axis=0), np.cov(points.T, bias=True) + np.diag(np.asarray(volume.spacing) ** 2 / 12.0)
+    points = grid.to_um(np.argwhere(mask))
+    return points.mean(axis=0), np.cov(points.T, bias=True) + np.diag(np.asarray(grid.spacing) ** 2 / 12.0)
 
 
 def _most_common(labels: npt.NDArray) -> int:
@@ -95,7 +98,7 @@ def _bodies(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np
 
     for (a, b), neck in zip(pairs[np.argsort(-necks)], np.sort(necks)[::-1]):
         a, b = root(a), root(b)
-        if a != b and neck >= initial.NECK * min(peaks[a], peaks[b]):
+        if a != b and neck >= NECK * min(peaks[a], peaks[b]):
             peaks[min(a, b)] = max(peaks[a], peaks[b])
             parent[max(a, b)] = min(a, b)
     return np.array([root(i) for i in range(len(peaks))])[labels]

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.integrate import trapezoid
 
-from ..optim import LaplacianPreconditioner
-from .prior import Smoothness
+from ...optim import LaplacianPreconditioner
+from .smoothness import Smoothness
 from .staining import StainingPrior
 
 __all__ = ["Sight", "learnt_spread", "learnt_stiffness"]

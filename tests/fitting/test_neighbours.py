@@ -6,12 +6,18 @@ from fitting.simulated import PAIR_PLACES, PAIR_SHAPE, PAIR_SPACING, ball, pair
 from scipy import ndimage
 
 import cytoform as cf
-from cytoform.fitting.body import SurfaceBody
-from cytoform.fitting.surroundings import light_of, neighbours_beyond
+from cytoform.fitting.bodies.surface import SurfaceBody
+from cytoform.fitting.neighbours import light_of, neighbours_seen_from
+from cytoform.fitting.scene import Scene
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
 from cytoform.rendering import Renderer
+
+
+def neighbours_beyond(inside, candidates, volume, reach, cell=None):
+    scene = Scene(volume)
+    return neighbours_seen_from(inside, scene.distance_from(inside), candidates, scene, reach, cell)
 
 
 def test_neighbours_are_what_lies_beyond_the_membrane_between():
@@ -53,7 +59,7 @@ def test_light_of_a_neighbour_is_what_it_sends():
     (mine, _), (own, other), volume, psf = pair()
     grid = volume.grid.padded(psf.reach())
     renderer = Renderer(psf, psf.band(grid, 1e-3), device="cpu")
-    body = SurfaceBody(volume, 0.3)
+    body = SurfaceBody(Scene(volume), 0.3)
     sources = body.sources(mine, other > 0.2 * other.max())
     ones = np.ones(PAIR_SHAPE, dtype=np.float32)
     light = light_of(renderer, own.astype(np.float32), volume.data, ones, sources)
@@ -65,7 +71,7 @@ def test_light_of_a_neighbour_is_what_it_sends():
 def test_sources_of_neighbours_do_not_make_way_for_a_surface():
     """Were they to, a surface that creeps into a neighbour would have its light for its own, and go on."""
     (mine, yours), _, volume, _ = pair()
-    body, theirs = SurfaceBody(volume, 0.3), mesh_to_mask(yours, volume.grid)
+    body, theirs = SurfaceBody(Scene(volume), 0.3), mesh_to_mask(yours, volume.grid)
     z, y, x = mine.vertices.T
     crept = mine.with_vertices(np.stack([z, y, x + 1.2 * np.clip(x - x.mean(), 0, None)], axis=1))
     inside = mesh_to_mask(crept, volume.grid)

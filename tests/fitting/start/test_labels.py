@@ -9,13 +9,19 @@ from scipy import ndimage
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError
-from cytoform.fitting.given import bright_rim, is_found, label_surfaces, labelled_cell
-from cytoform.fitting.result import with_error
+from cytoform.fitting.numbers import with_error
+from cytoform.fitting.scene import Scene
+from cytoform.fitting.start import labels as label_images
+from cytoform.fitting.start.labels import label_surfaces
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import topology
 from cytoform.metrics import mesh_iou
 
 QUICK = {"uncertainty": False, "device": "cpu", "deterministic": True}
+
+
+def labelled_cell(labels, label, volume):
+    return label_images.labelled_cell(labels, label, Scene(volume))
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +59,13 @@ def test_a_label_does_better_than_its_voxels_as_a_hard_region(two):
 
 def test_a_cells_mask_as_region_is_widened_and_said(two):
     _, volume, psf, labels = two
-    assert bright_rim(labels == 3, volume) > 0.9
+    assert label_images.bright_rim(labels == 3, Scene(volume)) > 0.9
     result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=120, **QUICK), roi=labels == 3)
     assert result.r2 > 0.9
     assert any("taken as the cell's outline" in text for text in result.warnings())
     wide = ndimage.distance_transform_edt(labels != 3) <= 5
-    assert bright_rim(wide, volume) < 0.5
-    assert bright_rim(np.ones(volume.shape, bool), volume) == 0.0
+    assert label_images.bright_rim(wide, Scene(volume)) < 0.5
+    assert label_images.bright_rim(np.ones(volume.shape, bool), Scene(volume)) == 0.0
 
 
 def test_what_a_label_leaves_out_is_said():
@@ -115,13 +121,13 @@ def test_surfaces_of_a_label_have_no_tunnels():
     volume = cf.Volume(np.zeros((40, 40, 40), np.uint8), (1.0, 1.0, 1.0))
     z, y, x = np.indices(volume.shape) - 19.5
     body = z**2 + y**2 + x**2 < 12**2
-    assert label_surfaces(body, volume)[0].volume == pytest.approx(4 / 3 * np.pi * 12**3, rel=0.02)
+    assert label_surfaces(body, volume.grid)[0].volume == pytest.approx(4 / 3 * np.pi * 12**3, rel=0.02)
     drilled = body & (np.hypot(y, x) > 3)
-    found = label_surfaces(drilled, volume)
+    found = label_surfaces(drilled, volume.grid)
     assert len(found) == 2 and all(topology.genus(mesh) == 0 for mesh in found)  # as it is, it has a tunnel
     assert found[0].volume == pytest.approx(4 / 3 * np.pi * 12**3, rel=0.05)
     ring = np.hypot(np.hypot(x, y) - 11, z) < 4  # wider than anything that is closed
-    assert label_surfaces(ring, volume) == []
+    assert label_surfaces(ring, volume.grid) == []
 
 
 def test_a_label_with_a_tunnel_starts_from_its_ellipsoid():
@@ -137,7 +143,8 @@ def test_a_label_with_a_tunnel_starts_from_its_ellipsoid():
 def test_the_only_label_of_an_image_is_fitted_as_the_object_itself():
     truth, volume, psf = ball()
     mask = ndimage.binary_dilation(mesh_to_mask(truth, volume.grid), iterations=2)
-    assert is_found(mask, volume) and not is_found(mask & (np.arange(volume.shape[2]) < 15), volume)
+    assert label_images.is_found(mask, Scene(volume))
+    assert not label_images.is_found(mask & (np.arange(volume.shape[2]) < 15), Scene(volume))
     config = cf.FitConfig(iterations=40, **QUICK)
     alone = cf.fit(volume, psf=psf, config=config)
     labelled = cf.fit(volume, psf=psf, config=config, labels=mask.astype(int))

@@ -5,7 +5,7 @@ import pytest
 from fitting.simulated import ball
 
 import cytoform as cf
-from cytoform.fitting.prior import SLACK, Contact, Smoothness
+from cytoform.fitting.priors.smoothness import SLACK, Contact, Smoothness
 from cytoform.mesh import shapes
 from cytoform.mesh.geometry import vertex_normals
 

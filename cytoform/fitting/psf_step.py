@@ -1,8 +1,9 @@
-"""A PSF and a move of the surface at once: one can make up for much of the other."""
+"""Steps of the PSF, which may move the surface as a whole: one can make up for much of the other."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,12 @@ from ..image.band import Band
 from ..optics import PSF, GaussianPSF
 from ..optim import LBFGS
 
-__all__ = ["Displaced", "displaced", "psf_optimiser"]
+if TYPE_CHECKING:
+    from .config import FitConfig
+    from .problem import Problem, PsfStep
+    from .state import State
+
+__all__ = ["Displaced", "displaced", "psf_moves", "psf_optimiser", "step_psf"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,3 +81,49 @@ def displaced(psf: PSF) -> Displaced | None:
 def psf_optimiser(psf: PSF) -> LBFGS:
     """L-BFGS for the parameters of a PSF and, where it goes with them, for a move of the surface."""
     return LBFGS((displaced(psf) or psf).parameters.shape)
+
+
+def psf_moves(state: State, config: FitConfig) -> bool:
+    """Tell whether there is anything of the PSF to fit."""
+    return config.infer_psf and state.psf.parameters.size > 0
+
+
+def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
+    """Fit the PSF by a few evaluations at the shape as it is, which may move as a whole where that goes with the PSF.
+
+    Replaces `psf`, and `mesh` where it moved, and notes a row of the history.
+    """
+    axial = config.psf_shape == "axial"
+    renderer, spectrum = problem.psf_spectrum(state.mesh.astype(config.dtype), state.psf)
+    found, best = _best_of(state, problem, renderer, spectrum, axial, config)
+    moved = 0.0
+    if isinstance(found, Displaced):
+        state.mesh = state.mesh.with_vertices(state.mesh.vertices + found.by)
+        found, moved = found.psf, float(np.linalg.norm(found.by))
+    if found is not state.psf:
+        state.psf, state.transform = found, ""
+    gain, background = problem.raw_intensity(best.gain, best.background)
+    state.note("psf", best.loss, best.r2, gain, background, moved)
+
+
+def _best_of(
+    state: State, problem: Problem, renderer: Any, spectrum: npt.NDArray, axial: bool, config: FitConfig
+) -> tuple[Any, PsfStep]:
+    """The best of some steps of the optimiser, and its loss."""
+    optimiser = state.psf_optimiser
+    optimiser.restart()
+    tried: Any = displaced(state.psf) or state.psf
+    found, best = tried, None
+    for _ in range(config.psf_steps):
+        step = problem.psf_step(renderer, spectrum, tried)
+        state.count.evaluations += 1
+        slope = tried.axial(step.parameters) if axial else step.parameters
+        theta = optimiser.step(tried.parameters, step.loss, slope, lambda g: g, config.psf_step)
+        if optimiser.value == step.loss:
+            found, best = tried, step
+        if optimiser.failed:
+            break
+        tried = tried.with_parameters(theta)
+        tried = tried.prolate() if axial else tried
+    assert best is not None  # the first step is the best so far
+    return found, best

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cytoform as cf
-from cytoform.fitting.displaced import Displaced, displaced
+from cytoform.fitting.psf_step import Displaced, displaced
 from cytoform.mesh import shapes
 from cytoform.metrics.overlap import mesh_iou
 from cytoform.rendering import Renderer

@@ -1,19 +1,24 @@
-"""What a user says of a cell: its label in a segmentation, or the voxels that count."""
+"""Take a cell out of a segmentation: its mask, its neighbours, and surfaces to start from."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ..errors import FitError
-from ..image.volume import Volume
-from ..masks import mask_to_mesh
-from ..mesh import topology
-from ..mesh.surface import SurfaceMesh
-from .initial import NEAR, SMALLEST, BrightObject, bright_part, largest_object, neighbours_of, typical_voxel
+from ...errors import FitError
+from ...image.volume import Grid
+from ...masks import mask_to_mesh
+from ...mesh import topology
+from ...mesh.surface import SurfaceMesh
+from ..neighbours import NEAR, bright_beside
+from .search import SMALLEST, BrightObject
+
+if TYPE_CHECKING:
+    from ..scene import Scene
 
 __all__ = [
     "BRIGHT_RIM",
@@ -59,7 +64,7 @@ class LabelledCell:
     remarks: tuple[str, ...] = ()
 
 
-def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume, *, noun: str = "") -> LabelledCell:
+def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, noun: str = "") -> LabelledCell:
     """Take one cell out of a label image.
 
     Parameters
@@ -68,7 +73,7 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume, *, n
         A segmentation on the image's voxels: 0 (or below) outside, another number for each cell.
     label : int, optional
         Which cell; not needed where there is only one.
-    volume : Volume
+    scene : Scene
     noun : str
         What messages call the cell; "label N" by default.
 
@@ -77,11 +82,11 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume, *, n
     FitError
         When the shape is not the image's, the values are no labels, the label is missing, or it is too small.
     """
-    values = _checked(labels, volume)
+    values = _checked(labels, scene.shape)
     wanted = _chosen(values, label)
     noun = noun or f"label {wanted}"
     whole = values == wanted
-    box = _around(whole, volume, NEAR * min(volume.spacing))
+    box = _around(whole, scene.spacing, NEAR * scene.finest)
     mask = np.zeros(whole.shape, dtype=bool)
     mask[box], remarks = _in_one_piece(whole[box], noun)
     if mask.sum() < SMALLEST:
@@ -90,19 +95,19 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, volume: Volume, *, n
             remedy="Choose another one, or an image with smaller voxels.",
         )
     off = np.full(whole.shape, np.inf, dtype=np.float32)
-    off[box] = ndimage.distance_transform_edt(~mask[box], sampling=volume.spacing)
+    off[box] = ndimage.distance_transform_edt(~mask[box], sampling=scene.spacing)
     others = (values > 0) & ~whole
-    apart = off > APART * typical_voxel(volume.spacing)
+    apart = off > APART * scene.voxel
     if others.any():
-        neighbours = apart & (others | (bright_part(volume)[1] & (values <= 0) & (off > NEAR * min(volume.spacing))))
+        neighbours = apart & (others | (scene.bright & (values <= 0) & (off > NEAR * scene.finest)))
     else:
-        neighbours = apart & found_for(mask, volume)[0].others
+        neighbours = apart & found_for(mask, scene)[0].others
     return LabelledCell(mask, neighbours, not others.any(), remarks)
 
 
-def _around(mask: Bools, volume: Volume, margin: float) -> tuple[slice, ...]:
+def _around(mask: Bools, spacing: tuple[float, float, float], margin: float) -> tuple[slice, ...]:
     """The box of a mask and a margin of so many µm, with a voxel to spare."""
-    room = [int(np.ceil(margin / d)) + 2 for d in volume.spacing]
+    room = [int(np.ceil(margin / d)) + 2 for d in spacing]
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
     return tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(found, room))
 
@@ -122,11 +127,11 @@ def _in_one_piece(whole: Bools, noun: str) -> tuple[Bools, tuple[str, ...]]:
     return mask, tuple(remarks)
 
 
-def _checked(labels: npt.ArrayLike, volume: Volume) -> npt.NDArray[np.int64]:
+def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
     values = np.asarray(labels)
-    if values.shape != volume.shape:
+    if values.shape != shape:
         raise FitError(
-            f"the labels have shape {values.shape}; expected {volume.shape}, the image's.",
+            f"the labels have shape {values.shape}; expected {shape}, the image's.",
             remedy="Make them on the image's own voxels.",
         )
     whole = values.dtype.kind in "biu" or (
@@ -162,13 +167,13 @@ def _chosen(values: npt.NDArray[np.int64], label: int | None) -> int:
     return int(label)
 
 
-def label_surfaces(mask: Bools, volume: Volume) -> list[SurfaceMesh]:
+def label_surfaces(mask: Bools, image: Grid) -> list[SurfaceMesh]:
     """Closed surfaces of a cell's mask in µm: as it is, and with its clefts and tunnels closed further and further.
 
     A mask that touches the image's border is closed there. Surfaces that have tunnels are left out.
     """
-    most, box = CLOSINGS[-1], _around(mask, volume, 0.0)
-    grid = volume.grid.crop([s.start for s in box], [s.stop for s in box])
+    most, box = CLOSINGS[-1], _around(mask, image.spacing, 0.0)
+    grid = image.crop([s.start for s in box], [s.stop for s in box])
     wide = np.pad(mask[box], most, mode="edge")
     off = ndimage.distance_transform_edt(~wide)
     found = []
@@ -181,27 +186,28 @@ def label_surfaces(mask: Bools, volume: Volume) -> list[SurfaceMesh]:
     return found
 
 
-def found_for(mask: Bools, volume: Volume) -> tuple[BrightObject, bool]:
-    """What a fit without a start finds, and True, where that is the object of a mask; else the mask's neighbours."""
+def found_for(mask: Bools, scene: Scene) -> tuple[BrightObject, bool]:
+    """What a fit without a start finds, and True, where that is the object of a mask; else mask and neighbours."""
     try:
-        found = largest_object(volume)
+        found = scene.largest_object()
     except FitError:
-        return neighbours_of(mask, volume), False
-    same = (found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum())
-    return (found if same else neighbours_of(mask, volume)), bool(same)
+        return BrightObject(mask, bright_beside(mask, scene)), False
+    same = bool((found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum()))
+    return (found if same else BrightObject(mask, bright_beside(mask, scene))), same
 
 
-def is_found(mask: Bools, volume: Volume) -> bool:
+def is_found(mask: Bools, scene: Scene) -> bool:
     """Whether a mask is about that of the object that a fit finds without one: most of their union shared."""
     try:
-        found = largest_object(volume).mask
+        found = scene.largest_object().mask
     except FitError:
         return False
     return bool((found & mask).sum() > ALIKE * (found | mask).sum())
 
 
-def bright_rim(region: Bools, volume: Volume) -> float:
+def bright_rim(region: Bools, scene: Scene) -> float:
     """Which part of a region's rim is brighter than Otsu's threshold, 0 to 1; the image's border is no rim."""
-    finest = float(min(volume.spacing))
-    rim = region & (ndimage.distance_transform_edt(region, sampling=volume.spacing) <= RIM * finest)
-    return float(bright_part(volume)[1][rim].mean()) if not region.all() else 0.0
+    if region.all():
+        return 0.0
+    rim = region & (scene.distance_from(~region) <= RIM * scene.finest)
+    return float(scene.bright[rim].mean())

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import identity
 
-from ..errors import ConfigError
-from ..mesh import geometry
-from ..mesh.laplacian import combinatorial_laplacian
-from ..mesh.protocol import Mesh
+from ...errors import ConfigError
+from ...mesh import geometry
+from ...mesh.laplacian import combinatorial_laplacian
+from ...mesh.protocol import Mesh
 
 __all__ = ["StainingPrior", "moved_density", "slope_of", "stain_of", "stained"]
 
@@ -64,7 +64,7 @@ class StainingPrior:
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         Its connectivity counts.
     edge : float
         Mean length of the edges, µm.

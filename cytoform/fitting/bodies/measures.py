@@ -1,0 +1,40 @@
+"""Quantities of a mesh that standard errors are worked out for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ...mesh import geometry
+from ...mesh.protocol import Mesh
+
+__all__ = ["Measure", "volume_and_area"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measure:
+    """A quantity of a mesh.
+
+    Attributes
+    ----------
+    value : float
+    slope : (n_vertices, 3) float64
+        Its derivative for the places of the vertices, per µm.
+    """
+
+    value: float
+    slope: npt.NDArray[np.float64]
+
+
+def volume_and_area(mesh: Mesh) -> Mapping[str, Measure]:
+    """Measure what a closed surface encloses (``volume_um3``, µm³) and its area (``area_um2``, µm²)."""
+    parts = mesh.vertices, mesh.faces
+    volume, area = geometry.volume_gradient(*parts), geometry.area_gradient(*parts)
+    volume, area = (geometry.sum_at_vertices(slope, mesh.faces, mesh.n_vertices) for slope in (volume, area))
+    return {
+        "volume_um3": Measure(geometry.enclosed_volume(*parts), volume),
+        "area_um2": Measure(mesh.area, area),
+    }

@@ -1,0 +1,68 @@
+"""Which kind of body moves which kind of mesh."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from ...errors import FitError, MeshError
+from .base import Body
+
+__all__ = ["body_class", "body_class_of", "register_body"]
+
+BodyT = TypeVar("BodyT", bound=type[Body[Any]])
+_KINDS: dict[str, type[Body[Any]]] = {}
+
+
+def register_body(kind: BodyT) -> BodyT:
+    """Register a kind of body under its `kind`, for meshes of its `mesh_class`; serves as a decorator.
+
+    Raises
+    ------
+    FitError
+        When another one has the name.
+    """
+    if _KINDS.setdefault(kind.kind, kind) is not kind:
+        raise FitError(f"there is a kind of body {kind.kind!r} already.", remedy="Give the new one another `kind`.")
+    return kind
+
+
+def body_class(kind: str) -> type[Body[Any]]:
+    """Return a kind of body by its name.
+
+    Raises
+    ------
+    FitError
+        For an unknown name.
+    """
+    _load_own()
+    if kind not in _KINDS:
+        raise FitError(
+            f"{kind!r} is no kind of body; there are {', '.join(sorted(_KINDS))}.",
+            remedy="Import the module that registers it before.",
+        )
+    return _KINDS[kind]
+
+
+def body_class_of(mesh: Any) -> type[Body[Any]]:
+    """Return the kind of body that moves a mesh.
+
+    Raises
+    ------
+    MeshError
+        When there is none for its class.
+    """
+    _load_own()
+    for base in type(mesh).__mro__:
+        for kind in _KINDS.values():
+            if kind.mesh_class is base:
+                return kind
+    known = ", ".join(sorted(kind.mesh_class.__name__ for kind in _KINDS.values()))
+    raise MeshError(
+        f"mesh is a {type(mesh).__name__}; a fit moves {known}.",
+        remedy="Read it with cytoform.read_mesh, or take one region of a cluster (region_surface).",
+    )
+
+
+def _load_own() -> None:
+    """Register the kinds that come with the package: on first use, as they need the search for a start."""
+    from . import surface  # noqa: F401

@@ -1,0 +1,139 @@
+"""A closed surface in an image: one cell, or several that stay apart."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import FileFormatError, FitError
+from ...image.volume import Grid
+from ...masks import mesh_to_mask
+from ...mesh import shapes, topology
+from ...mesh.remesh import faces_around, needs_remesh, remesh, uneven, worn_faces
+from ...mesh.surface import SurfaceMesh
+from ..start.labels import label_surfaces
+from ..start.moments import object_moments
+from .base import Body
+from .registry import register_body
+
+__all__ = ["SurfaceBody"]
+
+_LOG = logging.getLogger(__name__)
+Bools = npt.NDArray[np.bool_]
+# What a triangle may become before it is mended; in the last stage a change of triangles costs more than a poor one.
+BOUNDS = {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0}
+LAST_BOUNDS = {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0}
+LOST = 0.02  # of the volume: a remeshing that changes more of it does not keep the shape
+RINGS = 3  # of faces around worn ones that are remeshed with them
+LEAST_FACES, MOST_FACES = 20, 500_000
+
+
+@register_body
+class SurfaceBody(Body[SurfaceMesh]):
+    """A closed surface, as :class:`.Body` has it."""
+
+    kind = "surface"
+    mesh_class = SurfaceMesh
+
+    def checked(self, mesh: SurfaceMesh) -> SurfaceMesh:
+        """Refuse surfaces that are open, outside of the image or flat; turn faces outward and remesh where needed."""
+        if not topology.is_closed(mesh):
+            raise FitError(
+                f"the start surface {topology.gaps(mesh)}; expected a closed surface.",
+                remedy="Close its holes, or let cytoform find a start (--init ellipsoid).",
+            )
+        mesh = topology.orient_outward(mesh.without_unused_vertices().astype(np.float64))
+        grid = self.scene.grid
+        low, high = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
+        first, last = mesh.bounds
+        if (last < low).any() or (first > high).any():
+            raise FitError(
+                f"the start surface spans {np.round(first, 2).tolist()} to {np.round(last, 2).tolist()} µm and lies "
+                f"outside the image, {np.round(low, 2).tolist()} to {np.round(high, 2).tolist()} µm (z, y, x).",
+                remedy="Is the mesh in voxels rather than µm, or are its axes in another order?",
+            )
+        if not self.inside(mesh).any():
+            raise FitError(
+                f"the start surface encloses no voxel's centre: its volume is {mesh.volume:.3g} µm³, a voxel's "
+                f"{grid.voxel_volume:.3g} µm³.",
+                remedy="Is the mesh in another unit than µm, or flat?",
+            )
+        self._check_edge(mesh.area)
+        return self.tidied(mesh)
+
+    def _check_edge(self, area: float) -> None:
+        """Refuse edges that make too few or too many faces of an area, µm²."""
+        faces = area / (0.433 * self.edge**2)
+        if not MOST_FACES >= faces >= LEAST_FACES:
+            raise FitError(
+                f"edges of {self.edge:g} µm would make about {faces:.3g} faces of {area:.3g} µm²; expected "
+                f"{LEAST_FACES} to {MOST_FACES}.",
+                remedy=f"The voxel size is {self.scene.spacing} µm (z, y, x); an edge of about two voxels is usual "
+                "(--edge).",
+            )
+
+    def starts(self, mask: Bools, init: str) -> list[SurfaceMesh]:
+        """Make the sphere or the ellipsoid of an object's moments; with "label" surfaces that follow the mask."""
+        if init == "label":
+            return label_surfaces(mask, self.scene.grid)
+        moments = object_moments(mask, self.scene.grid)
+        self._check_edge(4.0 * np.pi * float(np.mean(moments.semi_axes)) ** 2)
+        if init == "sphere":
+            radius = float(np.prod(moments.semi_axes) ** (1.0 / 3.0))
+            mesh = shapes.sphere_of_edge(radius, tuple(moments.centre), self.edge)
+        else:
+            axes = moments.axes
+            mesh = shapes.ellipsoid(tuple(moments.semi_axes), tuple(moments.centre), axes=axes, edge=self.edge)
+            mesh = self.tidied(mesh)
+        _LOG.info("start: centre %s µm, semi-axes %s µm", moments.centre.round(2), moments.semi_axes.round(2))
+        return [mesh]
+
+    def tidied(self, mesh: SurfaceMesh) -> SurfaceMesh:
+        """Remesh where edges are too long or too short."""
+        return remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else mesh
+
+    @staticmethod
+    def voxels(mesh: SurfaceMesh, grid: Grid) -> Bools:
+        """Count crossings along rays (:func:`cytoform.masks.mesh_to_mask`)."""
+        return mesh_to_mask(mesh, grid)
+
+    def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
+        """Tell whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""
+        return bool(self._worn(mesh, last).any()) or uneven(mesh, self.edge)
+
+    def care(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
+        """Split, collapse and flip edges: around the worn triangles, and where that does not do, everywhere.
+
+        None also where no remeshing leaves fewer worn triangles on a sound surface of the same volume.
+        """
+        worn, everywhere = self._worn(mesh, last), needs_remesh(mesh, self.edge, min_angle=0.0)
+        if not (worn.any() or everywhere):
+            return None
+        if not everywhere:
+            better = remesh(mesh, self.edge, within=faces_around(mesh, worn, RINGS))
+            if not self._worn(better, last).any() and self._same(better, mesh):
+                return better
+        better = remesh(mesh, self.edge)
+        gained = everywhere or self._worn(better, last).sum() < worn.sum()
+        return better if better is not mesh and gained and self._same(better, mesh) else None
+
+    def _worn(self, mesh: SurfaceMesh, last: bool) -> Bools:
+        return worn_faces(mesh, self.edge, **(LAST_BOUNDS if last else BOUNDS))
+
+    def _same(self, better: SurfaceMesh, mesh: SurfaceMesh) -> bool:
+        return abs(better.volume - mesh.volume) <= LOST * abs(mesh.volume) and self.sound(better)
+
+    def sound(self, mesh: SurfaceMesh) -> bool:
+        """Look for folded and empty faces, and for self-intersections."""
+        return topology.quality(mesh).sound and topology.self_intersections(mesh) == 0
+
+    @classmethod
+    def read(cls, folder: Path) -> SurfaceMesh:
+        """Read ``mesh.ply``, which has to hold a single surface."""
+        mesh = super().read(folder)
+        if not isinstance(mesh, SurfaceMesh):
+            raise FileFormatError(f"{folder / cls.mesh_file} is not a single surface.")
+        return mesh

@@ -1,0 +1,73 @@
+"""How noisy an image is, by what a surface leaves unexplained, and what that lets the image tell of the surface."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..image.band import Band
+from ..mesh import geometry
+from ..mesh.protocol import Mesh
+from ..optics import PSF
+from ..rendering import Renderer
+from .priors.strength import Sight
+from .problem import Problem
+
+__all__ = ["noise_variance", "sight_of"]
+
+UNSURE = 2.0  # times the transform's tolerance is what a rendering is off by, in units of the image's contrast
+MOST_SEEN = 0.95  # of the modes: where the optics pass more, too few are left to tell a misfit from noise
+
+
+def noise_variance(problem: Problem, mesh: Mesh, psf: PSF, blur: float) -> float:
+    """Estimate the variance of white noise as strong as what a surface leaves unexplained, in the scaled unit.
+
+    The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
+    misfit, which is smooth, counts for more than its share of voxels. The rendering's own error comes on top.
+    """
+    found = problem.explained(mesh, psf, blur)
+    return _unsure(problem) + _power(found.residual, found.weights, problem.at(psf, blur))
+
+
+def sight_of(problem: Problem, mesh: Mesh, psf: PSF) -> Sight:
+    """Estimate the Fisher information of the sharp image about a sheet stained as the surface is.
+
+    What is left unexplained counts as noise. A flat sheet's slope across, squared and summed over the distance, is in
+    the mean over its directions 2π times the PSF's square summed over space: a Gaussian of the same sum stands for the
+    PSF.
+    """
+    found, renderer = problem.explained(mesh, psf), problem.at(psf)
+    residual, gain, weights = found.residual, found.gain, found.weights
+    total = float(weights.sum(dtype=np.float64))
+    band, power = renderer.band, _power(residual, weights, renderer)
+    square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
+    sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
+    areas = geometry.face_areas(mesh.vertices, mesh.faces)
+    stained = float((np.asarray(mesh.density, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
+    shown = np.where(problem.region, found.rendered, 0).astype(np.float64) ** 2
+    weighed = float((weights * shown).sum() / shown.sum()) * float(problem.region.sum()) / total
+    noise = (_unsure(problem) + power) * float(np.prod(problem.volume.spacing))
+    everywhere = float((residual**2).sum(dtype=np.float64)) / total
+    return Sight(gain**2 * stained * weighed / noise, sigma, _misfit(power, everywhere, band))
+
+
+def _unsure(problem: Problem) -> float:
+    """Variance that the transform's tolerance leaves open."""
+    return (UNSURE * problem.config.tolerance) ** 2
+
+
+def _power(residual: npt.NDArray, weights: npt.NDArray, renderer: Renderer) -> float:
+    """Power of a residual, for each voxel that counts, on the modes that the optics pass."""
+    return renderer.power(residual) / float(weights.sum(dtype=np.float64))
+
+
+def _misfit(inside: float, everywhere: float, band: Band) -> float:
+    """Which part of a residual's power on a band exceeds that on the other modes, given both on all of them.
+
+    All of it where the others are too few to tell.
+    """
+    part = float(band.kept_weights.sum(dtype=np.float64)) / band.grid.size
+    if part > MOST_SEEN or inside <= 0:
+        return 1.0
+    outside = (everywhere - part * inside) / (1.0 - part)
+    return float(np.clip(1.0 - outside / inside, 0.0, 1.0))

@@ -1,0 +1,137 @@
+"""What a fit is asked to do: everything that the user gave, checked, described and marked."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError, VolumeError
+from ..image.volume import Volume
+from ..mesh.protocol import Mesh
+from ..optics import PSF
+from .checks import check_reach, check_region, doubts
+from .config import FitConfig
+from .digests import digest
+from .priors.smoothness import Prior
+
+__all__ = ["Request"]
+
+Voxels = npt.ArrayLike | Volume
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Request:
+    """The arguments of :func:`cytoform.fit` that say what is to be fitted; they are described there."""
+
+    volume: Volume
+    config: FitConfig
+    mesh: Mesh | None = None
+    psf: PSF | None = None
+    roi: Voxels | None = None
+    labels: Voxels | None = None
+    label: int | None = None
+    prior: Prior | None = None
+    inputs: Mapping[str, Any] | None = None
+
+    def check(self) -> None:
+        """Refuse what contradicts itself or cannot be fitted.
+
+        Raises
+        ------
+        ConfigError, VolumeError, FitError
+        """
+        if self.roi is not None and self.labels is not None:
+            raise ConfigError("roi and labels came together; expected one of them.", remedy="Leave one away.")
+        if self.label is not None and self.labels is None:
+            raise ConfigError(f"label={self.label} came without labels.", remedy="Pass the label image as labels=.")
+        if np.min(self.volume.data) == np.max(self.volume.data):
+            raise VolumeError(
+                f"every voxel of the image is {np.min(self.volume.data):g}; expected an image with a stained cell.",
+                remedy="Is it the right channel or time point?",
+            )
+        if self.psf is not None:
+            check_reach(self.psf, self.volume)
+
+    @functools.cached_property
+    def region(self) -> npt.NDArray[np.bool_] | None:
+        """The region of interest that was given, (z, y, x) bool."""
+        if self.roi is None:
+            return None
+        region = _array(self.roi) != 0
+        check_region(region, self.volume)
+        return region
+
+    @functools.cached_property
+    def label_image(self) -> npt.NDArray[Any] | None:
+        """The labels that were given, (z, y, x)."""
+        return None if self.labels is None else _array(self.labels)
+
+    def remarks(self) -> list[str]:
+        """Say what is doubtful about the image, the region and the labels, a sentence each."""
+        return [
+            *doubts(self.volume),
+            *_remarks(self.roi, self.volume, "region"),
+            *_remarks(self.labels, self.volume, "label image"),
+        ]
+
+    def described(self) -> dict[str, Any]:
+        """Describe it as plain values: what is needed to do it again, beside the settings."""
+        told: dict[str, Any] = {
+            "image": {"name": self.volume.name, **self.volume.source},
+            "start": {"kind": "found in the image" if self.labels is None else "from the label"},
+            "region": {"kind": "found in the image"},
+            "psf": {"kind": "guessed from the voxel size" if self.psf is None else "given"},
+        }
+        if self.mesh is not None:
+            told["start"] = {"kind": "mesh", "sha256": _mesh_mark(self.mesh)}
+        for kind, values in (("voxels", self.roi), ("label", self.labels)):
+            if values is not None:
+                source = dict(values.source) if isinstance(values, Volume) else {}
+                told["region"] = {"kind": kind, **source, "sha256": digest(_array(values))}
+        if self.label is not None:
+            told["region"]["label"] = int(self.label)
+        for name, value in (self.inputs or {}).items():
+            told[name] = {**told.get(name, {}), **value} if isinstance(value, Mapping) else value
+        return told
+
+    def marks(self) -> dict[str, str]:
+        """Take digests of what was given, to know it again on a resume; of a prior, which is code, its name."""
+        marks = {}
+        if self.mesh is not None:
+            marks["start"] = _mesh_mark(self.mesh)
+        if self.psf is not None:
+            words = json.dumps(self.psf.describe(), sort_keys=True).encode()
+            marks["PSF"] = digest(np.frombuffer(words, dtype=np.uint8))
+        if self.roi is not None:
+            marks["region of interest"] = digest(_array(self.roi) != 0)
+        if self.label_image is not None:
+            marks["label"] = digest(self.label_image, np.asarray(-1 if self.label is None else self.label))
+        if self.prior is not None:
+            inner = self.prior.func if isinstance(self.prior, functools.partial) else self.prior
+            marks["prior"] = getattr(inner, "__qualname__", type(inner).__qualname__)
+        return marks
+
+
+def _array(values: Voxels) -> npt.NDArray[Any]:
+    return np.asarray(values.data if isinstance(values, Volume) else values)
+
+
+def _mesh_mark(mesh: Mesh) -> str:
+    return digest(*mesh.arrays().values())
+
+
+def _remarks(values: Voxels | None, volume: Volume, what: str) -> tuple[str, ...]:
+    """Say what there is to say about a region or labels that came as an image of their own."""
+    if not isinstance(values, Volume):
+        return ()
+    if np.allclose(values.spacing, volume.spacing, rtol=0.01):
+        return values.remarks
+    sizes = [" × ".join(f"{d:g}" for d in v.spacing) for v in (values, volume)]
+    return (*values.remarks, f"The {what} has voxels of {sizes[0]} µm, the image of {sizes[1]} µm (z, y, x): voxel by "
+            "voxel they are taken as the same.")  # fmt: skip

@@ -1,0 +1,134 @@
+"""The folder of a result: written, and read again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..atomic import ensure_folder, write_text
+from ..errors import FileFormatError
+from ..image.io import read_volume, write_volume
+from ..image.volume import Volume
+from ..mesh.protocol import Mesh
+from ..optics import MeasuredPSF, psf_from_description
+from ..report import ReportData, write_report
+from .bodies import body_class
+from .config import FitConfig
+
+if TYPE_CHECKING:
+    from .result import FitResult
+
+__all__ = ["load_result", "save_result"]
+
+ERROR_NOTE = (
+    "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
+    "another optics or light from elsewhere, comes on top."
+)
+LIGHT = "surroundings.tif"
+OPTICS, PIXELS = "psf.json", "float32_zlib_base64"  # where a measured PSF is whole, and what fit.json leaves out of it
+
+
+def save_result(
+    result: FitResult, folder: str | os.PathLike[str], truth: Mesh | None = None, notes: tuple[str, ...] = ()
+) -> Path:
+    """Write a result's folder; see :meth:`.FitResult.save`."""
+    folder = ensure_folder(folder)
+    result.body.write(result.mesh, folder, result.at_vertices())
+    grid = result.model
+    write_volume(folder / "mask.tif", Volume(result.mask.astype(np.uint8), grid.spacing, grid.origin))
+    write_volume(folder / "rendered.tif", result.model)
+    if result.surroundings is not None:
+        write_volume(folder / LIGHT, result.surroundings)
+    else:
+        (folder / LIGHT).unlink(missing_ok=True)  # of an earlier fit
+    write_text(folder / "history.csv", _history_csv(result))
+    summary = result.summary()
+    if PIXELS in summary["psf"]:  # a measured PSF is too large to be read by people
+        write_text(folder / OPTICS, json.dumps(summary["psf"]) + "\n")
+        del summary["psf"][PIXELS]
+    write_text(folder / "fit.json", json.dumps(summary, indent=2) + "\n")
+    if result.image is not None:
+        write_report(_report(result, result.image, truth, (*notes, *result.warnings())), folder / "report.html")
+    return folder
+
+
+def _report(result: FitResult, image: Volume, truth: Mesh | None, notes: tuple[str, ...]) -> ReportData:
+    return ReportData(
+        title=image.name or "fit",
+        image=image,
+        model=result.whole_model,
+        mesh=result.mesh,
+        psf=result.psf,
+        history=result.history,
+        table=result.table(),
+        table_note="" if result.uncertainty is None else ERROR_NOTE,
+        about=result.about(),
+        stop_reason=result.stop_reason,
+        roi=result.roi,
+        measured=result.measured,
+        start=result.start,
+        truth=truth,
+        notes=notes,
+        maps=result.maps(),
+    )
+
+
+def _history_csv(result: FitResult) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(result.history)
+    for row in zip(*result.history.values()):
+        writer.writerow([v if isinstance(v, str) else repr(v.item()) for v in row])
+    return out.getvalue()
+
+
+def load_result(folder: str | os.PathLike[str]) -> FitResult:
+    """Read a result from its folder, without the measured image.
+
+    Raises
+    ------
+    FileFormatError
+        When a file is missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        saved = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+        config = FitConfig.from_dict(saved["config"])
+        if saved["psf"].get("kind") == MeasuredPSF.kind:
+            saved["psf"] = json.loads((folder / OPTICS).read_text(encoding="utf-8"))
+        psf = psf_from_description(saved["psf"])
+        history = _read_history(folder / "history.csv")
+    except (OSError, ValueError, KeyError) as error:
+        raise FileFormatError(
+            f"{folder} cannot be read as a result of a fit ({error}).",
+            remedy="It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv.",
+        ) from error
+    mesh = body_class(saved.get("body", "surface")).read(folder)
+    size = saved.get("spacing_um")
+    model = read_volume(folder / "rendered.tif", spacing=size)
+    light = read_volume(folder / LIGHT, spacing=size) if (folder / LIGHT).exists() else None
+    names = ("gain", "background", "stop_reason", "iterations", "seconds")
+    from .result import FitResult
+
+    return FitResult(
+        mesh, psf, history=history, config=config, model=model, surroundings=light, saved=saved,
+        inputs=saved.get("inputs", {}),
+        evaluations=saved.get("evaluations", 0), **{n: saved[n] for n in names},
+    )  # fmt: skip
+
+
+def _read_history(path: Path) -> dict[str, npt.NDArray]:
+    with path.open(newline="", encoding="utf-8") as file:
+        names, *rows = csv.reader(file)
+    columns: dict[str, npt.NDArray] = {}
+    for name, values in zip(names, zip(*rows) if rows else [()] * len(names)):
+        kind = str if name == "kind" else int if name in ("iteration", "stage") else float
+        columns[name] = np.array([kind(v) for v in values])
+    return columns

@@ -1,0 +1,162 @@
+"""One stage of a fit: what is held while it runs, derived from the state and made anew after a resume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..mesh.protocol import Mesh
+from ..optim import LaplacianPreconditioner
+from .bodies import Body
+from .config import FitConfig
+from .noise import noise_variance
+from .priors.smoothness import Prior
+from .priors.staining import StainingPrior, stained
+from .problem import Problem, room_for
+from .psf_step import psf_moves
+from .state import State
+
+__all__ = ["FAR", "SOON", "Stage", "look_around", "stage_lengths", "staining_prior"]
+
+Floats = npt.NDArray[np.float64]
+
+SOON = 5  # steps from one pause to the next at least
+EARLY = 0.35  # of all steps, at most, go to the stages before the last
+FAR = 3.0  # voxels: a vertex that has gone farther since the last pause calls for the next
+
+
+def stage_lengths(config: FitConfig) -> list[int]:
+    """Return the most shape steps of every stage: most of them in the last one, which also has what the others left."""
+    n = len(config.blurs)
+    if n == 1:
+        return [config.iterations]
+    early = [int(EARLY * config.iterations / (n - 1))] * (n - 1)
+    return [*early, config.iterations - sum(early)]
+
+
+def staining_prior(state: State, config: FitConfig, body: Body[Any]) -> StainingPrior | None:
+    """Make the prior of the staining, as the settings and the image have it; None where the staining is held."""
+    if not config.infer_staining:
+        return None
+    spread = config.staining_spread if np.isnan(state.learnt.spread) else state.learnt.spread
+    return body.staining(state.mesh, spread, config.staining_reach * body.scene.voxel)
+
+
+def look_around(state: State, body: Body[Any], *, last: bool) -> None:
+    """Judge from the surface as it is now what belongs to neighbours, and which voxels count around it."""
+    scope = state.scope
+    if not scope.fixed:
+        scope.neighbours = body.neighbours(state.mesh, scope.candidates, scope.cell, last=last)
+        region = body.region(state.mesh, scope.margin, scope.cell, scope.neighbours, last=last)
+        scope.region = region if region.any() else scope.region
+    scope.room = room_for(state.mesh, state.psf, scope.region, body.scene.volume)
+    state.transform = ""
+
+
+class Stage:
+    """What stays the same during a stage, or from pause to pause, or while the triangles stay.
+
+    Parameters
+    ----------
+    state : State
+    body : Body
+    config : FitConfig
+    prior : Prior, optional
+        The user's own.
+    """
+
+    def __init__(self, state: State, body: Body[Any], config: FitConfig, prior: Prior | None = None) -> None:
+        number, voxel = state.count.stage, body.scene.voxel
+        self.body, self.config, self.prior = body, config, prior
+        self.last = number == len(config.blurs) - 1
+        self.lit = self.last and bool(state.scope.neighbours.any())  # the light of neighbours is modelled, not left out
+        self.blur, self.length = config.blurs[number], stage_lengths(config)[number]
+        self.most = config.step[number] * voxel
+        self.reach = max(SOON * self.most, FAR * voxel + self.most)  # what a vertex goes between pauses
+        weighed = config.robust is not None or config.camera is not None
+        renewed = self.last and (self.lit or weighed or psf_moves(state, config))  # more than the noise, at each pause
+        self.patient = (1 if renewed else 2) * config.pause_every
+        self.problem = self._problem(state)
+        self.take_mesh(state)
+        self.hold(state)
+
+    # -- made anew when something changes ------------------------------------------------------------------------------
+
+    def _problem(self, state: State) -> Problem:
+        scope = state.scope
+        neighbours = None if self.lit else scope.neighbours
+        return Problem(self.body.scene.volume, scope.region, scope.room, self.config, neighbours)
+
+    def look_around(self, state: State) -> None:
+        """Judge anew what belongs to neighbours and which voxels count (:func:`look_around`)."""
+        look_around(state, self.body, last=self.last)
+        self.problem = self._problem(state)
+
+    def take_mesh(self, state: State) -> None:
+        """Take up the connectivity of the state's mesh: priors and preconditioners."""
+        self.take_priors(state)
+        mesh = state.mesh
+        self._places = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.config.smoothness[state.count.stage])
+        if self.staining is not None:
+            self._stains = LaplacianPreconditioner(mesh.faces, mesh.n_vertices, self.staining.strength)
+
+    def take_priors(self, state: State) -> None:
+        """Take up the priors as strong as the state has them, for the connectivity of its mesh."""
+        weight = self.config.stiffness[state.count.stage]
+        self.stiffness = (weight, self.body.smoothness(state.mesh, state.learnt.stiffness)) if weight > 0 else None
+        self.staining = staining_prior(state, self.config, self.body)
+
+    def hold(self, state: State) -> None:
+        """Hold until the next pause what is as it is at the surface of this one, the state's anchor.
+
+        What lies face to face, how the triangles are, the choice of the transform, light of neighbours, and the weights
+        of a camera and of a robust loss.
+        """
+        anchor, config = state.anchor.mesh, self.config
+        self.worn_before = self.body.worn(anchor, last=self.last)
+        self.contact = self.body.contact(anchor, self.reach) if config.contact > 0 else None
+        mesh = anchor.astype(config.dtype)
+        sources = self.body.sources(anchor, state.scope.neighbours) if self.lit else None
+        if not state.transform:
+            state.transform = self.problem.transform_for(mesh, state.psf, self.blur)
+        self.problem.hold(
+            mesh, state.psf, transform=state.transform, sources=sources, weigh_at=mesh if self.last else None
+        )
+
+    # -- at each step --------------------------------------------------------------------------------------------------
+
+    def mesh_at(self, state: State, place: Floats) -> Mesh:
+        """Return the surface of a point of the optimiser, (n_vertices, 4)."""
+        mesh = state.mesh.with_vertices(place[:, :3])
+        return stained(mesh, place[:, 3] / state.stain_um) if self.staining is not None else mesh
+
+    def precondition(self, gradient: Floats) -> Floats:
+        """Apply the preconditioner of places and staining, (n_vertices, 4)."""
+        stain = self._stains.solve(gradient[:, 3:]) if self.staining is not None else np.zeros((len(gradient), 1))
+        return np.hstack([self._places.solve(gradient[:, :3]), stain])
+
+    def prior_weight(self, state: State) -> float:
+        """Return what a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
+
+        Noise of variance σ² in n voxels makes the image's own negative logarithm n · loss / (2 σ²). What the surface
+        leaves unexplained stands for noise: as the fit gets better, the image speaks louder and the priors yield.
+        """
+        mesh = state.anchor.mesh.astype(self.config.dtype)
+        variance = noise_variance(self.problem, mesh, state.psf, self.blur)
+        return 2.0 * variance / float(self.problem.region.sum())
+
+    def prior_at(self, mesh: Mesh, stain: Floats, firmness: float) -> tuple[float, Floats]:
+        """Sum the priors and their gradients for places and staining, (n_vertices, 4)."""
+        value, slope = 0.0, np.zeros((mesh.n_vertices, 4))
+        contact = (self.config.contact, self.contact) if self.contact is not None else None
+        own = [(firmness * held[0], held[1]) for held in (self.stiffness, contact) if held is not None]
+        for weight, prior in own + ([(1.0, self.prior)] if self.prior is not None else []):
+            more, gradient = prior(mesh)
+            value += weight * more
+            slope[:, :3] += weight * np.asarray(gradient, dtype=np.float64)
+        if self.staining is not None:
+            more, slope[:, 3] = self.staining(stain)
+            value += more
+        return value, slope

@@ -1,0 +1,1 @@
+"""Where a fit starts: the search of the image, labels, and starts that the user gives."""

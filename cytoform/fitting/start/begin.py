@@ -1,0 +1,193 @@
+"""Make the state that a fit of one object starts from: its surface, the voxels that count, and its neighbours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...image.volume import Volume
+from ...mesh import topology
+from ...mesh.protocol import Mesh
+from ...optics import PSF, GaussianPSF
+from ..checks import check_region
+from ..config import FitConfig
+from ..problem import Problem, room_for
+from ..request import Request
+from ..scene import Scene, typical_voxel
+from ..state import Scope, State
+from . import placing
+from .labels import BRIGHT_RIM, LabelledCell, bright_rim, found_for, is_found, labelled_cell
+
+if TYPE_CHECKING:
+    from ..bodies.base import Body
+
+__all__ = ["begin", "default_edge", "default_margin", "guess_psf"]
+
+Bools = npt.NDArray[np.bool_]
+
+STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
+
+
+def guess_psf(spacing: tuple[float, float, float]) -> GaussianPSF:
+    """Guess a PSF: 1.5 voxels wide across, twice that along z and no less than one slice."""
+    across = 1.5 * float(np.sqrt(spacing[1] * spacing[2]))
+    return GaussianPSF.from_sigma((max(2.0 * across, spacing[0]), across, across))
+
+
+def default_edge(volume: Volume) -> float:
+    """Return the mean length of edges that a mesh has by default: two voxels, µm."""
+    return 2.0 * typical_voxel(volume.spacing)
+
+
+def default_margin(psf: PSF, volume: Volume) -> float:
+    """Return how far the region of interest reaches out of the surface: most of the PSF's reach, at least 3 voxels."""
+    return max(0.6 * float(np.mean(psf.reach())), 3.0 * typical_voxel(volume.spacing))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Setup:
+    """What all ways to begin need: the body, the image, the optics and the settings."""
+
+    body: Body[Any]
+    scene: Scene
+    psf: PSF
+    config: FitConfig
+    margin: float
+
+    def state(self, mesh: Mesh, scope: Scope) -> State:
+        """The state of a fit that begins at a mesh."""
+        return State.at(mesh, self.psf, scope, edge=self.body.edge, stain_um=STAIN * self.scene.voxel)
+
+    def scope(self, mesh: Mesh, region: Bools, **masks: Any) -> Scope:
+        """What counts: a region, and masks that are empty unless they are given."""
+        none = np.zeros(self.scene.shape, dtype=bool)
+        masks = {"cell": none, "candidates": none, "neighbours": none, **masks}
+        return Scope(region=region, room=self.room(mesh, region), margin=self.margin, **masks)
+
+    def room(self, mesh: Mesh, region: Bools) -> tuple[float, float, float]:
+        """Room that a rendering of a mesh needs around a region, µm."""
+        return room_for(mesh, self.psf, region, self.scene.volume)
+
+    def likeliest(self, starts: Sequence[Mesh], region: Bools, neighbours: Bools) -> int:
+        """Which of some starts has the least loss in the first stage."""
+        if len(starts) == 1:
+            return 0
+        room = np.max([self.room(mesh, region) for mesh in starts], axis=0)
+        problem = Problem(self.scene.volume, region, tuple(room), self.config, neighbours)
+        blur = self.config.blurs[0]
+        losses = [problem.shape_step(mesh.astype(self.config.dtype), self.psf, blur).loss for mesh in starts]
+        return int(np.argmin(losses))
+
+
+def begin(body: Body[Any], request: Request) -> State:
+    """Make the state that a fit of one object starts from.
+
+    Parameters
+    ----------
+    body : Body
+    request : Request
+        What the user gave: a start, a label, a region, or nothing, for the largest bright object.
+    """
+    scene, config = body.scene, request.config
+    psf = guess_psf(scene.spacing) if request.psf is None else request.psf
+    margin = default_margin(psf, scene.volume) if config.margin is None else config.margin
+    setup = _Setup(body, scene, psf, config, margin)
+    outlined, remarks = _outlined(setup, request)
+    if outlined is None:
+        state = _in_image(setup, request.mesh, request.region)
+    elif request.labels is not None and outlined.alone and request.mesh is None and is_found(outlined.mask, scene):
+        state = _in_image(setup, None, None)  # tells more than the label
+    else:
+        state = _at_label(setup, outlined, request.mesh)
+    state.remarks = (*remarks, *_parted(request.mesh))
+    return state
+
+
+def _parted(mesh: Mesh | None) -> tuple[str, ...]:
+    """A remark on a start surface in several pieces."""
+    pieces = 1 if mesh is None else int(topology.components(mesh).max()) + 1
+    if pieces == 1:
+        return ()
+    return (f"The start surface is {pieces} separate surfaces; they stay apart, and numbers are of all together.",)
+
+
+def _outlined(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tuple[str, ...]]:
+    """The cell that the user outlined, by a label or by a region that is an outline, with remarks."""
+    scene = setup.scene
+    if request.label_image is not None:
+        cell = labelled_cell(request.label_image, request.label, scene)
+        return cell, cell.remarks
+    if request.region is None or not setup.config.widen_roi:
+        return None, ()
+    scene.where_measured(request.region)
+    bright = bright_rim(request.region, scene)
+    if bright < BRIGHT_RIM:
+        return None, ()
+    cell = labelled_cell(request.region, 1, scene, noun="the region")
+    remark = (
+        f"{bright:.0%} of the region's rim is bright, as where a segmented cell ends: the rest of the blurred membrane "
+        f"would not count. The region is taken as the cell's outline, and voxels up to {setup.margin:.2g} µm from it "
+        "count."
+    )
+    return cell, (remark, *cell.remarks)
+
+
+def _at_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State:
+    """Start from a cell's label: its surface, the voxels around it, and the light of its neighbours to be modelled."""
+    body, scene = setup.body, setup.scene
+    region = scene.where_measured(scene.around(outlined.mask, setup.margin))
+    check_region(region, scene.volume)
+    starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
+    if mesh is None and setup.config.init == "auto":
+        starts = [*starts, *body.starts(outlined.mask, "label")]
+    starts = [body.checked(start) for start in starts]
+    best = starts[setup.likeliest(starts, region, outlined.neighbours)]
+    state = setup.state(best, setup.scope(best, region, neighbours=outlined.neighbours, fixed=True))
+    state.count.evaluations += len(starts) if len(starts) > 1 else 0
+    return state
+
+
+def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
+    """Start from the largest bright object, or from the user's surface and the object that it means."""
+    scene, body, config = setup.scene, setup.body, setup.config
+    seen = scene if given is None else scene.within(given)
+    none = np.zeros(scene.shape, dtype=bool)
+    cell = candidates = none
+    meant = None
+    if mesh is None:
+        found = seen.largest_object()
+        mesh, cell, candidates = body.starts(found.mask, config.init)[0], found.mask, found.others
+    else:
+        mesh = body.checked(mesh)
+        meant = placing.object_at(body.inside(mesh), seen)
+        if given is None:
+            cell = none if meant is None else meant
+            found, same = found_for(cell | body.inside(mesh), scene)
+            cell, candidates = found.mask if same else cell, found.others
+            meant = None if meant is None else cell
+    if given is None:
+        neighbours = body.neighbours(mesh, candidates, cell, last=False)
+        region = body.region(mesh, setup.margin, cell, neighbours, last=len(config.blurs) == 1)
+        masks: dict[str, Any] = {"cell": cell, "candidates": candidates, "neighbours": neighbours}
+    else:
+        region, masks = scene.where_measured(given), {"fixed": True}
+    check_region(region, scene.volume)
+    state = setup.state(mesh, setup.scope(mesh, region, **masks))
+    if meant is not None and config.place_start:
+        _place(setup, state, meant)
+    return state
+
+
+def _place(setup: _Setup, state: State, meant: Bools) -> None:
+    """Let the fit begin from the user's start moved onto the object that it means, where that lowers the loss."""
+    body, scope = setup.body, state.scope
+    moved = placing.moved_onto(state.mesh, body.inside(state.mesh), meant, setup.scene.grid)
+    moved = body.tidied(moved)
+    state.count.evaluations += 2
+    if setup.likeliest([state.mesh, moved], scope.region, scope.neighbours) == 1:
+        scope.room = setup.room(moved, scope.region)
+        state.move_start(moved)

@@ -1,0 +1,75 @@
+"""The ellipsoid of a bright object: where a fit without a start begins."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from ...image.volume import Grid
+
+__all__ = ["FLAT", "RIM", "Moments", "object_moments"]
+
+FLAT = 0.6  # an object counts as flat when its thinnest spread is below this part of its middle one
+TRIM = 1.25  # parts outside the ellipsoid scaled by this do not shape the start
+FLAT_TRIM = 1.08  # the same for the outline of a flat object
+RIM = 1.5  # the start lies so many finest voxels inside the object's outline
+FEWEST = 100  # points that an ellipsoid is taken from
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moments:
+    """An ellipsoid: centre (3,) µm, semi-axes (3,) µm and their directions, rows of (3, 3), (z, y, x)."""
+
+    centre: npt.NDArray[np.float64]
+    semi_axes: npt.NDArray[np.float64]
+    axes: npt.NDArray[np.float64]
+
+    def distance(self, points: npt.NDArray) -> npt.NDArray[np.float64]:
+        """Radius in units of the ellipsoid's: 1 on its surface. points (..., 3) µm."""
+        local = (points - self.centre) @ self.axes.T / self.semi_axes
+        return np.linalg.norm(local, axis=-1)
+
+
+def object_moments(mask: npt.NDArray[np.bool_], grid: Grid) -> Moments:
+    """Ellipsoid of an object's axes, a little inside its outline; what sticks out of it (neighbours) is left out."""
+    points = grid.to_um(np.argwhere(mask))
+    finest = min(grid.spacing)
+    centre, axes, spread = _principal(points)
+    if spread[0] < FLAT * spread[1]:
+        # seen along its thin axis: neither the thick rim of a biconcave cell nor a neighbour's rim counts twice
+        plane = np.unique(np.round((points - centre) @ axes[1:].T / finest), axis=0) * finest
+        middle, turn, wide = _trimmed(plane, 2.0, FLAT_TRIM)
+        centre = centre + middle @ axes[1:]
+        axes = np.concatenate([axes[:1], turn @ axes[1:]])
+        semi = np.concatenate([np.sqrt(5.0) * spread[:1], wide])
+    else:
+        centre, axes, semi = _trimmed(points, np.sqrt(5.0), TRIM)
+    # the threshold lies outside the membrane, and a start inside it meets no neighbour on its way
+    return Moments(centre, np.maximum(semi - RIM * finest, 0.5 * semi), axes)
+
+
+def _principal(points: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    """Mean, principal directions (rows) and standard deviations along them, smallest first."""
+    centre = points.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov((points - centre).T))
+    return centre, vectors.T, np.sqrt(np.maximum(values, 1e-12))
+
+
+def _trimmed(
+    points: npt.NDArray, factor: float, trim: float, *, rounds: int = 50
+) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+    """Centre, axes and semi-axes of the body that most of the points fill.
+
+    An even ellipse has semi-axes of 2 standard deviations, an even ellipsoid of √5 (`factor`). Points well outside are
+    dropped and it is redone.
+    """
+    kept = np.ones(len(points), dtype=bool)
+    for _ in range(rounds):
+        centre, axes, spread = _principal(points[kept])
+        again = np.linalg.norm((points - centre) @ axes.T / (factor * spread), axis=1) <= trim
+        if (again == kept).all() or again.sum() < FEWEST:
+            break
+        kept = again
+    return centre, axes, factor * spread
