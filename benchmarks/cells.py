@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import cytoform as cf
+from cytoform.fitting.bodies.surface import SurfaceBody
+from cytoform.fitting.scene import Scene
 from cytoform.mesh import topology
 from cytoform.metrics import surface_distances
 

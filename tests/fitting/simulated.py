@@ -56,3 +56,13 @@ def begun(volume, config, **given):
     edge = config.edge or 2.0 * float(np.prod(volume.spacing)) ** (1 / 3)
     body = SurfaceBody(Scene.of(volume), edge)
     return body.begin(Request(volume, config, **given)), body
+
+
+def lattice(edge, n=90):
+    """A flat sheet of even triangles in the (y, x) plane, and which of its vertices are far from its border."""
+    row, column = np.mgrid[:n, :n]
+    points = np.stack([0.0 * row, edge * np.sqrt(0.75) * row, edge * (column + 0.5 * row)], axis=-1).reshape(-1, 3)
+    corner = (row * n + column)[:-1, :-1].ravel()
+    halves = (corner, corner + 1, corner + n), (corner + 1, corner + n + 1, corner + n)
+    faces = np.concatenate([np.stack(half, axis=1) for half in halves])
+    return cf.SurfaceMesh(points, faces)

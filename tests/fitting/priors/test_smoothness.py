@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fitting.simulated import ball
+from fitting.simulated import ball, lattice
 
 import cytoform as cf
 from cytoform.fitting.priors.smoothness import SLACK, Contact, Smoothness
@@ -39,16 +39,6 @@ def test_a_vertex_counts_for_its_weight():
     energy, move = Smoothness(mesh, 0.3, rng.uniform(0.1, 20.0, mesh.n_vertices)), rng.normal(size=(mesh.n_vertices, 3))
     up, down = (energy(mesh.with_vertices(mesh.vertices + s * 1e-5 * move))[0] for s in (1, -1))
     assert float((energy(mesh)[1] * move).sum()) == pytest.approx((up - down) / 2e-5, rel=1e-7)
-
-
-def lattice(edge, n=90):
-    """A flat sheet of even triangles in the (y, x) plane, and which of its vertices are far from its border."""
-    row, column = np.mgrid[:n, :n]
-    points = np.stack([0.0 * row, edge * np.sqrt(0.75) * row, edge * (column + 0.5 * row)], axis=-1).reshape(-1, 3)
-    corner = (row * n + column)[:-1, :-1].ravel()
-    halves = (corner, corner + 1, corner + n), (corner + 1, corner + n + 1, corner + n)
-    faces = np.concatenate([np.stack(half, axis=1) for half in halves])
-    return cf.SurfaceMesh(points, faces)
 
 
 @pytest.mark.parametrize("width", [5.0, 7.0])

@@ -5,8 +5,7 @@ import dataclasses
 import h5py
 import numpy as np
 import pytest
-from fit.test_prior import lattice
-from fitting.simulated import Killed, ball, begun, killed_at
+from fitting.simulated import Killed, ball, begun, killed_at, lattice
 
 import cytoform as cf
 from cytoform.fitting import pause as pauses
