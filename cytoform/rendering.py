@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import devices as _devices
 from .errors import ConfigError, GridError, VolumeError
-from .fourier import BackendName, MeshGradient, MeshTransform, Shells, device_for, on_device, pruned
+from .fourier import BackendName, MeshGradient, MeshOnBand, MeshTransform, Shells, device_for, on_device, pruned
 from .image.band import Band
 from .image.volume import Grid
 from .loss import affine_of_moments
@@ -155,13 +155,24 @@ class Renderer:
     normalize: bool = False
     deterministic: bool = False
 
+    def prepared(self, mesh: Mesh, *, behind_optics: bool = True) -> MeshOnBand:
+        """Prepare a mesh for its transform on the band, and choose the back end.
+
+        Parameters
+        ----------
+        mesh : Mesh
+        behind_optics : bool
+            For the image; otherwise for :meth:`spectrum`, in which all modes count alike.
+        """
+        return self._transform(self._shells if behind_optics else None).of(mesh)
+
     def spectrum(self, mesh: Mesh) -> npt.NDArray:
         """Transform of the mesh on the band, before the optics; good for any optics on the band."""
-        return self._transform().forward(mesh)
+        return _devices.to_host(self.prepared(mesh, behind_optics=False).forward())
 
     def render(self, mesh: Mesh) -> npt.NDArray:
         """Image (z, y, x) of a mesh."""
-        return self.image(self._transform(self._shells).of(mesh).forward())
+        return self.image(self.prepared(mesh).forward())
 
     def image(self, spectrum: Any) -> npt.NDArray:
         """Image (z, y, x) of a mesh's spectrum."""
@@ -218,7 +229,7 @@ class Renderer:
         pass over the image: with those two at their best, the gradient for the rendering is a sum of three images,
         w · rendering, w and w · observed, of which only the first is new.
         """
-        here = self._transform(self._shells).of(mesh)
+        here = self.prepared(mesh)
         slope, *found = self._slope(self._behind_optics(here.forward()), target)
         return LeastSquares(*found, here.vjp(self._otf.conj() * slope))
 
@@ -261,17 +272,6 @@ class Renderer:
         box, otf = self.transform(image), self._otf_here
         box = (box * (otf.conj() if adjoint else otf)).astype(box.dtype)
         return self.picture(box * box.real.dtype.type(self.band.grid.voxel_volume))
-
-    def backend_for(self, mesh: Mesh, *, behind_optics: bool = True) -> str:
-        """Choose the back end for a mesh: "exact" or "nufft".
-
-        Parameters
-        ----------
-        mesh : Mesh
-        behind_optics : bool
-            Choose for renderings; otherwise for :meth:`spectrum`, which needs all modes alike.
-        """
-        return self._transform(self._shells if behind_optics else None).backend_for(mesh)
 
     def with_backend(self, backend: str) -> Renderer:
         """The same with another back end; what is known of the optics is kept.

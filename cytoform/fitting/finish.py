@@ -16,7 +16,7 @@ from .config import FitConfig
 from .problem import Problem
 from .psf_step import psf_moves
 from .result import FitResult
-from .stage import staining_prior
+from .stage import smoothness_prior, staining_prior
 from .state import State
 from .uncertainty import Uncertainty, uncertainty_of
 
@@ -76,13 +76,12 @@ def _uncertainty(
     """Standard errors, or None where the image says too little."""
     at, anchor = (mesh.astype(config.dtype) for mesh in (state.mesh, state.anchor.mesh))
     problem.hold(at, state.psf, sources=sources, weigh_at=anchor)
-    weight = state.learnt.firmness * config.stiffness[-1]
-    staining = staining_prior(state, config, body)
+    staining, smoothness = staining_prior(state, config, body), smoothness_prior(state, config, body)
     try:
         return uncertainty_of(
             problem, state.mesh, state.psf,
             stain=None if staining is None else state.stain,
-            smoothness=(weight, body.smoothness(state.mesh, state.learnt.stiffness)) if weight > 0 else None,
+            smoothness=None if smoothness is None else (state.learnt.firmness * smoothness[0], smoothness[1]),
             staining=staining, psf_directions=_free_directions(state, config), measures=body.measures(state.mesh),
         )  # fmt: skip
     except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:

@@ -11,7 +11,7 @@ from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..rendering import Renderer
 from .priors.strength import Sight
-from .problem import Problem
+from .problem import Explained, Problem
 
 __all__ = ["noise_variance", "sight_of"]
 
@@ -19,13 +19,12 @@ UNSURE = 2.0  # times the transform's tolerance is what a rendering is off by, i
 MOST_SEEN = 0.95  # of the modes: where the optics pass more, too few are left to tell a misfit from noise
 
 
-def noise_variance(problem: Problem, mesh: Mesh, psf: PSF, blur: float) -> float:
+def noise_variance(problem: Problem, found: Explained, psf: PSF, blur: float) -> float:
     """Estimate the variance of white noise as strong as what a surface leaves unexplained, in the scaled unit.
 
     The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
     misfit, which is smooth, counts for more than its share of voxels. The rendering's own error comes on top.
     """
-    found = problem.explained(mesh, psf, blur)
     return _unsure(problem) + _power(found.residual, found.weights, problem.at(psf, blur))
 
 

@@ -35,7 +35,7 @@ def pause_due(state: State, stage: Stage, config: FitConfig) -> bool:
     gone = float(np.sqrt(((state.mesh.vertices - state.anchor.mesh.vertices) ** 2).sum(axis=1)).max())
     if gone > FAR * stage.problem.voxel:
         return True
-    if stage.worn_before or _settling(state, stage, config):  # what care could not mend, it cannot mend now
+    if _settling(state, stage, config) or stage.worn_before(state):  # what care could not mend, it cannot mend now
         return False
     return stage.body.worn(state.mesh, last=stage.last)
 
@@ -106,7 +106,7 @@ def _go_back(state: State, stage: Stage) -> str:
     count.gained, count.gained_step = 0.0, min(count.gained_step, count.stage_step - count.since_pause)
     if other:
         state.transform = ""
-        state.shape_optimiser = shape_optimiser(state.mesh)
+        state.shape_optimiser = shape_optimiser(state.mesh.n_vertices)
         stage.take_mesh(state)
     return "folded or crossed itself: back to the last pause, held firmer"
 

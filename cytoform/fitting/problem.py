@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ..devices import to_host
 from ..errors import VolumeError
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
@@ -24,7 +25,7 @@ from .config import FitConfig
 from .neighbours import light_of
 from .scene import typical_voxel
 
-__all__ = ["Explained", "FinalModel", "Problem", "PsfStep", "ShapeStep", "room_for"]
+__all__ = ["Explained", "FinalModel", "Held", "Problem", "PsfStep", "ShapeStep", "room_for"]
 
 PSF_CUTOFF = 1e-3  # PSF steps and final images use the modes above this part of the OTF's maximum
 
@@ -72,6 +73,22 @@ class Explained:
     residual: npt.NDArray
     gain: float
     weights: npt.NDArray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Held:
+    """What is held from one pause to the next, as far as others ask for it.
+
+    Attributes
+    ----------
+    transform : "exact" or "nufft"
+        The one that renders surfaces near the present one.
+    explained : Explained
+        By the present one.
+    """
+
+    transform: str
+    explained: Explained
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -130,6 +147,7 @@ class Problem:
         self.region = np.ascontiguousarray(region[self.slices])
         self.grid = volume.grid.crop(start, stop)
         self.padded: Grid = self.grid.padded(room)
+        self._box = tuple(slice(0, n) for n in self.grid.shape)  # the region's, in a rendering
         self._whole = np.asarray(volume.data, dtype=self.dtype)
         inside = self._whole[self.slices][self.region]
         low, high = np.percentile(inside, (1.0, 99.8))
@@ -151,11 +169,12 @@ class Problem:
         self,
         mesh: Mesh,
         psf: PSF,
+        blur: float = 0.0,
         *,
         transform: str = "",
         sources: npt.NDArray[np.bool_] | None = None,
         weigh_at: Mesh | None = None,
-    ) -> None:
+    ) -> Held:
         """Hold what stays the same until the next pause as it is at a surface; what was held before is forgotten.
 
         Which transform renders meshes near this one (``backend="auto"``); the light of neighbours, which is taken off
@@ -166,25 +185,30 @@ class Problem:
         mesh : Mesh
             In the fit's working precision.
         psf : PSF
+        blur : float
+            Of the stage, σ in voxels.
         transform : "exact" or "nufft", optional
-            As :meth:`transform_for` chose; chosen for the sharp image here by default.
+            As it was chosen before; chosen here by default.
         sources : (z, y, x) bool, optional
             Voxels of the whole image that neighbours' light may come from; by default none is modelled.
         weigh_at : Mesh, optional
             The surface whose residuals tell weights; by default residuals weigh by the settings alone.
         """
-        changed = sources is not None or self._light is not None or self._given is not None
-        self._transform, self._light, self._given = transform or self.transform_for(mesh, psf), None, None
-        self._settled.cache_clear()
-        if changed:
+        if sources is not None or self._light is not None or self._given is not None:
             self._blurred.cache_clear()
             self._plain.cache_clear()
+        self._transform, self._light, self._given = transform or self.config.backend, None, None
+        self._settled.cache_clear()
+        here = self.at(psf, blur).prepared(mesh)
+        rendered = self.at(psf, blur).image(here.forward())[self._box]
+        self._transform = here.backend
+        self._settled.cache_clear()
         if sources is not None:
-            inside, observed = sources[self.slices], self._observed(0.0)
             weights = self.region.astype(self.dtype)
-            self._light = light_of(self.at(psf), self._rendered(mesh, psf, 0.0), observed, weights, inside)
+            self._light = light_of(self.at(psf), rendered, self._observed(0.0), weights, sources[self.slices])
         if weigh_at is not None and (self.config.robust is not None or self.config.camera is not None):
-            self._given = self._reweighed(weigh_at, psf)
+            self._given = self._reweighed(rendered if weigh_at is mesh else self.at(psf).render(weigh_at)[self._box])
+        return Held(self._transform, self._explained(rendered, blur))
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
@@ -210,13 +234,13 @@ class Problem:
         weights = signal_weights(np.where(self.region, observed, dark), dark, floor=self.config.weight_floor)
         return np.where(self.region, weights, 0).astype(self.dtype)
 
-    def _reweighed(self, mesh: Mesh, psf: PSF) -> Target:
-        """The sharp image with weights of residuals as they are at a surface.
+    def _reweighed(self, rendered: npt.NDArray) -> Target:
+        """The sharp image with weights of residuals as they are at a surface, by its rendering.
 
         A camera gives each voxel one over its variance where the model is right (so that repeated least squares come
         to the maximum of its likelihood), a robust loss those of Huber's.
         """
-        observed, rendered, camera = self._sharp(), self._rendered(mesh, psf, 0.0), self.config.camera
+        observed, camera = self._sharp(), self.config.camera
         weights = self._weigh(0.0)
         gain, background = best_affine(rendered, observed, weights)
         model = gain * rendered + background
@@ -247,19 +271,11 @@ class Problem:
         """Return the renderer of shape steps: the narrow band of a PSF on an image blurred by a σ in voxels."""
         return self._settled(psf, blur)
 
-    def transform_for(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> str:
-        """Choose the transform that renders meshes near this one: "exact" or "nufft"."""
-        return self._narrow(psf, blur).backend_for(mesh)
-
     def _settle(self, psf: PSF, blur: float) -> Renderer:
         return self._narrow(psf, blur).with_backend(self._transform)
 
     def _optics(self, psf: PSF, blur: float) -> Renderer:
         return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)
-
-    def _rendered(self, mesh: Mesh, psf: PSF, blur: float) -> npt.NDArray:
-        """The rendering of a surface in the region's box."""
-        return self.at(psf, blur).render(mesh)[tuple(slice(0, n) for n in self.grid.shape)]
 
     def shape_step(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeStep:
         """Compute the weighted L2 loss on the narrow band, with gain and background at their best."""
@@ -269,7 +285,10 @@ class Problem:
 
     def explained(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> Explained:
         """Compute what a surface explains of the image, and what is left over."""
-        target, rendered = self.target(blur), self._rendered(mesh, psf, blur)
+        return self._explained(self.at(psf, blur).render(mesh)[self._box], blur)
+
+    def _explained(self, rendered: npt.NDArray, blur: float) -> Explained:
+        target = self.target(blur)
         gain, background = best_affine(rendered, target.observed, target.weights)
         residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
         return Explained(rendered, residual.astype(self.dtype), gain, target.weights)
@@ -277,7 +296,7 @@ class Problem:
     def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, npt.NDArray]:
         """Compute the mesh's spectrum for steps of the PSF around `psf`, on the modes above a thousandth of its OTF."""
         renderer = self.renderer(psf, PSF_CUTOFF)
-        return renderer, renderer.spectrum(mesh)
+        return renderer, to_host(renderer.prepared(mesh, behind_optics=False).forward())
 
     def psf_step(self, renderer: Renderer, spectrum: npt.NDArray, psf: PSF) -> PsfStep:
         """Compute the plain L2 loss of a PSF, given the spectrum of the mesh."""
@@ -298,7 +317,8 @@ class Problem:
         grid, dtype = self.volume.grid, self.dtype
         room = np.asarray(psf.reach()) + grid.overhang(geometry.used_points(mesh.vertices, mesh.faces))
         renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(room)))
-        rendered = renderer.image(renderer.spectrum(mesh))[tuple(slice(0, n) for n in grid.shape)]
+        spectrum = renderer.prepared(mesh, behind_optics=False).forward()
+        rendered = renderer.image(spectrum)[tuple(slice(0, n) for n in grid.shape)]
         light, observed = None, self._whole
         if sources is not None and sources.any():
             weights = np.zeros(grid.shape, dtype=dtype)
@@ -310,13 +330,25 @@ class Problem:
         return FinalModel((gain * rendered + background).astype(np.float32), light, gain, background)
 
 
-def room_for(mesh: Mesh, psf: PSF, region: npt.NDArray[np.bool_], volume: Volume) -> tuple[float, float, float]:
-    """Work out the room that the rendering on a region's box needs, µm, so that nothing wraps around into it.
+def room_for(
+    points: npt.NDArray, psf: PSF, region: npt.NDArray[np.bool_], grid: Grid
+) -> tuple[float, float, float]:
+    """Work out the room that a rendering needs around a region's box, µm, so that nothing wraps around into it.
 
     The PSF's reach, with something to spare for its growth, and what sticks out of the box at either end.
+
+    Parameters
+    ----------
+    points : (n, 3) float
+        Of the mesh, µm.
+    psf : PSF
+    region : (z, y, x) bool
+        Of the whole image.
+    grid : Grid
+        The image's.
     """
     where = np.argwhere(region)
-    box = volume.grid.crop(where.min(axis=0), where.max(axis=0) + 1)
-    spare = np.maximum(1.25 * np.asarray(psf.reach()), 6.0 * np.asarray(volume.spacing))
-    z, y, x = spare + box.overhang(geometry.used_points(mesh.vertices, mesh.faces))
+    box = grid.crop(where.min(axis=0), where.max(axis=0) + 1)
+    spare = np.maximum(1.25 * np.asarray(psf.reach()), 6.0 * np.asarray(grid.spacing))
+    z, y, x = spare + box.overhang(points)
     return float(z), float(y), float(x)

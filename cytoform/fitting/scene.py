@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import weakref
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +13,6 @@ from skimage.filters import threshold_otsu
 from ..errors import FitError
 from ..image.fill import constant_fill
 from ..image.volume import Grid, Volume
-from ..mesh.protocol import Mesh
 from .start import search
 
 __all__ = ["Scene", "typical_voxel"]
@@ -32,7 +29,7 @@ def typical_voxel(spacing: tuple[float, float, float]) -> float:
 
 
 class Scene:
-    """An image, and what a fit asks of it: smoothed, thresholded, its bright objects, the voxels inside a mesh.
+    """An image, and what a fit asks of it: smoothed, thresholded, its bright objects.
 
     Parameters
     ----------
@@ -43,7 +40,6 @@ class Scene:
 
     def __init__(self, volume: Volume, measured: Bools | None = None) -> None:
         self.volume, self.measured = volume, measured
-        self._mesh: weakref.ref[Mesh] | None = None  # the one that was looked at last
 
     @classmethod
     def of(cls, volume: Volume) -> Scene:
@@ -146,27 +142,6 @@ class Scene:
                 remedy="Is the region on the image's own voxels?",
             )
         return region & self.measured
-
-    def inside(self, mesh: Mesh, voxels: Callable[[Mesh, Grid], Bools]) -> Bools:
-        """Return the voxels inside a mesh, (z, y, x); the last mesh that was asked for is remembered.
-
-        Parameters
-        ----------
-        mesh : Mesh
-        voxels : callable
-            Finds them, given mesh and grid.
-        """
-        if self._mesh is None or self._mesh() is not mesh:
-            self._inside, self._away = voxels(mesh, self.grid), None
-            self._mesh = weakref.ref(mesh)
-        return self._inside
-
-    def away(self, mesh: Mesh, voxels: Callable[[Mesh, Grid], Bools]) -> npt.NDArray[np.float64]:
-        """Return the distance of every voxel from those inside a mesh, µm; 0 inside, (z, y, x)."""
-        inside = self.inside(mesh, voxels)
-        if self._away is None:
-            self._away = self.distance_from(inside)
-        return self._away
 
     def distance_from(self, mask: Bools) -> npt.NDArray[np.float64]:
         """Return the distance of every voxel from a mask, µm; 0 in it, (z, y, x)."""

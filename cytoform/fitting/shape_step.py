@@ -20,8 +20,6 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
     tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.stain_um
     found = stage.problem.shape_step(tried.astype(config.dtype), state.psf, stage.blur)
     learnt, optimiser = state.learnt, state.shape_optimiser
-    if np.isnan(learnt.noise):
-        learnt.noise = stage.prior_weight(state)
     value, slope = stage.prior_at(tried, stain, learnt.firmness)
     slope *= learnt.noise
     slope[:, :3] += found.vertices

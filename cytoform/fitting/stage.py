@@ -8,17 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..mesh.protocol import Mesh
+from ..optics import PSF
 from ..optim import LaplacianPreconditioner
 from .bodies import Body
 from .config import FitConfig
 from .noise import noise_variance
-from .priors.smoothness import Prior
-from .priors.staining import StainingPrior, stained
-from .problem import Problem, room_for
+from .priors.field import StainingPrior
+from .priors.smoothness import Prior, Smoothness
+from .priors.staining import stained
+from .problem import Explained, Problem
 from .psf_step import psf_moves
 from .state import State
 
-__all__ = ["FAR", "SOON", "Stage", "look_around", "stage_lengths", "staining_prior"]
+__all__ = ["FAR", "SOON", "Stage", "look_around", "smoothness_prior", "stage_lengths", "staining_prior"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,7 +43,13 @@ def staining_prior(state: State, config: FitConfig, body: Body[Any]) -> Staining
     if not config.infer_staining:
         return None
     spread = config.staining_spread if np.isnan(state.learnt.spread) else state.learnt.spread
-    return body.staining(state.mesh, spread, config.staining_reach * body.scene.voxel)
+    return body.staining(state.mesh, body.edge, spread, config.staining_reach * body.scene.voxel)
+
+
+def smoothness_prior(state: State, config: FitConfig, body: Body[Any]) -> tuple[float, Smoothness] | None:
+    """Make the prior of smoothness with its weight, without what a folded surface adds to it; None without one."""
+    weight = config.stiffness[state.count.stage]
+    return (weight, body.smoothness(state.mesh, body.edge, state.learnt.stiffness)) if weight > 0 else None
 
 
 def look_around(state: State, body: Body[Any], *, last: bool) -> None:
@@ -51,7 +59,7 @@ def look_around(state: State, body: Body[Any], *, last: bool) -> None:
         scope.neighbours = body.neighbours(state.mesh, scope.candidates, scope.cell, last=last)
         region = body.region(state.mesh, scope.margin, scope.cell, scope.neighbours, last=last)
         scope.region = region if region.any() else scope.region
-    scope.room = room_for(state.mesh, state.psf, scope.region, body.scene.volume)
+    scope.room = body.room(state.mesh, state.psf, scope.region)
     state.transform = ""
 
 
@@ -104,26 +112,34 @@ class Stage:
 
     def take_priors(self, state: State) -> None:
         """Take up the priors as strong as the state has them, for the connectivity of its mesh."""
-        weight = self.config.stiffness[state.count.stage]
-        self.stiffness = (weight, self.body.smoothness(state.mesh, state.learnt.stiffness)) if weight > 0 else None
         self.staining = staining_prior(state, self.config, self.body)
+        self.stiffness = smoothness_prior(state, self.config, self.body)
 
     def hold(self, state: State) -> None:
         """Hold until the next pause what is as it is at the surface of this one, the state's anchor.
 
-        What lies face to face, how the triangles are, the choice of the transform, light of neighbours, and the weights
-        of a camera and of a robust loss.
+        What lies face to face, the choice of the transform, light of neighbours, the weights of a camera and of a
+        robust loss, and the noise.
         """
-        anchor, config = state.anchor.mesh, self.config
-        self.worn_before = self.body.worn(anchor, last=self.last)
-        self.contact = self.body.contact(anchor, self.reach) if config.contact > 0 else None
-        mesh = anchor.astype(config.dtype)
+        anchor, config, edge = state.anchor.mesh, self.config, self.body.edge
+        self._worn_before: bool | None = None
+        reach = 1.5 * edge + 2.0 * self.reach  # two vertices may come that much nearer along their normals
+        self.contact = self.body.contact(anchor, edge, reach) if config.contact > 0 else None
         sources = self.body.sources(anchor, state.scope.neighbours) if self.lit else None
-        if not state.transform:
-            state.transform = self.problem.transform_for(mesh, state.psf, self.blur)
-        self.problem.hold(
-            mesh, state.psf, transform=state.transform, sources=sources, weigh_at=mesh if self.last else None
-        )
+        mesh = anchor.astype(config.dtype)
+        held = self.problem.hold(
+            mesh, state.psf, self.blur, transform=state.transform, sources=sources,
+            weigh_at=mesh if self.last else None,
+        )  # fmt: skip
+        state.transform = held.transform
+        if np.isnan(state.learnt.noise):
+            state.learnt.noise = self._noise(held.explained, state.psf)
+
+    def worn_before(self, state: State) -> bool:
+        """Tell whether the triangles were worn at the last pause already; worked out when it is asked for."""
+        if self._worn_before is None:
+            self._worn_before = self.body.worn(state.anchor.mesh, last=self.last)
+        return self._worn_before
 
     # -- at each step --------------------------------------------------------------------------------------------------
 
@@ -137,15 +153,13 @@ class Stage:
         stain = self._stains.solve(gradient[:, 3:]) if self.staining is not None else np.zeros((len(gradient), 1))
         return np.hstack([self._places.solve(gradient[:, :3]), stain])
 
-    def prior_weight(self, state: State) -> float:
-        """Return what a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
+    def _noise(self, found: Explained, psf: PSF) -> float:
+        """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
 
         Noise of variance σ² in n voxels makes the image's own negative logarithm n · loss / (2 σ²). What the surface
         leaves unexplained stands for noise: as the fit gets better, the image speaks louder and the priors yield.
         """
-        mesh = state.anchor.mesh.astype(self.config.dtype)
-        variance = noise_variance(self.problem, mesh, state.psf, self.blur)
-        return 2.0 * variance / float(self.problem.region.sum())
+        return 2.0 * noise_variance(self.problem, found, psf, self.blur) / float(self.problem.region.sum())
 
     def prior_at(self, mesh: Mesh, stain: Floats, firmness: float) -> tuple[float, Floats]:
         """Sum the priors and their gradients for places and staining, (n_vertices, 4)."""

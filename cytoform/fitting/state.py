@@ -37,9 +37,9 @@ def stored(how: str, **options: Any) -> Any:
     return dataclasses.field(metadata={"stored": how}, **options)
 
 
-def shape_optimiser(mesh: Mesh) -> LBFGS:
-    """Make an optimiser of the places and the staining of a mesh's vertices."""
-    return LBFGS((mesh.n_vertices, 4), memory=MEMORY)
+def shape_optimiser(n_vertices: int) -> LBFGS:
+    """Make an optimiser of the places and the staining of vertices."""
+    return LBFGS((n_vertices, 4), memory=MEMORY)
 
 
 @dataclasses.dataclass
@@ -98,7 +98,7 @@ class Learnt:
     Attributes
     ----------
     noise : float
-        What priors are weighed by until the next pause; NaN where the next evaluation is to tell.
+        What priors are weighed by until the next pause; NaN where it is to be worked out at the surface as it is.
     stiffness : (n_vertices,) float64
         What the smoothness energy of every vertex is multiplied by.
     spread : float
@@ -219,7 +219,7 @@ class State:
         stain, ones = stain_of(mesh), np.ones(mesh.n_vertices)
         state = cls(
             mesh=mesh, stain=stain, psf=psf, start=mesh, scope=scope, anchor=Anchor(mesh, stain, ones),
-            learnt=Learnt(ones), trial=np.zeros((mesh.n_vertices, 4)), shape_optimiser=shape_optimiser(mesh),
+            learnt=Learnt(ones), trial=np.zeros((mesh.n_vertices, 4)), shape_optimiser=shape_optimiser(mesh.n_vertices),
             psf_optimiser=psf_optimiser(psf), edge=edge, stain_um=stain_um,
         )  # fmt: skip
         state.trial = state.place
@@ -233,7 +233,7 @@ class State:
     def move_start(self, mesh: Mesh) -> None:
         """Begin from another mesh than `start`, which stays what it was."""
         self.mesh, self.stain, self.learnt.stiffness = mesh, stain_of(mesh), np.ones(mesh.n_vertices)
-        self.shape_optimiser = shape_optimiser(mesh)
+        self.shape_optimiser = shape_optimiser(mesh.n_vertices)
         self.begin_anew()
 
     def begin_anew(self) -> None:

@@ -19,8 +19,9 @@ from ..mesh.protocol import Mesh
 from ..metrics.shape import sphericity
 from ..optics import PSF
 from .bodies.measures import Measure, volume_and_area
+from .priors.field import StainingPrior
 from .priors.smoothness import Smoothness
-from .priors.staining import StainingPrior, moved_density
+from .priors.staining import moved_density
 from .problem import Problem
 
 __all__ = ["MODES", "Uncertainty", "uncertainty_of"]
@@ -161,7 +162,7 @@ class _Seen:
         band = self.renderer.band
         found = problem.explained(mesh.astype(self.dtype), psf)
         residual, self.gain, weights = found.residual, found.gain, found.weights
-        chosen = self.renderer.backend_for(mesh.astype(self.dtype), behind_optics=False)
+        chosen = self.renderer.prepared(mesh.astype(self.dtype), behind_optics=False).backend
         self.renderer = self.renderer.with_backend(chosen)
         self._root, self._box = np.sqrt(weights), tuple(slice(0, n) for n in weights.shape)
         kept = band.kept_weights

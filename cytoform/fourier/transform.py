@@ -118,11 +118,6 @@ class MeshTransform:
             raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
         choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=device_for(self.device, self.backend))
 
-    def backend_for(self, mesh: Mesh) -> Literal["exact", "nufft"]:
-        """Choose the back end for a mesh: the one asked for, or with ``auto`` the one expected to be quicker."""
-        corners = geometry.corner_points(mesh.vertices, mesh.faces) - np.asarray(self.band.grid.origin)
-        return self._backend_for(corners, mesh.vertices.dtype)
-
     def _backend_for(self, corners: npt.NDArray, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
         tolerance = self.tolerance_for(dtype)
         name = choose_backend(self.backend, tolerance=tolerance, device=device_for(self.device, self.backend))
@@ -154,6 +149,12 @@ class MeshOnBand:
     """A mesh at one place on a band: its transform and the gradient of that; see :class:`MeshTransform`.
 
     On a CUDA device the transform is there, and so may the cotangent be (:func:`cytoform.devices.device_arrays`).
+
+    Attributes
+    ----------
+    mesh : Mesh
+    backend : "exact" or "nufft"
+        The one that was chosen.
     """
 
     def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
@@ -164,7 +165,7 @@ class MeshOnBand:
         self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
         self._corners = corners - np.asarray(how.band.grid.origin)
         device, tolerance = device_for(how.device, how.backend), how.tolerance_for(dtype)
-        name = how._backend_for(self._corners, dtype)
+        self.backend = name = how._backend_for(self._corners, dtype)
         strengths = 2.0 * self._areas * self._density
         if name == "exact":
             make: type[exact.Faces] | type[on_device.Faces] = on_device.Faces if device == "cuda" else exact.Faces

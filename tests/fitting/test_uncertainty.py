@@ -54,7 +54,7 @@ def test_errors_are_those_of_the_whole_problem_by_brute_force():
     truth, volume, psf = small()
     config = cf.FitConfig(dtype="float64", cutoff=1e-4, tolerance=1e-8, backend="exact")
     roi = np.ones(SHAPE, dtype=bool)
-    problem = Problem(volume, roi, room_for(truth, psf, roi, volume), config)
+    problem = Problem(volume, roi, room_for(truth.vertices, psf, roi, volume.grid), config)
     ways = np.zeros((6, 2))
     ways[0, 0], ways[[2, 5], 1] = 1.0, np.sqrt(0.5)
     found = uncertainty_of(problem, truth, psf, psf_directions=ways, modes=1000)

@@ -14,7 +14,8 @@ import cytoform as cf
 from cytoform.cli.rendering import _around, render_on
 from cytoform.errors import MeshError
 from cytoform.fitting import FitConfig
-from cytoform.fitting.problem import room_for
+from cytoform.fitting.bodies.surface import SurfaceBody
+from cytoform.fitting.scene import Scene
 from cytoform.mesh import closest, geometry, laplacian, shapes, topology
 from cytoform.mesh.curvature import curvatures
 from cytoform.mesh.multimaterial import MultiMaterialMesh
@@ -125,7 +126,9 @@ def test_boxes_and_rooms_of_renderings():
     assert _around(STRAY, PSF, spacing, None) == _around(CLEAN, PSF, spacing, None)
     assert np.array_equal(render_on(STRAY, PSF, GRID), render_on(CLEAN, PSF, GRID))
     volume, region = cf.Volume(np.zeros(GRID.shape), 0.5), np.ones(GRID.shape, dtype=bool)
-    assert room_for(STRAY, PSF, region, volume) == room_for(CLEAN, PSF, region, volume)
+    assert SurfaceBody(Scene(volume), 0.5).room(STRAY, PSF, region) == SurfaceBody(Scene(volume), 0.5).room(
+        CLEAN, PSF, region
+    )
 
 
 def test_signed_distances_and_prepared_sequences(tmp_path):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -12,12 +13,15 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from ...image.volume import Grid
+from ...mesh import geometry
 from ...mesh.closest import interpolation
 from ...mesh.io import read_mesh, write_mesh
 from ...mesh.protocol import Mesh
+from ...optics import PSF
 from ..neighbours import light_sources, neighbours_seen_from, region_off
+from ..priors.field import StainingPrior
 from ..priors.smoothness import Contact, Prior, Smoothness
-from ..priors.staining import StainingPrior
+from ..problem import room_for
 from .measures import Measure, volume_and_area
 
 if TYPE_CHECKING:
@@ -53,6 +57,7 @@ class Body(abc.ABC, Generic[MeshT]):
 
     def __init__(self, scene: Scene, edge: float) -> None:
         self.scene, self.edge = scene, edge
+        self._seen: weakref.ref[MeshT] | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -63,8 +68,14 @@ class Body(abc.ABC, Generic[MeshT]):
         return begin(self, request)
 
     @abc.abstractmethod
-    def checked(self, mesh: MeshT) -> MeshT:
+    def checked(self, mesh: MeshT) -> tuple[MeshT, tuple[str, ...]]:
         """Check a user's start and bring it into shape: float64, edges as long as wanted.
+
+        Returns
+        -------
+        mesh : Mesh
+        remarks : tuple of str
+            What the user should know of it, a sentence each.
 
         Raises
         ------
@@ -95,8 +106,18 @@ class Body(abc.ABC, Generic[MeshT]):
         """Find the voxels whose centre lies inside, (z, y, x)."""
 
     def inside(self, mesh: MeshT) -> Bools:
-        """Return the voxels inside a mesh, worked out once for each."""
-        return self.scene.inside(mesh, self.voxels)
+        """Return the voxels inside a mesh, (z, y, x); those of the mesh that was asked for last are kept."""
+        if self._seen is None or self._seen() is not mesh:
+            self._inside, self._away = self.voxels(mesh, self.scene.grid), None
+            self._seen = weakref.ref(mesh)
+        return self._inside
+
+    def away(self, mesh: MeshT) -> npt.NDArray[np.float64]:
+        """Return the distance of every voxel from those inside a mesh, µm; 0 inside, (z, y, x)."""
+        inside = self.inside(mesh)
+        if self._away is None:
+            self._away = self.scene.distance_from(inside)
+        return self._away
 
     def region(self, mesh: MeshT, margin: float, cell: Bools, neighbours: Bools, *, last: bool) -> Bools:
         """Return the region of interest: the inside of the surface, `cell`, and `margin` µm around them.
@@ -117,25 +138,25 @@ class Body(abc.ABC, Generic[MeshT]):
         if cell.any():
             region = self.scene.around(self.inside(mesh) | cell, margin)
         else:
-            region = self._around(mesh, margin)
+            region = self.away(mesh) <= margin if self.inside(mesh).any() else self.inside(mesh)
         region = region if self.scene.measured is None else region & self.scene.measured
         return region_off(region, neighbours, self.scene, last=last)
 
-    def _around(self, mesh: MeshT, margin: float) -> Bools:
-        inside = self.inside(mesh)
-        return self.scene.away(mesh, self.voxels) <= margin if inside.any() else inside
+    def room(self, mesh: MeshT, psf: PSF, region: Bools) -> tuple[float, float, float]:
+        """Return the room that a rendering needs around a region's box, µm (:func:`.room_for`)."""
+        return room_for(geometry.used_points(mesh.vertices, mesh.faces), psf, region, self.scene.grid)
 
     def neighbours(self, mesh: MeshT, candidates: Bools, cell: Bools | None = None, *, last: bool) -> Bools:
         """Find which candidates belong to neighbours, seen from the surface as it is, (z, y, x)."""
         if not candidates.any():
             return candidates
         reach = (LAST_REACH if last else REACH) * self.scene.voxel
-        inside, away = self.inside(mesh), self.scene.away(mesh, self.voxels)
+        inside, away = self.inside(mesh), self.away(mesh)
         return neighbours_seen_from(inside, away, candidates, self.scene, reach, cell)
 
     def sources(self, mesh: MeshT, neighbours: Bools) -> Bools:
         """Find the voxels that neighbours' light may come from, (z, y, x)."""
-        return light_sources(self.scene.away(mesh, self.voxels), neighbours, self.scene)
+        return light_sources(self.away(mesh), neighbours, self.scene)
 
     # -- upkeep of the triangles ---------------------------------------------------------------------------------------
 
@@ -157,17 +178,14 @@ class Body(abc.ABC, Generic[MeshT]):
 
     # -- what is known beforehand --------------------------------------------------------------------------------------
 
-    def smoothness(self, mesh: MeshT, weights: npt.NDArray[np.float64] | None = None) -> Smoothness:
-        """Return the energy of a curvature that changes quickly, for the mesh's connectivity."""
-        return Smoothness(mesh, self.edge, weights)
+    smoothness: ClassVar[Callable[..., Smoothness]] = Smoothness
+    """Makes the energy of a rough surface, of a mesh, its edge (µm) and weights at the vertices."""
 
-    def contact(self, mesh: MeshT, move: float) -> Prior:
-        """Return what keeps parts that lie face to face, now or after moves of so many µm, from passing through."""
-        return Contact(mesh, self.edge, 1.5 * self.edge + 2.0 * move)
+    contact: ClassVar[Callable[..., Prior]] = Contact
+    """Makes what keeps parts from passing through each other, of a mesh, its edge and how near pairs have to be, µm."""
 
-    def staining(self, mesh: MeshT, spread: float, reach: float) -> StainingPrior:
-        """Return the random field of a standard deviation and a range (µm) behind the density."""
-        return StainingPrior(mesh, self.edge, spread, reach)
+    staining: ClassVar[Callable[..., StainingPrior]] = StainingPrior
+    """Makes the random field behind the density, of a mesh, its edge, a standard deviation and a range, µm."""
 
     # -- numbers and files ---------------------------------------------------------------------------------------------
 

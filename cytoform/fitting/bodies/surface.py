@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import FileFormatError, FitError
-from ...image.volume import Grid
 from ...masks import mesh_to_mask
 from ...mesh import shapes, topology
 from ...mesh.remesh import faces_around, needs_remesh, remesh, uneven, worn_faces
@@ -38,8 +37,9 @@ class SurfaceBody(Body[SurfaceMesh]):
     kind = "surface"
     mesh_class = SurfaceMesh
 
-    def checked(self, mesh: SurfaceMesh) -> SurfaceMesh:
+    def checked(self, mesh: SurfaceMesh) -> tuple[SurfaceMesh, tuple[str, ...]]:
         """Refuse surfaces that are open, outside of the image or flat; turn faces outward and remesh where needed."""
+        pieces, remarks = int(topology.components(mesh).max()) + 1, ()
         if not topology.is_closed(mesh):
             raise FitError(
                 f"the start surface {topology.gaps(mesh)}; expected a closed surface.",
@@ -62,7 +62,11 @@ class SurfaceBody(Body[SurfaceMesh]):
                 remedy="Is the mesh in another unit than µm, or flat?",
             )
         self._check_edge(mesh.area)
-        return self.tidied(mesh)
+        if pieces > 1:
+            remarks = (
+                f"The start surface is {pieces} separate surfaces; they stay apart, and numbers are of all together.",
+            )
+        return (remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else mesh), remarks
 
     def _check_edge(self, area: float) -> None:
         """Refuse edges that make too few or too many faces of an area, µm²."""
@@ -95,10 +99,7 @@ class SurfaceBody(Body[SurfaceMesh]):
         """Remesh where edges are too long or too short."""
         return remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else mesh
 
-    @staticmethod
-    def voxels(mesh: SurfaceMesh, grid: Grid) -> Bools:
-        """Count crossings along rays (:func:`cytoform.masks.mesh_to_mask`)."""
-        return mesh_to_mask(mesh, grid)
+    voxels = staticmethod(mesh_to_mask)
 
     def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
         """Tell whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from scipy.integrate import trapezoid
 
 from ...optim import LaplacianPreconditioner
+from .field import StainingPrior
 from .smoothness import Smoothness
-from .staining import StainingPrior
 
 __all__ = ["Sight", "learnt_spread", "learnt_stiffness"]
 

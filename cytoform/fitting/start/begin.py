@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...image.volume import Volume
-from ...mesh import topology
 from ...mesh.protocol import Mesh
 from ...optics import PSF, GaussianPSF
 from ..checks import check_region
 from ..config import FitConfig
-from ..problem import Problem, room_for
+from ..problem import Problem
 from ..request import Request
 from ..scene import Scene, typical_voxel
 from ..state import Scope, State
@@ -66,17 +65,13 @@ class _Setup:
         """What counts: a region, and masks that are empty unless they are given."""
         none = np.zeros(self.scene.shape, dtype=bool)
         masks = {"cell": none, "candidates": none, "neighbours": none, **masks}
-        return Scope(region=region, room=self.room(mesh, region), margin=self.margin, **masks)
-
-    def room(self, mesh: Mesh, region: Bools) -> tuple[float, float, float]:
-        """Room that a rendering of a mesh needs around a region, µm."""
-        return room_for(mesh, self.psf, region, self.scene.volume)
+        return Scope(region=region, room=self.body.room(mesh, self.psf, region), margin=self.margin, **masks)
 
     def likeliest(self, starts: Sequence[Mesh], region: Bools, neighbours: Bools) -> int:
         """Which of some starts has the least loss in the first stage."""
         if len(starts) == 1:
             return 0
-        room = np.max([self.room(mesh, region) for mesh in starts], axis=0)
+        room = np.max([self.body.room(mesh, self.psf, region) for mesh in starts], axis=0)
         problem = Problem(self.scene.volume, region, tuple(room), self.config, neighbours)
         blur = self.config.blurs[0]
         losses = [problem.shape_step(mesh.astype(self.config.dtype), self.psf, blur).loss for mesh in starts]
@@ -103,16 +98,8 @@ def begin(body: Body[Any], request: Request) -> State:
         state = _in_image(setup, None, None)  # tells more than the label
     else:
         state = _at_label(setup, outlined, request.mesh)
-    state.remarks = (*remarks, *_parted(request.mesh))
+    state.remarks = (*remarks, *state.remarks)
     return state
-
-
-def _parted(mesh: Mesh | None) -> tuple[str, ...]:
-    """A remark on a start surface in several pieces."""
-    pieces = 1 if mesh is None else int(topology.components(mesh).max()) + 1
-    if pieces == 1:
-        return ()
-    return (f"The start surface is {pieces} separate surfaces; they stay apart, and numbers are of all together.",)
 
 
 def _outlined(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tuple[str, ...]]:
@@ -144,10 +131,11 @@ def _at_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State
     starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
     if mesh is None and setup.config.init == "auto":
         starts = [*starts, *body.starts(outlined.mask, "label")]
-    starts = [body.checked(start) for start in starts]
+    starts, remarks = zip(*(body.checked(start) for start in starts))
     best = starts[setup.likeliest(starts, region, outlined.neighbours)]
     state = setup.state(best, setup.scope(best, region, neighbours=outlined.neighbours, fixed=True))
     state.count.evaluations += len(starts) if len(starts) > 1 else 0
+    state.remarks = remarks[0] if mesh is not None else ()
     return state
 
 
@@ -157,12 +145,12 @@ def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
     seen = scene if given is None else scene.within(given)
     none = np.zeros(scene.shape, dtype=bool)
     cell = candidates = none
-    meant = None
+    meant, remarks = None, ()
     if mesh is None:
         found = seen.largest_object()
         mesh, cell, candidates = body.starts(found.mask, config.init)[0], found.mask, found.others
     else:
-        mesh = body.checked(mesh)
+        mesh, remarks = body.checked(mesh)
         meant = placing.object_at(body.inside(mesh), seen)
         if given is None:
             cell = none if meant is None else meant
@@ -177,6 +165,7 @@ def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
         region, masks = scene.where_measured(given), {"fixed": True}
     check_region(region, scene.volume)
     state = setup.state(mesh, setup.scope(mesh, region, **masks))
+    state.remarks = remarks
     if meant is not None and config.place_start:
         _place(setup, state, meant)
     return state
@@ -189,5 +178,5 @@ def _place(setup: _Setup, state: State, meant: Bools) -> None:
     moved = body.tidied(moved)
     state.count.evaluations += 2
     if setup.likeliest([state.mesh, moved], scope.region, scope.neighbours) == 1:
-        scope.room = setup.room(moved, scope.region)
+        scope.room = body.room(moved, setup.psf, scope.region)
         state.move_start(moved)

@@ -6,7 +6,8 @@ from scipy.sparse.linalg import spsolve
 from scipy.special import kv
 
 import cytoform as cf
-from cytoform.fitting.priors.staining import StainingPrior, slope_of, stain_of, stained
+from cytoform.fitting.priors.field import StainingPrior
+from cytoform.fitting.priors.staining import slope_of, stain_of, stained
 from cytoform.mesh import shapes
 from cytoform.metrics import mesh_iou
 

@@ -12,8 +12,8 @@ from cytoform.fitting import pause as pauses
 from cytoform.fitting.bodies.surface import SurfaceBody
 from cytoform.fitting.noise import sight_of
 from cytoform.fitting.priors import strength
+from cytoform.fitting.priors.field import StainingPrior
 from cytoform.fitting.priors.smoothness import Smoothness
-from cytoform.fitting.priors.staining import StainingPrior
 from cytoform.fitting.priors.strength import PATCH, SOFTEST, STIFFEST, Sight, learnt_spread, learnt_stiffness
 from cytoform.fitting.problem import Problem, room_for
 from cytoform.fitting.stage import Stage
@@ -112,7 +112,7 @@ def test_a_misfit_leaves_priors_as_they_are():
 def seen_from(volume, truth, psf):
     region = np.ones(volume.shape, dtype=bool)
     config = cf.FitConfig(tolerance=1e-6, cutoff=1e-3, device="cpu")
-    return Problem(volume, region, room_for(truth, psf, region, volume), config)
+    return Problem(volume, region, room_for(truth.vertices, psf, region, volume.grid), config)
 
 
 def test_what_an_image_tells_of_a_sphere_against_differences():
@@ -180,7 +180,8 @@ def test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors(da
     result = cf.fit(volume, config=cf.FitConfig(iterations=200, uncertainty=False, device="cpu"), out=tmp_path)
     last = (result.history["stage"] == 2) & (result.history["kind"] == "shape")
     assert last.sum() > 90 and result.history["stage"].max() == 2  # long enough to learn
-    problem = Problem(volume, result.roi, room_for(result.mesh, result.psf, result.roi, volume), result.config)
+    room = room_for(result.mesh.vertices, result.psf, result.roi, volume.grid)
+    problem = Problem(volume, result.roi, room, result.config)
     assert sight_of(problem, result.mesh.astype("float32"), result.psf).trust == 0.0
     done, spread, stiffer = learnt(tmp_path)
     assert not done and np.isnan(spread) and (stiffer == 1.0).all()
