@@ -11,7 +11,7 @@ import typer
 
 from ..errors import ConfigError
 from .console import ProgressBar, check_free, echo_table, result_folder
-from .inputs import STARTS, Axes, Series, Triple, load_image, load_region, load_start, plain_stem
+from .inputs import Axes, Series, Triple, plain_stem
 from .optics import (
     Aperture,
     Blur,
@@ -106,6 +106,8 @@ def fit(
     cytoform fit cell.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --modality confocal
     cytoform fit cell.tif --psf bead.tif
     """
+    from ..fitting.inputs import load_image, load_region, load_start
+
     folder = Path(f"{plain_stem(image)}_cytoform") if out is None else out
     if overwrite and resume:
         raise ConfigError("--overwrite and --resume came together; expected one of them.", remedy="Leave one away.")
@@ -139,6 +141,8 @@ def fit(
 
 def _sources(init: str, optics: Optics) -> dict[str, Any]:
     """What ``fit.json`` keeps of the command: its words, and the files that it names."""
+    from ..fitting.inputs import STARTS
+
     words: dict[str, Any] = {"command": shlex.join(["cytoform", *sys.argv[1:]])}
     if init not in STARTS:
         words["start"] = {"path": str(Path(init).resolve())}
@@ -152,6 +156,7 @@ def _config(
 ) -> Any:
     from ..devices import resolve_device
     from ..fitting import FitConfig
+    from ..fitting.inputs import STARTS
 
     resolve_device(device)
     given: dict[str, Any] = {"edge": edge, "iterations": iterations}

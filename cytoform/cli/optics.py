@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, FileFormatError, VolumeError
-from .inputs import Triple, slices_by_another_name
+from ..image.slices import slices_by_another_name
+from .inputs import Triple
 
 if TYPE_CHECKING:
     from ..image.volume import Volume

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import ConfigError, OutputError
-from .inputs import Axes, Series, Triple, check_inside, load_surface
+from .inputs import Axes, Series, Triple
 from .optics import (
     Aperture,
     Blur,
@@ -93,6 +93,7 @@ def render(
     cytoform render cell.ply --like embryo.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --out i.tif
     """
     from ..devices import resolve_device
+    from ..fitting.inputs import check_inside, load_surface
     from ..image.io import write_volume
     from ..image.volume import Volume
 
