@@ -127,7 +127,7 @@ def test_descriptions_are_json_and_come_back(make, mode):
 
 
 def test_unknown_kinds_are_refused():
-    with pytest.raises(ConfigError, match="gibson-lanni, measured, pupil, blurred"):
+    with pytest.raises(ConfigError, match="blurred, gaussian, gibson-lanni, measured, pupil"):
         psf_from_description({"kind": "born-wolf"})
 
 
