@@ -26,6 +26,7 @@ from .body import SurfaceBody
 from .callbacks import Callback, Film, Progress
 from .checks import check_reach, doubts
 from .config import FitConfig
+from .job import FitJob, ImageFile, Region
 from .prior import Prior
 from .problem import Problem
 from .result import FitResult, load_result
@@ -33,7 +34,20 @@ from .start import begin
 from .state import State
 from .uncertainty import Uncertainty, uncertainty_of
 
-__all__ = ["Callback", "Film", "FitConfig", "FitResult", "Prior", "Progress", "Uncertainty", "fit", "load_result"]
+__all__ = [
+    "Callback",
+    "Film",
+    "FitConfig",
+    "FitJob",
+    "FitResult",
+    "ImageFile",
+    "Prior",
+    "Progress",
+    "Region",
+    "Uncertainty",
+    "fit",
+    "load_result",
+]
 
 _LOG = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.h5"
