@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from ..options import AXES, SERIES
+from .generated import annotated
 
 __all__ = ["Axes", "Series", "Triple", "plain_stem"]
 
 Triple = tuple[float, float, float]
 
-Series = Annotated[
-    int | None, typer.Option("--series", metavar="N", min=0, help="Which image of a file with several, from 0.")
-]
-Axes = Annotated[
-    str | None, typer.Option("--axes", metavar="AXES", help="What the file's axes are, such as ZYX or TZYX.")
-]
+Series = annotated(int | None, SERIES, SERIES.name)
+Axes = annotated(str | None, AXES, AXES.name)
 
 _SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".zarr")
 

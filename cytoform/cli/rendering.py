@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ConfigError, OutputError
+from .generated import parameters, with_options
 from .inputs import Axes, Series, Triple
-from .optics import (
-    Aperture,
-    Blur,
-    Depth,
-    Excitation,
-    Immersion,
-    Kind,
-    Modality,
-    Optics,
-    PsfChannel,
-    PsfSpacing,
-    SampleIndex,
-    Sheet,
-    Wavelength,
-    Zernike,
-)
+from .optics import chosen_psf, psf_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,25 +27,10 @@ MOST_VOXELS = 2**31  # 8 GB of float32
 __all__ = ["camera_image", "render", "render_on"]
 
 
+@with_options(lambda: parameters(psf_options(), needed=False), after="out")
 def render(
     mesh: Annotated[Path, typer.Argument(metavar="MESH", help="A .ply, .obj, .stl or .vtp file, (x, y, z) in µm.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The TIFF to write.")],
-    psf_sigma: Annotated[
-        Triple | None, typer.Option("--psf-sigma", metavar="Z Y X", help="σ of a Gaussian PSF, µm.")
-    ] = None,
-    psf: Kind = None,
-    na: Aperture = None,
-    wavelength: Wavelength = None,
-    immersion_index: Immersion = None,
-    sample_index: SampleIndex = None,
-    depth: Depth = None,
-    modality: Modality = None,
-    excitation: Excitation = None,
-    sheet_fwhm: Sheet = None,
-    zernike: Zernike = None,
-    psf_blur: Blur = None,
-    psf_spacing: PsfSpacing = None,
-    psf_channel: PsfChannel = None,
     spacing: Annotated[
         Triple | None, typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm; not needed with --like.")
     ] = None,
@@ -82,6 +53,7 @@ def render(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    **said: Any,
 ) -> None:
     """Render a surface into a 3D image, through a PSF: --psf-sigma for a Gaussian, or another one with --psf.
 
@@ -97,12 +69,7 @@ def render(
     from ..image.io import write_volume
     from ..image.volume import Volume
 
-    optics = Optics(psf, {
-        "--psf-sigma": psf_sigma, "--na": na, "--wavelength": wavelength, "--immersion-index": immersion_index,
-        "--sample-index": sample_index, "--depth": depth, "--modality": modality, "--excitation": excitation,
-        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur, "--psf-spacing": psf_spacing,
-        "--psf-channel": psf_channel,
-    })  # fmt: skip
+    optics = chosen_psf(said)
     if out.exists() and not overwrite:
         raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")
     resolve_device(device)
