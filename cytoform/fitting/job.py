@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..mesh.surface import SurfaceMesh
-    from .callbacks import Callback, Progress
-    from .prior import Prior
-    from .result import FitResult
+    from . import Callback, FitResult, Prior, Progress
 
 __all__ = ["FitJob", "ImageFile", "Region"]
 

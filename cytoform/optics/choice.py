@@ -50,8 +50,8 @@ class PSFOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", os.fspath(self.kind))
-        given = {name: value for name, value in self.options.items() if value is not None and value != []}
-        object.__setattr__(self, "options", given)
+        given = {n: tuple(v) if isinstance(v, list) else v for n, v in self.options.items() if v is not None}
+        object.__setattr__(self, "options", {name: value for name, value in given.items() if value != ()})
         if self.is_file and not Path(self.kind).exists():
             raise FileFormatError(
                 f"--psf is {self.kind!r}; expected {', '.join(named_kinds())} or an image file, and there is "
