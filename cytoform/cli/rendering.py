@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..image.volume import Grid, Volume
     from ..mesh.surface import SurfaceMesh
-    from ..optics import PSF
+    from ..optics import PSF, PSFOptions
 
 _LOG = logging.getLogger(__name__)
 MOST_VOXELS = 2**31  # 8 GB of float32
@@ -70,17 +70,9 @@ def render(
     from ..image.volume import Volume
 
     optics = chosen_psf(said)
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")
+    _check_out(out, overwrite)
     resolve_device(device)
-    seen, surface = optics.psf(), load_surface(mesh)
-    if seen is None:
-        raise ConfigError(
-            "no PSF was given; expected one to render through.",
-            remedy="Pass the σ of a Gaussian in µm, --psf-sigma Z Y X, or another PSF with --psf.",
-        )
-    if out.suffix.lower() not in (".tif", ".tiff"):
-        raise ConfigError(f"--out is {out}; a TIFF is written.", remedy="Give a name that ends in .tif or .ome.tif.")
+    seen, surface = _psf(optics), load_surface(mesh)
     grid = _grid(surface, seen, spacing, shape, origin, like, series, axes)
     remedy = "Leave --shape away for a box around the mesh, or set --origin." if shape is not None else None
     check_inside(surface, grid, mesh, remedy=remedy)
@@ -90,6 +82,24 @@ def render(
         image = camera_image(image, photons=photons, background=background, read_noise=read_noise, seed=seed)
     write_volume(out, Volume(image, grid.spacing, grid.origin))
     typer.echo(f"{out}: {' × '.join(str(n) for n in grid.shape)} voxels (z, y, x), {image.dtype}")
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise ConfigError(f"--out is {out}; a TIFF is written.", remedy="Give a name that ends in .tif or .ome.tif.")
+
+
+def _psf(optics: PSFOptions) -> PSF:
+    """What is rendered through; refused where it would be a guess."""
+    psf = optics.psf()
+    if psf is None:
+        raise ConfigError(
+            "no PSF was given; expected one to render through.",
+            remedy="Pass the σ of a Gaussian in µm, --psf-sigma Z Y X, or another PSF with --psf.",
+        )
+    return psf
 
 
 def _check_size(mesh: SurfaceMesh, grid: Grid, path: Path) -> None:

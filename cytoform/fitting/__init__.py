@@ -26,9 +26,10 @@ from .body import SurfaceBody
 from .callbacks import Callback, Film, Progress
 from .checks import check_reach, doubts
 from .config import FitConfig
-from .job import FitJob, ImageFile, Region
+from .job import FitJob
 from .prior import Prior
 from .problem import Problem
+from .references import ImageFile, Region
 from .result import FitResult, load_result
 from .start import begin
 from .state import State

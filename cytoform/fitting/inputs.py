@@ -118,6 +118,12 @@ def load_region(
             f"the region {path} has shape {data.shape}; expected {image.shape}, that of the image.",
             remedy="Make it on the image's own voxels.",
         )
+    _check_labels(path, data, label)
+    return region
+
+
+def _check_labels(path: Path, data: npt.NDArray, label: int | None) -> None:
+    """Refuse values that are no labels, several where one is meant, and a region of no voxel."""
     labels = np.unique(data[data > 0])
     if not np.array_equal(labels, np.rint(labels)):
         raise VolumeError(
@@ -133,7 +139,6 @@ def load_region(
     if not inside.any():
         what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed(labels)}"
         raise VolumeError(f"the region {path} is empty: {what}.", remedy="Check --roi and --roi-label.")
-    return region
 
 
 def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:

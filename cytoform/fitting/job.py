@@ -15,8 +15,9 @@ import numpy as np
 from ..errors import ConfigError, Interrupted
 from ..image.volume import Volume
 from ..optics import PSF, PSFOptions, psf_from_description
-from ..options import AXES, SERIES, option
+from ..options import option
 from .config import FitConfig
+from .references import PATH, ImageFile, Region, plain_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,87 +25,9 @@ if TYPE_CHECKING:
     from ..mesh.surface import SurfaceMesh
     from . import Callback, FitResult, Prior, Progress
 
-__all__ = ["FitJob", "ImageFile", "Region"]
+__all__ = ["FitJob"]
 
-Triple = tuple[float, float, float]
 FORMAT = "cytoform fit job 1"
-_PLAIN = (str, os.PathLike)
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageFile:
-    """Where an image is; as for :func:`cytoform.read_volume`.
-
-    Parameters
-    ----------
-    path : path
-    spacing : (3,) float, optional
-        Voxel size in µm, (z, y, x); by default the file's own.
-    channel, time, series : int, optional
-        Which one, from 0, where the file has several.
-    axes : str, optional
-        What the file's axes are, such as "TZYX", where it does not say so itself.
-    """
-
-    path: str | os.PathLike[str] = option(
-        name="IMAGE", kind=Path, help="A TIFF or OME-TIFF file, or an OME-Zarr folder."
-    )
-    spacing: Triple | None = option(None, metavar="Z Y X", help="Voxel size in µm; by default the file's own.")
-    channel: int | None = option(None, metavar="N", help="Which channel, from 0.")
-    time: int | None = option(None, metavar="N", help="Which time point, from 0.")
-    series: int | None = option(None, told=SERIES)
-    axes: str | None = option(None, told=AXES)
-
-    def __post_init__(self) -> None:
-        _plain_path(self, "path")
-        if self.spacing is not None:
-            object.__setattr__(self, "spacing", tuple(float(d) for d in np.ravel(self.spacing)))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Region:
-    """The voxels that count, or the cell that is meant.
-
-    Parameters
-    ----------
-    source : path, (z, y, x) array or Volume
-        A mask, or with `label` a label image.
-    label : int, optional
-        Which cell of the label image: start and region follow from it.
-    time, channel, series : int, optional
-        Which part of a file that has several. The time point is the image's by default.
-    """
-
-    source: str | os.PathLike[str] | npt.ArrayLike | Volume = option(
-        name="--roi",
-        kind=Path,
-        metavar="FILE",
-        help="A mask of the voxels that count, or a label image with --roi-label.",
-    )
-    label: int | None = option(
-        None,
-        name="--roi-label",
-        metavar="N",
-        help="Which cell of the label image --roi: start and voxels that count follow.",
-    )
-    time: int | None = option(
-        None, name="--roi-time", metavar="N", help="Which time point of --roi; by default that of --time."
-    )
-    channel: int | None = option(None, name="--roi-channel", metavar="N", help="Which channel of --roi, from 0.")
-    series: int | None = option(
-        None, name="--roi-series", metavar="N", help="Which image of --roi, where its file has several, from 0."
-    )
-
-    def __post_init__(self) -> None:
-        if isinstance(self.source, _PLAIN):
-            _plain_path(self, "source")
-        elif not isinstance(self.source, Volume):
-            object.__setattr__(self, "source", np.asarray(self.source))
-
-    @property
-    def is_file(self) -> bool:
-        """Whether it has to be read first."""
-        return isinstance(self.source, str)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -173,14 +96,14 @@ class FitJob:
             object.__setattr__(self, "image", ImageFile(self.image))
         if self.region is not None and not isinstance(self.region, Region):
             object.__setattr__(self, "region", Region(self.region))  # type: ignore[arg-type]
-        if isinstance(self.psf, _PLAIN):
+        if isinstance(self.psf, PATH):
             object.__setattr__(self, "psf", PSFOptions(os.fspath(self.psf)))
         elif isinstance(self.psf, Mapping):
             told = PSFOptions(**self.psf) if "options" in self.psf else psf_from_description(self.psf)
             object.__setattr__(self, "psf", told)
         for name in ("out", "start"):
-            if isinstance(getattr(self, name), _PLAIN):
-                _plain_path(self, name)
+            if isinstance(getattr(self, name), PATH):
+                plain_path(self, name)
         for name in ("film", "resume"):
             if getattr(self, name) and self.out is None:
                 raise ConfigError(f"{name}=True came without a folder.", remedy="Pass one, out=…")
@@ -349,12 +272,14 @@ class FitJob:
 
     def _values(self) -> dict[str, Any]:
         """The fields as plain values, but for what is held in memory."""
-        psf = self.psf if self.psf is None else getattr(self.psf, "as_dict", getattr(self.psf, "describe", None))()
+        psf = self.psf
+        if psf is not None:
+            psf = psf.as_dict() if isinstance(psf, PSFOptions) else psf.describe()
         return {
-            "image": dataclasses.asdict(self.image) if isinstance(self.image, ImageFile) else self.image,
+            "image": self.image.as_dict() if isinstance(self.image, ImageFile) else self.image,
             "out": self.out,
             "start": self.start,
-            "region": None if self.region is None else {f.name: getattr(self.region, f.name) for f in _REGION},
+            "region": None if self.region is None else self.region.as_dict(),
             "psf": psf,
             "config": self.config.as_dict(),
             "film": self.film,
@@ -362,9 +287,6 @@ class FitJob:
             "inputs": dict(self.inputs),
             **({} if self.prior is None else {"prior": self.prior}),
         }
-
-
-_REGION = dataclasses.fields(Region)
 
 
 class _Cancelled:
@@ -380,10 +302,6 @@ class _Cancelled:
 
 def _is_set(cancel: Any) -> bool:
     return bool(cancel.is_set() if hasattr(cancel, "is_set") else cancel())
-
-
-def _plain_path(owner: Any, name: str) -> None:
-    object.__setattr__(owner, name, os.fspath(getattr(owner, name)))
 
 
 def _through_json(values: dict[str, Any]) -> dict[str, Any]:

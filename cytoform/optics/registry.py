@@ -8,12 +8,18 @@ A new kind is a class that follows the protocol :class:`~cytoform.optics.psf.PSF
         width: float = option(metavar="µm", help="σ of the PSF along all axes.")
         kind = "round"
 
-Then ``--psf round --width 0.2`` chooses it on the command line, and checkpoints and results read it back.
+Then ``--psf round --width 0.2`` chooses it on the command line, and checkpoints and results read it back. A package of
+its own names its module under the entry points ``cytoform.psfs``, and is found where it is installed::
+
+    [project.entry-points."cytoform.psfs"]
+    round = "mypackage.round"
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FILE", "named_kinds", "psf_from_description", "psf_from_options", "register", "settings_of_kind"]
 
+_LOG = logging.getLogger(__name__)
+GROUP = "cytoform.psfs"
 FILE = "measured"  # the kind that is read from an image
 _KINDS: dict[str, Any] = {}
 Class = TypeVar("Class", bound=type)
@@ -70,8 +78,19 @@ def register(cls: Class) -> Class:
     return cls
 
 
+@functools.cache
+def _load_installed() -> None:
+    """Import the modules that other packages name; one that cannot be imported is told of and left out."""
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:
+            _LOG.warning("the PSF %s of another package cannot be loaded: %s", point.name, error)
+
+
 def named_kinds() -> tuple[str, ...]:
     """Kinds that are chosen by their names."""
+    _load_installed()
     return tuple(sorted(kind for kind, cls in _KINDS.items() if getattr(cls, "by_name", True)))
 
 
@@ -108,6 +127,8 @@ def psf_from_description(description: Mapping[str, Any]) -> PSF:
         For a kind that is not known.
     """
     kind = description.get("kind")
+    if kind not in _KINDS:
+        _load_installed()
     if kind not in _KINDS:
         raise ConfigError(
             f"the PSF is of kind {kind!r}; expected one of {', '.join(sorted(_KINDS))}.",

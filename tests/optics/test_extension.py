@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -177,3 +180,25 @@ def test_two_of_one_name_are_refused():
     with pytest.raises(ConfigError, match="--na of another type"):
         register(Clash)
     assert isinstance(psf_from_description({"kind": "toy-lorentz", "width_um": 1.0}), LorentzPSF)
+
+
+def test_an_installed_package_brings_a_kind(tmp_path):
+    """A package that names its module under the entry points, and one that is broken."""
+    (tmp_path / "roundpsf.py").write_text(
+        "from cytoform.optics import GaussianPSF, register\n"
+        "class RoundPSF(GaussianPSF):\n"
+        "    kind = 'toy-round'\n"
+        "register(RoundPSF)\n"
+    )
+    for name, module in (("round", "roundpsf"), ("broken", "no_such_module")):
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[cytoform.psfs]\n{name} = {module}\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    code = "from cytoform.cli import app; app(['render', '--help'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert done.returncode == 0 and "pupil, toy-round, or" in " ".join(done.stdout.split()), done.stderr
+    assert "the PSF broken of another package cannot be loaded: No module named 'no_such_module'" in done.stderr
