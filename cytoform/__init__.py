@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Camera": "optics",
     "FitConfig": "fitting",
+    "FitJob": "fitting",
     "FitResult": "fitting",
     "GaussianPSF": "optics",
     "GibsonLanniPSF": "optics",

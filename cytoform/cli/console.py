@@ -150,7 +150,7 @@ def as_shown(command: Callable[..., Any]) -> dict[str, Any]:
     text, _, examples = (inspect.getdoc(command) or "").partition("\nExample")  # python -OO leaves docstrings out
     lines = [line.strip() for line in examples.splitlines() if line.strip(": s")]
     epilog = "\b\n" + "\n".join(["Examples:", *(f"  {line}" for line in lines)]) if lines else None
-    return {"cls": Command, "help": text.strip(), "epilog": epilog}
+    return {"cls": getattr(command, "shown_as", Command), "help": text.strip(), "epilog": epilog}
 
 
 def echo_table(rows: Sequence[tuple[str, str]]) -> None:

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import ConfigError, OutputError
-from .inputs import Axes, Series, Triple, check_inside, load_surface
-from .optics import (
-    Aperture,
-    Blur,
-    Depth,
-    Excitation,
-    Immersion,
-    Kind,
-    Modality,
-    Optics,
-    PsfChannel,
-    PsfSpacing,
-    SampleIndex,
-    Sheet,
-    Wavelength,
-    Zernike,
-)
+from .generated import parameters, with_options
+from .inputs import Axes, Series, Triple
+from .optics import chosen_psf, psf_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..image.volume import Grid, Volume
     from ..mesh.surface import SurfaceMesh
-    from ..optics import PSF
+    from ..optics import PSF, PSFOptions
 
 _LOG = logging.getLogger(__name__)
 MOST_VOXELS = 2**31  # 8 GB of float32
@@ -41,25 +27,10 @@ MOST_VOXELS = 2**31  # 8 GB of float32
 __all__ = ["camera_image", "render", "render_on"]
 
 
+@with_options(lambda: parameters(psf_options(), needed=False), after="out")
 def render(
     mesh: Annotated[Path, typer.Argument(metavar="MESH", help="A .ply, .obj, .stl or .vtp file, (x, y, z) in µm.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The TIFF to write.")],
-    psf_sigma: Annotated[
-        Triple | None, typer.Option("--psf-sigma", metavar="Z Y X", help="σ of a Gaussian PSF, µm.")
-    ] = None,
-    psf: Kind = None,
-    na: Aperture = None,
-    wavelength: Wavelength = None,
-    immersion_index: Immersion = None,
-    sample_index: SampleIndex = None,
-    depth: Depth = None,
-    modality: Modality = None,
-    excitation: Excitation = None,
-    sheet_fwhm: Sheet = None,
-    zernike: Zernike = None,
-    psf_blur: Blur = None,
-    psf_spacing: PsfSpacing = None,
-    psf_channel: PsfChannel = None,
     spacing: Annotated[
         Triple | None, typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm; not needed with --like.")
     ] = None,
@@ -82,6 +53,7 @@ def render(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    **said: Any,
 ) -> None:
     """Render a surface into a 3D image, through a PSF: --psf-sigma for a Gaussian, or another one with --psf.
 
@@ -93,26 +65,14 @@ def render(
     cytoform render cell.ply --like embryo.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --out i.tif
     """
     from ..devices import resolve_device
+    from ..fitting.inputs import check_inside, load_surface
     from ..image.io import write_volume
     from ..image.volume import Volume
 
-    optics = Optics(psf, {
-        "--psf-sigma": psf_sigma, "--na": na, "--wavelength": wavelength, "--immersion-index": immersion_index,
-        "--sample-index": sample_index, "--depth": depth, "--modality": modality, "--excitation": excitation,
-        "--sheet-fwhm": sheet_fwhm, "--zernike": zernike, "--psf-blur": psf_blur, "--psf-spacing": psf_spacing,
-        "--psf-channel": psf_channel,
-    })  # fmt: skip
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")
+    optics = chosen_psf(said)
+    _check_out(out, overwrite)
     resolve_device(device)
-    seen, surface = optics.psf(), load_surface(mesh)
-    if seen is None:
-        raise ConfigError(
-            "no PSF was given; expected one to render through.",
-            remedy="Pass the σ of a Gaussian in µm, --psf-sigma Z Y X, or another PSF with --psf.",
-        )
-    if out.suffix.lower() not in (".tif", ".tiff"):
-        raise ConfigError(f"--out is {out}; a TIFF is written.", remedy="Give a name that ends in .tif or .ome.tif.")
+    seen, surface = _psf(optics), load_surface(mesh)
     grid = _grid(surface, seen, spacing, shape, origin, like, series, axes)
     remedy = "Leave --shape away for a box around the mesh, or set --origin." if shape is not None else None
     check_inside(surface, grid, mesh, remedy=remedy)
@@ -122,6 +82,24 @@ def render(
         image = camera_image(image, photons=photons, background=background, read_noise=read_noise, seed=seed)
     write_volume(out, Volume(image, grid.spacing, grid.origin))
     typer.echo(f"{out}: {' × '.join(str(n) for n in grid.shape)} voxels (z, y, x), {image.dtype}")
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} exists.", remedy="Choose another name with --out, or pass --overwrite.")
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise ConfigError(f"--out is {out}; a TIFF is written.", remedy="Give a name that ends in .tif or .ome.tif.")
+
+
+def _psf(optics: PSFOptions) -> PSF:
+    """What is rendered through; refused where it would be a guess."""
+    psf = optics.psf()
+    if psf is None:
+        raise ConfigError(
+            "no PSF was given; expected one to render through.",
+            remedy="Pass the σ of a Gaussian in µm, --psf-sigma Z Y X, or another PSF with --psf.",
+        )
+    return psf
 
 
 def _check_size(mesh: SurfaceMesh, grid: Grid, path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..optics import Camera
+from ..options import option
 
 __all__ = ["FitConfig"]
 
@@ -106,8 +107,8 @@ class FitConfig:
 
     init: str = "auto"
     place_start: bool = True
-    edge: float | None = None
-    iterations: int = 280
+    edge: float | None = option(None, metavar="µm", help="Mean edge length of the mesh; two voxels by default.")
+    iterations: int = option(280, metavar="N", help="Most steps of the shape.")
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
     smoothness: tuple[float, ...] = (20.0, 5.0, 1.0)
     step: tuple[float, ...] = (2.0, 1.0, 0.5)
@@ -116,7 +117,7 @@ class FitConfig:
     infer_staining: bool = True
     staining_spread: float = 0.35
     staining_reach: float = 15.0
-    infer_psf: bool = True
+    infer_psf: bool = option(True, name="--fixed-psf", off=True, help="Keep the given PSF as it is.")
     psf_shape: str = "axial"
     psf_after: int = 30
     psf_steps: int = 4
@@ -134,10 +135,10 @@ class FitConfig:
     uncertainty: bool = True
     checkpoint_seconds: float = 5.0
     backend: str = "auto"
-    device: str = "auto"
+    device: str = option("auto", metavar="NAME", help="auto, cpu or cuda.")
     dtype: str = "float32"
-    deterministic: bool = False
-    seed: int = 0
+    deterministic: bool = option(False, help="Bit-identical runs, slower.")
+    seed: int = option(0, metavar="N", least=0, help="Seed of whatever is drawn at random.")
 
     def __post_init__(self) -> None:
         for name in ("blurs", *PER_STAGE):

@@ -75,14 +75,15 @@ def _uncertainty(
 ) -> Uncertainty | None:
     """Standard errors, or None where the image says too little."""
     at, anchor = (mesh.astype(config.dtype) for mesh in (state.mesh, state.anchor.mesh))
-    problem.hold(at, state.psf, sources=sources, weigh_at=anchor)
+    found = problem.hold(at, state.psf, sources=sources, weigh_at=anchor).explained
     staining, smoothness = staining_prior(state, config, body), smoothness_prior(state, config, body)
     try:
         return uncertainty_of(
             problem, state.mesh, state.psf,
             stain=None if staining is None else state.stain,
             smoothness=None if smoothness is None else (state.learnt.firmness * smoothness[0], smoothness[1]),
-            staining=staining, psf_directions=_free_directions(state, config), measures=body.measures(state.mesh),
+            staining=staining, psf_directions=_free_directions(state, config),
+            measures=body.measures(state.mesh), found=found,
         )  # fmt: skip
     except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:
         _LOG.warning("no standard errors: %s", error)

@@ -90,6 +90,9 @@ def _run_stage(state: State, stage: Stage, how: Run, clock: _Clock, interruption
         message = pause(state, stage, config) if pause_due(state, stage, config) else ""
         try:
             _tell(state, loss, message, how)
+        except KeyboardInterrupt:  # a callback was asked to end the fit as Ctrl-C does
+            clock.save(state)
+            raise
         except StopIteration as stop:
             mend(state, stage)
             state.stop_reason = f"stopped by a callback: {stop}"

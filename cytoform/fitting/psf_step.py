@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..image.band import Band
-from ..optics import PSF, GaussianPSF
+from ..optics import PSF
 from ..optim import LBFGS
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Displaced:
 
 def displaced(psf: PSF) -> Displaced | None:
     """A PSF that may move its image, or None where it is alike on all sides and so has nothing to gain by that."""
-    return None if isinstance(psf, GaussianPSF) else Displaced(psf, np.zeros(3))
+    return None if psf.centred else Displaced(psf, np.zeros(3))
 
 
 def psf_optimiser(psf: PSF) -> LBFGS:

@@ -40,7 +40,7 @@ class FitResult:
 
     Attributes
     ----------
-    mesh : SurfaceMesh or another kind of mesh
+    mesh : Mesh
         µm, (z, y, x).
     psf : PSF
     gain, background : float
@@ -181,7 +181,7 @@ class FitResult:
             raise ConfigError(f"level is {level!r}; expected a probability between 0 and 1.")
         if self.uncertainty is None:
             raise FitError("no standard errors were worked out.", remedy="Fit with FitConfig(uncertainty=True).")
-        sure, widths = self.uncertainty, np.asarray(getattr(self.psf, "fwhm", np.full(3, np.nan)))
+        sure, widths = self.uncertainty, np.asarray(self.psf.fwhm)
         known = {
             "volume_um3": (self.volume_um3, sure.volume_um3),
             "area_um2": (self.area_um2 - sure.area_excess_um2, sure.area_um2),

@@ -7,7 +7,7 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from ..errors import FileFormatError
 from ..image.io import read_volume, write_volume
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
-from ..optics import MeasuredPSF, psf_from_description
+from ..optics import psf_from_description
 from ..report import ReportData, write_report
 from .bodies import body_class
 from .config import FitConfig
@@ -32,7 +32,7 @@ ERROR_NOTE = (
     "another optics or light from elsewhere, comes on top."
 )
 LIGHT = "surroundings.tif"
-OPTICS, PIXELS = "psf.json", "float32_zlib_base64"  # where a measured PSF is whole, and what fit.json leaves out of it
+OPTICS = "psf.json"  # where a PSF is whole that fit.json has in brief
 
 
 def save_result(
@@ -49,11 +49,11 @@ def save_result(
     else:
         (folder / LIGHT).unlink(missing_ok=True)  # of an earlier fit
     write_text(folder / "history.csv", _history_csv(result))
-    summary = result.summary()
-    if PIXELS in summary["psf"]:  # a measured PSF is too large to be read by people
-        write_text(folder / OPTICS, json.dumps(summary["psf"]) + "\n")
-        del summary["psf"][PIXELS]
-    write_text(folder / "fit.json", json.dumps(summary, indent=2) + "\n")
+    if result.psf.brief() != result.psf.describe():  # too large to be read by people
+        write_text(folder / OPTICS, json.dumps(result.psf.describe()) + "\n")
+    else:
+        (folder / OPTICS).unlink(missing_ok=True)
+    write_text(folder / "fit.json", json.dumps(result.summary(), indent=2) + "\n")
     if result.image is not None:
         write_report(_report(result, result.image, truth, (*notes, *result.warnings())), folder / "report.html")
     return folder
@@ -101,9 +101,7 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     try:
         saved = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         config = FitConfig.from_dict(saved["config"])
-        if saved["psf"].get("kind") == MeasuredPSF.kind:
-            saved["psf"] = json.loads((folder / OPTICS).read_text(encoding="utf-8"))
-        psf = psf_from_description(saved["psf"])
+        psf = psf_from_description(_whole_psf(saved["psf"], folder))
         history = _read_history(folder / "history.csv")
     except (OSError, ValueError, KeyError) as error:
         raise FileFormatError(
@@ -122,6 +120,13 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
         inputs=saved.get("inputs", {}),
         evaluations=saved.get("evaluations", 0), **{n: saved[n] for n in names},
     )  # fmt: skip
+
+
+def _whole_psf(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The whole description of a PSF that ``fit.json`` has in brief."""
+    if not (folder / OPTICS).is_file():
+        return brief
+    return json.loads((folder / OPTICS).read_text(encoding="utf-8"))
 
 
 def _read_history(path: Path) -> dict[str, npt.NDArray]:

@@ -11,6 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csc_matrix, identity
 from scipy.sparse.linalg import eigsh
 
+from ..devices import to_host
 from ..errors import FitError
 from ..mesh import geometry
 from ..mesh.curvature import curvatures
@@ -22,7 +23,7 @@ from .bodies.measures import Measure, volume_and_area
 from .priors.field import StainingPrior
 from .priors.smoothness import Smoothness
 from .priors.staining import moved_density
-from .problem import Problem
+from .problem import Explained, Problem
 
 __all__ = ["MODES", "Uncertainty", "uncertainty_of"]
 
@@ -99,6 +100,7 @@ def uncertainty_of(
     staining: StainingPrior | None = None,
     psf_directions: Floats | None = None,
     measures: Mapping[str, Measure] | None = None,
+    found: Explained | None = None,
     modes: int = MODES,
 ) -> Uncertainty:
     """Standard errors at an optimum.
@@ -118,6 +120,8 @@ def uncertainty_of(
         Orthonormal directions in which the PSF was fitted; None where it was held.
     measures : mapping of str to Measure, optional
         Volume and area with their derivatives (:meth:`.Body.measures`); those of a closed surface by default.
+    found : Explained, optional
+        What the surface explains of the image; worked out by default.
     modes : int
         Of the surface and of the staining, each.
 
@@ -129,7 +133,7 @@ def uncertainty_of(
     shapes, normals = _modes(mesh, modes), geometry.vertex_normals(mesh.vertices, mesh.faces)
     directions = np.zeros((len(psf.parameters), 0)) if psf_directions is None else psf_directions
     n, stained = shapes.shape[1], 0 if stain is None else shapes.shape[1]
-    seen = _Seen(problem, mesh, psf)
+    seen = _Seen(problem, mesh, psf, problem.explained(mesh.astype(problem.dtype), psf) if found is None else found)
     boxes = _columns(seen, mesh, psf, shapes, normals, stain, directions)
     count = n + stained + directions.shape[1] + 2
     columns = np.empty((count, seen.length), dtype=problem.dtype)
@@ -154,13 +158,12 @@ def uncertainty_of(
 class _Seen:
     """What the image sees of a change of the model: on the voxels that count, on the modes that the optics pass."""
 
-    def __init__(self, problem: Problem, mesh: Mesh, psf: PSF) -> None:
+    def __init__(self, problem: Problem, mesh: Mesh, psf: PSF, found: Explained) -> None:
         self.dtype, self.voxel = problem.dtype, problem.voxel
         self.renderer = problem.renderer(psf, problem.config.cutoff)
         if mesh.n_faces < FEW:
             self.renderer = dataclasses.replace(self.renderer, deterministic=True)
         band = self.renderer.band
-        found = problem.explained(mesh.astype(self.dtype), psf)
         residual, self.gain, weights = found.residual, found.gain, found.weights
         chosen = self.renderer.prepared(mesh.astype(self.dtype), behind_optics=False).backend
         self.renderer = self.renderer.with_backend(chosen)
@@ -176,6 +179,10 @@ class _Seen:
         """A change of the model, behind the optics on the band, as a vector; products are those of the image's."""
         image = self.renderer.picture(box.astype(np.result_type(self.dtype, np.complex64)))
         return self._on_band(self._root * image[self._box])
+
+    def spectrum(self, mesh: Mesh) -> npt.NDArray:
+        """Transform a mesh on the band, before the optics, in the fit's precision."""
+        return to_host(self.renderer.prepared(mesh.astype(self.dtype), behind_optics=False).forward())
 
     def _on_band(self, image: npt.NDArray) -> npt.NDArray:
         found = self._scale * self.renderer.transform(image)[self._kept]
@@ -206,17 +213,17 @@ def _columns(
 ) -> Iterator[npt.NDArray]:
     """Derivatives of the model on the band, behind the optics, for one unknown after another."""
     renderer, gain = seen.renderer, seen.gain
-    here, otf = renderer.spectrum(mesh.astype(seen.dtype)), psf.otf_on(renderer.band)
+    here, otf = seen.spectrum(mesh), psf.otf_on(renderer.band)
     for shape in shapes.T:
         step = NUDGE * seen.voxel / np.abs(shape).max()
         nudge = step * shape[:, None] * normals
         up, down = (
-            renderer.spectrum(mesh.with_vertices(mesh.vertices + s * nudge).astype(seen.dtype)) for s in (1.0, -1.0)
+            seen.spectrum(mesh.with_vertices(mesh.vertices + s * nudge)) for s in (1.0, -1.0)
         )
         yield gain / (2.0 * step) * otf * (up - down)
     if stain is not None:
         for shape in shapes.T:
-            yield gain * otf * renderer.spectrum(moved_density(mesh, stain, shape).astype(seen.dtype))
+            yield gain * otf * seen.spectrum(moved_density(mesh, stain, shape))
     for direction in directions.T:
         up, down = (psf.with_parameters(psf.parameters + s * PSF_NUDGE * direction) for s in (1.0, -1.0))
         yield gain / (2.0 * PSF_NUDGE) * (up.otf_on(renderer.band) - down.otf_on(renderer.band)) * here

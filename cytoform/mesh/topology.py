@@ -36,6 +36,7 @@ __all__ = [
     "is_closed",
     "is_manifold",
     "is_oriented",
+    "is_sound",
     "orient_outward",
     "quality",
     "self_intersections",
@@ -394,3 +395,8 @@ def self_intersections(mesh: Any) -> int:
             some = pairs[start : start + 50_000]
             total += int(_triangles_meet(corners[some[:, 0]], corners[some[:, 1]]).sum())
     return total
+
+
+def is_sound(mesh: Any) -> bool:
+    """Whether a surface has no folded or empty faces and does not cross itself."""
+    return quality(mesh).sound and self_intersections(mesh) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,18 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..image.band import Band
 from ..image.volume import Grid
+from ..options import Option, Setting
+from .registry import register
 
 __all__ = ["FWHM_PER_SIGMA", "GaussianPSF"]
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+Triple = tuple[float, float, float]
 _ROWS, _COLUMNS = np.tril_indices(3)
 _DIAGONAL = _ROWS == _COLUMNS
 
 
+@register
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaussianPSF:
     """h(x) = exp(-½ xᵀ Σ⁻¹ x) / √((2π)³ det Σ), with ĥ(ξ) = exp(-½ ξᵀ Σ ξ).
@@ -42,6 +46,7 @@ class GaussianPSF:
 
     covariance: npt.NDArray[np.float64]
     kind = "gaussian"
+    centred = True
 
     def __post_init__(self) -> None:
         matrix = np.array(self.covariance, dtype=np.float64)
@@ -71,6 +76,17 @@ class GaussianPSF:
     def from_fwhm(cls, fwhm: float | Sequence[float]) -> GaussianPSF:
         """From the full widths at half maximum along (z, y, x), µm."""
         return cls.from_sigma(np.asarray(fwhm, dtype=np.float64) / FWHM_PER_SIGMA)
+
+    @classmethod
+    def settings(cls) -> tuple[Setting, ...]:
+        """Options: its widths."""
+        told = "σ of a Gaussian PSF in µm. A fit starts from it; by default it is guessed."
+        return (Setting("sigma", Triple, None, Option(told, "Z Y X", "--psf-sigma")),)
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, Any], spacing: Triple | None) -> GaussianPSF | None:
+        """From `sigma`; without it the widths are left to be guessed."""
+        return cls.from_sigma(given["sigma"]) if "sigma" in given else None
 
     @property
     def sigma(self) -> npt.NDArray[np.float64]:
@@ -153,6 +169,12 @@ class GaussianPSF:
         z, y, x = 4.0 * self.sigma
         return float(z), float(y), float(x)
 
+    def profile(self, axis: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Four standard deviations either way: that of its σ along the axis, whatever it is tilted by."""
+        sigma = float(self.sigma[axis])
+        place = np.linspace(-4.0 * sigma, 4.0 * sigma, 257)
+        return place, np.exp(-0.5 * (place / sigma) ** 2)
+
     def blurred(self, sigma: float) -> GaussianPSF:
         """Convolved with an isotropic Gaussian of standard deviation `sigma`, µm."""
         return GaussianPSF(self.covariance + sigma**2 * np.eye(3))
@@ -170,6 +192,10 @@ class GaussianPSF:
             "sigma_um": self.sigma.tolist(),
             "fwhm_um": self.fwhm.tolist(),
         }
+
+    def brief(self) -> dict[str, Any]:
+        """All that :meth:`describe` gives."""
+        return self.describe()
 
 
 def _factor(parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

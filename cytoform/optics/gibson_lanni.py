@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..options import option
 from .objective import ObjectivePSF, check_index
+from .registry import register
 
 __all__ = ["GibsonLanniPSF"]
 
@@ -25,6 +27,7 @@ _NODES, _SHARES = (0.5 * v for v in np.polynomial.legendre.leggauss(64))
 _NODES = _NODES + 0.5
 
 
+@register
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class GibsonLanniPSF(ObjectivePSF):
     """The layered model of Gibson and Lanni: sample, coverglass and immersion, each with index and thickness.
@@ -76,8 +79,8 @@ class GibsonLanniPSF(ObjectivePSF):
     ...                      depth=5.0)
     """
 
-    depth: float
-    sample_index: float
+    sample_index: float = option(metavar="N", help="With gibson-lanni: around the cell, about 1.36.")
+    depth: float = option(metavar="µm", help="With gibson-lanni: of the cell below the coverglass.")
     immersion_index_design: float | None = None
     working_distance: float = 150.0
     coverglass_index: float = 1.515

@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
+import logging
 import math
+import os
 import zlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,18 +18,24 @@ import numpy.typing as npt
 
 from ..errors import ConfigError, VolumeError
 from ..image.band import Band
+from ..image.slices import slices_by_another_name
 from ..image.volume import Grid, Volume
+from ..options import Option, Setting
 from .psf import NumericPSF, Triple
+from .registry import FILE, register
 
 __all__ = ["MeasuredPSF"]
 
 Floats = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
+_LOG = logging.getLogger(__name__)
+_PIXELS = "float32_zlib_base64"
 _ROUNDS = 200  # of the search for the centre; it stops before where nothing moves
 _STILL = 1e-9  # voxels
 
 
+@register
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeasuredPSF(NumericPSF):
     """h is the band-limited function through the samples p_n of an image, centred, with integral 1.
@@ -62,7 +72,8 @@ class MeasuredPSF(NumericPSF):
     centre: tuple[float, float, float] | None = None
     stretch: tuple[float, float] = (1.0, 1.0)
     _cache: dict[str, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
-    kind = "measured"
+    kind = FILE
+    by_name = False
 
     def __post_init__(self) -> None:
         stretch = np.asarray(self.stretch, dtype=np.float64).ravel()
@@ -89,6 +100,50 @@ class MeasuredPSF(NumericPSF):
         if len(centre) != 3 or not all(math.isfinite(v) for v in centre):
             raise ConfigError(f"centre is {self.centre!r}; expected a point (z, y, x) in µm.")
         object.__setattr__(self, "centre", centre)
+
+    @classmethod
+    def settings(cls) -> tuple[Setting, ...]:
+        """Options: how its image is read."""
+        size = "Voxel size in µm of the image of a PSF; by default its own."
+        return (
+            Setting("spacing", Triple, None, Option(size, "Z Y X", "--psf-spacing")),
+            Setting("channel", int, None, Option("Which channel of the image of a PSF, from 0.", "N", "--psf-channel")),
+        )
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, Any], spacing: Triple | None) -> MeasuredPSF:
+        """From the file at `path`."""
+        return cls.from_file(
+            given["path"], spacing=given.get("spacing"), channel=given.get("channel"), image_spacing=spacing
+        )
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        spacing: Triple | None = None,
+        channel: int | None = None,
+        image_spacing: Triple | None = None,
+    ) -> MeasuredPSF:
+        """From an image's file.
+
+        Parameters
+        ----------
+        path : path
+        spacing : (3,) float, optional
+            Voxel size in µm, (z, y, x); by default the file's own.
+        channel : int, optional
+            Which one, from 0, where the file has several.
+        image_spacing : (3,) float, optional
+            Voxel size of the image that the PSF is for: taken, with a warning, where nothing else tells the PSF's.
+
+        Raises
+        ------
+        FileFormatError, VolumeError, ConfigError
+            When the file cannot be read as one stack, no voxel size is known, or a channel has to be chosen.
+        """
+        return cls(_read(Path(path), spacing, channel, image_spacing))
 
     @functools.cached_property
     def samples(self) -> Floats:
@@ -179,16 +234,54 @@ class MeasuredPSF(NumericPSF):
             "centre_um": list(self.centre),  # type: ignore[arg-type]
             "stretch": list(self.stretch),
             "fwhm_um": self.fwhm.tolist(),
-            "float32_zlib_base64": base64.b64encode(data).decode("ascii"),
+            _PIXELS: base64.b64encode(data).decode("ascii"),
         }
+
+    def brief(self) -> dict[str, Any]:
+        """The same without the image."""
+        return {name: value for name, value in self.describe().items() if name != _PIXELS}
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> MeasuredPSF:
         """From what :meth:`describe` gave; the image's values are float32."""
-        raw = zlib.decompress(base64.b64decode(description["float32_zlib_base64"]))
+        raw = zlib.decompress(base64.b64decode(description[_PIXELS]))
         data = np.frombuffer(raw, dtype="<f4").reshape(description["shape"])
         image = Volume(data, description["spacing_um"], description["origin_um"], description["name"])
         return cls(image, description["background"], tuple(description["centre_um"]), tuple(description["stretch"]))
+
+
+def _read(path: Path, size: Triple | None, channel: int | None, image_spacing: Triple | None) -> Volume:
+    """The image of a PSF."""
+    from ..image.io import image_info, read_volume
+
+    found = image_info(path)
+    axes = None if channel is not None else slices_by_another_name(found.axes, found.shape)
+    if axes is not None:
+        _LOG.warning("%s has no slices; its %s are read as such.", path, found.axes)
+        found = image_info(path, axes=axes)
+    if found.channels > 1 and channel is None:
+        raise ConfigError(
+            f"{path} has {found.channels} channels; expected one.",
+            remedy=f"Choose one with --psf-channel N, 0 to {found.channels - 1}.",
+        )
+    if size is None and found.spacing is None and image_spacing is not None:
+        size = image_spacing
+        _LOG.warning(
+            "%s does not give its voxel size: that of the image, %s µm (z, y, x), is taken. Otherwise pass "
+            "--psf-spacing Z Y X.", path, " × ".join(f"{d:g}" for d in image_spacing),
+        )  # fmt: skip
+    if size is None and found.spacing is None:
+        raise VolumeError(
+            f"{path} does not give its voxel size; expected micrometres along z, y and x.",
+            remedy="Pass --psf-spacing Z Y X.",
+        )
+    try:
+        return read_volume(path, spacing=size, channel=channel, axes=axes)
+    except VolumeError as error:  # its remedies are options of the image's file
+        raise VolumeError(
+            f"{error.message} It is read as the image of a PSF (--psf).",
+            remedy="Save the PSF alone, as one (z, y, x) stack, for example from Fiji.",
+        ) from error
 
 
 def _shell(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..image.band import Band
 from ..image.volume import Grid
+from ..options import option
 from .psf import NumericPSF, Triple
 from .scalar import BEYOND, SPARE, Beam, Pupil, Stack
 
@@ -88,14 +90,22 @@ class ObjectivePSF(NumericPSF, abc.ABC):
         there is none.
     """
 
-    numerical_aperture: float
-    wavelength: float
-    immersion_index: float
-    modality: str = "widefield"
-    excitation_wavelength: float | None = None
-    sheet_fwhm: float | None = None
+    numerical_aperture: float = option(name="--na", metavar="NA", help="Numerical aperture of the objective.")
+    wavelength: float = option(metavar="µm", help="Of the emission: green is 0.52.")
+    immersion_index: float = option(metavar="N", help="Refractive index: water 1.33, oil 1.515.")
+    modality: str = option("widefield", metavar="NAME", help="widefield (by default), confocal or light-sheet.")
+    excitation_wavelength: float | None = option(
+        None, name="--excitation", metavar="µm", help="With confocal: its wavelength."
+    )
+    sheet_fwhm: float | None = option(None, metavar="µm", help="With light-sheet: its thickness at half maximum.")
     apodisation: str = "aplanatic"
-    blur: Any = None
+    blur: Any = option(
+        None,
+        kind=tuple[float, float],
+        name="--psf-blur",
+        metavar="Z XY",
+        help="σ in µm of a Gaussian that widens a computed PSF.",
+    )
     _cache: dict[str, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     kind: ClassVar[str]
@@ -142,6 +152,14 @@ class ObjectivePSF(NumericPSF, abc.ABC):
             )
         if self.sheet_fwhm is not None and not (_is_number(self.sheet_fwhm) and self.sheet_fwhm > 0):
             raise ConfigError(f"sheet_fwhm is {self.sheet_fwhm!r}; expected a positive thickness in µm.")
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, Any], spacing: Triple | None) -> Any:
+        """From fields; without `blur` it is widened by the voxels of an image, whose σ is their size / √12."""
+        blur = given.get("blur")
+        if blur is None and spacing is not None:
+            blur = (spacing[0] / math.sqrt(12.0), 0.5 * (spacing[1] + spacing[2]) / math.sqrt(12.0))
+        return cls(**{**given, "blur": blur})
 
     # -- what a kind of pupil has of its own ------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..image.band import Band
 from ..image.volume import Grid, Volume
+from .registry import psf_from_description, register
 
 __all__ = ["PSF", "Blurred", "NumericPSF", "band_above", "sample"]
 
@@ -31,6 +33,17 @@ class PSF(Protocol):
     """
 
     kind: str
+
+    @property
+    def centred(self) -> bool:
+        """Whether the light stays where it is whatever θ is: the PSF is the same at x and at -x, so ĥ is real.
+
+        In a fit, the parameters of a PSF that is not move along with the surface.
+        """
+
+    @property
+    def fwhm(self) -> npt.NDArray[np.float64]:
+        """Full width at half maximum along (z, y, x), µm, (3,)."""
 
     @property
     def parameters(self) -> npt.NDArray[np.float64]:
@@ -63,14 +76,24 @@ class PSF(Protocol):
     def blurred(self, sigma: float) -> PSF:
         """Convolved with an isotropic Gaussian of standard deviation `sigma`, µm."""
 
+    def profile(self, axis: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+        """Positions (µm) and values (maximum 1) along one axis by a formula; None where it has to be sampled."""
+
     def describe(self) -> dict[str, Any]:
-        """Kind and parameters as plain values for a JSON file."""
+        """Kind and parameters as plain values for a JSON file, and the widths `fwhm_um`."""
+
+    def brief(self) -> dict[str, Any]:
+        """The same without what is too large for people to read."""
 
 
 class NumericPSF:
-    """What PSFs without a closed form share; they have :meth:`otf_on`, :meth:`limits` and :meth:`view` of their own."""
+    """What PSFs without a closed form share; they have :meth:`otf_on`, :meth:`limits` and :meth:`view` of their own.
+
+    A kind whose light stays in its place whatever its parameters are sets ``centred = True``.
+    """
 
     kind: str
+    centred = False
 
     def otf_on(self, band: Band) -> npt.NDArray:
         """OTF on a band's box."""
@@ -106,6 +129,18 @@ class NumericPSF:
     def blurred(self, sigma: float) -> Any:
         """Convolved with an isotropic Gaussian of standard deviation `sigma`, µm."""
         return Blurred(self, sigma) if sigma > 0 else self  # type: ignore[arg-type]
+
+    def profile(self, axis: int) -> tuple[Floats, Floats] | None:
+        """None: it has to be sampled."""
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Kind and parameters as plain values."""
+        raise NotImplementedError
+
+    def brief(self) -> dict[str, Any]:
+        """All that :meth:`describe` gives."""
+        return self.describe()
 
     @functools.cached_property
     def _seen(self) -> Volume:
@@ -191,6 +226,7 @@ def _width(line: Floats) -> float:
     return (last - first) / _FINER
 
 
+@register
 @dataclasses.dataclass(frozen=True, eq=False)
 class Blurred(NumericPSF):
     """A PSF convolved with an isotropic Gaussian, ĥ(ξ) exp(-½ σ² |ξ|²); its free parameters are those of the PSF.
@@ -210,10 +246,16 @@ class Blurred(NumericPSF):
     psf: Any
     sigma_of_blur: float
     kind = "blurred"
+    by_name = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sigma_of_blur) and self.sigma_of_blur > 0):
             raise ConfigError(f"the blur's sigma is {self.sigma_of_blur!r}; expected a positive width in µm.")
+
+    @property
+    def centred(self) -> bool:  # type: ignore[override]
+        """As the PSF within."""
+        return self.psf.centred
 
     @property
     def parameters(self) -> Floats:
@@ -263,9 +305,16 @@ class Blurred(NumericPSF):
 
     def describe(self) -> dict[str, Any]:
         """Kind, the PSF within, σ of the blur (µm) and FWHM (µm) as plain values."""
-        return {
-            "kind": self.kind,
-            "psf": self.psf.describe(),
-            "blur_um": self.sigma_of_blur,
-            "fwhm_um": self.fwhm.tolist(),
-        }
+        return self._described(self.psf.describe())
+
+    def brief(self) -> dict[str, Any]:
+        """The same with the PSF within in brief."""
+        return self._described(self.psf.brief())
+
+    def _described(self, inner: dict[str, Any]) -> dict[str, Any]:
+        return {"kind": self.kind, "psf": inner, "blur_um": self.sigma_of_blur, "fwhm_um": self.fwhm.tolist()}
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> Blurred:
+        """From what :meth:`describe` gave."""
+        return cls(psf_from_description(description["psf"]), description["blur_um"])

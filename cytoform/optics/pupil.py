@@ -11,15 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from .objective import ObjectivePSF
+from ..options import option
+from .objective import ObjectivePSF, Triple
+from .registry import register
 from .zernike import degrees, zernike
 
 __all__ = ["PupilPSF"]
 
 Floats = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
+_TERMS = ("4:0", "12:0")
 
 
+@register
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class PupilPSF(ObjectivePSF):
     """Pupil T(ρ, φ) = exp(Σ b_j Z_j + i Σ c_j Z_j), with Z_j in ANSI order and orthonormal over the unit disc.
@@ -52,7 +56,13 @@ class PupilPSF(ObjectivePSF):
     ...                modality="light-sheet", sheet_fwhm=2.0)
     """
 
-    phase: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    phase: Mapping[int, float] = option(
+        default_factory=dict,
+        kind=list[str],
+        name="--zernike",
+        metavar="J:C",
+        help="With pupil: a phase term to fit, its ANSI index and radians.",
+    )
     amplitude: Mapping[int, float] = dataclasses.field(default_factory=dict)
     kind = "pupil"
 
@@ -60,6 +70,12 @@ class PupilPSF(ObjectivePSF):
         super().__post_init__()
         for name in ("phase", "amplitude"):
             object.__setattr__(self, name, _coefficients(name, getattr(self, name)))
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, Any], spacing: Triple | None) -> Any:
+        """From fields, with `phase` as texts such as "12:0.5"; by default defocus and spherical aberration are free."""
+        terms = dict(_term(text) for text in given.get("phase", _TERMS))
+        return super().from_options({**given, "phase": terms}, spacing)
 
     def log_pupil(self, rho: Floats, phi: Floats, wavelength: float) -> Complex:
         """Σ b_j Z_j + i (λ_emission / λ) Σ c_j Z_j."""
@@ -87,6 +103,16 @@ class PupilPSF(ObjectivePSF):
     def round_parameters(self) -> npt.NDArray[np.bool_]:
         """Those of polynomials without an angle."""
         return np.array([degrees(j)[1] == 0 for j in (*self.phase, *self.amplitude)], dtype=bool)
+
+
+def _term(text: str) -> tuple[int, float]:
+    index, _, value = text.partition(":")
+    try:
+        return int(index), float(value or 0.0)
+    except ValueError:
+        raise ConfigError(
+            f"--zernike is {text!r}; expected an ANSI index and radians.", remedy="For example --zernike 12:0.5."
+        ) from None
 
 
 def _coefficients(name: str, given: Any) -> dict[int, float]:

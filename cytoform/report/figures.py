@@ -400,36 +400,18 @@ def _psf_volume(psf: PSF) -> Volume:
     return Volume(data / data.max(), grid.spacing, origin)  # type: ignore[arg-type]
 
 
-def _half_width(place: Floats, values: Floats) -> float:
-    """Full width at half maximum of a profile with one peak, by linear interpolation; NaN where it does not end."""
-    peak = int(np.argmax(values))
-    half, ends = 0.5 * values[peak], []
-    for step in (-1, 1):
-        k = peak
-        while 0 <= k < len(values) and values[k] > half:
-            k += step
-        if not 0 <= k < len(values):
-            return float("nan")
-        weight = (half - values[k]) / (values[k - step] - values[k])
-        ends.append(place[k] + weight * (place[k - step] - place[k]))
-    return float(ends[1] - ends[0])
-
-
 def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[Floats, Floats, float]:
     """Profile of a PSF along one axis: positions (µm), values (maximum 1), and full width at half maximum (µm).
 
-    A Gaussian's is that of its σ along the axis, the one that tables give; others are cut through their centre.
+    It is that of the PSF's own formula where there is one; others are cut through their centre.
     """
-    if hasattr(psf, "sigma"):
-        sigma = float(psf.sigma[axis])
-        place = np.linspace(-4.0 * sigma, 4.0 * sigma, 257)
-        return place, np.exp(-0.5 * (place / sigma) ** 2), float(psf.fwhm[axis])  # type: ignore[attr-defined]
-    volume = _psf_volume(psf) if volume is None else volume
-    index: list[Any] = list(np.unravel_index(int(np.argmax(volume.data)), volume.shape))
-    index[axis] = slice(None)
-    values, place = volume.data[tuple(index)], volume.grid.coordinates()[axis]
-    width = float(psf.fwhm[axis]) if hasattr(psf, "fwhm") else _half_width(place, values)  # as in the tables
-    return place, values, width
+    found, width = psf.profile(axis), float(psf.fwhm[axis])
+    if found is None:
+        volume = _psf_volume(psf) if volume is None else volume
+        index: list[Any] = list(np.unravel_index(int(np.argmax(volume.data)), volume.shape))
+        index[axis] = slice(None)
+        found = volume.grid.coordinates()[axis], volume.data[tuple(index)]
+    return *found, width
 
 
 @styled

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import importlib
 import os
 import re
 import subprocess
@@ -22,6 +21,7 @@ from cytoform.image.volume import Volume
 from cytoform.mesh.io import write_mesh
 from cytoform.mesh.shapes import icosphere
 from cytoform.mesh.surface import SurfaceMesh
+from cytoform.options import option
 
 SPACING = (0.4, 0.2, 0.2)
 CENTRE = (2.0, 2.0, 2.0)
@@ -92,9 +92,6 @@ class FakeProgress:
 @pytest.fixture
 def fake(monkeypatch):
     """A fit that only notes what it was asked for; ``fake["result"]`` is what it gives (raised, if an exception)."""
-    pytest.importorskip("cytoform.fitting.config")
-    module = importlib.import_module("cytoform.fitting")
-    from cytoform.fitting.config import FitConfig
     from cytoform.optics import GaussianPSF
 
     calls = {"result": FakeResult(psf=GaussianPSF.from_sigma((0.5, 0.25, 0.25)))}
@@ -109,8 +106,7 @@ def fake(monkeypatch):
             raise calls["result"]
         return calls["result"]
 
-    monkeypatch.setattr(module, "fit", fit, raising=False)
-    monkeypatch.setattr(module, "FitConfig", FitConfig, raising=False)
+    monkeypatch.setattr("cytoform.fitting.fit", fit)
     return calls
 
 
@@ -139,6 +135,24 @@ def test_help_is_quick_and_loads_no_numerics():
 def test_as_a_module():
     done = subprocess.run([sys.executable, "-m", "cytoform", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("cytoform ")
+
+
+def test_a_new_setting_is_an_option_at_once(work, fake, monkeypatch):
+    """Declared where it belongs, it is in the help, takes a value and refuses others."""
+
+    @dataclasses.dataclass(frozen=True)
+    class FitConfig(cytoform.FitConfig):
+        wobble: float = option(0.5, metavar="µm", least=0, help="How far it wobbles.")
+        rigid: bool = option(True, name="--soft", off=True, help="Let it bend.")
+
+    monkeypatch.setattr("cytoform.fitting.FitConfig", FitConfig)
+    words = " ".join(run("fit", "--help").output.split())
+    assert "--wobble µm How far it wobbles. [default: 0.5; at least 0]" in words and "--soft Let it bend." in words
+    assert run("fit", "cell.tif", "-q", "-o", "a", "--wobble", "0.75", "--soft").exit_code == 0
+    assert fake["config"].wobble == 0.75 and not fake["config"].rigid
+    assert run("fit", "cell.tif", "-q", "-o", "b").exit_code == 0
+    assert fake["config"].wobble == 0.5 and fake["config"].rigid
+    refused(run("fit", "cell.tif", "--wobble", "-1"), "'--wobble'", "-1 came", "greater than or equal to 0")
 
 
 def test_unknown_options_and_commands():
@@ -188,7 +202,6 @@ def _bad_image(name, path):
     ],
 )
 def test_bad_images(work, name, words):
-    pytest.importorskip("cytoform.fitting.config")
     _bad_image(name, work / "bad.tif")
     before = sorted(os.listdir(work))
     refused(run("fit", "bad.tif", "--out", "run"), *words)
@@ -218,7 +231,6 @@ def _bad_mesh(name, path):
     ],
 )
 def test_bad_meshes(work, name, words):
-    pytest.importorskip("cytoform.fitting.config")
     _bad_mesh(name, work / "bad.obj")
     before = sorted(os.listdir(work))
     refused(run("fit", "cell.tif", "--init", "bad.obj", "--out", "run"), *words)
@@ -246,9 +258,6 @@ def test_bad_meshes(work, name, words):
     ],
 )
 def test_bad_options(work, options, words):
-    module = pytest.importorskip("cytoform.fitting")
-    if not hasattr(module, "fit"):
-        pytest.skip("cytoform.fitting.fit is not there yet")
     before = sorted(os.listdir(work))
     refused(run("fit", "cell.tif", "--out", "run", *options), *words)
     assert sorted(os.listdir(work)) == before

@@ -126,8 +126,26 @@ def test_descriptions_are_json_and_come_back(make, mode):
     np.testing.assert_allclose(again.otf(grid), psf.otf(grid), atol=tolerance)
 
 
+KINDS = [cf.GaussianPSF.from_sigma((0.4, 0.2, 0.2)), *(make(mode) for make, mode in CASES[::2])]
+
+
+@pytest.mark.parametrize("psf", KINDS, ids=lambda psf: psf.kind)
+def test_what_is_called_centred_has_a_real_transform(psf):
+    """At any parameters: then nothing of the PSF can make up for a move of the surface."""
+    moved = psf.with_parameters(psf.parameters + 0.1)
+    imaginary = np.abs(np.imag(moved.otf(cf.Grid((12, 14, 15), (0.3, 0.1, 0.11))))).max()
+    assert imaginary == 0.0 if psf.centred else imaginary > 1e-3
+
+
+def test_the_brief_description_is_short():
+    for psf in (measured(), measured().blurred(0.2), pupil(MODES[0])):
+        brief, whole = psf.brief(), psf.describe()
+        assert len(json.dumps(brief)) < 1000 and brief["kind"] == psf.kind and brief["fwhm_um"] == whole["fwhm_um"]
+    assert len(json.dumps(measured().describe())) > 2000 and pupil(MODES[0]).brief() == pupil(MODES[0]).describe()
+
+
 def test_unknown_kinds_are_refused():
-    with pytest.raises(ConfigError, match="gibson-lanni, measured, pupil, blurred"):
+    with pytest.raises(ConfigError, match="blurred, gaussian, gibson-lanni, measured, pupil"):
         psf_from_description({"kind": "born-wolf"})
 
 

@@ -8,11 +8,12 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from cytoform.errors import VolumeError
+from cytoform.image.volume import Grid
 from cytoform.mesh.shapes import ellipsoid, icosphere, torus
 from cytoform.mesh.surface import SurfaceMesh
-from cytoform.optics import GaussianPSF
+from cytoform.optics import GaussianPSF, NumericPSF
 from cytoform.report import contours, loss_figure, psf_figure, slices_figure, surface_figure
-from cytoform.report.figures import _half_width, _round_length, outlines, psf_profile
+from cytoform.report.figures import _round_length, outlines, psf_profile
 from cytoform.report.solid import camera, first_yaw
 
 from .example import GRID, example
@@ -144,20 +145,25 @@ def test_a_short_or_broken_history_still_gives_a_figure(history):
     loss_figure(example(history=history)).savefig(io.BytesIO())
 
 
-class _Opaque:
-    """A PSF of which only the transform is known."""
+class _Sampled(NumericPSF):
+    """A Gaussian of which only the transform is known."""
 
     def __init__(self, psf):
-        self.reach, self.otf = psf.reach, psf.otf
+        self.otf_on, self.reach = psf.otf_on, psf.reach
+
+    def view(self):
+        return Grid((32, 32, 32), (0.3, 0.15, 0.1))
 
 
-def test_psf_widths_from_the_transform_agree_with_the_formula():
+def test_psf_profiles_from_the_transform_agree_with_the_formula():
     psf = GaussianPSF.from_sigma((0.6, 0.3, 0.2))
     for axis in range(3):
-        place, values, width = psf_profile(_Opaque(psf), axis)
+        place, values, width = psf_profile(_Sampled(psf), axis)
         assert width == pytest.approx(psf.fwhm[axis], rel=5e-3)
         np.testing.assert_allclose(values, np.exp(-0.5 * (place / psf.sigma[axis]) ** 2), atol=2e-3)
-        assert psf_profile(psf, axis)[2] == psf.fwhm[axis]
+        place, values, width = psf_profile(psf, axis)
+        assert width == psf.fwhm[axis]
+        np.testing.assert_allclose(values, np.exp(-0.5 * (place / psf.sigma[axis]) ** 2), rtol=1e-12)
 
 
 def test_psf_figure_tells_the_widths():
@@ -165,11 +171,6 @@ def test_psf_figure_tells_the_widths():
     labels = [t.get_text() for t in figure.axes[2].get_legend().get_texts()]
     assert labels == ["z: 1.18 µm", "y: 0.59 µm", "x: 0.59 µm"]
     assert len(figure.axes) == 3
-
-
-def test_a_profile_that_does_not_end_has_no_width():
-    assert np.isnan(_half_width(np.arange(5.0), np.ones(5)))
-    assert _half_width(np.arange(5.0), np.array([0, 0, 1.0, 0, 0])) == pytest.approx(1.0)
 
 
 def test_the_picture_shows_the_side_towards_the_viewer():

@@ -100,6 +100,7 @@ class SurfaceBody(Body[SurfaceMesh]):
         return remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else mesh
 
     voxels = staticmethod(mesh_to_mask)
+    sound = staticmethod(topology.is_sound)
 
     def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
         """Tell whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""
@@ -126,10 +127,6 @@ class SurfaceBody(Body[SurfaceMesh]):
 
     def _same(self, better: SurfaceMesh, mesh: SurfaceMesh) -> bool:
         return abs(better.volume - mesh.volume) <= LOST * abs(mesh.volume) and self.sound(better)
-
-    def sound(self, mesh: SurfaceMesh) -> bool:
-        """Look for folded and empty faces, and for self-intersections."""
-        return topology.quality(mesh).sound and topology.self_intersections(mesh) == 0
 
     @classmethod
     def read(cls, folder: Path) -> SurfaceMesh:

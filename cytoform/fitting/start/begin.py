@@ -57,15 +57,16 @@ class _Setup:
     config: FitConfig
     margin: float
 
-    def state(self, mesh: Mesh, scope: Scope) -> State:
-        """The state of a fit that begins at a mesh."""
-        return State.at(mesh, self.psf, scope, edge=self.body.edge, stain_um=STAIN * self.scene.voxel)
+    @property
+    def stain_um(self) -> float:
+        """How far a vertex has to move to change the image as much as a unit of the staining's field does, µm."""
+        return STAIN * self.scene.voxel
 
-    def scope(self, mesh: Mesh, region: Bools, **masks: Any) -> Scope:
-        """What counts: a region, and masks that are empty unless they are given."""
+    def scope(self, region: Bools, room: tuple[float, float, float], **masks: Any) -> Scope:
+        """What counts: a region, the room around it, and masks that are empty unless they are given."""
         none = np.zeros(self.scene.shape, dtype=bool)
         masks = {"cell": none, "candidates": none, "neighbours": none, **masks}
-        return Scope(region=region, room=self.body.room(mesh, self.psf, region), margin=self.margin, **masks)
+        return Scope(region=region, room=room, margin=self.margin, **masks)
 
     def likeliest(self, starts: Sequence[Mesh], region: Bools, neighbours: Bools) -> int:
         """Which of some starts has the least loss in the first stage."""
@@ -133,7 +134,9 @@ def _at_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State
         starts = [*starts, *body.starts(outlined.mask, "label")]
     starts, remarks = zip(*(body.checked(start) for start in starts))
     best = starts[setup.likeliest(starts, region, outlined.neighbours)]
-    state = setup.state(best, setup.scope(best, region, neighbours=outlined.neighbours, fixed=True))
+    room = body.room(best, setup.psf, region)
+    scope = setup.scope(region, room, neighbours=outlined.neighbours, fixed=True)
+    state = State.at(best, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um)
     state.count.evaluations += len(starts) if len(starts) > 1 else 0
     state.remarks = remarks[0] if mesh is not None else ()
     return state
@@ -164,7 +167,8 @@ def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
     else:
         region, masks = scene.where_measured(given), {"fixed": True}
     check_region(region, scene.volume)
-    state = setup.state(mesh, setup.scope(mesh, region, **masks))
+    scope = setup.scope(region, body.room(mesh, setup.psf, region), **masks)
+    state = State.at(mesh, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um)
     state.remarks = remarks
     if meant is not None and config.place_start:
         _place(setup, state, meant)

@@ -1,0 +1,227 @@
+"""Images, masks and meshes that a fit is given in files, checked before the long work begins."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError, FileFormatError, MeshError, VolumeError
+from ..image.slices import slices_by_another_name
+
+if TYPE_CHECKING:
+    from ..image.volume import Grid, Volume
+    from ..mesh.surface import SurfaceMesh
+
+__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start", "load_surface"]
+
+_LOG = logging.getLogger(__name__)
+
+Triple = tuple[float, float, float]
+
+STARTS = ("auto", "sphere", "ellipsoid")
+
+
+def load_image(
+    path: Path,
+    spacing: Triple | None,
+    channel: int | None,
+    time: int | None,
+    *,
+    series: int | None = None,
+    axes: str | None = None,
+) -> Volume:
+    """An image with something to see in it.
+
+    Parameters
+    ----------
+    path, spacing, channel, time, series, axes
+        As for :func:`cytoform.read_volume`.
+
+    Raises
+    ------
+    FileFormatError, VolumeError, GridError
+        As :func:`cytoform.read_volume`, and for a constant image.
+    """
+    from ..image.io import read_volume
+
+    volume = read_volume(path, spacing=spacing, channel=channel, time=time, series=series, axes=axes)
+    low, high = volume.data.min(), volume.data.max()
+    if low == high:
+        raise VolumeError(
+            f"{path} is constant: all its voxels are {low:g}; expected a cell in it.",
+            remedy="Choose another channel with --channel or time point with --time, or check how it was exported.",
+        )
+    return volume
+
+
+def load_region(
+    path: Path,
+    label: int | None,
+    image: Volume,
+    *,
+    time: int | None = None,
+    image_time: int | None = None,
+    channel: int | None = None,
+    series: int | None = None,
+    axes: str | None = None,
+) -> Volume:
+    """A mask or a label image on the image's voxels.
+
+    Parameters
+    ----------
+    path : Path
+    label : int, optional
+        The label that is wanted of it.
+    image : Volume
+    time, channel : int, optional
+        Which time point and channel of the file, where it has several.
+    image_time : int, optional
+        The image's time point, which is that of a region that is a movie as well.
+    series : int, optional
+        Which image of the file, where it holds several.
+    axes : str, optional
+        Those of the image's file, which hold for the region's where it has as many.
+
+    Returns
+    -------
+    Volume
+        With `label`, the labels; else the mask.
+
+    Raises
+    ------
+    VolumeError
+        When its shape is not the image's, the label is not in it, or it is empty.
+    ConfigError
+        When it has several labels, channels or time points and none is chosen.
+    """
+    from ..image.io import image_info, read_volume
+
+    found = image_info(path)
+    alike: dict[str, Any] = {} if series is None else {"series": series}
+    if axes is not None and (len(axes) == len(found.axes) or found.images > 1):
+        alike["axes"] = axes
+    elif slices := slices_by_another_name(found.axes, found.shape, image.shape[0]):
+        alike["axes"] = slices
+        _LOG.warning("%s names its slices otherwise (%s); they are read as slices.", path, found.axes)
+    found = image_info(path, **alike) if alike else found
+    time = image_time if time is None and found.times > 1 else time
+    time = _one_of(path, "time points", "--roi-time", found.times, time)
+    channel = _one_of(path, "channels", "--roi-channel", found.channels, channel)
+    region = read_volume(path, spacing=found.spacing or image.spacing, time=time, channel=channel, **alike)
+    data = region.data
+    if data.shape != image.shape:
+        raise VolumeError(
+            f"the region {path} has shape {data.shape}; expected {image.shape}, that of the image.",
+            remedy="Make it on the image's own voxels.",
+        )
+    _check_labels(path, data, label)
+    return region
+
+
+def _check_labels(path: Path, data: npt.NDArray, label: int | None) -> None:
+    """Refuse values that are no labels, several where one is meant, and a region of no voxel."""
+    labels = np.unique(data[data > 0])
+    if not np.array_equal(labels, np.rint(labels)):
+        raise VolumeError(
+            f"the region {path} has values that are not whole numbers, {_listed(labels)}; expected a mask or labels.",
+            remedy="Threshold a probability map first.",
+        )
+    if label is None and len(labels) > 1:
+        raise ConfigError(
+            f"the region {path} has {len(labels)} labels, {_listed(labels)}; expected one.",
+            remedy="Choose one with --roi-label N.",
+        )
+    inside = data != 0 if label is None else data == label
+    if not inside.any():
+        what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed(labels)}"
+        raise VolumeError(f"the region {path} is empty: {what}.", remedy="Check --roi and --roi-label.")
+
+
+def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:
+    """The chosen number where a file has several of something; None where it has one."""
+    if count == 1 and chosen in (None, 0):
+        return None
+    if chosen is None or not 0 <= chosen < count:
+        came = "none is chosen" if chosen is None else f"{option} is {chosen}"
+        remedy = f"Choose one with {option} N, 0 to {count - 1}."
+        raise ConfigError(f"{path} has {count} {what}; {came}.", remedy=remedy)
+    return chosen
+
+
+def _listed(labels: npt.NDArray) -> str:
+    shown = ", ".join(f"{v:.0f}" if v == round(v) else f"{v:g}" for v in labels[:8].tolist()) or "none"
+    return shown + (", …" if len(labels) > 8 else "")
+
+
+def load_surface(path: Path) -> SurfaceMesh:
+    """A surface without region labels.
+
+    Raises
+    ------
+    FileFormatError, MeshError
+        As :func:`cytoform.read_mesh`, and for a cluster of cells.
+    """
+    from ..mesh.io import read_mesh
+    from ..mesh.surface import SurfaceMesh
+
+    mesh = read_mesh(path)
+    if not isinstance(mesh, SurfaceMesh):
+        raise MeshError(
+            f"{path} is a cluster of cells with region labels; expected one surface.",
+            remedy="Export one cell as .ply, .obj or .stl.",
+        )
+    return mesh
+
+
+def load_start(init: str, image: Volume) -> SurfaceMesh | None:
+    """The mesh that a fit starts from; None where `init` is a way to find one in the image.
+
+    Raises
+    ------
+    FileFormatError, MeshError
+        When the file is missing or not a mesh, the mesh is open, or lies outside of the image.
+    """
+    if init in STARTS:
+        return None
+    path = Path(init)
+    if not path.exists() and not path.suffix:
+        raise FileFormatError(
+            f"--init is {init!r}; expected {', '.join(STARTS)} or a mesh file.", remedy="Check the name or the path."
+        )
+    mesh = load_surface(path)
+    from ..mesh.topology import gaps, is_closed
+
+    if not is_closed(mesh):
+        raise MeshError(
+            f"{path}: the surface {gaps(mesh)}; expected a closed one.",
+            remedy="Close its holes, for example with Blender's or MeshLab's “fill holes”.",
+        )
+    check_inside(mesh, image.grid, path)
+    return mesh
+
+
+def check_inside(mesh: SurfaceMesh, grid: Grid, path: Path, *, remedy: str | None = None) -> None:
+    """Refuse a mesh of which nothing, or not even its middle, lies in the image.
+
+    Raises
+    ------
+    MeshError
+    """
+    low, high = mesh.bounds
+    first, last = grid.to_um(np.full(3, -0.5)), grid.to_um(np.asarray(grid.shape) - 0.5)
+    middle = 0.5 * (low + high)
+    if (middle >= first).all() and (middle <= last).all():
+        return
+
+    def span(a: npt.NDArray, b: npt.NDArray) -> str:
+        return ", ".join(f"{name} {p:.4g} to {q:.4g}" for name, p, q in zip("zyx", a, b))
+
+    raise MeshError(
+        f"{path}: the surface lies outside of the image: it spans {span(low, high)} µm, the image {span(first, last)} "
+        "µm.",
+        remedy=remedy or "Coordinates are µm; check the voxel size (--spacing) and that the mesh file is (x, y, z).",
+    )

@@ -1,0 +1,110 @@
+"""Where the image and the region of a fit are: in files, or in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..image.volume import Volume
+from ..options import AXES, SERIES, option
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["PATH", "ImageFile", "Region", "plain_path"]
+
+Triple = tuple[float, float, float]
+PATH = (str, os.PathLike)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFile:
+    """Where an image is; as for :func:`cytoform.read_volume`.
+
+    Parameters
+    ----------
+    path : path
+    spacing : (3,) float, optional
+        Voxel size in µm, (z, y, x); by default the file's own.
+    channel, time, series : int, optional
+        Which one, from 0, where the file has several.
+    axes : str, optional
+        What the file's axes are, such as "TZYX", where it does not say so itself.
+    """
+
+    path: str | os.PathLike[str] = option(
+        name="IMAGE", kind=Path, help="A TIFF or OME-TIFF file, or an OME-Zarr folder."
+    )
+    spacing: Triple | None = option(None, metavar="Z Y X", help="Voxel size in µm; by default the file's own.")
+    channel: int | None = option(None, metavar="N", help="Which channel, from 0.")
+    time: int | None = option(None, metavar="N", help="Which time point, from 0.")
+    series: int | None = option(None, told=SERIES)
+    axes: str | None = option(None, told=AXES)
+
+    def __post_init__(self) -> None:
+        plain_path(self, "path")
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", tuple(float(d) for d in np.ravel(self.spacing)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Region:
+    """The voxels that count, or the cell that is meant.
+
+    Parameters
+    ----------
+    source : path, (z, y, x) array or Volume
+        A mask, or with `label` a label image.
+    label : int, optional
+        Which cell of the label image: start and region follow from it.
+    time, channel, series : int, optional
+        Which part of a file that has several. The time point is the image's by default.
+    """
+
+    source: str | os.PathLike[str] | npt.ArrayLike | Volume = option(
+        name="--roi",
+        kind=Path,
+        metavar="FILE",
+        help="A mask of the voxels that count, or a label image with --roi-label.",
+    )
+    label: int | None = option(
+        None,
+        name="--roi-label",
+        metavar="N",
+        help="Which cell of the label image --roi: start and voxels that count follow.",
+    )
+    time: int | None = option(
+        None, name="--roi-time", metavar="N", help="Which time point of --roi; by default that of --time."
+    )
+    channel: int | None = option(None, name="--roi-channel", metavar="N", help="Which channel of --roi, from 0.")
+    series: int | None = option(
+        None, name="--roi-series", metavar="N", help="Which image of --roi, where its file has several, from 0."
+    )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, PATH):
+            plain_path(self, "source")
+        elif not isinstance(self.source, Volume):
+            object.__setattr__(self, "source", np.asarray(self.source))
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it has to be read first."""
+        return isinstance(self.source, str)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields; an array as it is."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def plain_path(owner: Any, name: str) -> None:
+    """Keep a path of a frozen dataclass as a text."""
+    object.__setattr__(owner, name, os.fspath(getattr(owner, name)))

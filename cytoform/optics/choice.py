@@ -1,0 +1,113 @@
+"""A point spread function told in words and numbers: its kind, or an image's file, and its options."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, FileFormatError
+from ..options import NEEDED, Setting
+from .psf import PSF
+from .registry import FILE, named_kinds, psf_from_options, settings_of_kind
+
+__all__ = ["PSFOptions", "psf_settings"]
+
+Triple = tuple[float, float, float]
+
+
+def psf_settings() -> tuple[Setting, ...]:
+    """The options of all kinds, each once."""
+    found = {setting.flag: setting for kind in (*named_kinds(), FILE) for setting in settings_of_kind(kind)}
+    return tuple(found.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class PSFOptions:
+    """A PSF as a command line tells it; checked when made, read and computed by :meth:`psf`.
+
+    Parameters
+    ----------
+    kind : str or path
+        "gaussian", "gibson-lanni", "pupil" or another registered kind, or the path of an image of the PSF.
+    options : mapping
+        The options of ``cytoform fit --help`` that belong to the kind, without the dashes in front and with underscores
+        for the others: ``{"na": 1.1, "wavelength": 0.52, "immersion_index": 1.33}``. None and [] stand for an option
+        that is not used.
+
+    Raises
+    ------
+    ConfigError
+        When an option is not known, does not belong to the kind, or is missing.
+    FileFormatError
+        When the kind is neither known nor a file.
+    """
+
+    kind: str = "gaussian"
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", os.fspath(self.kind))
+        given = {n: tuple(v) if isinstance(v, list) else v for n, v in self.options.items() if v is not None}
+        object.__setattr__(self, "options", {name: value for name, value in given.items() if value != ()})
+        if self.is_file and not Path(self.kind).exists():
+            raise FileFormatError(
+                f"--psf is {self.kind!r}; expected {', '.join(named_kinds())} or an image file, and there is "
+                "no file of that name.",
+                remedy="Check the name or the path.",
+            )
+        self._check_options()
+
+    def _check_options(self) -> None:
+        own = settings_of_kind(FILE if self.is_file else self.kind)
+        for key in self.options:
+            if key not in {setting.key for setting in own}:
+                raise self._stray(key)
+        if missing := [s.flag for s in own if s.default is NEEDED and s.key not in self.options]:
+            raise ConfigError(
+                f"--psf {self.kind} came without {', '.join(missing)}; expected these numbers of the microscope.",
+                remedy="They are on the objective and in the image's metadata; --psf gaussian needs none.",
+            )
+
+    def _stray(self, key: str) -> ConfigError:
+        """The error about an option of other kinds, or of none."""
+        flags = {setting.key: setting.flag for setting in psf_settings()}
+        if key not in flags:
+            return ConfigError(f"a PSF has no option {key!r}; expected one of {', '.join(flags)}.")
+        takers = [f"--psf {k}" for k in named_kinds() if key in {s.key for s in settings_of_kind(k)}]
+        takers += ["--psf FILE"] if key in {s.key for s in settings_of_kind(FILE)} else []
+        name = "a PSF from a file" if self.is_file else f"the {self.kind} PSF"
+        return ConfigError(
+            f"{flags[key]} came with {name}; expected it with {' or '.join(takers)}.", remedy="Leave it away."
+        )
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the PSF is read from an image."""
+        return self.kind not in named_kinds()
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a PSF, not only a kind whose widths are left to be guessed."""
+        return self.is_file or self.psf() is not None
+
+    def psf(self, spacing: Triple | None = None) -> PSF | None:
+        """The PSF; None where it is left to be guessed.
+
+        Parameters
+        ----------
+        spacing : (3,) float, optional
+            Voxel size in µm of the image that it is for: computed PSFs are widened by the voxels unless told otherwise,
+            and a PSF's image that does not tell its own is taken to have the same.
+        """
+        kind = FILE if self.is_file else self.kind
+        fields = {setting.key: setting.field for setting in settings_of_kind(kind)}
+        given = {fields[key]: value for key, value in self.options.items()}
+        return psf_from_options(kind, {"path": self.kind, **given} if self.is_file else given, spacing)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Kind and options as plain values."""
+        options = {name: list(value) if isinstance(value, tuple) else value for name, value in self.options.items()}
+        return {"kind": self.kind, "options": options}
