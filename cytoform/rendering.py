@@ -229,7 +229,10 @@ class Renderer:
         pass over the image: with those two at their best, the gradient for the rendering is a sum of three images,
         w · rendering, w and w · observed, of which only the first is new.
         """
-        here = self.prepared(mesh)
+        return self.loss_of(self.prepared(mesh), target)
+
+    def loss_of(self, here: MeshOnBand, target: Target) -> LeastSquares:
+        """:meth:`least_squares` of a mesh that is prepared already (:meth:`prepared`)."""
         slope, *found = self._slope(self._behind_optics(here.forward()), target)
         return LeastSquares(*found, here.vjp(self._otf.conj() * slope))
 

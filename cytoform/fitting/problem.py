@@ -279,7 +279,8 @@ class Problem:
 
     def shape_step(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeStep:
         """Compute the weighted L2 loss on the narrow band, with gain and background at their best."""
-        found = self.at(psf, blur).least_squares(mesh, self.target(blur))
+        renderer = self.at(psf, blur)
+        found = renderer.loss_of(renderer.prepared(mesh), self.target(blur))
         vertices, density = (np.asarray(g, dtype=np.float64) for g in (found.mesh.vertices, found.mesh.density))
         return ShapeStep(found.value, vertices, density, found.gain, found.background)
 
