@@ -61,9 +61,16 @@ class Registry(Generic[K]):
         self._added: list[K] = []
 
     def register(self, kind: K) -> None:
-        """Add a kind of file; it comes before what is built in.
+        """Add a kind of file: every function and command that takes such files takes it from then on.
 
-        It holds for this process. Processes that are started later find only what is built in and entry points.
+        It is asked before what is built in. It holds for this process; processes that are started later find only what
+        is built in and entry points.
+
+        Parameters
+        ----------
+        kind : Kind
+            Of the registry's type: an :class:`~cytoform.image.formats.source.ImageFormat` for images, a
+            :class:`~cytoform.mesh.formats.parts.MeshFormat` for meshes.
 
         Raises
         ------
@@ -94,6 +101,10 @@ class Registry(Generic[K]):
         """All suffixes, each once; nothing is imported for it."""
         own = [s for kind in (*self._built_in, *self._added) for s in kind.suffixes]
         return tuple(dict.fromkeys([*own, *(p.name for p in self._points() if p.name.startswith("."))]))
+
+    def file_suffixes(self) -> tuple[str, ...]:
+        """Last parts of all suffixes, such as ".tif" of ".ome.tif", each once."""
+        return tuple(dict.fromkeys(Path(f"a{suffix}").suffix for suffix in self.suffixes()))
 
     def names(self) -> str:
         """What files may be, in words."""

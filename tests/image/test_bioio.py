@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+import tracemalloc
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -17,6 +18,7 @@ from cytoform.image.series import open_series
 
 SIZE = (0.4, 0.12, 0.1)
 DIGITS = 1e-6  # of lengths that went through a text in metres
+FEW = 4  # volumes held at once: the file's bytes, bioio's copy and ours, and something for the graph of the movie
 
 
 def _movie(shape=(2, 2, 4, 6, 8), seed=0):
@@ -100,6 +102,20 @@ def test_scenes_are_series(tmp_path, lif):
         assert np.array_equal(b.volume().data, two[0, 0]) and np.array_equal(a.volume().data, one[0, 0])
     with pytest.raises(VolumeError, match="holds 2 images"):
         cf.read_volume(path, series=2)
+
+
+def test_one_volume_is_loaded_at_a_time(tmp_path, lif):
+    data = _movie((10, 2, 20, 128, 128))
+    with open_series(lif(tmp_path / "a.lif", {"cells": data})) as series:
+        first = series.volume(time=0, channel=0)  # what is imported on the way does not count
+        tracemalloc.start()
+        try:
+            last = series.volume(time=9, channel=1)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert np.array_equal(first.data, data[0, 0]) and np.array_equal(last.data, data[9, 1])
+    assert peak < FEW * last.data.nbytes < data.nbytes
 
 
 def test_a_missing_voxel_size_is_asked_for(tmp_path, lif):

@@ -23,38 +23,12 @@ from .tiff_checks import unreadable
 
 __all__ = ["REGISTRY", "file_suffixes", "is_image_folder", "opened", "plain_stem", "register", "unregister"]
 
+T = TypeVar("T")
+
 REGISTRY: Registry[ImageFormat] = Registry(
     ImageFormat, "cytoform.image_formats", (tiff.FORMAT, ome_zarr.FORMAT, through_bioio.FORMAT)
 )
-T = TypeVar("T")
-
-
-def register(form: ImageFormat) -> None:
-    """Add a kind of image file: every function and command that reads images reads it from then on.
-
-    It is asked before the built-in readers, and holds for this process; a package's entry point holds for all.
-
-    Parameters
-    ----------
-    form : ImageFormat
-        Its suffixes, and what opens such a file.
-
-    Raises
-    ------
-    ConfigError
-        When it is no ImageFormat, or a suffix has no dot or is not in small letters.
-    """
-    REGISTRY.register(form)
-
-
-def unregister(form: ImageFormat) -> None:
-    """Take a kind of image file out again that was registered."""
-    REGISTRY.unregister(form)
-
-
-def file_suffixes() -> tuple[str, ...]:
-    """Last parts of the suffixes of all images that are read, such as ".tif" of ".ome.tif", each once."""
-    return tuple(dict.fromkeys(Path(f"a{suffix}").suffix for suffix in REGISTRY.suffixes()))
+register, unregister, file_suffixes = REGISTRY.register, REGISTRY.unregister, REGISTRY.file_suffixes
 
 
 def plain_stem(path: Path) -> str:

@@ -7,14 +7,13 @@ for a suffix, that is a :class:`~cytoform.mesh.formats.parts.MeshFormat`::
     ".toy" = "toy_mesh:FORMAT"
 
 The readers are our own, though trimesh, meshio and pyvista read most of these files too, and the tests compare with
-them. Where a file is cut short, names a vertex that is not there or holds numbers that are none, those give a mesh
-that lacks something, or an error that names no line; they drop region labels or densities, cut polygons that are not
-convex into fans that fold over, or take no triangle strips. No other library reads REC.
+them. None of the three is as strict: of a text PLY and an STL that are cut short trimesh 5.2 gives what is there, or a
+mesh without faces; meshio 5.3 takes an OBJ whose faces name vertices that are not there, and ends the process at some
+damaged files, as pyvista 0.49 does; a PLY of triangle strips comes without faces from trimesh; polygons that are not
+convex become fans that fold over. Where they raise an error it names no line. No other library reads REC.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from ...registry import Registry
 from . import obj, ply, rec, stl, vtp
@@ -25,31 +24,4 @@ __all__ = ["REGISTRY", "file_suffixes", "register", "unregister"]
 REGISTRY: Registry[MeshFormat] = Registry(
     MeshFormat, "cytoform.mesh_formats", (obj.FORMAT, ply.FORMAT, stl.FORMAT, vtp.FORMAT, rec.FORMAT)
 )
-
-
-def register(form: MeshFormat) -> None:
-    """Add a kind of mesh file: every function and command that takes mesh files takes it from then on.
-
-    It is asked before the built-in ones, and holds for this process; a package's entry point holds for all.
-
-    Parameters
-    ----------
-    form : MeshFormat
-        Its suffixes, and what reads and writes such a file.
-
-    Raises
-    ------
-    ConfigError
-        When it is no MeshFormat, or a suffix has no dot or is not in small letters.
-    """
-    REGISTRY.register(form)
-
-
-def unregister(form: MeshFormat) -> None:
-    """Take a kind of mesh file out again that was registered."""
-    REGISTRY.unregister(form)
-
-
-def file_suffixes() -> tuple[str, ...]:
-    """Last parts of the suffixes of all mesh files that are read, each once."""
-    return tuple(dict.fromkeys(Path(f"a{suffix}").suffix for suffix in REGISTRY.suffixes()))
+register, unregister, file_suffixes = REGISTRY.register, REGISTRY.unregister, REGISTRY.file_suffixes
