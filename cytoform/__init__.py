@@ -26,6 +26,7 @@ _HOME = {
     "load_result": "fitting",
     "mesh_ft": "fourier",
     "mesh_ft_vjp": "fourier",
+    "open_series": "image.series",
     "read_mesh": "mesh.io",
     "read_volume": "image.io",
     "render": "rendering",

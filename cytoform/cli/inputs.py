@@ -14,11 +14,9 @@ Triple = tuple[float, float, float]
 Series = annotated(int | None, SERIES, SERIES.name)
 Axes = annotated(str | None, AXES, AXES.name)
 
-_SUFFIXES = (".ome.tiff", ".ome.tif", ".ome.zarr", ".tiff", ".tif", ".zarr")
-
 
 def plain_stem(path: Path) -> str:
     """The file's name without its extension, also a double one such as ``.ome.tif``."""
-    name = path.resolve().name
-    found = next((s for s in _SUFFIXES if name.lower().endswith(s) and len(name) > len(s)), path.suffix)
-    return name[: len(name) - len(found)] if found else name
+    from ..image.formats import registry
+
+    return registry.plain_stem(path)

@@ -1,48 +1,32 @@
-"""Images from and to files: TIFF, ImageJ TIFF, OME-TIFF and OME-Zarr, with their voxel size.
+"""Images from and to files: TIFF, ImageJ TIFF, OME-TIFF and OME-Zarr, with their voxel size, and what is registered.
 
 Every reader describes a file as images, each a :class:`~cytoform.image.formats.source.Source`: its axes, its
-calibration, and a function that loads one channel at one time point. What is asked of a file and what it lacks is
-decided once, for all formats (:mod:`~cytoform.image.choosing`).
+calibration, and a function that loads one channel at one time point. :mod:`~cytoform.image.formats.registry` knows the
+readers. What is asked of a file and what it lacks is decided once, for all formats (:mod:`~cytoform.image.choosing`),
+and one object gives all its volumes (:mod:`~cytoform.image.series`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import FileFormatError, VolumeError
-from .choosing import (
-    chosen_index,
-    chosen_source,
-    described,
-    flat_remedy,
-    in_order,
-    spacing_remark,
-    spacing_remedy,
-    voxel_size,
-)
+from .choosing import described, flat_remedy, spacing_remark, spacing_remedy
 from .extremes import Extremes
 from .extremes import extremes as find_extremes
-from .formats.ome_zarr import opened_zarr
 from .formats.source import Images, Partial, Source
-from .formats.tiff import opened_tiff
-from .formats.tiff_checks import unreadable
-from .volume import Grid, Volume
+from .series import open_series
+from .volume import Volume
 from .writing import write_volume
 
 __all__ = ["ImageInfo", "image_info", "read_volume", "write_volume"]
 
 PathLike = str | os.PathLike[str]
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +37,8 @@ class ImageInfo:
     ----------
     path : Path
     format : str
-        ``"TIFF"``, ``"ImageJ TIFF"``, ``"OME-TIFF"``, ``"OME-Zarr"``, or the TIFF of a microscope: ``"LSM"``,
-        ``"MetaMorph STK"``, ``"Micro-Manager TIFF"``.
+        ``"TIFF"``, ``"ImageJ TIFF"``, ``"OME-TIFF"``, ``"OME-Zarr"``, the TIFF of a microscope (``"LSM"``,
+        ``"MetaMorph STK"``, ``"Micro-Manager TIFF"``), or the name that another reader gives.
     axes : str
         One letter for each axis of the file, such as ``"TCZYX"``; "?" is one without a name.
     shape : tuple of int
@@ -113,7 +97,8 @@ def read_volume(
     ----------
     path : path
         A TIFF, ImageJ TIFF or OME-TIFF file, or an OME-Zarr folder (NGFF 0.1 to 0.6, read at its highest resolution;
-        the path of an array inside of it reads that level).
+        the path of an array inside of it reads that level). With the extra "formats" a file of a microscope that bioio
+        reads (CZI, LIF, ND2 and others), and any kind that was registered (:func:`cytoform.image.formats.register`).
     spacing : (3,) float or float, optional
         Voxel size in µm, (z, y, x); by default the file's own.
     channel, time : int, optional
@@ -143,22 +128,8 @@ def read_volume(
     BackendError
         When an OME-Zarr is to be read and zarr is not installed, or a decoder's library is missing.
     """
-    path = Path(path)
-    with _opened(path) as images:
-        source = chosen_source(images, series=series, axes=axes)
-        index, chosen = chosen_index(source, images, channel=channel, time=time)
-        size = voxel_size(source) if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
-        remarks = source.remarks
-        if spacing is None and spacing_remark(source):
-            remarks = (*remarks, spacing_remark(source))
-        data = in_order(_loaded(source, index), source, index)
-    where: dict[str, Any] = {"path": os.path.abspath(path), "format": source.format, "series": int(series or 0)}
-    where |= {**chosen, "axes": None if axes is None else source.axes}
-    given = spacing is not None
-    where |= {"spacing": list(size) if given else None, "spacing_from": "given" if given else "file"}
-    for remark in remarks:
-        _warn(str(path), _stamp(path), remark)
-    return Volume(data, size, source.origin_at(size), path.name, where, remarks)
+    with open_series(path, spacing=spacing, series=series, axes=axes) as opened:
+        return opened.volume(time=time, channel=channel)
 
 
 def image_info(
@@ -184,24 +155,23 @@ def image_info(
     VolumeError
         When there is no such image, or the axes do not fit.
     """
-    with _opened(Path(path)) as images:
-        source = chosen_source(images, series=series, axes=axes)
+    with open_series(path, series=series, axes=axes) as opened:
+        source, images = opened.source, opened.images
         found = find_extremes(source) if extremes else Extremes()
-        samples = source.length("S") if "C" not in source.axes else 1
         return ImageInfo(
             path=source.path,
             format=source.format,
             axes=source.axes,
             shape=source.shape,
             dtype=source.dtype,
-            spacing=source.complete_spacing,
-            channels=max(1, source.length("C") * samples),
-            times=max(1, source.length("T")),
+            spacing=opened.spacing,
+            channels=opened.channels,
+            times=opened.times,
             minimum=found.minimum,
             maximum=found.maximum,
             all_voxels=found.complete,
-            known_spacing=source.spacing,
-            frame_interval=source.frame_interval,
+            known_spacing=opened.known_spacing,
+            frame_interval=opened.frame_interval,
             images=len(images.entries),
             contents=tuple(described(entry) for entry in images.entries),
             remarks=_all_remarks(source, images, found),
@@ -213,44 +183,3 @@ def _all_remarks(source: Source, images: Images, found: Extremes) -> tuple[str, 
     hints = [found.remark, spacing_remark(source), lacking, flat_remedy(source, images)]
     refusal = [str(source.refusal)] if source.refusal is not None else []
     return (*source.remarks, *refusal, *(text for text in hints if text))
-
-
-def _loaded(source: Source, index: tuple[int | slice, ...]) -> Any:
-    try:
-        return source.load(index)
-    except MemoryError as error:
-        kept = [n for n, i in zip(source.shape, index) if isinstance(i, slice)]
-        size = np.prod(kept, dtype=float) * source.dtype.itemsize / 1e9
-        raise VolumeError(
-            f"{source.path} has {' × '.join(str(n) for n in kept)} voxels, {size:.3g} GB: too many for the memory.",
-            remedy="Crop the image, or save it at a lower resolution; of an OME-Zarr give the path of a coarser level.",
-        ) from error
-
-
-@functools.cache
-def _warn(path: str, stamp: int, remark: str) -> None:
-    # Once for a state of a file: a film is read time point by time point.
-    _LOG.warning("%s: %s", path, remark)
-
-
-def _stamp(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Images]:
-    try:
-        found = path.exists()
-        folder = found and path.is_dir()
-        empty = found and not folder and path.stat().st_size == 0
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if not found:
-        raise FileFormatError(f"there is no file {path}; expected an image.", remedy="Check the path.")
-    if empty:
-        raise FileFormatError(f"{path} is empty (0 bytes); expected a TIFF image.", remedy="Copy or export it again.")
-    with opened_zarr(path) if folder else opened_tiff(path) as images:
-        yield images

@@ -11,7 +11,8 @@ extension   reads                                                writes
 ``.rec``    multimaterial, text and binary                       multimaterial, text, without density
 ==========  ===================================================  ================================================
 
-Each module of :mod:`cytoform.mesh.formats` turns one kind of bytes into its parts and back.
+Each module of :mod:`cytoform.mesh.formats` turns one kind of bytes into its parts and back;
+:func:`cytoform.mesh.formats.register` adds further ones.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +30,9 @@ from ..atomic import atomic_path
 from ..errors import CytoformError, FileFormatError, MeshError
 from . import geometry
 from .base import check_faces
-from .formats import obj, ply, rec, stl, vtp
 from .formats.kinds import OTHERS, kind_of
-from .formats.parts import AGAIN, Parts, plural
+from .formats.parts import AGAIN, MeshFormat, Parts, plural
+from .formats.registry import REGISTRY
 from .formats.text import stripped
 from .surface import SurfaceMesh
 
@@ -45,7 +45,6 @@ PathLike = str | os.PathLike[str]
 Array = npt.NDArray[Any]
 
 _LOG = logging.getLogger(__name__)
-_FORMATS = {".obj": obj, ".ply": ply, ".stl": stl, ".vtp": vtp, ".rec": rec}
 _HEAD = 4096  # bytes that tell what a file is
 
 
@@ -76,15 +75,16 @@ def read_mesh(path: PathLike, *, dtype: npt.DTypeLike = np.float64) -> SurfaceMe
         When there are no faces, an index is out of range or a vertex of a face is not finite.
     """
     path = Path(path)
-    form = _by_extension(path, "read")
+    form = _by_extension(path, writing=False)
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"
         raise FileFormatError(f"cannot read {path}: {what}; expected a mesh.", remedy="Check the path.")
     if path.stat().st_size == 0:
         raise FileFormatError(f"{path} is empty (0 bytes); expected a mesh.", remedy=AGAIN)
     try:
+        assert form.read is not None
         parts = form.read(path)
-        mesh = _assembled(parts, dtype, merge=form is not rec)
+        mesh = _assembled(parts, dtype, merge=form.merge)
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror or error}.", remedy="Check the file.") from error
     except MemoryError as error:
@@ -139,24 +139,33 @@ def write_mesh(
         When the place cannot be written.
     """
     path = Path(path)
-    form = _by_extension(path, "written")
-    labels = getattr(mesh, "labels", None)
-    suffix = path.suffix.lower()
-    if labels is not None and suffix in (".obj", ".stl"):
+    form = _by_extension(path, writing=True)
+    assert form.write is not None
+    parts = Parts(mesh.vertices[:, ::-1], mesh.faces, *_numbers_of_faces(path, mesh, form))
+    parts.more = _checked_data(vertex_data or {}, mesh.n_vertices)
+    if parts.more and not form.vertex_data:
+        _LOG.warning("%s: %s files hold no data at vertices; they are left out", path, path.suffix.lower())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(form.write(parts, np.dtype(mesh.vertices.dtype)))
+
+
+def _numbers_of_faces(
+    path: Path, mesh: SurfaceMesh | MultiMaterialMesh, form: MeshFormat
+) -> tuple[Array | None, Array | None]:
+    """Density and region labels of the faces as they are written; None where there is nothing to write."""
+    labels, suffix = getattr(mesh, "labels", None), path.suffix.lower()
+    if labels is not None and form.labels == "none":
         raise MeshError(f"{suffix} files hold no region labels, the mesh has them.", remedy="Write .vtp, .ply or .rec.")
-    if labels is None and suffix == ".rec":
-        raise MeshError(".rec files need two region labels a face, the mesh has none.", remedy="Write .ply or .obj.")
+    if labels is None and form.labels == "required":
+        raise MeshError(
+            f"{suffix} files need two region labels a face, the mesh has none.", remedy="Write .ply or .obj."
+        )
     density = np.asarray(mesh.density)
     # A cluster's usual density is not 1 everywhere, so it is always written for those.
     kept = density if labels is not None or not np.all(density == 1) else None
-    if kept is not None and labels is None and suffix in (".obj", ".stl"):
+    if kept is not None and labels is None and not form.density:
         _LOG.warning("%s: %s files hold no density; it is left out", path, suffix)
-    parts = Parts(mesh.vertices[:, ::-1], mesh.faces, kept, labels)
-    parts.more = _checked_data(vertex_data or {}, mesh.n_vertices)
-    if parts.more and suffix not in (".ply", ".vtp"):
-        _LOG.warning("%s: %s files hold no data at vertices; they are left out", path, suffix)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(form.write(parts, np.dtype(mesh.vertices.dtype)))
+    return kept, labels
 
 
 def _checked_data(vertex_data: Mapping[str, npt.ArrayLike], n_vertices: int) -> dict[str, Array]:
@@ -170,17 +179,17 @@ def _checked_data(vertex_data: Mapping[str, npt.ArrayLike], n_vertices: int) -> 
     return found
 
 
-def _by_extension(path: Path, verb: str) -> ModuleType:
-    suffix = path.suffix.lower()
-    if suffix in _FORMATS:
-        return _FORMATS[suffix]
-    expected = f"expected one of {', '.join(_FORMATS)}"
-    if verb == "read" and suffix in OTHERS:
+def _by_extension(path: Path, *, writing: bool) -> MeshFormat:
+    for form in REGISTRY.claiming(path):
+        if (form.write if writing else form.read) is not None:
+            return form
+    suffix, expected = path.suffix.lower(), f"expected one of {', '.join(REGISTRY.suffixes())}"
+    if not writing and suffix in OTHERS:
         what, remedy = OTHERS[suffix]
         raise FileFormatError(f"{path} is {what} by its extension, {suffix}; {expected}.", remedy=remedy)
     raise FileFormatError(
         f"{path} has the extension {suffix or '(none)'!r}; {expected}.",
-        remedy="Convert the mesh, for example with MeshLab." if verb == "read" else "Choose another extension.",
+        remedy="Choose another extension." if writing else "Convert the mesh, for example with MeshLab.",
     )
 
 

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from pathlib import Path
 
 from ..errors import FileFormatError
+from ..image.formats.registry import file_suffixes as image_suffixes
+from ..mesh.formats.registry import file_suffixes as mesh_suffixes
 from .sequence import SUFFIXES, natural
 
-__all__ = ["IMAGES", "MESHES", "Contents", "is_image_folder", "stem"]
-
-IMAGES = (".tif", ".tiff", ".zarr")
-MESHES = (".ply", ".obj", ".stl", ".vtp", ".rec")
-
-_ZARR = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
-
-
-def is_image_folder(path: Path) -> bool:
-    """Whether a folder is an image itself: an OME-Zarr."""
-    return any((path / name).exists() for name in _ZARR)
-
-
-def stem(path: Path) -> str:
-    """A file's name without its extension, also a double one such as ``.ome.tif``."""
-    name = path.resolve().name
-    plain = re.sub(r"(\.ome)?\.(tiff?|zarr)$", "", name, flags=re.IGNORECASE)
-    return plain if plain != name else path.resolve().stem
+__all__ = ["Contents", "image_suffixes", "mesh_suffixes"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +30,8 @@ class Contents:
             When there are none, or some of each kind.
         """
         inside = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural)
-        images, meshes = ([p for p in inside if p.suffix.lower() in kinds] for kinds in (IMAGES, MESHES))
+        suffixes = image_suffixes(), mesh_suffixes()
+        images, meshes = ([p for p in inside if p.suffix.lower() in kinds] for kinds in suffixes)
         if images and meshes:
             raise FileFormatError(
                 f"{folder} holds {_count(images)} and {_count(meshes)}; expected one kind, a file for each frame.",
@@ -58,7 +43,7 @@ class Contents:
             return cls(files, others)
         held = f"it holds {', '.join(others[:6])}{', …' if len(others) > 6 else ''}" if others else "it is empty"
         kinds = {Path(name).suffix.lower() for name in others}
-        remedy = f"Images end in {', '.join(IMAGES)}, meshes in {', '.join(MESHES)}."
+        remedy = f"Images end in {', '.join(image_suffixes())}, meshes in {', '.join(mesh_suffixes())}."
         if ".npz" in kinds:
             remedy = "Pass an .npz of tracks by its own name."
         elif any(p.is_dir() for p in inside):
@@ -66,7 +51,7 @@ class Contents:
         elif kinds & set(SUFFIXES):
             remedy = "Sequences of signed distances go to neural train as they are."
         raise FileFormatError(
-            f"{folder} holds no TIFF and no mesh files; {held}; expected one for each frame.", remedy=remedy
+            f"{folder} holds no image and no mesh files; {held}; expected one for each frame.", remedy=remedy
         )
 
 

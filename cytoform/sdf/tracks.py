@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CytoformError, FileFormatError, MeshError, SequenceError, VolumeError
-from ..image.io import image_info, read_volume
+from ..image.formats.registry import is_image_folder, plain_stem
+from ..image.series import open_series
 from ..image.volume import Grid, Volume
 from ..mesh.io import read_mesh
 from ..mesh.surface import SurfaceMesh
 from ..mesh.topology import orient_outward
 from .labels import Found, Labels
-from .places import IMAGES, MESHES, Contents, is_image_folder, stem
+from .places import Contents, image_suffixes, mesh_suffixes
 from .remarks import Remarks, listed
 from .settings import PrepareConfig, Teller
 
@@ -94,31 +95,36 @@ class Reader:
             if contents.others:
                 self.remarks.sources[f"{path} also holds {listed(contents.others)}: left out."] = None
             return self._files(contents.files) if len(contents.files) > 1 else self._path(contents.files[0])
-        if path.suffix.lower() in MESHES:
+        if path.suffix.lower() in mesh_suffixes():
             return self._files([path])
         if path.suffix.lower() in (".h5", ".hdf5", ".mat"):
             raise FileFormatError(
                 f"{path} may be a sequence of signed distances already; expected masks or meshes.",
                 remedy="Pass it to neural train as it is, or prepare from the masks.",
             )
-        info = image_info(path, **{k: v for k, v in self.reading.items() if k != "channel"})
-        self.frame_interval = getattr(info, "frame_interval", None) if info.times > 1 else None
-        self.tell.start("reading", info.times)
-        volumes = (read_volume(path, spacing=self.spacing, time=t, **self.reading) for t in range(info.times))
-        return self._masks(volumes, info.times, self.name or stem(path), str(path))
+        options, channel = self._options()
+        with open_series(path, **options) as series:
+            self.frame_interval = series.frame_interval if series.times > 1 else None
+            self.tell.start("reading", series.times)
+            return self._masks(series.volumes(channel=channel), series.times, self.name or plain_stem(path), str(path))
+
+    def _options(self) -> tuple[dict[str, Any], int | None]:
+        """How image files are opened, and the channel that is read of them."""
+        options = {"spacing": self.spacing, **self.reading}
+        return options, options.pop("channel", None)
 
     def _files(self, files: list[Path]) -> list[Track]:
         kinds = {p.suffix.lower() for p in files}
         name = self.name or (files[0].resolve().parent.name or "sequence")
         if len(files) == 1 and not self.name:
-            name = stem(files[0])
+            name = plain_stem(files[0])
         if skipped := _skipped(files):
             told = f"{files[0].parent}: no file has the number {listed(skipped)}; frames are taken as evenly spaced"
             self.remarks.sources[f"{told} all the same."] = None
         self.tell.start("reading", len(files))
-        if kinds <= set(IMAGES):
+        if kinds <= set(image_suffixes()):
             return self._masks((self._frame(path) for path in files), len(files), name, str(files[0].parent))
-        if kinds <= set(MESHES):
+        if kinds <= set(mesh_suffixes()):
             meshes = [read_mesh(path) for path in files]
             for path, mesh in zip(files, meshes):
                 if not isinstance(mesh, SurfaceMesh):
@@ -126,20 +132,21 @@ class Reader:
             return [self._meshes(name, str(files[0].parent), meshes)]  # type: ignore[arg-type]
         raise FileFormatError(
             f"the files have the extensions {', '.join(sorted(kinds))}; expected all of one kind: images "
-            f"({', '.join(IMAGES)}) or meshes ({', '.join(MESHES)}), one a frame.",
+            f"({', '.join(image_suffixes())}) or meshes ({', '.join(mesh_suffixes())}), one a frame.",
             remedy="Pass the files of one kind.",
         )
 
     def _frame(self, path: Path) -> Volume:
         """One of several files, which holds one frame."""
-        info = image_info(path, **{k: v for k, v in self.reading.items() if k != "channel"})
-        if info.times > 1:
-            raise SequenceError(
-                f"{path} has {info.times} time points; expected one 3D image in each of several files.",
-                remedy="Pass that file alone: an OME-TIFF of many files is read from any one of them, and of several "
-                "movies each is prepared on its own.",
-            )
-        return read_volume(path, spacing=self.spacing, **self.reading)
+        options, channel = self._options()
+        with open_series(path, **options) as series:
+            if series.times > 1:
+                raise SequenceError(
+                    f"{path} has {series.times} time points; expected one 3D image in each of several files.",
+                    remedy="Pass that file alone: an OME-TIFF of many files is read from any one of them, and of "
+                    "several movies each is prepared on its own.",
+                )
+            return series.volume(channel=channel)
 
     def _array(self, array: npt.NDArray[Any]) -> list[Track]:
         if array.ndim != 4:

@@ -96,21 +96,19 @@ def test_channels(work):
     assert volume == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.15)
 
 
-def test_axes_and_series_reach_the_reader(work, monkeypatch):
-    from cytoform.sdf import tracks
-
-    seen = []
-
-    class Stop(Exception):
-        pass
-
-    def reading(path, **options):
-        seen.append(options)
-        raise Stop
-
-    monkeypatch.setattr(tracks, "image_info", reading)
-    run("prepare", "a.tif", "--out", "out", "--axes", "TZYX", "--series", 2, "--channel", 1)
-    assert seen == [{"axes": "TZYX", "series": 2}]
+def test_axes_and_series_reach_the_reader(work):
+    """Of two movies in a file, whose time points are called channels, the second one."""
+    with tifffile.TiffWriter("two.ome.tif", ome=True) as file:
+        for radius in (2.0, 1.5):
+            size = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 0.5}
+            frames = np.stack([ball(radius=radius)] * 2)
+            file.write(frames, photometric="minisblack", metadata={"axes": "CZYX", **size})
+    refused(run("prepare", "two.ome.tif", "--out", "no"), "has 2 channels")
+    good(run("prepare", "two.ome.tif", "--out", "out", "--axes", "TZYX", "--series", 1, "--shape", 16, "-q"))
+    with open_sequence("out/two.h5") as sequence:
+        assert len(sequence) == 2
+        volume = (sequence.frame(0) < 0).sum() * np.prod(sequence.info.spacing)
+    assert volume == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.15)
 
 
 def test_the_time_step_is_told(work):

@@ -9,6 +9,7 @@ import tifffile
 
 from cytoform.errors import VolumeError
 from cytoform.image.io import image_info, read_volume
+from cytoform.image.series import open_series
 
 SIZES = {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.3}
 
@@ -135,3 +136,92 @@ def test_a_remark_is_logged_once_for_a_film(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         volumes = [read_volume(tmp_path / "a.tif", spacing=1, time=t) for t in range(4)]
     assert len(caplog.records) == 1 and all(len(v.remarks) == 1 for v in volumes)
+
+
+# -- one open file, volume by volume -----------------------------------------------------------------------------------
+
+
+def _two_channels(path):
+    data = np.random.default_rng(3).integers(0, 2**16, (3, 2, 5, 12, 14), dtype=np.uint16)  # t, c, z, y, x
+    names = {"Channel": {"Name": ["membrane", "nucleus"]}}
+    meta = {"axes": "TCZYX", "TimeIncrement": 2.5, "TimeIncrementUnit": "min", **SIZES, **names}
+    tifffile.imwrite(path, data, ome=True, photometric="minisblack", metadata=meta)
+    return data
+
+
+def test_a_series_tells_all_without_loading(tmp_path):
+    data = _two_channels(tmp_path / "a.ome.tif")
+    with open_series(tmp_path / "a.ome.tif") as series:
+        assert series.shape == data.shape and series.dtype == np.uint16 and series.format == "OME-TIFF"
+        assert (len(series), series.times, series.channels) == (3, 3, 2)
+        assert series.spacing == (0.3, 0.2, 0.1) == series.known_spacing
+        assert series.frame_interval == 150.0 and series.channel_names == ("membrane", "nucleus")
+        assert "a.ome.tif" in repr(series)
+    with open_series(tmp_path / "a.ome.tif", spacing=0.5, axes="CTZYX") as series:
+        assert series.shape == (2, 3, 5, 12, 14) and series.spacing == (0.5, 0.5, 0.5)
+
+
+def test_its_volumes_are_those_of_read_volume(tmp_path):
+    data = _two_channels(tmp_path / "a.ome.tif")
+    with open_series(tmp_path / "a.ome.tif") as series:
+        for t, volume in enumerate(series.volumes(channel=1)):
+            alone = read_volume(tmp_path / "a.ome.tif", time=t, channel=1)
+            assert np.array_equal(volume.data, data[t, 1]) and np.array_equal(volume.data, alone.data)
+            assert (volume.source, volume.spacing, volume.remarks) == (alone.source, alone.spacing, alone.remarks)
+        with pytest.raises(VolumeError, match="2 channels; expected one"):
+            next(iter(series))
+        with pytest.raises(VolumeError, match="time is 3, but"):
+            series.volume(time=3, channel=0)
+
+
+def test_a_series_that_was_closed_is_refused(tmp_path):
+    _two_channels(tmp_path / "a.ome.tif")
+    series = open_series(tmp_path / "a.ome.tif")
+    volume = series.volume(time=0, channel=0)
+    series.close()
+    series.close()
+    with pytest.raises(VolumeError, match=r"was closed.*open_series"):
+        series.volume(time=0, channel=0)
+    assert volume.data.any() and series.shape[0] == 3
+
+
+def test_colours_are_channels(tmp_path):
+    data = np.random.default_rng(4).integers(0, 255, (5, 12, 14, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="rgb")
+    with open_series(tmp_path / "a.tif", spacing=1) as series:
+        assert series.shape == (1, 3, 5, 12, 14)
+        assert np.array_equal(series.volume(channel=2).data, data[..., 2])
+
+
+def test_a_voxel_size_that_is_missing_is_missed_when_a_volume_is_asked_for(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", _stack(), photometric="minisblack")
+    with open_series(tmp_path / "a.tif") as series:
+        assert series.spacing is None
+        with pytest.raises(VolumeError, match="does not give its voxel size"):
+            series.volume()
+
+
+def test_several_series_may_be_open_and_are_closed_in_any_order(tmp_path):
+    for name in ("a.ome.tif", "b.ome.tif"):
+        _two_channels(tmp_path / name)
+    logger = logging.getLogger("tifffile")
+    assert logger.propagate
+    first, second = open_series(tmp_path / "a.ome.tif"), open_series(tmp_path / "b.ome.tif")
+    first.close()
+    assert second.volume(time=0, channel=0).data.any() and not logger.propagate
+    second.close()
+    assert logger.propagate and not logger.handlers
+
+
+def test_names_of_channels_of_an_ome_zarr(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", data=np.zeros((2, 3, 4, 5), np.uint8))
+    axes = [{"name": "c", "type": "channel"}, *({"name": n, "type": "space", "unit": "micrometer"} for n in "zyx")]
+    scale = [{"type": "scale", "scale": [1, 0.3, 0.2, 0.1]}]
+    group.attrs["multiscales"] = [
+        {"version": "0.4", "axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}
+    ]
+    group.attrs["omero"] = {"channels": [{"label": "membrane", "color": "FFFFFF"}, {"color": "00FF00"}]}
+    with open_series(tmp_path / "a.zarr") as series:
+        assert series.channel_names == ("membrane", "") and series.shape == (1, 2, 3, 4, 5)

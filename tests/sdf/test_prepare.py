@@ -298,7 +298,7 @@ def test_files_that_cannot_be_used(tmp_path, folder):
         prepare(tmp_path / "off", tmp_path / "out", **SMALL)
     with pytest.raises(MeshError, match="unit"):
         prepare(tmp_path / "x.npz", tmp_path / "out", **SMALL)
-    with pytest.raises(FileFormatError, match="no TIFF"):
+    with pytest.raises(FileFormatError, match="no image"):
         (tmp_path / "void").mkdir()
         prepare(tmp_path / "void", tmp_path / "out", **SMALL)
     with pytest.raises(VolumeError, match="voxel size"):

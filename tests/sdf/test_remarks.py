@@ -296,19 +296,10 @@ def test_a_sequence_is_no_source(tmp_path):
         prepare(tmp_path / "a.h5", tmp_path / "out")
 
 
-def test_the_files_own_time_between_frames(tmp_path, monkeypatch):
-    from cytoform.sdf import tracks
-
+def test_the_files_own_time_between_frames(tmp_path):
     meta = {"axes": "TZYX", "spacing": 0.5, "unit": "um", "finterval": 45.0}
     frames = stack(ball(CENTRE), ball(CENTRE, 2.2))
     tifffile.imwrite(tmp_path / "a.tif", frames, imagej=True, resolution=(5.0, 5.0), metadata=meta)
-    real = tracks.image_info
-
-    class Told:  # as an image tells its interval
-        def __init__(self, *args, **options):
-            self.times, self.frame_interval = real(*args, **options).times, 45.0
-
-    monkeypatch.setattr(tracks, "image_info", Told)
     [path] = prepare(tmp_path / "a.tif", tmp_path / "own", shape=24)
     with open_sequence(path) as sequence:
         assert sequence.info.time_step == 45.0

@@ -39,6 +39,8 @@ class Calibration:
         What is known of the voxel size beyond that.
     unit_step : float or None
         Slice distance in µm that the format means where it gives none.
+    channel_names : tuple of str
+        Empty where the file gives none.
     """
 
     format: str
@@ -47,6 +49,7 @@ class Calibration:
     frame_interval: float | None = None
     hint: str = ""
     unit_step: float | None = None
+    channel_names: tuple[str, ...] = ()
 
 
 def calibration(
@@ -204,7 +207,9 @@ def _ome(xml: str, series: tifffile.TiffPageSeries, place: int) -> Calibration:
     units = {a: pixels.get(f"PhysicalSize{a}Unit") for a in "ZYX"}
     odd = sorted({u for a, u in units.items() if pixels.get(f"PhysicalSize{a}") and u and um(1, u) is None})
     hint = f" Its sizes are given in {' and '.join(repr(u) for u in odd)}, which is no length." if odd else ""
-    return Calibration("OME-TIFF", (z, y, x), frame_interval=interval, hint=hint)
+    names = [e.get("Name") or "" for e in pixels if e.tag.rsplit("}", 1)[-1] == "Channel"]
+    known = tuple(names) if any(names) else ()
+    return Calibration("OME-TIFF", (z, y, x), frame_interval=interval, hint=hint, channel_names=known)
 
 
 def _pixels_of(

@@ -1,4 +1,4 @@
-"""Names files that are no TIFF and no OME-Zarr, and tells how to get an image out of them."""
+"""Names files that are not read here, and tells how to get an image out of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import FileFormatError
 
-__all__ = ["foreign_file", "foreign_folder"]
+__all__ = ["foreign_file", "foreign_folder", "foreign_kind", "through_fiji"]
 
 _HEAD = 4096  # bytes that tell a format
 _LISTED = 5  # names shown of a folder
@@ -52,7 +52,7 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (96, b"\xa0\xc0", "a DeltaVision file", _BIOFORMATS),
     (96, b"\xc0\xa0", "a DeltaVision file", _BIOFORMATS),
     (0, b"ics_version", "an ICS image", _BIOFORMATS),
-    (0, b"MATLAB 5.0", "a MATLAB file", 'Save the array in MATLAB with -v7, load it with scipy.io. ' + _ARRAY),
+    (0, b"MATLAB 5.0", "a MATLAB file", "Save the array in MATLAB with -v7, load it with scipy.io. " + _ARRAY),
     (0, b"PK\x03\x04", "a ZIP archive (.zip, .npz, .ozx)", _PACKED),
     (0, b"\x1f\x8b", "a gzip archive", _PACKED),
     (0, b"BZh", "a bzip2 archive", _PACKED),
@@ -77,28 +77,39 @@ def foreign_file(path: Path, reason: str) -> FileFormatError:
     reason : str
         What is wrong with it as a TIFF.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    known = {"name": path.name, "stem": path.stem}
-    for place, magic, kind, remedy in _MAGIC:
-        if head[place : place + len(magic)] == magic:
-            return FileFormatError(
-                f"{path} is {kind}; expected a TIFF file or an OME-Zarr folder.", remedy=_filled(remedy, known)
-            )
-    for mark, kind, remedy in _TEXT:
-        if mark.lower() in head.lower():
-            return FileFormatError(f"{path} is {kind}; expected a TIFF file or an OME-Zarr folder.", remedy=remedy)
+    known = foreign_kind(path)
+    if known is not None:
+        kind, remedy = known
+        return FileFormatError(f"{path} is {kind}; expected {_expected()}.", remedy=remedy)
     return FileFormatError(
         f"{path} is not a readable TIFF: {reason}.",
-        remedy="Expected a TIFF file or an OME-Zarr folder; open it in Fiji (File > Import > Bio-Formats) and save it "
-        "as OME-TIFF.",
+        remedy=f"Expected {_expected()}; open it in Fiji (File > Import > Bio-Formats) and save it as OME-TIFF.",
     )
 
 
-def _filled(remedy: str, known: dict[str, str]) -> str:
-    for key, value in known.items():
-        remedy = remedy.replace("{" + key + "}", value)
-    return remedy
+def foreign_kind(path: Path) -> tuple[str, str] | None:
+    """What a file is by its first bytes, and what to do about it; None where they do not tell."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    for place, magic, kind, remedy in _MAGIC:
+        if head[place : place + len(magic)] == magic:
+            return kind, _filled(remedy, path)
+    return next(((kind, remedy) for mark, kind, remedy in _TEXT if mark.lower() in head.lower()), None)
+
+
+def through_fiji(path: Path) -> str:
+    """How to get an OME-TIFF out of a microscope's file with other programs."""
+    return _filled(_BIOFORMATS, path)
+
+
+def _filled(remedy: str, path: Path) -> str:
+    return remedy.replace("{name}", path.name).replace("{stem}", path.stem)
+
+
+def _expected() -> str:
+    from .registry import REGISTRY  # which holds the readers that raise these errors
+
+    return REGISTRY.names()
 
 
 def foreign_folder(path: Path) -> FileFormatError:
@@ -108,10 +119,10 @@ def foreign_folder(path: Path) -> FileFormatError:
     tiffs = [p for p in inside if p.is_file() and p.suffix.lower() in (".tif", ".tiff")]
     if (path / "attributes.json").is_file():
         return FileFormatError(
-            f"{path} is an N5 folder; expected a TIFF file or an OME-Zarr folder.",
+            f"{path} is an N5 folder; expected {_expected()}.",
             remedy="Open it in Fiji (File > Import > N5) and save it as OME-TIFF or OME-Zarr.",
         )
-    start = f"{path} is a folder without an image in it; expected a TIFF file or an OME-Zarr folder."
+    start = f"{path} is a folder without an image in it; expected {_expected()}."
     if zarrs:
         return FileFormatError(start, remedy=f"Give the path of the OME-Zarr inside of it: {_listed(zarrs)}.")
     if tiffs:

@@ -15,12 +15,12 @@ import numpy as np
 from ...errors import BackendError, CytoformError, FileFormatError
 from .foreign import foreign_folder
 from .ngff import Description, description, known_version
-from .source import UNKNOWN, Array, Entry, Images, Index, Source, truncated
+from .source import UNKNOWN, Array, Entry, ImageFormat, Images, Index, Source, truncated
 from .tiff_checks import unreadable
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["opened_zarr"]
+__all__ = ["FORMAT"]
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _LISTED = 5  # names shown of what lies in a group
@@ -28,8 +28,12 @@ _COUNTED = 50_000  # chunks up to which those that are stored are counted
 _EXPECTED = "expected an OME-Zarr image (NGFF 0.1 to 0.6)"
 
 
+def _is_zarr(path: Path) -> bool:
+    return path.is_dir() and any((path / name).is_file() for name in _MARKS)
+
+
 @contextmanager
-def opened_zarr(path: Path) -> Iterator[Images]:
+def _opened(path: Path) -> Iterator[Images]:
     """Open an OME-Zarr folder, and describe its images.
 
     Raises
@@ -39,7 +43,7 @@ def opened_zarr(path: Path) -> Iterator[Images]:
     BackendError
         When the library zarr is not installed.
     """
-    if not any((path / name).is_file() for name in _MARKS):
+    if not _is_zarr(path):
         raise foreign_folder(path)
     try:
         import zarr
@@ -50,6 +54,9 @@ def opened_zarr(path: Path) -> Iterator[Images]:
     with _zarr_errors(path):
         entries = _entries(path, zarr.open(str(path), mode="r"))
     yield Images(path, tuple(entries))
+
+
+FORMAT = ImageFormat("an OME-Zarr folder", (".ome.zarr", ".zarr"), _opened, _is_zarr)
 
 
 @contextmanager
@@ -77,7 +84,8 @@ def _entries(path: Path, node: Any) -> list[Entry]:
         return [_level_entry(path, node)]
     meta, version = _metadata(node)
     if meta.get("multiscales"):
-        return [_scales_entry(path, node, scales, version) for scales in meta["multiscales"]]
+        names = _channel_names(meta)
+        return [_scales_entry(path, node, scales, version, names) for scales in meta["multiscales"]]
     if "plate" in meta:
         wells = [str(w.get("path", "")) for w in meta["plate"].get("wells", ()) if isinstance(w, Mapping)]
         example = f", such as {path / wells[0]}" if wells else ""
@@ -128,13 +136,23 @@ def _images_inside(node: Any, meta: Mapping[str, Any]) -> list[str]:
     return names[:_LISTED] + (["…"] if len(names) > _LISTED else [])
 
 
-def _scales_entry(path: Path, node: Any, scales: Mapping[str, Any], version: str) -> Entry:
+def _channel_names(meta: Mapping[str, Any]) -> tuple[str, ...]:
+    # The block "omero" is for viewers; whatever else it holds does not matter here.
+    omero = meta.get("omero")
+    channels = omero.get("channels") if isinstance(omero, Mapping) else None
+    labels = [str(c.get("label") or "") if isinstance(c, Mapping) else "" for c in channels or ()]
+    return tuple(labels) if any(labels) else ()
+
+
+def _scales_entry(
+    path: Path, node: Any, scales: Mapping[str, Any], version: str, channel_names: tuple[str, ...]
+) -> Entry:
     level = scales["datasets"][0]  # the highest resolution comes first
     array = node[level["path"]]
     found = _read(path, scales, level, array, version)
 
     def open_() -> Source:
-        source = _source(path, array, found)
+        source = dataclasses.replace(_source(path, array, found), channel_names=channel_names)
         last = scales["datasets"][-1]
         if last is not level:
             lowest = node[last["path"]]
@@ -182,7 +200,7 @@ def _around(path: Path, array: Any) -> Description | None:
 
     whole = path.resolve()
     for folder in list(whole.parents)[:2]:
-        if not any((folder / name).is_file() for name in _MARKS):
+        if not _is_zarr(folder):
             continue
         node = zarr.open(str(folder), mode="r")
         if hasattr(node, "shape"):

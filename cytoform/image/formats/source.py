@@ -1,4 +1,8 @@
-"""What every reader tells of a file: its images, their axes and calibration, and how their voxels are loaded."""
+"""What every reader tells of a file: its images, their axes and calibration, and how their voxels are loaded.
+
+A kind of image file is an :class:`ImageFormat`: its suffixes, and a function that opens a file as :class:`Images`. Each
+of these is an :class:`Entry` that opens a :class:`Source`. ``tests/image/test_extension.py`` has a whole one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import CytoformError, FileFormatError
+from ...registry import suffix_of
 
-__all__ = ["UNKNOWN", "Array", "Entry", "Images", "Index", "Partial", "Source", "seconds", "truncated", "um"]
+__all__ = ["UNKNOWN", "Array", "Entry", "ImageFormat", "Images", "Index", "Partial", "Source", "seconds", "truncated",
+           "um"]  # fmt: skip
 
 Partial = tuple[float | None, float | None, float | None]
 Array = npt.NDArray[Any]
@@ -82,6 +89,8 @@ class Source:
         The same image at its lowest resolution.
     zero : (3,) float or None
         Index of the voxel at position 0, for formats that place the image so.
+    channel_names : tuple of str
+        Names of the channels, empty where the file gives none.
     """
 
     path: Path
@@ -102,6 +111,7 @@ class Source:
     starts: tuple[float, ...] | None = None
     coarse: Source | None = None
     zero: tuple[float, float, float] | None = None
+    channel_names: tuple[str, ...] = ()
 
     def origin_at(self, size: Sequence[float]) -> tuple[float, float, float]:
         """Position of the first voxel in µm, (z, y, x), for voxels of a size in µm."""
@@ -177,6 +187,39 @@ class Images:
 
     path: Path
     entries: tuple[Entry, ...]
+
+    @classmethod
+    def single(cls, source: Source) -> Images:
+        """A file with one image, which is known already."""
+        return cls(source.path, (Entry("", source.axes, source.shape, source.dtype, lambda: source),))
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFormat:
+    """A kind of image file.
+
+    Attributes
+    ----------
+    name : str
+        What such a file is, with an article, for messages: "a TIFF file".
+    suffixes : tuple of str
+        Ends of its files' names in small letters with the dot: (".ome.tif", ".tif").
+    opened : callable
+        Takes the path, gives a context manager of :class:`Images`; voxels are loaded while the context lasts. Raises
+        :class:`~cytoform.errors.FileFormatError` for a damaged file; whatever else it raises becomes one.
+    looks_right : callable, optional
+        Takes the path of an existing file or folder, tells by a look at it whether it is of this kind. By default the
+        suffix tells.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    opened: Callable[[Path], AbstractContextManager[Images]]
+    looks_right: Callable[[Path], bool] | None = None
+
+    def claims(self, path: Path) -> bool:
+        """Whether an existing file or folder is of this kind."""
+        return bool(suffix_of(path, self.suffixes)) if self.looks_right is None else self.looks_right(path)
 
 
 def um(value: Any, unit: Any) -> float | None:

@@ -20,10 +20,10 @@ import tifffile
 
 from ...errors import CytoformError, FileFormatError
 from .calibration import Calibration, calibration, mended_xml, ome_pixels, shaped_metadata
-from .source import Array, Entry, Images, Index, Source, truncated
-from .tiff_checks import Log, check_codec, check_pages, collected, count_pages, tiff_errors, undecodable
+from .source import Array, Entry, ImageFormat, Images, Index, Source, truncated
+from .tiff_checks import Log, begins_as_tiff, check_codec, check_pages, collected, count_pages, tiff_errors, undecodable
 
-__all__ = ["opened_tiff"]
+__all__ = ["FORMAT"]
 
 _PLAIN = {"is_ome": False, "is_imagej": False, "is_shaped": False, "is_mmstack": False, "is_ndtiff": False}
 _UNNAMED = "QI"  # tifffile's letters for an axis without a name
@@ -44,7 +44,7 @@ class _Reading:
 
 
 @contextmanager
-def opened_tiff(path: Path) -> Iterator[Images]:
+def _opened(path: Path) -> Iterator[Images]:
     """Open a TIFF file while the context lasts, and describe its images.
 
     Raises
@@ -57,6 +57,9 @@ def opened_tiff(path: Path) -> Iterator[Images]:
             reading = _reading(path, stack, log)
             entries = tuple(_entry(path, reading, i, s) for i, s in enumerate(reading.series) if i == 0 or _counts(s))
         yield Images(path, entries)
+
+
+FORMAT = ImageFormat("a TIFF file", (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".lsm", ".stk"), _opened, begins_as_tiff)
 
 
 def _counts(series: tifffile.TiffPageSeries) -> bool:
@@ -302,20 +305,11 @@ def _level(path: Path, reading: _Reading, series: tifffile.TiffPageSeries, known
         except Exception as error:  # decoders raise whatever they like
             raise undecodable(path, series.keyframe, error) from error
 
-    return Source(
-        path,
-        known.format,
-        _axes(series),
-        shape,
-        np.dtype(series.dtype),
-        known.spacing,
-        (0.0, 0.0, 0.0),
-        load,
-        chunks,
-        known.hint,
-        known.unit_step,
-        known.frame_interval,
-        zero=known.zero,
+    format_, spacing, zero, hint = known.format, known.spacing, known.zero, known.hint
+    source = Source(path, format_, _axes(series), shape, np.dtype(series.dtype), spacing, (0.0, 0.0, 0.0), load, chunks)
+    unit_step, interval, names = known.unit_step, known.frame_interval, known.channel_names
+    return dataclasses.replace(
+        source, hint=hint, unit_step=unit_step, frame_interval=interval, zero=zero, channel_names=names
     )
 
 

@@ -19,6 +19,7 @@ from .source import truncated
 
 __all__ = [
     "Log",
+    "begins_as_tiff",
     "check_codec",
     "check_pages",
     "collected",
@@ -38,6 +39,7 @@ class Log(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
+        self.propagated = True  # whether tifffile's messages went on to other handlers before
         self.damage: list[str] = []
         self.oddities: list[str] = []
 
@@ -58,13 +60,23 @@ class Log(logging.Handler):
 def collected() -> Iterator[Log]:
     """Collect tifffile's complaints while the context lasts."""
     logger, log = logging.getLogger("tifffile"), Log()
-    propagate, logger.propagate = logger.propagate, False
+    log.propagated = next((h.propagated for h in logger.handlers if isinstance(h, Log)), logger.propagate)
+    logger.propagate = False
     logger.addHandler(log)
     try:
         yield log
     finally:
         logger.removeHandler(log)
-        logger.propagate = propagate
+        # Files may be closed in any order: the last one lets messages pass again.
+        logger.propagate = log.propagated and not any(isinstance(h, Log) for h in logger.handlers)
+
+
+def begins_as_tiff(path: Path) -> bool:
+    """Whether a path is a file whose first bytes name the byte order of a TIFF."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(2) in (b"II", b"MM", b"EP")
 
 
 @contextmanager

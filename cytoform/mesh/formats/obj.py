@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileFormatError, MeshError
-from .parts import AGAIN, Parts, Polygons, counted, digits, plural, triangulated
+from .parts import AGAIN, MeshFormat, Parts, Polygons, counted, digits, plural, triangulated
 from .text import as_text, number, to_lines
 
-__all__ = ["read", "write"]
+__all__ = ["FORMAT"]
 
 # Statements whose words are names, which may end with a backslash of a Windows path.
 _NAMES = frozenset(("#", "mtllib", "usemtl", "o", "g", "maplib", "usemap", "shadow_obj", "trace_obj"))
@@ -117,3 +117,6 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     lines += [f"v {x:{form}} {y:{form}} {z:{form}}" for x, y, z in parts.points.tolist()]
     lines += [f"f {a} {b} {c}" for a, b, c in (parts.faces + 1).tolist()]
     return ("\n".join(lines) + "\n").encode()
+
+
+FORMAT = MeshFormat("an OBJ file", (".obj",), read, write)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import MeshError
+from ...registry import suffix_of
 
-__all__ = ["AGAIN", "LABELS", "Array", "Parts", "Polygons", "counted", "digits", "plural", "strips", "triangulated"]
+__all__ = ["AGAIN", "LABELS", "Array", "MeshFormat", "Parts", "Polygons", "counted", "digits", "plural", "strips",
+           "triangulated"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -45,6 +49,46 @@ class Parts:
         self.labels = labels
         self.remarks = [] if remarks is None else remarks
         self.more: dict[str, Array] = {}  # at the vertices, only when written
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshFormat:
+    """A kind of mesh file.
+
+    Attributes
+    ----------
+    name : str
+        What such a file is, with an article, for messages: "a PLY file".
+    suffixes : tuple of str
+        Ends of its files' names in small letters with the dot: (".ply",).
+    read : callable or None
+        Takes the path of a file that exists and is not empty, gives its :class:`Parts` in (x, y, z). Whatever it raises
+        becomes an error with the file's name. None where such files are only written.
+    write : callable or None
+        Takes :class:`Parts` in (x, y, z) and the number type of the vertices, gives the file's bytes. None where such
+        files are only read.
+    labels : "none", "optional" or "required"
+        Whether the faces have region labels.
+    density : bool
+        Whether it holds a density of the faces.
+    vertex_data : bool
+        Whether it holds further numbers at the vertices, ``Parts.more``.
+    merge : bool
+        Whether vertices at exactly equal positions are made one when it is read.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path], Parts] | None = None
+    write: Callable[[Parts, np.dtype[Any]], bytes] | None = None
+    labels: Literal["none", "optional", "required"] = "none"
+    density: bool = False
+    vertex_data: bool = False
+    merge: bool = True
+
+    def claims(self, path: Path) -> bool:
+        """Whether a file is of this kind by its suffix."""
+        return bool(suffix_of(path, self.suffixes))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileFormatError
-from .parts import AGAIN, LABELS, Array, Parts, Polygons, counted, digits, plural, strips, triangulated
+from .parts import AGAIN, LABELS, Array, MeshFormat, Parts, Polygons, counted, digits, plural, strips, triangulated
 from .text import number, stripped, to_lines
 
-__all__ = ["read", "write"]
+__all__ = ["FORMAT"]
 
 _TYPES = {
     **dict.fromkeys(("char", "int8"), "i1"),
@@ -304,3 +304,6 @@ def _binary_body(points: Array, parts: Parts, dtype: np.dtype[Any]) -> bytes:
     table = np.zeros(len(parts.faces), dtype=[("n", "u1"), ("corners", "<i4", 3)])
     table["n"], table["corners"] = 3, parts.faces
     return points.astype("<f4" if dtype == np.float32 else "<f8").tobytes() + table.tobytes()
+
+
+FORMAT = MeshFormat("a PLY file", (".ply",), read, write, labels="optional", density=True, vertex_data=True)

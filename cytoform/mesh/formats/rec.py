@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileFormatError, MeshError
-from .parts import AGAIN, Array, Parts, digits
+from .parts import AGAIN, Array, MeshFormat, Parts, digits
 from .text import as_text, is_binary, number, stripped, to_lines
 
-__all__ = ["read", "write"]
+__all__ = ["FORMAT"]
 
 
 def read(path: Path) -> Parts:
@@ -167,3 +167,6 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     lines.append(str(len(parts.faces)))
     lines += [" ".join(map(str, row)) for row in np.hstack([parts.faces, labels]).tolist()]
     return ("\n".join(lines) + "\n").encode()
+
+
+FORMAT = MeshFormat("a REC file", (".rec",), read, write, labels="required", merge=False)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileFormatError
-from .parts import AGAIN, Array, Parts, plural
+from .parts import AGAIN, Array, MeshFormat, Parts, plural
 from .text import as_text, is_binary, number, stripped, to_lines
 
-__all__ = ["read", "write"]
+__all__ = ["FORMAT"]
 
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _HEAD = 84  # 80 bytes of any text, then how many triangles
@@ -105,3 +105,6 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     facets["corners"] = corners
     head = b"cytoform, binary STL, (x, y, z) in micrometres".ljust(80)
     return head + np.uint32(len(facets)).astype("<u4").tobytes() + facets.tobytes()
+
+
+FORMAT = MeshFormat("an STL file", (".stl",), read, write)

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ...errors import FileFormatError, MeshError
-from .parts import AGAIN, Array, Parts, Polygons, counted, plural, strips, triangulated
+from .parts import AGAIN, Array, MeshFormat, Parts, Polygons, counted, plural, strips, triangulated
 from .vtk_data import VtkFile, encoded
 
-__all__ = ["read", "write"]
+__all__ = ["FORMAT"]
 
 _CELLS = ("Verts", "Lines", "Polys", "Strips")  # the order in which numbers at cells stand
 _LABELS = ("label1", "label2")  # the names of other programs; ours have both in one array
@@ -158,3 +158,6 @@ def _array(name: str, values: Array) -> str:
     kind = f"{'Float' if values.dtype.kind == 'f' else 'Int'}{8 * values.dtype.itemsize}"
     components = f'NumberOfComponents="{values.shape[1]}" ' if values.ndim == 2 else ""
     return f'<DataArray type="{kind}" Name="{name}" {components}format="binary">{encoded(values)}</DataArray>'
+
+
+FORMAT = MeshFormat("a VTP file", (".vtp",), read, write, labels="optional", density=True, vertex_data=True)

@@ -1,0 +1,112 @@
+"""Which kinds of image files there are. Built-in readers stand here; others are registered or come as entry points.
+
+A package that is installed beside cytoform adds one with an entry point of the group ``cytoform.image_formats``, named
+for a suffix, that is an :class:`~cytoform.image.formats.source.ImageFormat`::
+
+    [project.entry-points."cytoform.image_formats"]
+    ".toy" = "toy_reader:FORMAT"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from ...errors import CytoformError, FileFormatError
+from ...registry import Registry, suffix_of
+from . import ome_zarr, through_bioio, tiff
+from .source import Array, Entry, ImageFormat, Images, Index, Source
+from .tiff_checks import unreadable
+
+__all__ = ["REGISTRY", "file_suffixes", "is_image_folder", "opened", "plain_stem", "register", "unregister"]
+
+T = TypeVar("T")
+
+REGISTRY: Registry[ImageFormat] = Registry(
+    ImageFormat, "cytoform.image_formats", (tiff.FORMAT, ome_zarr.FORMAT, through_bioio.FORMAT)
+)
+register, unregister, file_suffixes = REGISTRY.register, REGISTRY.unregister, REGISTRY.file_suffixes
+
+
+def plain_stem(path: Path) -> str:
+    """A file's name without its extension, also a double one such as ``.ome.tif``."""
+    path = path.resolve()
+    found = suffix_of(path, REGISTRY.suffixes()) or path.suffix
+    return path.name[: len(path.name) - len(found)] if found else path.name
+
+
+def is_image_folder(path: Path) -> bool:
+    """Whether a folder is an image itself, such as an OME-Zarr."""
+    return path.is_dir() and REGISTRY.find(path) is not None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Images]:
+    """Open an image file or folder of any kind, and describe its images.
+
+    Whatever its reader raises is an error with the file's name.
+
+    Raises
+    ------
+    FileFormatError
+        When it is missing, empty, damaged or of a kind that is not read.
+    BackendError
+        When a library that its kind needs is not installed.
+    """
+    try:
+        found = path.exists()
+        folder = found and path.is_dir()
+        empty = found and not folder and path.stat().st_size == 0
+        form = None if empty or not found else REGISTRY.find(path)
+    except OSError as error:
+        if isinstance(error, CytoformError):
+            raise
+        raise unreadable(path, error) from error
+    if not found:
+        raise FileFormatError(f"there is no file {path}; expected an image.", remedy="Check the path.")
+    if empty:
+        raise FileFormatError(f"{path} is empty (0 bytes); expected an image.", remedy="Copy or export it again.")
+    form = form or (ome_zarr.FORMAT if folder else tiff.FORMAT)  # their errors tell what it is
+    with ExitStack() as stack:
+        images = _told(path, lambda: stack.enter_context(form.opened(path)))
+        yield Images(images.path, tuple(_guarded(path, entry) for entry in images.entries))
+
+
+def _told(path: Path, call: Callable[[], T]) -> T:
+    """What a reader gives; what it raises beside errors of cytoform's own becomes one."""
+    try:
+        return call()
+    except (CytoformError, MemoryError):
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # of any reader's library
+        raise FileFormatError(
+            f"{path} cannot be read: {str(error).rstrip('.') or type(error).__name__}.",
+            remedy="Copy it again, or export it again from its source.",
+        ) from error
+
+
+def _guarded(path: Path, entry: Entry) -> Entry:
+    def open_() -> Source:
+        return _safe(path, _told(path, entry.open))
+
+    return dataclasses.replace(entry, open=open_)
+
+
+def _safe(path: Path, source: Source) -> Source:
+    if len(source.axes) != len(source.shape):
+        raise FileFormatError(
+            f"the reader of {path} gives the axes {source.axes!r} for an image of shape {source.shape}; expected a "
+            "letter for each.",
+            remedy="This is a mistake of that reader; tell its author.",
+        )
+
+    def load(index: Index) -> Array:
+        return _told(path, lambda: source.load(index))
+
+    coarse = None if source.coarse is None else _safe(path, source.coarse)
+    return dataclasses.replace(source, load=load, coarse=coarse)

@@ -1,0 +1,176 @@
+"""Files of microscopes (CZI, LIF, ND2 and others) through the library bioio and its plugins, one for each format.
+
+``pip install "cytoform[formats]"`` brings bioio with those plugins whose licence and dependencies allow it. Others are
+for the user to install: that for CZI is under the GPL, that for Bio-Formats runs Java. Any plugin that is installed
+is used. Ref: github.com/bioio-devs/bioio.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import BackendError, FileFormatError
+from ...registry import suffix_of
+from .foreign import foreign_kind, through_fiji
+from .source import Array, Entry, ImageFormat, Images, Index, Partial, Source, seconds, truncated, um
+
+__all__ = ["FORMAT"]
+
+_LOG = logging.getLogger(__name__)
+
+# Which plugin reads which files.
+_PLUGINS: dict[str, str] = {
+    ".czi": "bioio-czi",
+    ".lif": "bioio-lif",
+    ".nd2": "bioio-nd2",
+    ".dv": "bioio-dv",
+    ".r3d": "bioio-dv",
+    ".sldy": "bioio-sldy",
+    ".vsi": "bioio-vsi",
+    **dict.fromkeys((".ics", ".ims", ".lei", ".oib", ".oif", ".oir", ".sld", ".zvi"), "bioio-bioformats"),
+}
+_OURS = ("bioio-dv", "bioio-lif", "bioio-nd2")  # that the extra "formats" brings along
+_NOTES = {"bioio-czi": " (its licence is the GPL)", "bioio-bioformats": " (it runs Java)"}
+_AXES = "TCZYXS"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Images]:
+    plugins = {point.name for point in metadata.entry_points(group="bioio.readers")}
+    plugin = _PLUGINS.get(suffix_of(path, _PLUGINS), "")
+    try:
+        from bioio import BioImage
+        from bioio_base.exceptions import UnsupportedFileFormatError
+    except ImportError as error:
+        raise _not_installed(path, plugin) from error
+    try:
+        image = BioImage(path)
+        entries = tuple(_entry(path, image, scene) for scene in range(len(image.scenes)))
+    except (OSError, MemoryError):
+        raise
+    except UnsupportedFileFormatError as error:
+        raise (_unreadable(path, error) if plugin in plugins else _not_installed(path, plugin)) from error
+    except Exception as error:  # plugins raise whatever their libraries raise
+        raise _unreadable(path, error) from error
+    if not entries:
+        raise truncated(path, "it holds no image")
+    yield Images(path, entries)
+
+
+FORMAT = ImageFormat("a microscope's file that bioio reads (CZI, LIF, ND2 and others)", tuple(_PLUGINS), _opened)
+
+
+def _kind(path: Path) -> str:
+    known = foreign_kind(path)
+    return f"a {path.suffix.lower()} file by its extension" if known is None else known[0]
+
+
+def _not_installed(path: Path, plugin: str) -> FileFormatError:
+    more = "" if plugin in _OURS else f" {plugin}"
+    return FileFormatError(
+        f"{path} is {_kind(path)}; it is read through bioio with its plugin {plugin}, which are not both installed.",
+        remedy=f'Install them: pip install "cytoform[formats]"{more}{_NOTES.get(plugin, "")}. Or without them: '
+        f"{through_fiji(path)}",
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> FileFormatError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return FileFormatError(
+        f"{path} is {_kind(path)}, and bioio cannot read it: {reason.rstrip('.')}.",
+        remedy=f"Check that it is complete. {through_fiji(path)}",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One image of a file, which bioio calls a scene
+
+
+def _entry(path: Path, image: Any, scene: int) -> Entry:
+    image.set_scene(scene)
+    name = str(image.current_scene) if len(image.scenes) > 1 else ""
+    shape = tuple(int(n) for n in image.dims.shape)
+    return Entry(name, image.dims.order, shape, np.dtype(image.dtype), lambda: _source(path, image, scene))
+
+
+def _source(path: Path, image: Any, scene: int) -> Source:
+    image.set_scene(scene)
+    axes, shape = image.dims.order, tuple(int(n) for n in image.dims.shape)
+
+    def load(index: Index) -> Array:
+        return _loaded(path, image, scene, index)
+
+    chunks = tuple(n if axis in "ZYXS" else 1 for axis, n in zip(axes, shape))
+    return Source(
+        path,
+        _format_name(path),
+        axes,
+        shape,
+        np.dtype(image.dtype),
+        _spacing(image),
+        (0.0, 0.0, 0.0),
+        load,
+        chunks,
+        frame_interval=_frame_interval(image),
+        remarks=_remarks(image),
+        channel_names=tuple(str(name) for name in image.channel_names or ()),
+    )
+
+
+def _format_name(path: Path) -> str:
+    return path.suffix.lstrip(".").upper()
+
+
+def _loaded(path: Path, image: Any, scene: int, index: Index) -> Array:
+    # One block of dask's is one channel at one time point, and is read when it is computed.
+    try:
+        image.set_scene(scene)
+        return np.asarray(image.dask_data[index].compute(scheduler="synchronous"))
+    except (OSError, MemoryError):
+        raise
+    except ImportError as error:
+        raise BackendError(f"{path} needs {error.name} to be read: {error}.", remedy="Install that library.") from error
+    except Exception as error:  # plugins raise whatever their libraries raise
+        raise truncated(path, str(error) or type(error).__name__) from error
+
+
+def _units(image: Any) -> dict[str, str]:
+    # Plugins that tell no unit give µm and seconds.
+    try:
+        properties = image.dimension_properties
+        found = {axis: getattr(properties, axis).unit for axis in "TZYX"}
+    except Exception as error:  # of metadata that a plugin did not expect
+        _LOG.debug("units are not known: %s", error)
+        found = {}
+    usual = dict.fromkeys("ZYX", "µm") | {"T": "s"}
+    return usual | {axis: str(unit) for axis, unit in found.items() if unit is not None}
+
+
+def _spacing(image: Any) -> Partial:
+    sizes, units = image.physical_pixel_sizes, _units(image)
+    z, y, x = (um(getattr(sizes, axis), units[axis]) for axis in "ZYX")
+    return z, y, x
+
+
+def _frame_interval(image: Any) -> float | None:
+    interval = image.time_interval
+    if isinstance(interval, timedelta):
+        return seconds(interval.total_seconds(), "s")
+    return seconds(interval, _units(image)["T"])
+
+
+def _remarks(image: Any) -> tuple[str, ...]:
+    own = image.reader.dims
+    left = [f"{a} ({n} entries)" for a, n in zip(own.order, own.shape) if a not in f"{_AXES}M" and n > 1]
+    remarks = [f"of its axes {' and '.join(left)} only the first entry is read."] if left else []
+    if "M" in own.order and "M" not in image.dims.order:
+        remarks.append("its mosaic tiles are put together to one image by bioio.")
+    return tuple(remarks)
