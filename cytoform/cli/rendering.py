@@ -65,14 +65,15 @@ def render(
     cytoform render cell.ply --like embryo.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --out i.tif
     """
     from ..devices import resolve_device
-    from ..fitting.inputs import check_inside, load_surface
+    from ..fitting.inputs import check_inside
     from ..image.io import write_volume
     from ..image.volume import Volume
+    from ..mesh.io import read_surface
 
     optics = chosen_psf(said)
     _check_out(out, overwrite)
     resolve_device(device)
-    seen, surface = _psf(optics), load_surface(mesh)
+    seen, surface = _psf(optics), read_surface(mesh)
     grid = _grid(surface, seen, spacing, shape, origin, like, series, axes)
     remedy = "Leave --shape away for a box around the mesh, or set --origin." if shape is not None else None
     check_inside(surface, grid, mesh, remedy=remedy)

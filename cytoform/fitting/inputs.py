@@ -14,9 +14,9 @@ from ..image.slices import slices_by_another_name
 
 if TYPE_CHECKING:
     from ..image.volume import Grid, Volume
-    from ..mesh.surface import SurfaceMesh
+    from ..mesh.protocol import Mesh
 
-__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start", "load_surface"]
+__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -157,27 +157,7 @@ def _listed(labels: npt.NDArray) -> str:
     return shown + (", …" if len(labels) > 8 else "")
 
 
-def load_surface(path: Path) -> SurfaceMesh:
-    """A surface without region labels.
-
-    Raises
-    ------
-    FileFormatError, MeshError
-        As :func:`cytoform.read_mesh`, and for a cluster of cells.
-    """
-    from ..mesh.io import read_mesh
-    from ..mesh.surface import SurfaceMesh
-
-    mesh = read_mesh(path)
-    if not isinstance(mesh, SurfaceMesh):
-        raise MeshError(
-            f"{path} is a cluster of cells with region labels; expected one surface.",
-            remedy="Export one cell as .ply, .obj or .stl.",
-        )
-    return mesh
-
-
-def load_start(init: str, image: Volume) -> SurfaceMesh | None:
+def load_start(init: str, image: Volume) -> Mesh | None:
     """The mesh that a fit starts from; None where `init` is a way to find one in the image.
 
     Raises
@@ -192,9 +172,10 @@ def load_start(init: str, image: Volume) -> SurfaceMesh | None:
         raise FileFormatError(
             f"--init is {init!r}; expected {', '.join(STARTS)} or a mesh file.", remedy="Check the name or the path."
         )
-    mesh = load_surface(path)
+    from ..mesh.io import read_surface
     from ..mesh.topology import gaps, is_closed
 
+    mesh = read_surface(path)
     if not is_closed(mesh):
         raise MeshError(
             f"{path}: the surface {gaps(mesh)}; expected a closed one.",
@@ -204,7 +185,7 @@ def load_start(init: str, image: Volume) -> SurfaceMesh | None:
     return mesh
 
 
-def check_inside(mesh: SurfaceMesh, grid: Grid, path: Path, *, remedy: str | None = None) -> None:
+def check_inside(mesh: Mesh, grid: Grid, path: Path, *, remedy: str | None = None) -> None:
     """Refuse a mesh of which nothing, or not even its middle, lies in the image.
 
     Raises

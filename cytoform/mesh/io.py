@@ -39,7 +39,7 @@ from .surface import SurfaceMesh
 if TYPE_CHECKING:
     from .multimaterial import MultiMaterialMesh
 
-__all__ = ["read_mesh", "write_mesh"]
+__all__ = ["read_mesh", "read_surface", "write_mesh"]
 
 PathLike = str | os.PathLike[str]
 Array = npt.NDArray[Any]
@@ -109,6 +109,23 @@ def _damaged(path: Path, error: Exception) -> CytoformError:
         return FileFormatError(f"{path}: {error.message}", remedy=error.remedy or AGAIN)
     reason = (str(error) or type(error).__name__).rstrip(".")
     return FileFormatError(f"{path} is damaged, cut short or of another kind: {reason}.", remedy=AGAIN)
+
+
+def read_surface(path: PathLike) -> SurfaceMesh:
+    """Read a surface without region labels.
+
+    Raises
+    ------
+    FileFormatError, MeshError
+        As :func:`read_mesh`, and for a cluster of cells.
+    """
+    mesh = read_mesh(path)
+    if not isinstance(mesh, SurfaceMesh):
+        raise MeshError(
+            f"{path} is a cluster of cells with region labels; expected one surface.",
+            remedy="Export one cell as .ply, .obj or .stl.",
+        )
+    return mesh
 
 
 def write_mesh(
