@@ -40,7 +40,7 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
     problem = Problem(seen, scope.region, scope.room, config)
     sources = body.sources(state.mesh, scope.neighbours) if scope.neighbours.any() else None
     final = problem.final_model(state.mesh.astype(config.dtype), state.psf, sources)
-    sure = _uncertainty(problem, state, config, body, sources) if config.uncertainty else None
+    sure = _uncertainty(problem, state, config, body, sources) if config.uncertainty and not body.branching else None
     light = None if final.light is None else _on(seen, final.light)
     return FitResult(
         mesh=state.mesh,

@@ -231,6 +231,8 @@ class FitResult:
         `mean_curvature` (1/µm, positive where convex) and `gaussian_curvature` (1/µm²), averaged over an edge or two,
         and where they were worked out, standard errors of the surface along its normal, `standard_error` (µm).
         """
+        if self.body.branching:
+            return {}
         mean, gaussian = self._curvatures
         found = {"mean_curvature": mean, "gaussian_curvature": gaussian}
         if self.uncertainty is not None:
@@ -244,7 +246,7 @@ class FitResult:
     def maps(self) -> dict[str, npt.NDArray[np.float64]]:
         """What the report shows on the surface, (n_vertices,) each: curvatures, staining, standard error."""
         found, density = self.at_vertices(), np.asarray(self.mesh.density, dtype=np.float64)
-        maps = {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]
+        maps = {} if self.body.branching else {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]
                 for kind, unit in (("mean", "1/µm"), ("Gaussian", "1/µm²"))}  # fmt: skip
         if not np.allclose(density, density[0]):
             share = density / (self.mesh.mass / self.mesh.area)

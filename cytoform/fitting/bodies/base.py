@@ -54,6 +54,8 @@ class Body(abc.ABC, Generic[MeshT]):
     kind: ClassVar[str]
     mesh_class: ClassVar[type]
     mesh_file: ClassVar[str] = "mesh.ply"
+    branching: ClassVar[bool] = False
+    """Whether sheets meet along lines; curvature and standard errors are not worked out for such meshes."""
 
     def __init__(self, scene: Scene, edge: float) -> None:
         self.scene, self.edge = scene, edge

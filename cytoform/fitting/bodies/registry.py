@@ -65,4 +65,4 @@ def body_class_of(mesh: Any) -> type[Body[Any]]:
 
 def _load_own() -> None:
     """Register the kinds that come with the package: on first use, as they need the search for a start."""
-    from . import surface  # noqa: F401
+    from . import cluster, surface  # noqa: F401
