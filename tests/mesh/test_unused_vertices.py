@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from report.example import example
 
 import cytoform as cf
-from cytoform.cli.rendering import _around, render_on
+from cytoform.cli.rendering import _around
 from cytoform.errors import MeshError
 from cytoform.fitting import FitConfig, initial
 from cytoform.fitting.problem import room_for
+from cytoform.imaging import render_on
 from cytoform.mesh import closest, geometry, laplacian, shapes, topology
 from cytoform.mesh.curvature import curvatures
 from cytoform.mesh.multimaterial import MultiMaterialMesh

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fit.simulated import ball
+from fitting.simulated import ball
 from PIL import Image
 
 import cytoform as cf
