@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import FileFormatError
 
 if TYPE_CHECKING:
-    from ...neural.evaluation.codes import NamedCodes
+    from ...compare.codes import NamedCodes
 
 __all__ = ["NAME", "read_codes", "write_codes"]
 
@@ -90,7 +90,7 @@ def _table(text: str) -> NamedCodes | np.ndarray:
     codes = _numbers(rows[1:], columns, 2)
     if NAME not in head:
         return codes
-    from ...neural.evaluation.codes import NamedCodes
+    from ...compare.codes import NamedCodes
 
     return NamedCodes([row[head.index(NAME)] for row in rows[1:]], codes)
 

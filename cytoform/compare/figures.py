@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ...report.figures import FAINT, INK, styled
+from ..report.figures import FAINT, INK, styled
 from .measure import DESCRIPTORS
 
 if TYPE_CHECKING:

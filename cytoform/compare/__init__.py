@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...atomic import ensure_folder, write_bytes, write_text
-from ...errors import ConfigError, SequenceError
-from ...image.volume import Grid
+from ..atomic import ensure_folder, write_bytes, write_text
+from ..errors import ConfigError, SequenceError
+from ..image.volume import Grid
 from .codes import PCA, CodeSpace, NamedCodes, code_space, pca, silhouette, tsne
 from .measure import (
     DESCRIPTORS,

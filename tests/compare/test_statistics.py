@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cytoform.neural.evaluation.measure import DESCRIPTORS, FRAME_COLUMNS, OVERLAP_COLUMNS, table
-from cytoform.neural.evaluation.statistics import cliffs_delta, compare, sequence_table, smallest_distance, test_table
+from cytoform.compare.measure import DESCRIPTORS, FRAME_COLUMNS, OVERLAP_COLUMNS, table
+from cytoform.compare.statistics import cliffs_delta, compare, sequence_table, smallest_distance, test_table
 
 nan = float("nan")
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize
 
-from ...errors import SequenceError
-from ...masks import SPECK
-from ...metrics import dice, iou, sphericity, sphericity_media2024, sphericity_miccai2022
-from ...sdf.sequence import SDFSequence, opened, sequence_files
+from ..errors import SequenceError
+from ..masks import SPECK
+from ..metrics import dice, iou, sphericity, sphericity_media2024, sphericity_miccai2022
+from ..sdf.sequence import SDFSequence, opened, sequence_files
 
 __all__ = ["DESCRIPTORS", "Entry", "Tracker", "body_surface", "collect", "measure_sequence", "overlap_rows", "pairs",
            "split", "table"]  # fmt: skip

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from neural.evaluation.bodies import capsule, coordinates, growing, sphere
+from compare.bodies import capsule, coordinates, growing, sphere
 from scipy import ndimage
 
-from cytoform.errors import FileFormatError, SequenceError
-from cytoform.neural.evaluation.measure import (
+from cytoform.compare.measure import (
     Entry,
     Tracker,
     _finer,
@@ -19,6 +18,7 @@ from cytoform.neural.evaluation.measure import (
     pairs,
     split,
 )
+from cytoform.errors import FileFormatError, SequenceError
 from cytoform.sdf.sequence import SDFSequence
 
 CLOSED_FORM = 0.01  # what the descriptors promise from a radius of 4 voxels on
