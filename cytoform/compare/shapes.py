@@ -17,10 +17,10 @@ from ..report.solid import camera, first_yaw, paint
 from ..sdf.frames import frame_mesh
 from ..sdf.sequence import SDFSequence, opened
 from .figures import short
-from .measure import Entry
+from .sets import Entry
 
 if TYPE_CHECKING:
-    from . import Evaluation
+    from .comparison import Evaluation
 
 __all__ = ["Pictured", "pictured", "shapes_figure"]
 

@@ -1,0 +1,126 @@
+"""Things of one kind by name, such as descriptors and families of shapes: built-in ones and those of other packages."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from .errors import BackendError, ConfigError
+
+__all__ = ["Registry"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Things of one kind by name. Their names cost no import; a thing is loaded when it is first asked for.
+
+    Built-in ones come first, then those of installed packages (entry points), then those that :meth:`add` brought.
+
+    Parameters
+    ----------
+    kind : str
+        What they are, for messages, such as "family".
+    group : str
+        Under which name other packages declare theirs as entry points, such as "cytoform.families".
+    built_in : mapping of str to str, optional
+        Name, and "module:attribute" relative to cytoform.
+
+    Examples
+    --------
+    Another package declares its own in its pyproject.toml::
+
+        [project.entry-points."cytoform.families"]
+        star = "mypackage.star:Star"
+    """
+
+    def __init__(self, kind: str, group: str, built_in: Mapping[str, str] | None = None) -> None:
+        self.kind, self.group = kind, group
+        self._built_in = dict(built_in or {})
+        self._added: dict[str, T] = {}
+        self._declared: dict[str, EntryPoint] | None = None
+
+    def add(self, name: str, item: T) -> None:
+        """Register a thing in this process.
+
+        Raises
+        ------
+        ConfigError
+            When the name is taken by another one.
+        """
+        if name in self and self._added.get(name) is not item:
+            raise ConfigError(
+                f"there is a {self.kind} called {name!r} already; expected another name than {', '.join(self)}.",
+                remedy="Name it otherwise, or remove the other one first.",
+            )
+        self._added[name] = item
+
+    def remove(self, name: str) -> None:
+        """Take one out that :meth:`add` brought.
+
+        Raises
+        ------
+        ConfigError
+            When :meth:`add` did not bring it.
+        """
+        if name not in self._added:
+            raise ConfigError(f"no {self.kind} {name!r} was added; expected one of {list(self._added)}.")
+        del self._added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._built_in, **self._entry_points(), **self._added})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._built_in or name in self._added or name in self._entry_points()
+
+    def __getitem__(self, name: str) -> T:
+        if name in self._added:
+            return self._added[name]
+        if name in self._built_in:
+            module, _, attribute = self._built_in[name].partition(":")
+            return getattr(importlib.import_module(f"cytoform.{module}"), attribute)  # type: ignore[no-any-return]
+        if name in self._entry_points():
+            return self._loaded(self._entry_points()[name])
+        raise KeyError(name)
+
+    def named(self, name: str) -> T:
+        """The one of that name.
+
+        Raises
+        ------
+        ConfigError
+            When there is none; it lists all names.
+        BackendError
+            When it belongs to another package and cannot be loaded.
+        """
+        if name not in self:
+            raise ConfigError(f"{self.kind} is {name!r}; expected one of {', '.join(sorted(self))}.")
+        return self[name]
+
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        if self._declared is None:
+            self._declared = {}
+            for point in entry_points(group=self.group):
+                if point.name in self._built_in or point.name in self._declared:
+                    _log.warning("%s: the name %s is taken; %s is left out.", self.group, point.name, point.value)
+                else:
+                    self._declared[point.name] = point
+        return self._declared
+
+    def _loaded(self, point: EntryPoint) -> Any:
+        try:
+            return point.load()
+        except Exception as error:  # whatever another package does when it is imported
+            package = getattr(point.dist, "name", None) or point.value
+            raise BackendError(
+                f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}.",
+                remedy=f"Repair or remove that package: pip uninstall {package}.",
+            ) from error
