@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Things of one kind by name. Their names cost no import; a thing is loaded when it is first asked for.
+    """Things of one kind by ``name``, an attribute that each has. A thing is loaded when it is first asked for.
 
     Built-in ones come first, then those of installed packages (entry points), then those that :meth:`add` brought.
 
@@ -45,14 +45,15 @@ class Registry(Mapping[str, T], Generic[T]):
         self._added: dict[str, T] = {}
         self._declared: dict[str, EntryPoint] | None = None
 
-    def add(self, name: str, item: T) -> None:
-        """Register a thing in this process.
+    def add(self, item: T) -> None:
+        """Register a thing, which tells its ``name``, in this process.
 
         Raises
         ------
         ConfigError
             When the name is taken by another one.
         """
+        name: str = item.name  # type: ignore[attr-defined]
         if name in self and self._added.get(name) is not item:
             raise ConfigError(
                 f"there is a {self.kind} called {name!r} already; expected another name than {', '.join(self)}.",
@@ -99,7 +100,7 @@ class Registry(Mapping[str, T], Generic[T]):
         ConfigError
             When there is none; it lists all names.
         BackendError
-            When it belongs to another package and cannot be loaded.
+            When it belongs to another package and cannot be loaded, or is called otherwise there.
         """
         if name not in self:
             raise ConfigError(f"{self.kind} is {name!r}; expected one of {', '.join(sorted(self))}.")
@@ -116,11 +117,18 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._declared
 
     def _loaded(self, point: EntryPoint) -> Any:
+        package = getattr(point.dist, "name", None) or point.value
+        remedy = f"Repair or remove that package: pip uninstall {package}."
         try:
-            return point.load()
+            item = point.load()
         except Exception as error:  # whatever another package does when it is imported
-            package = getattr(point.dist, "name", None) or point.value
+            text = f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}."
+            raise BackendError(text, remedy=remedy) from error
+        name = getattr(item, "name", None)
+        if name != point.name:
             raise BackendError(
-                f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}.",
-                remedy=f"Repair or remove that package: pip uninstall {package}.",
-            ) from error
+                f"the package {package} declares {point.value} as the {self.kind} {point.name!r}, but it is called "
+                f"{name!r}; expected the same name.",
+                remedy=remedy,
+            )
+        return item

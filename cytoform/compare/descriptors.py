@@ -85,7 +85,7 @@ def register(descriptor: Descriptor) -> Descriptor:
     ConfigError
         When another one has its name.
     """
-    DESCRIPTORS.add(descriptor.name, descriptor)
+    DESCRIPTORS.add(descriptor)
     return descriptor
 
 
