@@ -90,6 +90,12 @@ def test_where_it_is_not_defined_it_is_nan():
     assert all(math.isnan(value) for value in describe(inside_out).values())
 
 
+def test_vertices_that_no_face_uses_count_for_nothing():
+    ball = shapes.icosphere(2.0, subdivisions=2)
+    stray = type(ball)(np.vstack([ball.vertices, [[np.nan] * 3, [99.0] * 3]]), ball.faces)
+    assert describe(stray) == describe(ball)
+
+
 def test_units_and_names():
     one = Descriptor("bend", "bending", "µm⁻¹", height)
     assert one.label() == "bending, µm⁻¹" and one.label("voxels") == "bending, voxel⁻¹"
