@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import cytoform as cf
-from cytoform.cli.demo import compare, make_sample
+from cytoform.cli.demo import compare, demo_sample
 from cytoform.mesh import topology
 
 
@@ -44,7 +44,7 @@ def real_fit(image: Path, folder: Path) -> str:
 def demo(seed: int, folder: Path) -> str:
     """One row: the demo against its truth."""
     seconds = timed(["demo", "--seed", str(seed), "--out", str(folder)])
-    result, sample = cf.load_result(folder), make_sample(seed)
+    result, sample = cf.load_result(folder), demo_sample(seed)
     found = compare(result.mesh, result.psf, sample)
     errors = ", ".join(f"{100 * e:+.1f}" for e in found.width_errors)
     return f"| {seed} | {found.iou:.4f} | {1000 * found.distance:.0f} nm | {errors} | {seconds:.0f} s |"

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import cytoform as cf
+from cytoform.imaging import make_sample
 from cytoform.mesh import shapes
 
 NAMES = ("volume_um3", "area_um2", "psf_fwhm_z_um", "psf_fwhm_y_um")
@@ -29,8 +30,8 @@ def scene() -> tuple[cf.SurfaceMesh, cf.GaussianPSF, npt.NDArray]:
     """The true surface, finely meshed, its PSF and its image with a maximum of 1."""
     grid, psf = cf.Grid(SHAPE, SPACING), cf.GaussianPSF.from_sigma(SIGMA)
     truth = shapes.ellipsoid((1.7, 2.0, 2.4), tuple(grid.centre + 0.03), edge=0.1)
-    image = cf.render(truth, psf, grid.padded(psf.reach()), tolerance=1e-6)[tuple(slice(0, n) for n in SHAPE)]
-    return truth, psf, image / image.max()
+    sample = make_sample(truth, psf, grid, peak=1.0, dtype=np.float64, room=psf.reach(), tolerance=1e-6)
+    return truth, psf, sample.light
 
 
 def repeat(seed: int, noise: float, image: npt.NDArray) -> list[tuple[float, float]]:

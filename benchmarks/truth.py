@@ -22,6 +22,7 @@ from scipy import ndimage
 from skimage.segmentation import morphological_geodesic_active_contour
 
 import cytoform as cf
+from cytoform.imaging import GaussianNoise, Sample, make_sample, render_on
 from cytoform.masks import mask_to_mesh, mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import mesh_iou, mse, psnr, ssim, surface_distances
@@ -29,16 +30,6 @@ from cytoform.metrics import mesh_iou, mse, psnr, ssim, surface_distances
 SPACING = 0.1  # µm: a voxel of the simulated images
 FILL = 0.62  # of the box that the largest side of a body takes
 SIGMA = 2.0  # voxels
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sample:
-    """A true surface, its image scaled to a maximum of 1 without and with noise, and the PSF."""
-
-    truth: cf.SurfaceMesh
-    clean: npt.NDArray[np.float32]
-    volume: cf.Volume
-    psf: cf.GaussianPSF
 
 
 def _data_mesh(name: str) -> cf.SurfaceMesh:
@@ -99,10 +90,8 @@ def sample(
     scale = FILL * size * SPACING / float((high - low).max())
     truth = topology.orient_outward(_deformed(body, lambda v: (v - 0.5 * (low + high)) * scale + grid.centre))
     psf = cf.GaussianPSF.from_sigma(SPACING * np.asarray(sigma, dtype=float))
-    image = cf.render(truth, psf, grid.padded(psf.reach()), tolerance=1e-5)[tuple(slice(0, n) for n in grid.shape)]
-    clean = (image / image.max()).astype(np.float32)
-    dirt = np.random.default_rng(seed).normal(0.0, np.sqrt(noise), grid.shape) if noise else 0.0
-    return Sample(truth, clean, cf.Volume((clean + dirt).astype(np.float32), SPACING, name=name), psf)
+    dirt = GaussianNoise(np.sqrt(noise))
+    return make_sample(truth, psf, grid, noise=dirt, seed=seed, peak=1.0, name=name, room=psf.reach(), tolerance=1e-5)
 
 
 def start(truth: cf.SurfaceMesh, scale: float = 1.0, shift: float = 0.0) -> cf.SurfaceMesh:
@@ -146,10 +135,9 @@ def rendered(mesh: cf.SurfaceMesh, made: Sample) -> npt.NDArray[np.float32]:
     """Rendering of a surface through the true PSF, at the gain and background that fit the clean image best."""
     from cytoform.loss import best_affine
 
-    grid = made.volume.grid
-    wide = grid.padded(tuple(np.asarray(made.psf.reach()) + grid.overhang(mesh.vertices)))
-    image = cf.render(mesh, made.psf, wide)[tuple(slice(0, n) for n in grid.shape)]
-    gain, background = best_affine(image, made.clean)
+    grid = made.image.grid
+    image = render_on(mesh, made.psf, grid, room=np.asarray(made.psf.reach()) + grid.overhang(mesh.vertices))
+    gain, background = best_affine(image, made.light)
     return (gain * image + background).astype(np.float32)
 
 
@@ -158,7 +146,7 @@ def score(mesh: cf.SurfaceMesh, made: Sample, evaluations: int, seconds: float) 
     image = rendered(mesh, made)
     apart = surface_distances(mesh, made.truth, n_points=20_000)
     return Score(
-        mse(made.clean, image), psnr(made.clean, image, data_range=1.0), ssim(made.clean, image, data_range=1.0),
+        mse(made.light, image), psnr(made.light, image, data_range=1.0), ssim(made.light, image, data_range=1.0),
         mesh_iou(mesh, made.truth, 0.5 * SPACING), apart.mean / SPACING, apart.percentile_95 / SPACING, evaluations,
         seconds,
     )  # fmt: skip
@@ -170,7 +158,7 @@ def fitted(made: Sample, begin: cf.SurfaceMesh, **config) -> tuple[cf.FitResult,
     callbacks = config.pop("callbacks", ())
     clock = time.perf_counter()
     result = cf.fit(
-        made.volume,
+        made.image,
         begin,
         psf,
         cf.FitConfig(**{"infer_psf": False, "uncertainty": False, **config}),
@@ -243,9 +231,9 @@ def snake(made: Sample, begin: cf.SurfaceMesh) -> tuple[cf.SurfaceMesh, int, flo
     inside or in from outside, are what the method offers; smoothing 1 and balloon -1 or 1 are its hand-set tension.
     """
     clock = time.perf_counter()
-    smooth = ndimage.gaussian_filter(made.volume.data, 1.0)
+    smooth = ndimage.gaussian_filter(made.image.data, 1.0)
     stopping = 1.0 - np.clip(smooth / np.percentile(smooth, 99.9), 0.0, 1.0)
-    grid = made.volume.grid
+    grid = made.image.grid
     mask = morphological_geodesic_active_contour(
         stopping, 300, init_level_set=mesh_to_mask(begin, grid), smoothing=1, balloon=1, threshold=0.5
     )

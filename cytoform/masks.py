@@ -13,8 +13,8 @@ from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
 
-__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "label_mask", "marching_cubes", "mask_sdf",
-           "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
+__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "label_mask", "largest_part", "marching_cubes",
+           "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -123,7 +123,7 @@ def mask_to_mesh(
     if inside.shape != grid.shape:
         raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
     if largest:
-        inside = _largest_part(inside)
+        inside = largest_part(inside)
     (low, high), margin = bounds(inside), 2 + int(np.ceil(3 * smooth))
     part = np.pad(inside[tuple(slice(a, b) for a, b in zip(low, high))], margin)
     mesh = _smooth_surface(part, smooth)
@@ -257,9 +257,10 @@ def binary_mask(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]
     return inside
 
 
-def _largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The largest connected part of a mask (voxels that share a side belong together); itself where it is empty."""
     parts, count = ndimage.label(inside)
-    if count == 1:
+    if count < 2:
         return inside
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
 

@@ -1,164 +1,134 @@
-"""Registries of kinds of files: what cytoform reads itself, and what users and other packages add to it.
-
-A kind is added in Python (:meth:`Registry.register`), or by a package that is installed beside cytoform, through an
-entry point. An entry point that is named for a suffix (".toy") is imported only for files with this suffix; one of any
-other name is imported for files that nothing else claims.
-"""
+"""Things of one kind by name, such as descriptors and families of shapes: built-in ones and those of other packages."""
 
 from __future__ import annotations
 
-import functools
+import importlib
 import logging
-import sys
-from collections.abc import Iterable, Iterator
-from importlib import metadata
-from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
 
 from .errors import BackendError, ConfigError
 
-__all__ = ["Kind", "Registry", "suffix_of"]
+__all__ = ["Registry"]
 
-_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
-
-class Kind(Protocol):
-    """What a registry asks of a kind of file."""
-
-    @property
-    def name(self) -> str:
-        """What a file of this kind is, with an article, such as "a TIFF file"."""
-
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """Ends of its files' names in small letters with the dot, such as (".ome.tif", ".tif")."""
-
-    def claims(self, path: Path) -> bool:
-        """Whether a file or a folder that exists is of this kind."""
+_log = logging.getLogger(__name__)
 
 
-K = TypeVar("K", bound=Kind)
+class Registry(Mapping[str, T], Generic[T]):
+    """Things of one kind by ``name``, an attribute that each has. A thing is loaded when it is first asked for.
 
-
-class Registry(Generic[K]):
-    """Kinds of files, asked one after another whether a file is theirs.
-
-    The order is: kinds that were registered in Python, the last one first; entry points named for the file's suffix;
-    what is built in; all other entry points.
+    Built-in ones come first, then those of installed packages (entry points), then those that :meth:`add` brought.
 
     Parameters
     ----------
-    kind : type
-        Of what type every kind has to be.
+    kind : str
+        What they are, for messages, such as "family".
     group : str
-        The group of entry points.
-    built_in : iterable of kind
+        Under which name other packages declare theirs as entry points, such as "cytoform.families".
+    built_in : mapping of str to str, optional
+        Name, and "module:attribute" relative to cytoform.
+
+    Examples
+    --------
+    Another package declares its own in its pyproject.toml::
+
+        [project.entry-points."cytoform.families"]
+        star = "mypackage.star:Star"
     """
 
-    def __init__(self, kind: type[K], group: str, built_in: Iterable[K]) -> None:
-        self._kind, self._group = kind, group
-        self._built_in = tuple(built_in)
-        self._added: list[K] = []
+    def __init__(self, kind: str, group: str, built_in: Mapping[str, str] | None = None) -> None:
+        self.kind, self.group = kind, group
+        self._built_in = dict(built_in or {})
+        self._added: dict[str, T] = {}
+        self._declared: dict[str, EntryPoint] | None = None
 
-    def register(self, kind: K) -> None:
-        """Add a kind of file: every function and command that takes such files takes it from then on.
-
-        It is asked before what is built in. It holds for this process; processes that are started later find only what
-        is built in and entry points.
-
-        Parameters
-        ----------
-        kind : Kind
-            Of the registry's type: an :class:`~cytoform.image.formats.source.ImageFormat` for images, a
-            :class:`~cytoform.mesh.formats.parts.MeshFormat` for meshes.
+    def add(self, item: T) -> None:
+        """Register a thing, which tells its ``name``, in this process.
 
         Raises
         ------
         ConfigError
-            When it is of another type, or a suffix has no dot or is not in small letters.
+            When the name is taken by another one.
         """
-        self._added.insert(0, self._checked(kind, "what is registered"))
+        name: str = item.name  # type: ignore[attr-defined]
+        if name in self and self._added.get(name) is not item:
+            raise ConfigError(
+                f"there is a {self.kind} called {name!r} already; expected another name than {', '.join(self)}.",
+                remedy="Name it otherwise, or remove the other one first.",
+            )
+        self._added[name] = item
 
-    def unregister(self, kind: K) -> None:
-        """Take a kind out again that was registered in Python; nothing happens where it is not there."""
-        self._added = [other for other in self._added if other is not kind]
-
-    def find(self, path: Path) -> K | None:
-        """The kind that a file or a folder is of; None where nothing claims it.
+    def remove(self, name: str) -> None:
+        """Take one out that :meth:`add` brought.
 
         Raises
         ------
-        BackendError
-            When the entry point named for the file's suffix cannot be imported.
+        ConfigError
+            When :meth:`add` did not bring it.
         """
-        return next(self.claiming(path), None)
+        if name not in self._added:
+            raise ConfigError(f"no {self.kind} {name!r} was added; expected one of {list(self._added)}.")
+        del self._added[name]
 
-    def claiming(self, path: Path) -> Iterator[K]:
-        """All kinds that a file or a folder may be of, in the order in which they are asked; errors as in find."""
-        return (kind for kind in self._candidates(path.name.lower()) if kind.claims(path))
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._built_in, **self._entry_points(), **self._added})
 
-    def suffixes(self) -> tuple[str, ...]:
-        """All suffixes, each once; nothing is imported for it."""
-        own = [s for kind in (*self._built_in, *self._added) for s in kind.suffixes]
-        return tuple(dict.fromkeys([*own, *(p.name for p in self._points() if p.name.startswith("."))]))
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
-    def file_suffixes(self) -> tuple[str, ...]:
-        """Last parts of all suffixes, such as ".tif" of ".ome.tif", each once."""
-        return tuple(dict.fromkeys(Path(f"a{suffix}").suffix for suffix in self.suffixes()))
+    def __contains__(self, name: object) -> bool:
+        return name in self._built_in or name in self._added or name in self._entry_points()
 
-    def names(self) -> str:
-        """What files may be, in words."""
-        *most, last = dict.fromkeys(kind.name for kind in (*self._built_in, *self._added))
-        return f"{', '.join(most)} or {last}" if most else last
+    def __getitem__(self, name: str) -> T:
+        if name in self._added:
+            return self._added[name]
+        if name in self._built_in:
+            module, _, attribute = self._built_in[name].partition(":")
+            return getattr(importlib.import_module(f"cytoform.{module}"), attribute)  # type: ignore[no-any-return]
+        if name in self._entry_points():
+            return self._loaded(self._entry_points()[name])
+        raise KeyError(name)
 
-    def _candidates(self, name: str) -> Iterator[K]:
-        yield from list(self._added)
-        points = self._points()
-        for point in points:
-            if point.name.startswith(".") and name.endswith(point.name):
-                yield self._loaded(point)
-        yield from self._built_in
-        for point in points:
-            if not point.name.startswith("."):
-                try:
-                    yield self._loaded(point)
-                except BackendError as error:
-                    _LOG.warning("%s", error)
+    def named(self, name: str) -> T:
+        """The one of that name.
 
-    def _points(self) -> tuple[metadata.EntryPoint, ...]:
-        return _points(self._group, tuple(sys.path))
+        Raises
+        ------
+        ConfigError
+            When there is none; it lists all names.
+        BackendError
+            When it belongs to another package and cannot be loaded, or is called otherwise there.
+        """
+        if name not in self:
+            raise ConfigError(f"{self.kind} is {name!r}; expected one of {', '.join(sorted(self))}.")
+        return self[name]
 
-    def _loaded(self, point: metadata.EntryPoint) -> K:
-        package = point.dist.name if point.dist is not None else point.module
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        if self._declared is None:
+            self._declared = {}
+            for point in entry_points(group=self.group):
+                if point.name in self._built_in or point.name in self._declared:
+                    _log.warning("%s: the name %s is taken; %s is left out.", self.group, point.name, point.value)
+                else:
+                    self._declared[point.name] = point
+        return self._declared
+
+    def _loaded(self, point: EntryPoint) -> Any:
+        package = getattr(point.dist, "name", None) or point.value
+        remedy = f"Repair or remove that package: pip uninstall {package}."
         try:
-            kind = point.load()
-        except Exception as error:  # whatever importing another package raises
+            item = point.load()
+        except Exception as error:  # whatever another package does when it is imported
+            text = f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}."
+            raise BackendError(text, remedy=remedy) from error
+        name = getattr(item, "name", None)
+        if name != point.name:
             raise BackendError(
-                f"{point.value} of the package {package}, which says that it reads {point.name} files, cannot be "
-                f"loaded: {error or type(error).__name__}.",
-                remedy=f"Update the package, or remove it: pip uninstall {package}.",
-            ) from error
-        return self._checked(kind, f"{point.value} of the package {package}")
-
-    def _checked(self, kind: K, what: str) -> K:
-        if not isinstance(kind, self._kind):
-            raise ConfigError(
-                f"{what} is of type {type(kind).__name__}; expected {self._kind.__name__}.",
-                remedy=f"See the documentation of {self._kind.__module__}.{self._kind.__name__}.",
+                f"the package {package} declares {point.value} as the {self.kind} {point.name!r}, but it is called "
+                f"{name!r}; expected the same name.",
+                remedy=remedy,
             )
-        wrong = [s for s in kind.suffixes if not s.startswith(".") or s != s.lower()]
-        if wrong:
-            raise ConfigError(f"{what} has the suffix {wrong[0]!r}; expected small letters after a dot, as in '.tif'.")
-        return kind
-
-
-@functools.lru_cache(maxsize=32)
-def _points(group: str, path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
-    # Looking through all installed packages takes time; it is done anew where the search path has changed.
-    return tuple(metadata.entry_points(group=group))
-
-
-def suffix_of(path: Path, suffixes: Iterable[str]) -> str:
-    """The longest of some suffixes that a file's name ends with, in small letters; "" where there is none."""
-    name = path.name.lower()
-    return max((s for s in suffixes if name.endswith(s) and len(name) > len(s)), key=len, default="")
+        return item

@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from cytoform.metrics import dice
 from cytoform.neural import generate, preset, reconstruct, train
-from cytoform.neural.export import frame_mesh
 from cytoform.report.solid import camera, paint
 from cytoform.sdf import SDFSequence
+from cytoform.sdf.frames import frame_mesh
 from cytoform.synth import family
 
 SHOWN, TIMES = 3, 6  # new cells of the picture, and frames of each

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import cytoform as cf
+from cytoform.imaging import render_on
 from cytoform.mesh import geometry, shapes
 
 SPACING, SHAPE = (0.4, 0.25, 0.25), (16, 26, 26)
@@ -34,7 +35,7 @@ def main(out: Path | None = None, *, quick: bool = False) -> dict[str, float]:
     """Fit several noisy images with and without the knowledge; root mean squares of the volume's relative error."""
     grid, psf = cf.Grid(SHAPE, SPACING), cf.GaussianPSF.from_sigma((0.55, 0.35, 0.35))
     truth = shapes.ellipsoid((1.5, 1.9, 2.1), tuple(grid.centre), edge=0.2)
-    image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in SHAPE)]
+    image = render_on(truth, psf, grid, room=psf.reach())
     config = cf.FitConfig(iterations=60, infer_psf=False, infer_staining=False, uncertainty=False)
     errors: dict[str, list[float]] = {"without": [], "with": []}
     for seed in range(3 if quick else 12):

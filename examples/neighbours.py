@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import cytoform as cf
+from cytoform.imaging import render_on
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import mesh_iou
 from cytoform.report.figures import outlines
@@ -27,8 +28,7 @@ def scene() -> tuple[cf.SurfaceMesh, cf.Volume]:
         shapes.ellipsoid((1.1, 2.9, 3.2), (3.1, 4.1, 4.2), edge=0.25),
         shapes.ellipsoid((1.1, 2.3, 2.0), (3.3, 4.4, 9.9), edge=0.25),
     ]
-    box = grid.padded(psf.reach())
-    image = sum(cf.render(cell, psf, box)[tuple(slice(0, n) for n in SHAPE)] for cell in cells)
+    image = sum(render_on(cell, psf, grid, room=psf.reach()) for cell in cells)
     dirt = np.random.default_rng(0).normal(0.0, 0.03, SHAPE)
     data = 1000 * (0.1 + image / image.max() + dirt)
     return cells[0], cf.Volume(data.astype(np.float32), SPACING, name="two cells")

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cytoform as cf
-from cytoform.cli.demo import Comparison, Sample, compare, make_sample
+from cytoform.cli.demo import Comparison, compare, demo_sample, first_psf
+from cytoform.imaging import Sample
 from cytoform.mesh.geometry import vertex_normals
 from cytoform.report.figures import outlines
 
@@ -146,8 +147,8 @@ def write_legend(figure: Figure, result: cf.FitResult, found: Comparison) -> Non
 
 def main() -> None:
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/demo.png")
-    sample = make_sample()
-    result = cf.fit(sample.image, None, sample.first_psf, cf.FitConfig(init="sphere"))
+    sample = demo_sample()
+    result = cf.fit(sample.image, None, first_psf(sample), cf.FitConfig(init="sphere"))
     draw(sample, result, compare(result.mesh, result.psf, sample), path)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 import cytoform as cf
 from cytoform.fitting.priors.staining import stained
+from cytoform.imaging import render_on
 from cytoform.mesh import shapes
 from cytoform.mesh.curvature import curvatures
 from cytoform.metrics import mesh_iou, surface_distances
@@ -35,7 +36,7 @@ def cell(centre: np.ndarray) -> cf.SurfaceMesh:
 def image_of(truth: cf.SurfaceMesh, grid: cf.Grid, noise: float, seed: int = 0) -> cf.Volume:
     """Its image with Gaussian noise, a part of the maximum, on a background of a tenth."""
     psf = cf.GaussianPSF.from_sigma(SIGMA)
-    image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)]
+    image = render_on(truth, psf, grid, room=psf.reach())
     dirt = np.random.default_rng(seed).normal(0.0, noise, grid.shape)
     return cf.Volume((1000 * (0.1 + image / image.max() + dirt)).astype(np.float32), grid.spacing, name="red cell")
 

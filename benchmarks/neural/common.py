@@ -55,11 +55,9 @@ class Bench:
         self.out.mkdir(parents=True, exist_ok=True)
 
     def family(self, name: str) -> Family:
-        """A family, with filopodia as thick as the sampling needs."""
+        """A family, its thin parts as thick as the sampling needs."""
         found = family(name)
-        if name == "filopodial" and self.size.small:
-            return found.resolved_at(self.size.samples)  # type: ignore[attr-defined]
-        return found
+        return found.resolved_at(self.size.samples) if self.size.small else found
 
     def files(self, name: str, count: int, seed: int, *, frames: int | None = None) -> list[Path]:
         """Sequences of a family; made once."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoform.neural.evaluation import evaluate, silhouette
+from cytoform.compare import evaluate, silhouette
 from cytoform.neural.generation import generate, reconstruct
 from cytoform.sdf import SDFSequence, open_sequence
 from cytoform.synth import FAMILIES

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from cytoform.neural.encoding import EncodeConfig, encode
 from cytoform.sdf import SDFSequence
 from cytoform.sdf.distance import mesh_sdf
-from cytoform.synth.families import LivingShape
+from cytoform.synth import LivingShape
 
 from .common import Bench, overlaps, spread, table
 

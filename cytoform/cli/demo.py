@@ -14,11 +14,11 @@ from .fitting import summary_rows
 
 if TYPE_CHECKING:
     from ..fitting import FitResult
-    from ..image.volume import Volume
+    from ..imaging import Sample
     from ..mesh.surface import SurfaceMesh
     from ..optics import GaussianPSF
 
-__all__ = ["Comparison", "Sample", "compare", "demo", "make_sample"]
+__all__ = ["Comparison", "compare", "demo", "demo_sample", "first_psf"]
 
 LEAST_IOU = 0.95
 MOST_WIDTH_ERROR = 0.05
@@ -26,28 +26,6 @@ _SHAPE, _SPACING = (48, 96, 96), (0.3, 0.15, 0.15)
 _SIGMA = (0.5, 0.25, 0.25)  # µm; twice as wide along z
 _WRONG_BY = 1.4  # the PSF that the fit starts from is so much wider
 _FINE = 0.08  # µm, of the grid for the overlap
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sample:
-    """A simulated image with what is known about it.
-
-    Attributes
-    ----------
-    image : Volume
-        uint16, with noise.
-    truth : SurfaceMesh
-        The surface in it, µm.
-    psf : GaussianPSF
-        What it was blurred with.
-    first_psf : GaussianPSF
-        A wrong one to start a fit from.
-    """
-
-    image: Volume
-    truth: SurfaceMesh
-    psf: GaussianPSF
-    first_psf: GaussianPSF
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +61,7 @@ class Comparison:
         ]
 
 
-def make_sample(seed: int = 0, *, photons: float = 60.0) -> Sample:
+def demo_sample(seed: int = 0, *, photons: float = 60.0) -> Sample:
     """A cell with two lobes and a neck, blurred and noisy, on 48 × 96 × 96 voxels of 0.3 × 0.15 × 0.15 µm.
 
     Parameters
@@ -93,17 +71,22 @@ def make_sample(seed: int = 0, *, photons: float = 60.0) -> Sample:
     photons : float
         In the brightest voxel.
     """
-    from ..image.volume import Grid, Volume
+    from ..image.volume import Grid
+    from ..imaging import CameraNoise, make_sample
     from ..mesh.shapes import dividing_cell
     from ..optics import GaussianPSF
-    from .rendering import camera_image, render_on
 
     grid = Grid(_SHAPE, _SPACING)
     truth = dividing_cell(9.5, 2.6, 1.5, grid.centre, axis=(0.35, 0.6, 0.75), edge=0.3, bumps=0.04, seed=seed)
     psf = GaussianPSF.from_sigma(_SIGMA)
-    clean = render_on(truth, psf, grid)
-    noisy = camera_image(clean, photons=photons, background=100.0, read_noise=2.0, seed=seed)
-    return Sample(Volume(noisy, _SPACING, name="demo"), truth, psf, GaussianPSF.from_sigma(_WRONG_BY * psf.sigma))
+    return make_sample(truth, psf, grid, noise=CameraNoise(photons), seed=seed, name="demo")
+
+
+def first_psf(sample: Sample) -> GaussianPSF:
+    """The PSF that the fit starts from: 40 % too wide."""
+    from ..optics import GaussianPSF
+
+    return GaussianPSF.from_sigma(_WRONG_BY * sample.psf.sigma)
 
 
 def compare(mesh: SurfaceMesh, psf: GaussianPSF, sample: Sample) -> Comparison:
@@ -138,7 +121,7 @@ def demo(
     resolve_device(device)
     _check_own(out)
     with result_folder(out):
-        sample = make_sample(seed)
+        sample = demo_sample(seed)
         _write_sample(sample, out)
         typer.echo(f"Made {out / 'image.tif'} with {out / 'truth.ply'} in it; fitting it from a sphere …")
         result = _fit(sample, out, seed, device, quiet)
@@ -179,4 +162,4 @@ def _fit(sample: Sample, folder: Path, seed: int, device: str, quiet: bool) -> F
 
     config: Any = FitConfig(init="sphere", seed=seed, device=device)
     with ProgressBar(quiet=quiet) as bar:
-        return run_fit(sample.image, None, sample.first_psf, config, callbacks=(bar,), out=folder)
+        return run_fit(sample.image, None, first_psf(sample), config, callbacks=(bar,), out=folder)

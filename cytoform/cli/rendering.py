@@ -14,9 +14,6 @@ from .inputs import Axes, Series, Triple
 from .optics import chosen_psf, psf_options
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from ..image.volume import Grid, Volume
     from ..mesh.surface import SurfaceMesh
     from ..optics import PSF, PSFOptions
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 MOST_VOXELS = 2**31  # 8 GB of float32
 
-__all__ = ["camera_image", "render", "render_on"]
+__all__ = ["render"]
 
 
 @with_options(lambda: parameters(psf_options(), needed=False), after="out")
@@ -68,6 +65,7 @@ def render(
     from ..fitting.inputs import check_inside
     from ..image.io import write_volume
     from ..image.volume import Volume
+    from ..imaging import camera_image, render_on
     from ..mesh.io import read_surface
 
     optics = chosen_psf(said)
@@ -78,7 +76,7 @@ def render(
     remedy = "Leave --shape away for a box around the mesh, or set --origin." if shape is not None else None
     check_inside(surface, grid, mesh, remedy=remedy)
     _check_size(surface, grid, mesh)
-    image = render_on(surface, seen, grid, device=device)
+    image = render_on(surface, seen, grid, device=device).astype("float32")
     if noise:
         image = camera_image(image, photons=photons, background=background, read_noise=read_noise, seed=seed)
     write_volume(out, Volume(image, grid.spacing, grid.origin))
@@ -157,51 +155,3 @@ def _around(mesh: SurfaceMesh, psf: PSF, spacing: Triple, origin: Triple | None)
     first = np.floor((low - room) / step) * step if origin is None else np.asarray(origin)
     shape = np.maximum(np.ceil((high + room - first) / step).astype(int) + 1, 1)
     return Grid(tuple(int(n) for n in shape), spacing, tuple(float(v) for v in first))  # type: ignore[arg-type]
-
-
-def render_on(mesh: SurfaceMesh, psf: PSF, grid: Grid, *, device: str = "auto") -> npt.NDArray[np.float32]:
-    """Image of a mesh on a grid as if the grid were cut from a wide one: nothing wraps around from the other side.
-
-    Returns
-    -------
-    (z, y, x) float32
-    """
-    import numpy as np
-
-    from ..rendering import render as render_image
-
-    wide = grid.padded(tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach())))
-    image = render_image(mesh, psf, wide, device=device)  # type: ignore[arg-type]
-    return image[tuple(slice(n) for n in grid.shape)].astype(np.float32)
-
-
-def camera_image(
-    image: npt.NDArray, *, photons: float, background: float, read_noise: float, seed: int
-) -> npt.NDArray[np.uint16]:
-    """What a camera makes of an image: photons are counted, an offset and read-out noise are added.
-
-    Parameters
-    ----------
-    image : (z, y, x) float
-        Light, in any unit.
-    photons : float
-        Mean number of photons in the brightest voxel; a photon is one grey value.
-    background, read_noise : float
-        The camera's offset and the standard deviation of its read-out, in grey values.
-
-    Returns
-    -------
-    (z, y, x) uint16
-    """
-    import numpy as np
-
-    from ..optics import Camera
-
-    if not (photons > 0 and read_noise >= 0 and background >= 0 and photons + background < 60_000):
-        raise ConfigError(
-            f"photons is {photons:g}, background {background:g}, read noise {read_noise:g}; expected photons above 0, "
-            "the others 0 or more, and a sum that a 16-bit camera holds."
-        )
-    light = np.clip(image.astype(np.float64), 0.0, None)
-    camera = Camera(offset=background, read_noise=read_noise, bits=16)
-    return camera.simulate(photons * light / max(float(light.max()), 1e-300), seed)  # type: ignore[return-value]

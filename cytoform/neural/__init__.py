@@ -16,7 +16,7 @@ _HOME = {
     "PRESETS": "neural.config",
     "TrainConfig": "neural.config",
     "encode": "neural.encoding",
-    "evaluate": "neural.evaluation",
+    "evaluate": "compare",
     "generate": "neural.generation",
     "interpolate": "neural.generation",
     "prepare": "sdf.prepare",

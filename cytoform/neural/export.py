@@ -23,9 +23,10 @@ from ..errors import ConfigError, OutputError
 from ..mesh.geometry import vertex_normals
 from ..mesh.io import write_mesh
 from ..mesh.surface import SurfaceMesh
+from ..sdf.frames import field_mesh
 from ..sdf.sequence import SDFSequence, SequenceInfo, open_sequence, write_sequence
 
-__all__ = ["FORMATS", "Writer", "frame_mesh"]
+__all__ = ["FORMATS", "Writer"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,14 +35,6 @@ _IMAGEJ_BYTES = 2**32 - 2**25  # of voxels; ImageJ's TIFF counts its bytes with 
 FORMATS = ("h5", "mat", "mask", "mesh", "points")
 
 Frames = Iterable[npt.NDArray[np.float32]]
-
-
-def frame_mesh(sequence: SDFSequence, index: int) -> SurfaceMesh | None:
-    """Closed surface of a frame in µm, (z, y, x), with the middle of the box at the origin; None without one.
-
-    In voxels where the sequence carries no metric scale.
-    """
-    return _mesh(sequence.frame(index), sequence)
 
 
 class Writer:
@@ -169,19 +162,7 @@ def _write_surfaces(folder: Path, name: str, sequence: SDFSequence, *, points: b
 
 
 def _meshes(sequence: SDFSequence) -> Iterator[SurfaceMesh | None]:
-    return (_mesh(frame, sequence) for frame in sequence)
-
-
-def _mesh(frame: npt.NDArray[np.float32], sequence: SDFSequence) -> SurfaceMesh | None:
-    from skimage import measure
-
-    if not frame.min() < 0:
-        return None
-    outside = np.float32(max(float(frame.max()), 1e-6))
-    closed = np.pad(frame, 1, constant_values=outside)
-    vertices, faces, _, _ = measure.marching_cubes(closed, 0.0, allow_degenerate=False)
-    mesh = SurfaceMesh(sequence.grid.to_um(vertices.astype(np.float64) - 1.0), faces.astype(np.int64))
-    return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
+    return (field_mesh(frame, sequence.grid) for frame in sequence)
 
 
 def _write_in_voxels(place: Path, mesh: SurfaceMesh) -> None:

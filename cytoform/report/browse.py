@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from typing import Any
@@ -14,6 +13,7 @@ from PIL import Image
 from .data import ReportData
 from .drawing import matplotlib
 from .figures import grey_range, outlines, residual_range, window
+from .frame import caption, inlined, section
 
 __all__ = ["browse_html", "browse_script"]
 
@@ -24,9 +24,7 @@ Array = npt.NDArray[Any]
 
 def browse_html(data: ReportData) -> str:
     """The section with the slider; :func:`browse_script` gives what it shows."""
-    return """<section class="browse">
-<h2>Slice by slice</h2>
-<div class="key"><label for="slice">slice along z</label>
+    shown = """<div class="key"><label for="slice">slice along z</label>
 <input type="range" id="slice" min="0" value="0" step="1"><output id="slice-at" for="slice"></output>
 <label><input type="checkbox" id="slice-line" checked> show the surface</label></div>
 <div class="panels">
@@ -34,10 +32,12 @@ def browse_html(data: ReportData) -> str:
 <figure><canvas id="slice-model" aria-label="Model in this slice"></canvas><figcaption>model</figcaption></figure>
 <figure><canvas id="slice-residual" aria-label="Residual in this slice"></canvas>
 <figcaption>residual (data − model)</figcaption></figure>
-</div>
-<p class="caption">Data and model share one grey scale, from {low:.5g} to {high:.5g}; the residual is blue at {less:.3g}
-and red at {most:.3g}. Move the slider, or use the arrow keys on it.</p>
-</section>""".format(**_ranges(data))
+</div>"""
+    words = (
+        "Data and model share one grey scale, from {low:.5g} to {high:.5g}; the residual is blue at {less:.3g} and red "
+        "at {most:.3g}. Move the slider, or use the arrow keys on it."
+    )
+    return section("Slice by slice", shown, caption(words.format(**_ranges(data))), name="browse")
 
 
 def browse_script(data: ReportData) -> str:
@@ -100,4 +100,4 @@ def _mosaic(stack: Array) -> str:
     wide = np.moveaxis(wide.reshape(rows, columns, *stack.shape[1:]), 1, 2)
     buffer = io.BytesIO()
     Image.fromarray(wide.reshape(rows * ny, columns * nx, *stack.shape[3:])).save(buffer, format="png", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    return inlined(buffer.getvalue())

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import json
 import os
-from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 from ..atomic import write_text
 from ..errors import CytoformError
@@ -23,11 +17,11 @@ from ..metrics import r2, region_of_r2, sphericity
 from . import figures, solid
 from .browse import browse_html, browse_script
 from .data import ReportData
+from .frame import caption, document, headline, inlined, notes_box, picture, resource, section, table
 from .maps import maps_figure, widened
 
 __all__ = ["report_html", "write_report"]
 
-_DPI = 150
 _MOST_FACES = 60_000  # of the turning surface; what is fitted has more only for very large cells
 _EVEN = 0.05  # relative spread of the staining below which the surface has one colour
 _COLOUR = (237, 168, 56)
@@ -53,53 +47,17 @@ def report_html(data: ReportData) -> str:
     str
         Style, script, pictures and the surface's geometry are all inside.
     """
-    title = html.escape(data.title)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · cytoform report</title>
-<style>
-{_resource("style.css")}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p class="lead">{_lead(data)}</p>
-{_notes(data.notes)}
-{_headline(data)}
-{_slices(data)}
-{browse_html(data)}
-<div class="row">
-{_surface(data)}
-{_table(data)}
-</div>
-{_maps(data)}
-<div class="row">
-{_loss(data)}
-{_psf(data)}
-</div>
-<footer>Made by cytoform. Axes are z, y, x; lengths are in micrometres.</footer>
-</main>
-{_script(data)}
-</body>
-</html>
-"""
+    parts = [
+        notes_box(data.notes), _headline(data), _slices(data), browse_html(data), _row(_surface(data), _numbers(data)),
+        _maps(data), _row(_loss(data), _psf(data)),
+    ]  # fmt: skip
+    footer = "Axes are z, y, x; lengths are in micrometres."
+    return document(data.title, "report", _lead(data), parts, footer=footer, after=_script(data))
 
 
-def _resource(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _picture(figure: Figure, alt: str, name: str = "") -> str:
-    """A figure as an image element with its bytes inside."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    code = base64.b64encode(buffer.getvalue()).decode("ascii")
-    wide = f' style="width: {figure.get_size_inches()[0] * 108:.0f}px"'
-    label = f' class="{name}"' if name else ""
-    return f'<img{label}{wide} alt="{html.escape(alt)}" src="data:image/png;base64,{code}">'
+def _row(*sections: str) -> str:
+    inner = "\n".join(sections)
+    return f'<div class="row">\n{inner}\n</div>'
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -112,14 +70,7 @@ def _lead(data: ReportData) -> str:
     parts = [*data.about, f"{shape} voxels of {size} µm (z, y, x)", f"{data.mesh.n_vertices:,} vertices"]
     if data.stop_reason:
         parts.append(f"stopped: {data.stop_reason.rstrip('.')}")
-    return html.escape(" · ".join(parts))
-
-
-def _notes(notes: Sequence[str]) -> str:
-    if not notes:
-        return ""
-    lines = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
-    return f'<div class="notes" role="note">\n{lines}\n</div>'
+    return " · ".join(parts)
 
 
 def _number(value: float) -> str:
@@ -148,11 +99,7 @@ def _headline(data: ReportData) -> str:
     if hasattr(data.psf, "fwhm"):
         z, y, x = data.psf.fwhm
         cells.append((f"{z:.2f}, {y:.2f}, {x:.2f}", "µm", "PSF FWHM (z, y, x)"))
-    made = [
-        f"<div><b>{html.escape(value)}{f' <small>{unit}</small>' if unit else ''}</b><span>{name}</span></div>"
-        for value, unit, name in cells
-    ]
-    return '<div class="headline">\n' + "\n".join(made) + "\n</div>"
+    return headline(cells)
 
 
 def _slices(data: ReportData) -> str:
@@ -161,55 +108,55 @@ def _slices(data: ReportData) -> str:
         for name, colour, style in figures.legend_entries(data)
     )
     alt = "Slices across z, y and x of data, model and residual"
-    return f"""<section class="slices">
-<h2>Does the model match the image?</h2>
-<div class="key">
-{keys}
-<label><input type="checkbox" id="contours" checked> show lines on the data</label>
-</div>
-<div class="swap">
-{_picture(figures.slices_figure(data), alt + ", with the surface's contour on the data", "drawn")}
-{_picture(figures.slices_figure(data, surfaces=False), alt, "bare")}
-</div>
-<p class="caption">Slices through the middle of the fitted surface, all at one scale; data and model share one grey
-scale. A good fit leaves a residual without structure: a red or blue rim along the contour means that the surface lies
-too far out or in, or that the PSF's width is wrong there.</p>
-</section>"""
+    shown = '<label><input type="checkbox" id="contours" checked> show lines on the data</label>'
+    drawn = picture(figures.slices_figure(data), alt + ", with the surface's contour on the data", "drawn")
+    bare = picture(figures.slices_figure(data, surfaces=False), alt, "bare")
+    return section(
+        "Does the model match the image?",
+        f'<div class="key">\n{keys}\n{shown}\n</div>',
+        f'<div class="swap">\n{drawn}\n{bare}\n</div>',
+        caption(
+            "Slices through the middle of the fitted surface, all at one scale; data and model share one grey scale. A "
+            "good fit leaves a residual without structure: a red or blue rim along the contour means that the surface "
+            "lies too far out or in, or that the PSF's width is wrong there."
+        ),
+        name="slices",
+    )
 
 
-def _table(data: ReportData) -> str:
-    rows = "\n".join(f"<tr><th>{html.escape(str(n))}</th><td>{html.escape(str(v))}</td></tr>" for n, v in data.table)
-    meaning = f'\n<p class="caption">{html.escape(data.table_note)}</p>' if data.table_note else ""
-    return f"<section>\n<h2>Numbers</h2>\n<table>\n{rows}\n</table>{meaning}\n</section>"
+def _numbers(data: ReportData) -> str:
+    return section("Numbers", table(data.table), caption(data.table_note) if data.table_note else "")
 
 
 def _maps(data: ReportData) -> str:
     if not data.maps:
         return ""
-    return f"""<section>
-<h2>On the surface</h2>
-{_picture(maps_figure(data.mesh, data.maps), "Maps on the surface from two sides: " + ", ".join(data.maps))}
-<p class="caption">From one side and from the other.</p>
-</section>"""
+    alt = "Maps on the surface from two sides: " + ", ".join(data.maps)
+    drawn = picture(maps_figure(data.mesh, data.maps), alt)
+    return section("On the surface", drawn, caption("From one side and from the other."))
 
 
 def _loss(data: ReportData) -> str:
-    reason = f" The fit stopped: {html.escape(data.stop_reason.rstrip('.'))}." if data.stop_reason else ""
-    return f"""<section>
-<h2>Did it converge?</h2>
-{_picture(figures.loss_figure(data), "Loss against steps")}
-<p class="caption">Loss of each step. Shades mark the stages, from coarse to fine; each stage looks at finer detail, so
-the curve may jump where one begins.{reason}</p>
-</section>"""
+    reason = f" The fit stopped: {data.stop_reason.rstrip('.')}." if data.stop_reason else ""
+    return section(
+        "Did it converge?",
+        picture(figures.loss_figure(data), "Loss against steps"),
+        caption(
+            "Loss of each step. Shades mark the stages, from coarse to fine; each stage looks at finer detail, so the "
+            f"curve may jump where one begins.{reason}"
+        ),
+    )
 
 
 def _psf(data: ReportData) -> str:
-    return f"""<section>
-<h2>Is the inferred PSF plausible?</h2>
-{_picture(figures.psf_figure(data), "The point spread function: slices and profiles")}
-<p class="caption">Point spread function, its maximum set to 1. Widths are full widths at half maximum; they include
-whatever else blurs the membrane, such as its own thickness and motion.</p>
-</section>"""
+    return section(
+        "Is the inferred PSF plausible?",
+        picture(figures.psf_figure(data), "The point spread function: slices and profiles"),
+        caption(
+            "Point spread function, its maximum set to 1. Widths are full widths at half maximum; they include "
+            "whatever else blurs the membrane, such as its own thickness and motion."
+        ),
+    )
 
 
 def _surface(data: ReportData) -> str:
@@ -224,20 +171,18 @@ def _surface(data: ReportData) -> str:
         f'<text id="name-{a}" x="42" y="42" fill="{c}" font-size="12" font-weight="600" text-anchor="middle">{a}</text>'
         for a, c in _AXIS_COLOURS.items()
     )
-    return f"""<section>
-<h2>The surface</h2>
-<div id="view">
+    view = f"""<div id="view">
 <canvas tabindex="0" aria-label="The fitted surface in 3D; drag or use the arrow keys to turn it"></canvas>
 <svg viewBox="0 0 84 84" aria-hidden="true">
 {axes}
 </svg>
-{_picture(solid.surface_figure(data.mesh), "The fitted surface seen from one side")}
+{picture(solid.surface_figure(data.mesh), "The fitted surface seen from one side")}
 </div>
 <div class="key" style="margin: 8px 0 0">
 {" ".join(controls)}{_ramp(data.mesh)}
-</div>
-<p class="caption">{x:.1f} × {y:.1f} × {z:.1f} µm (x, y, z). Drag to rotate, turn the wheel to zoom.</p>
-</section>"""
+</div>"""
+    size = f"{x:.1f} × {y:.1f} × {z:.1f} µm (x, y, z)."
+    return section("The surface", view, caption(f"{size} Drag to rotate, turn the wheel to zoom."))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -293,7 +238,7 @@ def _coarser(mesh: SurfaceMesh) -> SurfaceMesh:
 
 
 def _code(array: npt.NDArray[Any], dtype: str) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, dtype=dtype).tobytes()).decode("ascii")
+    return inlined(np.ascontiguousarray(array, dtype=dtype).tobytes())
 
 
 def _geometry(mesh: SurfaceMesh, centre: npt.NDArray[np.float64]) -> dict[str, str]:
@@ -311,6 +256,6 @@ def _script(data: ReportData) -> str:
         content["truth"] = _geometry(_coarser(data.truth), centre)
     return (
         f'<script type="application/json" id="surface-data">{json.dumps(content)}</script>\n'
-        f"<script>\n{_resource('viewer.js')}</script>\n"
-        f"{browse_script(data)}\n<script>\n{_resource('browse.js')}</script>"
+        f"<script>\n{resource('viewer.js')}</script>\n"
+        f"{browse_script(data)}\n<script>\n{resource('browse.js')}</script>"
     )

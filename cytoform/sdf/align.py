@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from ..errors import MeshError
+from ..linking import PlaceLinker
 from ..mesh.surface import SurfaceMesh
 
 __all__ = ["Moments", "align_track", "followed", "moments", "principal_rotation"]
@@ -115,8 +115,7 @@ def _settle(axes: Floats, lengths: Floats, reference: Floats) -> Floats:
 def followed(frames: Sequence[Sequence[SurfaceMesh]]) -> list[list[SurfaceMesh]]:
     """Frames with their bodies in the order of the bodies that they follow.
 
-    Places are counted from the frame's common centroid, so that the pair may drift, and are matched so that the sum of
-    squared ways is least. After a frame with another number of bodies the order is as it comes.
+    They are linked by their places: see :class:`cytoform.linking.PlaceLinker`.
 
     Raises
     ------
@@ -124,18 +123,11 @@ def followed(frames: Sequence[Sequence[SurfaceMesh]]) -> list[list[SurfaceMesh]]
         When a surface encloses nothing.
     """
     found: list[list[SurfaceMesh]] = []
-    last: Floats = np.empty((0, 3))
+    linker = PlaceLinker()
     for bodies in frames:
         parts = [moments(body) for body in bodies]
-        volumes = np.array([part.volume for part in parts])
-        places = np.array([part.centroid for part in parts])
-        places = places - volumes @ places / volumes.sum()
-        order = np.arange(len(bodies))
-        if 1 < len(bodies) == len(last):
-            ways = ((last[:, None] - places[None]) ** 2).sum(axis=-1)
-            order = optimize.linear_sum_assignment(ways)[1]
+        order = linker.order([part.centroid for part in parts], [part.volume for part in parts])
         found.append([bodies[k] for k in order])
-        last = places[order]
     return found
 
 

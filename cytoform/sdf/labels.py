@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from ..errors import SequenceError, VolumeError
 from ..image.volume import Grid, Volume
+from ..linking import Lineage
 from ..masks import SPECK
 from ..mesh.surface import SurfaceMesh
 from .surface import mask_surface
@@ -141,9 +142,7 @@ class Labels:
     unset: int = 0
 
     @classmethod
-    def of(
-        cls, volume: Volume, wanted: Sequence[int] | None, daughters: Mapping[int, tuple[int, int]], what: str
-    ) -> Labels:
+    def of(cls, volume: Volume, wanted: Sequence[int] | None, lineage: Lineage, what: str) -> Labels:
         """The wanted labels of a frame, or all.
 
         Raises
@@ -166,7 +165,7 @@ class Labels:
         boxes = ndimage.find_objects(numbers)
         if len(boxes) >= _MANY:
             _check_labels(numbers, boxes, what)
-        chosen = None if wanted is None else {*wanted, *(d for m in wanted for d in daughters.get(m, ()))}
+        chosen = None if wanted is None else lineage.with_daughters(wanted)
         crops = {}
         for number, (value, box) in enumerate(zip((int(v) for v in values[inside]), boxes), start=1):
             if chosen is None or value in chosen:

@@ -20,6 +20,7 @@ from .. import __version__
 from ..atomic import ensure_folder
 from ..errors import ConfigError, FileFormatError, OutputError, SequenceError
 from ..image.volume import Grid
+from ..linking import Lineage
 from .align import align_track, followed
 from .distance import has_sample, mesh_sdf
 from .necks import looks_like_two
@@ -121,7 +122,7 @@ def prepare(
         raise ConfigError(f"suffix is {suffix!r}; expected '.h5' or '.mat'.")
     tell = Teller(progress)
     reading = {k: v for k, v in (("channel", channel), ("axes", axes), ("series", series)) if v is not None}
-    reader = Reader(config, spacing, labels, daughters or {}, tracks, name, tell, reading)
+    reader = Reader(config, spacing, labels, Lineage(daughters or {}), tracks, name, tell, reading)
     found = reader.read(source)
     reader.remarks.tell(config.parts)
     config = _timed(config, reader.frame_interval)

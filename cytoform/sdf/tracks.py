@@ -19,6 +19,7 @@ from ..errors import CytoformError, FileFormatError, MeshError, SequenceError, V
 from ..image.formats.registry import is_image_folder, plain_stem
 from ..image.series import open_series
 from ..image.volume import Grid, Volume
+from ..linking import Lineage
 from ..mesh.io import read_mesh
 from ..mesh.surface import SurfaceMesh
 from ..mesh.topology import orient_outward
@@ -56,7 +57,7 @@ class Reader:
     config: PrepareConfig
     spacing: float | Sequence[float] | None
     labels: Sequence[int] | None
-    daughters: Mapping[int, tuple[int, int]]
+    lineage: Lineage
     tracks: Sequence[str] | None
     name: str | None
     tell: Teller
@@ -163,7 +164,7 @@ class Reader:
     def _masks(self, volumes: Iterator[Volume], count: int, name: str, source: str) -> list[Track]:
         frames = self._labels(volumes, source)
         values = {value for labels in frames for value in labels.crops}
-        single = self.labels is None and not self.daughters and len(values) <= 1
+        single = self.labels is None and not self.lineage and len(values) <= 1
         found: dict[int, Track] = {}
         for index, labels in enumerate(frames):
             self._one_frame(found, labels, index, name, source, single)
@@ -195,7 +196,7 @@ class Reader:
                 told = f"The images of {source} differ in size, {first.shape} and {volume.shape} (z, y, x)"
                 self.remarks.sources[f"{told}: are they of one movie?"] = None
             first = first or volume
-            frames.append(Labels.of(volume, self.labels, self.daughters, f"frame {index} of {source}"))
+            frames.append(Labels.of(volume, self.labels, self.lineage, f"frame {index} of {source}"))
             self.remarks.unset += frames[-1].unset > 0
         return frames
 
@@ -210,10 +211,9 @@ class Reader:
         border = self.config.border
         if border == "auto":
             border = "error" if single else "skip"
-        mothers = {daughter: mother for mother, pair in self.daughters.items() for daughter in pair}
         told: dict[int, list[Found]] = {}
         for value in sorted(labels.crops):
-            owner, crop = mothers.get(value, value), labels.crops[value]
+            owner, crop = self.lineage.track(value), labels.crops[value]
             label = name if single else f"{name}_{owner}"
             track = found.setdefault(owner, Track(label, source))
             track.digest.update(crop.digest(index))

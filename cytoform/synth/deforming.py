@@ -12,7 +12,9 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..mesh.shapes import sphere_of_edge
 from ..mesh.surface import SurfaceMesh
-from .families import Family, LivingShape, check_number, normal
+from .families import Family
+from .living import LivingShape
+from .numbers import check_number, normal
 from .primitives import Floats, Samples, harmonics
 
 __all__ = ["Deforming", "DeformingShape"]

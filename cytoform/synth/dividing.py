@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..mesh.surface import SurfaceMesh
-from .families import FRAMES, Family, LivingShape, check_number, lognormal, normal
+from .families import FRAMES, Family
+from .living import LivingShape
+from .numbers import check_number, lognormal, normal
 from .primitives import Samples, ease, hermite, level_surface, smooth_min
 
 __all__ = ["Dividing", "DividingShape"]

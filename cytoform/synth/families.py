@@ -1,54 +1,42 @@
-"""What a family of living shapes is, what one shape can do, and how a family becomes files."""
+"""What a family of living shapes is, and how one is found by its name."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-import json
-import math
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from ..atomic import ensure_folder
-from ..errors import ConfigError, FileFormatError, OutputError, SequenceError
-from ..image.volume import Grid
-from ..mesh.surface import SurfaceMesh
-from ..sdf.distance import mesh_sdf
-from ..sdf.sequence import SDFSequence, SequenceInfo, open_sequence, write_sequence
-from .primitives import Floats, Samples, surface_distance, volume_centroid
+from ..errors import ConfigError
+from .known import FAMILIES
+from .numbers import check_count, check_number
 
-__all__ = ["FAMILIES", "Family", "LivingShape", "family", "write_family"]
+if TYPE_CHECKING:
+    from .living import LivingShape
 
-FAMILIES: dict[str, type[Family]] = {}
+__all__ = ["FRAMES", "LEAST_SHAPE", "Family", "family"]
+
 FRAMES = 30  # of the published sequences; the families' rates are per 29 steps
-
-_LEAST_SHAPE = 8
-_REMEDY = "Choose another folder, or pass overwrite=True (--overwrite)."
-
-
-def check_number(name: str, value: Any, low: float, high: float) -> None:
-    """Raise ConfigError unless ``low <= value <= high``."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-    if not good:
-        raise ConfigError(f"{name} is {value!r}; expected a number from {low:g} to {high:g}.")
-
-
-def check_count(name: str, value: Any, least: int) -> int:
-    """The whole number, or ConfigError where it is none or below ``least``."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ConfigError(f"{name} is {value!r}; expected a whole number, at least {least}.")
-    return int(value)
+LEAST_SHAPE = 8  # samples along a side of the cube
 
 
 @dataclasses.dataclass(frozen=True)
 class Family(abc.ABC):
     """What the individuals of a family have in common. Each kind of family adds its own numbers.
+
+    A kind has to tell its ``name``, its ``time_step_s`` and how an individual is drawn (``_draw``). One with parts that
+    are lost on a coarse grid names them in ``thin_parts`` and has a ``resolved_at`` of its own. Numbers are checked in
+    ``__post_init__``.
+
+    Attributes
+    ----------
+    name : str
+        By which it is found.
+    time_step_s : float
+        Seconds from one of 30 frames to the next.
+    thin_parts : str
+        What of it falls apart where samples are too far apart, such as "filopodia"; "" for nothing.
 
     Parameters
     ----------
@@ -60,13 +48,10 @@ class Family(abc.ABC):
 
     name: ClassVar[str]
     time_step_s: ClassVar[float]
+    thin_parts: ClassVar[str] = ""
 
     box_um: float = 40.0
     pattern_seed: int = 2024
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        FAMILIES[cls.name] = cls
 
     def __post_init__(self) -> None:
         check_number("box_um", self.box_um, 1.0, 1000.0)
@@ -76,6 +61,17 @@ class Family(abc.ABC):
     def settings(self) -> dict[str, Any]:
         """The family's name and numbers, JSON-able."""
         return {"family": self.name, **dataclasses.asdict(self)}
+
+    def resolved_at(self, shape: int) -> Self:
+        """The family with its thin parts thick enough to hold together in ``shape`` samples along the box.
+
+        Raises
+        ------
+        ConfigError
+            When they would be thicker than the family allows.
+        """
+        check_count("shape", shape, LEAST_SHAPE)
+        return self
 
     def sample(self, seed: int = 0) -> LivingShape:
         """One individual, the same for the same seed: all its random numbers are drawn here."""
@@ -101,203 +97,14 @@ class Family(abc.ABC):
         """An individual with numbers from ``rng``."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Placed:
-    """The surface at one time, and how the shape's own frame lies in it: own = point / scale + centre."""
-
-    mesh: SurfaceMesh
-    centre: Floats
-    scale: float
-
-
-class LivingShape(abc.ABC):
-    """One cell in time, its volume's centre of gravity at the origin at every moment.
-
-    Attributes
-    ----------
-    family : Family
-    parameters : dict
-        The numbers drawn for it, JSON-able.
-    box_um : float
-        Side of the cube that it is sampled in by default, µm.
-    """
-
-    def __init__(self, family: Family, parameters: dict[str, Any]) -> None:
-        self.family = family
-        self.parameters = parameters
-        self.box_um = family.box_um
-        self._last: tuple[float, _Placed] | None = None
-
-    def __repr__(self) -> str:
-        identity = {k: self.parameters[k] for k in ("seed", "index")}
-        return f"{type(self).__name__}({self.family.name!r}, {identity})"
-
-    @property
-    def name(self) -> str:
-        """Family, seed and number, such as ``dividing-s3-00``."""
-        return f"{self.family.name}-s{self.parameters['seed']}-{self.parameters['index']:02d}"
-
-    @abc.abstractmethod
-    def _mesh(self, t: float) -> SurfaceMesh:
-        """Surface in the shape's own frame."""
-
-    @abc.abstractmethod
-    def _level(self, at: Samples, t: float) -> npt.NDArray:
-        """Level function in the shape's own frame, of ``at.shape``."""
-
-    def _volume(self, t: float) -> float | None:
-        """Volume that the shape is scaled to, µm³; None where its own frame is in µm already."""
-        return None
-
-    def _placed(self, t: float) -> _Placed:
-        t = _check_time(t)
-        if self._last is None or self._last[0] != t:
-            own, volume = self._mesh(t), self._volume(t)
-            centre = volume_centroid(own)
-            scale = 1.0 if volume is None else (volume / own.volume) ** (1.0 / 3.0)
-            self._last = (t, _Placed(SurfaceMesh((own.vertices - centre) * scale, own.faces), centre, scale))
-        return self._last[1]
-
-    def surface(self, t: float) -> SurfaceMesh:
-        """The surface at time ``t`` in [0, 1] as triangles finer than any detail of the shape, µm."""
-        return self._placed(t).mesh
-
-    def implicit(self, points: npt.ArrayLike, t: float) -> Floats:
-        """Level function: zero on the surface, negative inside, no distance away from it.
-
-        Parameters
-        ----------
-        points : (n, 3) float, µm, (z, y, x)
-        t : float in [0, 1]
-
-        Returns
-        -------
-        (n,) float64
-        """
-        placed = self._placed(t)
-        own = _check_points(points) / placed.scale + placed.centre
-        return np.asarray(self._level(Samples.points(own), t), dtype=np.float64) * placed.scale
-
-    def sdf(self, points: npt.ArrayLike, t: float) -> Floats:
-        """Signed Euclidean distance to the surface, negative inside.
-
-        Parameters
-        ----------
-        points : (n, 3) float, µm, (z, y, x), the shape's centre of gravity at the origin
-        t : float in [0, 1]
-
-        Returns
-        -------
-        (n,) float64, µm
-            Distances to the triangles of :meth:`surface`: exact within three of their edges, too large by at most a
-            tenth of an edge beyond. On a grid :meth:`frame` is exact everywhere.
-
-        Raises
-        ------
-        ConfigError
-            When points have another shape or ``t`` lies outside [0, 1].
-        """
-        where = _check_points(points)
-        distance = surface_distance(self.surface(t), where)
-        return np.where(self.implicit(where, t) < 0, -distance, distance)
-
-    def grid(self, shape: int = 64, box_um: float | None = None) -> Grid:
-        """The cube of ``shape``³ voxels and side ``box_um`` around the origin."""
-        n = check_count("shape", shape, _LEAST_SHAPE)
-        box = self.box_um if box_um is None else box_um
-        check_number("box_um", box, 1.0, 1000.0)
-        spacing = box / n
-        return Grid((n, n, n), spacing, (-0.5 * (n - 1) * spacing,) * 3)  # type: ignore[arg-type]
-
-    def frame(self, t: float, grid: Grid, *, clamp_um: float | None = None) -> npt.NDArray[np.float32]:
-        """Signed distances on a grid, (z, y, x) float32, µm; outside none is larger than ``clamp_um``.
-
-        They are exact for :meth:`surface`, which does not depend on the grid.
-
-        Raises
-        ------
-        ConfigError
-            When the shape does not fit into the grid.
-        """
-        mesh = self.surface(t)
-        overhang = grid.overhang(mesh.bounds)
-        if overhang.max() > 0:
-            raise ConfigError(
-                f"{self.name} sticks out of the box of {grid.extent[0]:g} µm by {overhang.max():.2g} µm at t {t:.3g}.",
-                remedy=f"Raise box_um above {grid.extent[0] + 2 * overhang.max():.3g}.",
-            )
-        return mesh_sdf(mesh, grid, clamp=clamp_um)
-
-    def sequence(
-        self,
-        n_frames: int = FRAMES,
-        shape: int = 64,
-        box_um: float | None = None,
-        clamp_um: float | None = None,
-    ) -> SDFSequence:
-        """The shape in time as signed distances on a grid, held in memory.
-
-        Parameters
-        ----------
-        n_frames : int
-            Evenly spaced from t = 0 to t = 1; at least 2.
-        shape : int
-            Voxels along each side, at least 8.
-        box_um : float, optional
-            Side of the cube, µm; the family's by default.
-        clamp_um : float, optional
-            Largest distance outside that is kept, µm.
-
-        Returns
-        -------
-        SDFSequence
-            n_frames · shape³ · 4 bytes. For more than fits use :func:`write_family`, which holds one frame at a time.
-
-        Raises
-        ------
-        ConfigError
-            When a number is out of range or the shape does not fit into the box.
-        """
-        grid, frames, info = self._plan(n_frames, shape, box_um, clamp_um)
-        data = np.empty((n_frames, *grid.shape), dtype=np.float32)
-        for index, frame in enumerate(frames):
-            data[index] = frame
-        return SDFSequence(data, info)
-
-    def _plan(
-        self, n_frames: int, shape: int, box_um: float | None, clamp_um: float | None
-    ) -> tuple[Grid, Iterator[npt.NDArray[np.float32]], SequenceInfo]:
-        """Grid, frames as they are asked for, and what is told of them."""
-        n = check_count("n_frames", n_frames, 2)
-        grid = self.grid(shape, box_um)
-        if clamp_um is not None:
-            check_number("clamp_um", clamp_um, 1e-6, 1e6)
-        settings = {**self.family.settings, "box_um": grid.extent[0], "n_frames": n, "shape": grid.shape[0]}
-        settings |= {"clamp_um": clamp_um, "seed": self.parameters["seed"], "index": self.parameters["index"]}
-        info = SequenceInfo(
-            spacing=grid.spacing,
-            time_step=self.family.time_step_s * (FRAMES - 1) / (n - 1),
-            clamp=clamp_um,
-            name=self.name,
-            source="cytoform.synth " + json.dumps(settings, sort_keys=True),
-        )
-        return grid, (self.frame(i / (n - 1), grid, clamp_um=clamp_um) for i in range(n)), info
-
-
-def _check_time(t: float) -> float:
-    check_number("t", float(t), 0.0, 1.0)
-    return float(t)
-
-
-def _check_points(points: npt.ArrayLike) -> Floats:
-    where = np.asarray(points, dtype=np.float64)
-    if where.ndim != 2 or where.shape[1] != 3 or not np.isfinite(where).all():
-        raise ConfigError(f"points has shape {where.shape}; expected (n, 3) finite numbers in µm, (z, y, x).")
-    return where
-
-
 def family(name: str | Family, **options: Any) -> Family:
-    """A family by name: ``deforming``, ``dividing`` or ``filopodial``; options replace its numbers.
+    """A family by name, one of ``FAMILIES``; options replace its numbers.
+
+    Parameters
+    ----------
+    name : str or Family
+    **options
+        Numbers of the family, such as ``growth=2.5``.
 
     Raises
     ------
@@ -306,91 +113,9 @@ def family(name: str | Family, **options: Any) -> Family:
     """
     if isinstance(name, Family):
         return dataclasses.replace(name, **options)
-    if name not in FAMILIES:
-        raise ConfigError(f"family is {name!r}; expected one of {', '.join(sorted(FAMILIES))}.")
-    kind = FAMILIES[name]
+    kind = FAMILIES.named(name)
     known = [field.name for field in dataclasses.fields(kind)]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ConfigError(f"{name} has no option {', '.join(unknown)}; expected {', '.join(known)}.")
     return kind(**options)
-
-
-def write_family(
-    name: str | Family,
-    n: int,
-    folder: str | os.PathLike[str],
-    *,
-    seed: int = 0,
-    n_frames: int = FRAMES,
-    shape: int = 64,
-    clamp_um: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    overwrite: bool = False,
-) -> list[Path]:
-    """Write individuals of a family, one HDF5 file each; what is there already with the same settings is kept.
-
-    Parameters
-    ----------
-    name : str or Family
-    n : int
-        How many.
-    folder : path
-        Made where it is missing.
-    seed, n_frames, shape, clamp_um
-        As for :meth:`Family.sample_many` and :meth:`LivingShape.sequence`.
-    progress : function of (done, n), optional
-        Called after each file.
-    overwrite : bool
-        Write all anew, also over files with other settings.
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    ConfigError
-        When a number is out of range, or a shape does not fit into the box.
-    OutputError
-        When a file cannot be written, or one with other settings, broken or not ours is in the way.
-    """
-    check_count("n_frames", n_frames, 2)
-    shapes = family(name).sample_many(n, seed)
-    shapes[0].grid(shape)
-    place = ensure_folder(folder)
-    paths = [place / f"{living.name}.h5" for living in shapes]
-    for done, (living, path) in enumerate(zip(shapes, paths), start=1):
-        grid, frames, info = living._plan(n_frames, shape, None, clamp_um)
-        if overwrite or not _is_written(path, info.source):
-            write_sequence(path, frames, (n_frames, *grid.shape), info)
-        if progress is not None:
-            progress(done, n)
-    return paths
-
-
-def _is_written(path: Path, source: str) -> bool:
-    """Whether the file is there with these settings; anything else in its place is an error."""
-    if not path.exists():
-        return False
-    try:
-        with open_sequence(path) as there:
-            same = there.info.source == source
-    except (FileFormatError, SequenceError) as error:
-        raise OutputError(f"{path} is in the way and cannot be read as a sequence: {error}", remedy=_REMEDY) from error
-    if not same:
-        raise OutputError(f"{path} holds a sequence with other settings, or none of ours.", remedy=_REMEDY)
-    return True
-
-
-def lognormal(rng: np.random.Generator, mean: float, spread: float, cut: float = 2.0) -> float:
-    """A log-normal number whose mean is about ``mean``; its log has deviation ``spread``, cut at ``cut`` times it."""
-    return float(mean * math.exp(spread * normal(rng, cut) - 0.5 * spread**2))
-
-
-def normal(rng: np.random.Generator, cut: float = 2.0) -> float:
-    """A standard normal number, drawn again while beyond ± ``cut``."""
-    while True:
-        value = float(rng.standard_normal())
-        if abs(value) <= cut:
-            return value

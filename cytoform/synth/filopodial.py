@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..mesh.surface import SurfaceMesh
-from .families import Family, LivingShape, check_count, check_number, lognormal, normal
+from .families import Family
+from .living import LivingShape
+from .numbers import check_count, check_number, lognormal, normal
 from .primitives import Floats, Samples, cone_level, ease, ellipsoid_level, level_surface, smooth_min, spread_directions
 
 __all__ = ["Filopodial", "FilopodialShape"]
@@ -62,6 +64,7 @@ class Filopodial(Family):
 
     name: ClassVar[str] = "filopodial"
     time_step_s: ClassVar[float] = 20.0
+    thin_parts: ClassVar[str] = "filopodia"
 
     box_um: float = 40.0
     radius_um: float = 0.45
@@ -85,7 +88,7 @@ class Filopodial(Family):
         if self.placement not in PLACEMENTS:
             raise ConfigError(f"placement is {self.placement!r}; expected one of {', '.join(PLACEMENTS)}.")
 
-    def resolved_at(self, shape: int) -> Filopodial:
+    def resolved_at(self, shape: int) -> Self:
         """The family with filopodia thick enough to hold together in ``shape`` samples along the box.
 
         A tip then is at least 1.95 voxels across; at 64 samples in 40 µm the radius becomes 0.94 µm.
@@ -178,6 +181,8 @@ def _draw_branch(
 
 class FilopodialShape(LivingShape):
     """An individual of :class:`Filopodial`. Its own frame is in µm; the body's middle is its origin."""
+
+    family: Filopodial
 
     def __init__(self, family: Filopodial, parameters: dict[str, Any]) -> None:
         super().__init__(family, parameters)

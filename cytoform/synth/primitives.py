@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from ..masks import marching_cubes
 from ..mesh.closest import closest_points
 from ..mesh.surface import SurfaceMesh
 
@@ -175,8 +176,6 @@ def level_surface(level: Level, low: npt.NDArray, high: npt.NDArray, step: float
     SurfaceMesh
         Closed, float64, outward.
     """
-    from skimage import measure
-
     low = np.floor(low / step) * step  # always the same lattice, so that what rests in time keeps its triangles
     counts = np.ceil((high - low) / step).astype(int) + 5
     axes = [(lo + step * (np.arange(n) - 2)).astype(np.float32) for lo, n in zip(low, counts)]
@@ -184,12 +183,11 @@ def level_surface(level: Level, low: npt.NDArray, high: npt.NDArray, step: float
     # No sample may lie on the level: it would give triangles without area.
     tiny = np.float32(1e-3 * step)
     field[np.abs(field) < tiny] = tiny
-    points, faces, _, _ = measure.marching_cubes(field, 0.0, allow_degenerate=False)
-    points = points.astype(np.float64) * step + (low - 2 * step)
+    mesh = marching_cubes(field, 0.0)
+    points = mesh.vertices * step + (low - 2 * step)
     for _ in range(_NEWTON_STEPS):
         points = points + _newton(level, points, step)
-    mesh = SurfaceMesh(points, faces.astype(np.int64))
-    return mesh if mesh.volume > 0 else SurfaceMesh(points, mesh.faces[:, ::-1])
+    return mesh.with_vertices(points)
 
 
 def _newton(level: Level, points: Floats, step: float) -> Floats:

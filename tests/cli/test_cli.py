@@ -619,9 +619,9 @@ def test_info_of_what_is_no_image(work):
 
 
 def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
-    from cytoform.cli.demo import compare, make_sample
+    from cytoform.cli.demo import compare, demo_sample, first_psf
 
-    sample, again, other = make_sample(0), make_sample(0), make_sample(1)
+    sample, again, other = demo_sample(0), demo_sample(0), demo_sample(1)
     np.testing.assert_array_equal(sample.image.data, again.image.data)
     assert not np.array_equal(sample.image.data, other.image.data)
     low, high = sample.truth.bounds
@@ -629,23 +629,23 @@ def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
     assert sample.image.data.max() > 130 and abs(np.median(sample.image.data) - 100) < 10
     right = compare(sample.truth, sample.psf, sample)
     assert right.good and right.iou == 1.0 and right.distance < 1e-9
-    wrong = compare(sample.truth, sample.first_psf, sample)
+    wrong = compare(sample.truth, first_psf(sample), sample)
     assert not wrong.good and wrong.width_errors == pytest.approx((0.4, 0.4, 0.4))
     moved = sample.truth.with_vertices(sample.truth.vertices + [0, 0, 1.0])
     assert not compare(moved, sample.psf, sample).good
 
 
 def test_demo_tells_whether_it_worked(work, fake):
-    from cytoform.cli.demo import make_sample
+    from cytoform.cli.demo import demo_sample, first_psf
 
-    sample = make_sample(0)
+    sample = demo_sample(0)
     fake["result"] = FakeResult(mesh=sample.truth, psf=sample.psf)
     result = run("demo", "-q")
     assert result.exit_code == 0 and "1.0000" in result.output and "+0.0 %" in result.output, result.output
     assert sorted(os.listdir(work / "demo")) == ["image.tif", "report.html", "truth.ply"]
     assert fake["mesh"] is None and fake["config"].init == "sphere" and fake["result"].truth is not None
     np.testing.assert_allclose(fake["psf"].sigma, 1.4 * sample.psf.sigma)
-    fake["result"] = FakeResult(mesh=sample.truth, psf=sample.first_psf)
+    fake["result"] = FakeResult(mesh=sample.truth, psf=first_psf(sample))
     result = run("demo", "-q")  # an earlier demo is replaced
     assert result.exit_code == 1 and "misses the bars" in result.output
     (work / "mine").mkdir()

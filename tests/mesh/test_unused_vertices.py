@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from report.example import example
 
 import cytoform as cf
-from cytoform.cli.rendering import _around, render_on
+from cytoform.cli.rendering import _around
 from cytoform.errors import MeshError
 from cytoform.fitting import FitConfig
 from cytoform.fitting.bodies.surface import SurfaceBody
 from cytoform.fitting.scene import Scene
+from cytoform.imaging import render_on
 from cytoform.mesh import closest, geometry, laplacian, shapes, topology
 from cytoform.mesh.curvature import curvatures
 from cytoform.mesh.multimaterial import MultiMaterialMesh

@@ -242,7 +242,7 @@ def read_points(place):
 
 
 def test_a_surface_that_the_box_cuts_is_closed():
-    from cytoform.neural.export import frame_mesh
+    from cytoform.sdf.frames import frame_mesh
 
     (one,) = reconstruct(BODY.model(), 0, frames=[0.0], shape=N, **EXACT)
     cut = type(one).from_array(one.frame(0)[None, :12], one.info.spacing)

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from cytoform.errors import SequenceError, VolumeError
 from cytoform.image.volume import Volume
+from cytoform.linking import Lineage
 from cytoform.sdf.labels import Labels
 
 SHAPE, SPACING = (12, 30, 32), (0.5, 0.25, 0.25)
@@ -18,7 +19,7 @@ def ball(middle=(6, 14, 15), radius=5.0):
 
 
 def labels(data, wanted=None):
-    return Labels.of(Volume(data, SPACING), wanted, {}, "frame 3 of a.tif")
+    return Labels.of(Volume(data, SPACING), wanted, Lineage(), "frame 3 of a.tif")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint64, np.float32, np.float64, bool])

@@ -132,7 +132,7 @@ def test_mask_that_does_not_fit_the_grid():
         mask_surface(np.ones((3, 3, 3)), Grid((3, 3, 4), 1.0))
 
 
-@pytest.mark.parametrize("room", ["sdf", "neural/evaluation"])
+@pytest.mark.parametrize("room", ["sdf", "compare"])
 def test_no_private_name_of_another_room_is_imported(room):
     for place in Path(cytoform.__file__).parent.joinpath(room).glob("*.py"):
         for node in ast.walk(ast.parse(place.read_text(encoding="utf-8"))):

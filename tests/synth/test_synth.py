@@ -13,7 +13,7 @@ from cytoform.masks import mesh_to_mask
 from cytoform.mesh import topology
 from cytoform.metrics import sphericity, sphericity_media2024, sphericity_miccai2022
 from cytoform.sdf import SDFSequence, open_sequence
-from cytoform.synth import FAMILIES, Dividing, Filopodial, family, write_family
+from cytoform.synth import FAMILIES, Dividing, family, write_family
 from cytoform.synth.primitives import Samples, harmonics, volume_centroid
 
 NAMES = sorted(FAMILIES)
@@ -84,9 +84,7 @@ def test_points_and_grid_agree(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_volume_does_not_depend_on_the_sampling(name):
-    kind = family(name)
-    kind = kind.resolved_at(48) if isinstance(kind, Filopodial) else kind
-    shape, t = kind.sample(5), 0.75
+    shape, t = family(name).resolved_at(48).sample(5), 0.75
     volume = shape.surface(t).volume
     for n in (48, 96):
         grid = shape.grid(n)
@@ -98,9 +96,7 @@ def test_volume_does_not_depend_on_the_sampling(name):
 
 @pytest.mark.parametrize("name", ["deforming", "filopodial"])
 def test_one_body(name):
-    kind = family(name)
-    kind = kind.resolved_at(64) if isinstance(kind, Filopodial) else kind
-    for shape in kind.sample_many(2, seed=1):
+    for shape in family(name).resolved_at(64).sample_many(2, seed=1):
         for t in (0.0, 0.4, 1.0):
             frame = shape.frame(t, shape.grid(64), clamp_um=1.0)
             assert ndimage.label(frame < 0)[1] == 1

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import FileFormatError
 
 if TYPE_CHECKING:
-    from ...neural.evaluation.codes import NamedCodes
+    from ...compare.codes import NamedCodes
 
 __all__ = ["NAME", "read_codes", "write_codes"]
 
@@ -42,13 +42,11 @@ def write_codes(place: Path, names: Sequence[str], codes: Any) -> None:
         When the file cannot be written.
     """
     from ...atomic import write_text
+    from ...tables import csv_text
 
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
     latent = len(codes[0]) if len(codes) else 0
-    writer.writerow([NAME, *(f"c{k}" for k in range(latent))])
-    writer.writerows([name, *(f"{value:.9g}" for value in code)] for name, code in zip(names, codes))
-    write_text(place, table.getvalue())
+    rows = ([name, *map(float, code)] for name, code in zip(names, codes))
+    write_text(place, csv_text([NAME, *(f"c{k}" for k in range(latent))], rows))
 
 
 def read_codes(path: Path) -> NamedCodes | np.ndarray:
@@ -90,7 +88,7 @@ def _table(text: str) -> NamedCodes | np.ndarray:
     codes = _numbers(rows[1:], columns, 2)
     if NAME not in head:
         return codes
-    from ...neural.evaluation.codes import NamedCodes
+    from ...compare.codes import NamedCodes
 
     return NamedCodes([row[head.index(NAME)] for row in rows[1:]], codes)
 

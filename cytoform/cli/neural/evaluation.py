@@ -72,7 +72,7 @@ def evaluate(
     families = _per_set(labels, list(sets), _read_labels, "--labels")
     if families is not None and given is None:
         raise ConfigError("--labels came without codes; they are labels of codes.", remedy="Pass --codes FILE.")
-    from ...neural.evaluation import evaluate as run
+    from ...compare import evaluate as run
 
     name, *_ = sets
     with result_folder(out), WorkBar("sequences", quiet=quiet) as bar:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ConfigError
+from ...synth.known import FAMILIES
 from ..console import WorkBar, echo_table
 from .options import Overwrite, Quiet, next_command
 
@@ -18,7 +19,7 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    family: Annotated[str, typer.Argument(metavar="FAMILY", help="deforming, dividing or filopodial.")],
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"One of {', '.join(FAMILIES)}.")],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder; by default the family's name.")
     ] = None,
@@ -28,7 +29,7 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed makes other individuals.")] = 0,
     coarse: Annotated[
         bool,
-        typer.Option("--coarse", help="filopodial: thicken the filopodia so that they hold together at this --shape."),
+        typer.Option("--coarse", help="Thicken thin parts, as filopodia, so that they hold together at this --shape."),
     ] = False,
     options: Annotated[
         list[str] | None,
@@ -78,30 +79,38 @@ def simulate(
 
 
 def _family(name: str, texts: list[str], coarse: bool, shape: int) -> Family:
-    from ...synth import Filopodial
     from ...synth import family as by_name
 
     made = by_name(name, **dict(_option(text) for text in texts))
-    if not isinstance(made, Filopodial):
+    if not made.thin_parts:
         if coarse:
-            raise ConfigError(f"--coarse came with {name}; only filopodial has filopodia.", remedy="Leave it away.")
+            raise ConfigError(f"--coarse came with {name}, which has no thin parts{_with_thin_parts()}.",
+                              remedy="Leave it away.")  # fmt: skip
         return made
     try:
         thick = made.resolved_at(shape)
-    except ConfigError as error:  # it would be thicker than the body allows
+    except ConfigError as error:  # they would be thicker than the family allows
         raise ConfigError(
-            f"--shape is {shape}: no filopodia hold together in so few samples of {made.box_um:g} µm.",
+            f"--shape is {shape}: no {made.thin_parts} hold together in so few samples of {made.box_um:g} µm.",
             remedy="Raise --shape, for example to 64.",
         ) from error
     if coarse:
         return thick
-    if thick.radius_um > made.radius_um:
+    before, after = made.settings, thick.settings
+    changed = [key for key in after if after[key] != before[key]]
+    if changed:
+        old, new = (" and ".join(f"{key} {settings[key]:.3g}" for key in changed) for settings in (before, after))
         typer.echo(
-            f"Note: filopodia with a radius of {made.radius_um:.3g} µm fall apart at {shape} samples in "
-            f"{made.box_um:g} µm; --coarse makes it {thick.radius_um:.3g} µm.",
+            f"Note: {made.thin_parts} with {old} fall apart at {shape} samples in {made.box_um:g} µm; --coarse makes "
+            f"it {new}.",
             err=True,
         )
     return made
+
+
+def _with_thin_parts() -> str:
+    names = [name for name in FAMILIES if FAMILIES[name].thin_parts]
+    return f", as {' and '.join(names)} has" if names else ""
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...errors import CytoformError, FileFormatError
-from ...registry import Registry, suffix_of
+from ...file_registry import FileRegistry, suffix_of
 from . import ome_zarr, through_bioio, tiff
 from .source import Array, Entry, ImageFormat, Images, Index, Source
 from .tiff_checks import unreadable
@@ -25,7 +25,7 @@ __all__ = ["REGISTRY", "file_suffixes", "is_image_folder", "opened", "plain_stem
 
 T = TypeVar("T")
 
-REGISTRY: Registry[ImageFormat] = Registry(
+REGISTRY: FileRegistry[ImageFormat] = FileRegistry(
     ImageFormat, "cytoform.image_formats", (tiff.FORMAT, ome_zarr.FORMAT, through_bioio.FORMAT)
 )
 register, unregister, file_suffixes = REGISTRY.register, REGISTRY.unregister, REGISTRY.file_suffixes

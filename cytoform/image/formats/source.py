@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import CytoformError, FileFormatError
-from ...registry import suffix_of
+from ...file_registry import suffix_of
 
 __all__ = ["UNKNOWN", "Array", "Entry", "ImageFormat", "Images", "Index", "Partial", "Source", "seconds", "truncated",
            "um"]  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BackendError, FileFormatError
-from ...registry import suffix_of
+from ...file_registry import suffix_of
 from .foreign import foreign_kind, through_fiji
 from .source import Array, Entry, ImageFormat, Images, Index, Partial, Source, seconds, truncated, um
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import MeshError
-from ...registry import suffix_of
+from ...file_registry import suffix_of
 
 __all__ = ["AGAIN", "LABELS", "Array", "MeshFormat", "Parts", "Polygons", "counted", "digits", "plural", "strips",
            "triangulated"]  # fmt: skip

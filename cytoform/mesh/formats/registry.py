@@ -15,13 +15,13 @@ convex become fans that fold over. Where they raise an error it names no line. N
 
 from __future__ import annotations
 
-from ...registry import Registry
+from ...file_registry import FileRegistry
 from . import obj, ply, rec, stl, vtp
 from .parts import MeshFormat
 
 __all__ = ["REGISTRY", "file_suffixes", "register", "unregister"]
 
-REGISTRY: Registry[MeshFormat] = Registry(
+REGISTRY: FileRegistry[MeshFormat] = FileRegistry(
     MeshFormat, "cytoform.mesh_formats", (obj.FORMAT, ply.FORMAT, stl.FORMAT, vtp.FORMAT, rec.FORMAT)
 )
 register, unregister, file_suffixes = REGISTRY.register, REGISTRY.unregister, REGISTRY.file_suffixes

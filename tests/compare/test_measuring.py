@@ -4,21 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from neural.evaluation.bodies import capsule, coordinates, growing, sphere
+from compare.bodies import capsule, coordinates, growing, sphere
 from scipy import ndimage
 
+from cytoform.compare.bodies import _finer, body_surface, split
+from cytoform.compare.measuring import measure_sequence, overlap_rows
+from cytoform.compare.sets import Entry, collect, pairs
 from cytoform.errors import FileFormatError, SequenceError
-from cytoform.neural.evaluation.measure import (
-    Entry,
-    Tracker,
-    _finer,
-    body_surface,
-    collect,
-    measure_sequence,
-    overlap_rows,
-    pairs,
-    split,
-)
 from cytoform.sdf.sequence import SDFSequence
 
 CLOSED_FORM = 0.01  # what the descriptors promise from a radius of 4 voxels on
@@ -27,7 +19,8 @@ CLOSED_FORM = 0.01  # what the descriptors promise from a radius of 4 voxels on
 def _surface(sdf, spacing):
     labels, count, specks = split(sdf)
     assert (count, specks) == (1, 0)
-    return body_surface(sdf, labels, 1, spacing)
+    mesh = body_surface(sdf, labels, 1, spacing)
+    return mesh.volume, mesh.area
 
 
 @pytest.mark.parametrize("voxels", [4, 6, 9, 14])
@@ -105,33 +98,29 @@ def test_daughters_keep_their_numbers_whichever_is_larger():
     assert (0, 1) not in radii
 
 
-def test_bodies_that_meet_for_a_frame_keep_their_numbers():
-    points, tracker = coordinates((12, 12, 40), (1, 1, 1)), Tracker()
-    apart = _two(points, (4.0, (0, 0, -6)), (5.0, (0, 0, 6)))
-    found = []
-    for sdf in (apart, np.minimum(apart, capsule(points, 3.0, 10.0, (0, 0, 1))), apart):
-        labels, count, _ = split(sdf)
-        numbers = tracker.order(labels, count)
-        found.append({number: int(np.argwhere(labels == k + 1)[:, 2].mean()) for k, number in enumerate(numbers)})
-    assert found[0][0] > 20 > found[0][1]  # the larger one is 0, and lies at +x
-    assert list(found[1]) == [0]
-    assert found[2] == found[0]
-
-
-def test_bodies_that_overlap_with_nothing_take_the_nearest_number():
-    points, tracker = coordinates((12, 12, 60), (1, 1, 1)), Tracker()
-    for shift in (0, 9):
-        labels, count, _ = split(_two(points, (4.0 - shift / 9, (0, 0, -24 + shift)), (3.5, (0, 0, 6 + shift))))
-        numbers = tracker.order(labels, count)
-    left = int(labels[:, :, :30].max())
-    assert numbers[left - 1] == 0
-
-
 def test_an_empty_frame_is_missing_not_fatal():
     sdf = np.stack([sphere(coordinates((12, 12, 12), (1, 1, 1)), r) for r in (4.0, -1.0)])
     rows = measure_sequence(collect(SDFSequence.from_array(sdf, 1.0), "x")[0], "x")
     assert [row["missing"] for row in rows] == [False, True]
     assert math.isnan(rows[1]["volume"]) and rows[1]["components"] == 0
+
+
+def test_a_body_that_encloses_nothing_has_no_descriptors():
+    """One voxel lies inside by less than single precision tells: its surface is a point."""
+    sdf = np.ones((1, 9, 9, 9), np.float32)
+    sdf[0, 4, 4, 4] = -1e-12
+    row = measure_sequence(collect(SDFSequence.from_array(sdf, 1.0), "x")[0], "x")[0]
+    assert row["components"] == 1 and not row["missing"]
+    assert math.isnan(row["volume"]) and math.isnan(row["sphericity"])
+
+
+def test_the_surface_lies_where_the_body_does():
+    spacing = (0.5, 0.6, 0.5)
+    sdf = sphere(coordinates((24, 24, 48), spacing), 3.0, (1.0, -2.0, 5.0))
+    labels, _, _ = split(sdf)
+    middle = 0.5 * (np.array(sdf.shape) - 1) * spacing
+    away = body_surface(sdf, labels, 1, spacing).vertices - middle - [1.0, -2.0, 5.0]
+    assert np.linalg.norm(away, axis=1) == pytest.approx(3.0, abs=0.03)
 
 
 def _boxes(*starts):

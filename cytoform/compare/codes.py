@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BackendError, SequenceError
+from ..errors import BackendError, SequenceError
+from ..tables import csv_text
 
 __all__ = ["PCA", "CodeSpace", "NamedCodes", "code_space", "pca", "silhouette", "tsne"]
 
@@ -70,6 +71,16 @@ class CodeSpace:
     pca: PCA
     tsne: Floats | None
     silhouette: float
+
+    def csv(self) -> str:
+        """A row for each code: whose it is, its label, its places among all, its numbers."""
+        shown = min(3, self.pca.scores.shape[1])
+        head = ["set", "sequence", "label", *(f"pc{k + 1}" for k in range(shown)), "tsne1", "tsne2"]
+        plane = np.full((len(self.codes), 2), np.nan) if self.tsne is None else self.tsne
+        labels = np.full(len(self.codes), "") if self.labels is None else self.labels
+        numbers = np.hstack([self.pca.scores[:, :shown], plane, self.codes])
+        rows = zip(self.sets, self.sequences, labels, numbers.tolist())
+        return csv_text([*head, *(f"z{k}" for k in range(self.codes.shape[1]))], ([*who, *row] for *who, row in rows))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,28 +10,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ...report.figures import FAINT, INK, styled
-from .measure import DESCRIPTORS
+from ..report.figures import FAINT, INK, styled
 
 if TYPE_CHECKING:
-    from . import Evaluation
     from .codes import CodeSpace
+    from .comparison import Evaluation
+    from .descriptors import Descriptor
 
 __all__ = ["boxes_figure", "colours", "overlap_figure", "pca_figure", "qq_figure", "short", "time_figure",
            "tsne_figure"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
-SHOWN = DESCRIPTORS[:3]
-TITLES = {
-    "volume": "volume", "area": "surface area", "sphericity": "sphericity (Wadell)",
-    "sphericity_miccai2022": "sphericity (2022 paper)", "sphericity_media2024": "sphericity (2024 paper)",
-}  # fmt: skip
 # Okabe and Ito's colours: orange for real, blue, green, ... for made, as in the papers.
 _COLOURS = ("#D98200", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _MARKERS = "osD^vP*X"
 _UNLABELLED = "no label"
 _SIZE = (10.4, 3.5)  # inches, three panels in a row
+_MOST = 3  # panels in a row
 
 
 def colours(sets: tuple[str, ...]) -> dict[str, str]:
@@ -44,18 +40,18 @@ def short(name: str, most: int = 14) -> str:
     return name if len(name) <= most else f"{name[: most - 5]}…{name[-4:]}"
 
 
-def _row(n: int, width: float | None = None) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width or _SIZE[0], _SIZE[1]), facecolor="white", layout="constrained")
-    panels = [figure.add_subplot(1, n, k + 1) for k in range(n)]
+def _panels(n: int, width: float | None = None) -> tuple[Figure, list[Axes]]:
+    rows, columns = -(-n // _MOST), min(n, _MOST)
+    figure = Figure(figsize=(width or _SIZE[0], rows * _SIZE[1]), facecolor="white", layout="constrained")
+    panels = [figure.add_subplot(rows, columns, k + 1) for k in range(n)]
     for panel in panels:
         for side in ("top", "right"):
             panel.spines[side].set_visible(False)
     return figure, panels
 
 
-def _named(ev: Evaluation, descriptor: str) -> str:
-    unit = ev.unit_of(descriptor)
-    return f"{TITLES[descriptor]} ({unit})" if unit else TITLES[descriptor]
+def _named(ev: Evaluation, descriptor: Descriptor) -> str:
+    return descriptor.label(ev.unit, " ({})")
 
 
 def _legend(figure: Figure, panel: Axes) -> None:
@@ -82,29 +78,29 @@ def _band(panel: Axes, frames: Array, values: Array, colour: str, label: str, *,
 @styled
 def time_figure(ev: Evaluation) -> Figure:
     """Mean and quartiles of volume, area and sphericity at each frame, over all bodies of each set."""
-    figure, panels = _row(len(SHOWN))
-    for panel, descriptor in zip(panels, SHOWN):
+    figure, panels = _panels(len(ev.shown))
+    for panel, descriptor in zip(panels, ev.shown):
         for name, colour in colours(ev.sets).items():
             part = ev.frames[ev.frames["set"] == name]
-            _band(panel, part["frame"], part[descriptor], colour, name, first=name == ev.reference)
+            _band(panel, part["frame"], part[descriptor.name], colour, name, first=name == ev.reference)
         panel.set(xlabel="frame", ylabel=_named(ev, descriptor))
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _legend(figure, panels[0])
     return figure
 
 
-def _values(ev: Evaluation, name: str, descriptor: str) -> Array:
+def _values(ev: Evaluation, name: str, descriptor: Descriptor) -> Array:
     """One value a sequence, without the missing ones."""
-    values = ev.sequences[descriptor][ev.sequences["set"] == name]
+    values = ev.sequences[descriptor.name][ev.sequences["set"] == name]
     return values[np.isfinite(values)]
 
 
 @styled
 def boxes_figure(ev: Evaluation) -> Figure:
     """Box plots of volume, area and sphericity, one value a sequence, with all values as points."""
-    figure, panels = _row(len(SHOWN))
+    figure, panels = _panels(len(ev.shown))
     rng = np.random.default_rng(0)
-    for panel, descriptor in zip(panels, SHOWN):
+    for panel, descriptor in zip(panels, ev.shown):
         for k, (name, colour) in enumerate(colours(ev.sets).items()):
             values = _values(ev, name, descriptor)
             parts = panel.boxplot(values, positions=[k], widths=0.55, showfliers=False, patch_artist=True)
@@ -125,8 +121,8 @@ def boxes_figure(ev: Evaluation) -> Figure:
 @styled
 def qq_figure(ev: Evaluation) -> Figure:
     """Quantiles of each set against those of the reference, one value a sequence; on the diagonal where alike."""
-    figure, panels = _row(len(SHOWN))
-    for panel, descriptor in zip(panels, SHOWN):
+    figure, panels = _panels(len(ev.shown))
+    for panel, descriptor in zip(panels, ev.shown):
         first = _values(ev, ev.reference, descriptor)
         seen = [first]
         for name, colour in list(colours(ev.sets).items())[1:]:
@@ -151,7 +147,7 @@ def qq_figure(ev: Evaluation) -> Figure:
 @styled
 def overlap_figure(ev: Evaluation) -> Figure:
     """Dice and Jaccard of the paired sets at each frame: mean and quartiles over the sequences."""
-    figure, panels = _row(2, 7.6)
+    figure, panels = _panels(2, 7.6)
     for panel, column in zip(panels, ("dice", "jaccard")):
         low = 1.0
         for name, colour in colours(ev.sets).items():
@@ -200,7 +196,7 @@ def pca_figure(ev: Evaluation) -> Figure:
     """Variance that the principal components explain, in all, and the first two as a scatter plot."""
     space = ev.codes
     assert space is not None
-    figure, (left, right) = _row(2, 7.6)
+    figure, (left, right) = _panels(2, 7.6)
     part = np.cumsum(space.pca.explained) * 100
     number = np.arange(1, len(part) + 1)
     left.bar(number, space.pca.explained * 100, color="#c5d3df", width=0.8, label="each")
@@ -222,15 +218,16 @@ def tsne_figure(ev: Evaluation) -> Figure:
     """The codes by t-SNE, coloured by volume and sphericity, and by label (or else by set)."""
     space = ev.codes
     assert space is not None and space.tsne is not None
-    figure, panels = _row(3)
+    figure, panels = _panels(3)
     x, y = space.tsne.T
-    for panel, descriptor in zip(panels, ("volume", "sphericity")):
-        values = _descriptor_of_codes(ev, space, descriptor)
+    coloured = [one for one in ev.descriptors if one.name in ("volume", "sphericity")]
+    for panel, descriptor in zip(panels, coloured):
+        values = _descriptor_of_codes(ev, space, descriptor.name)
         good = np.isfinite(values)
         panel.scatter(x[~good], y[~good], s=22, color="#c8ced4", linewidths=0)
         drawn = panel.scatter(x[good], y[good], s=22, c=values[good], cmap="viridis", linewidths=0)
         figure.colorbar(drawn, ax=panel, label=_named(ev, descriptor), shrink=0.9)
-        panel.set_title(f"by {descriptor}")
+        panel.set_title(f"by {descriptor.name}")
     if space.labels is not None:
         families = np.where(space.labels == "", _UNLABELLED, space.labels)
         _scatter_groups(panels[2], space.tsne, families, _family_palette(families))

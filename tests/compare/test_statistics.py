@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cytoform.neural.evaluation.measure import DESCRIPTORS, FRAME_COLUMNS, OVERLAP_COLUMNS, table
-from cytoform.neural.evaluation.statistics import cliffs_delta, compare, sequence_table, smallest_distance, test_table
+from cytoform.compare import DESCRIPTORS
+from cytoform.compare.measuring import OVERLAP_COLUMNS, frame_columns
+from cytoform.compare.statistics import cliffs_delta, compare_samples, sequence_table, smallest_distance, test_table
+from cytoform.tables import structured
 
 nan = float("nan")
 
@@ -24,7 +26,7 @@ def test_cliffs_delta_counts_pairs():
 def test_compare_is_scipys_test_without_the_missing():
     rng = np.random.default_rng(4)
     a, b = rng.normal(size=20), rng.normal(0.7, size=15)
-    found = compare([*a, nan], b)
+    found = compare_samples([*a, nan], b)
     expected = stats.ks_2samp(a, b)
     assert (found["ks_statistic"], found["p"]) == pytest.approx((expected.statistic, expected.pvalue))
     assert (found["n_reference"], found["n"], found["note"]) == (20, 15, "")
@@ -32,8 +34,8 @@ def test_compare_is_scipys_test_without_the_missing():
 
 
 def test_few_and_no_values_are_said():
-    assert "only 4 values" in compare(range(12), range(4))["note"]
-    found = compare([nan], [1.0])
+    assert "only 4 values" in compare_samples(range(12), range(4))["note"]
+    found = compare_samples([nan], [1.0])
     assert found["note"] == "no values" and np.isnan(found["p"])
 
 
@@ -51,12 +53,12 @@ def _rows(values):
     for (name, sequence, frame, component), value in values.items():
         row = {"set": name, "sequence": sequence, "frame": frame, "component": component}
         found.append(blank | row | dict.fromkeys(DESCRIPTORS, value) | {"missing": bool(np.isnan(value))})
-    return table(found, FRAME_COLUMNS)
+    return structured(found, frame_columns())
 
 
 def test_a_sequence_is_the_mean_over_frames_of_the_mean_over_daughters():
     frames = _rows({("a", "s", 0, 0): 10.0, ("a", "s", 1, 0): 4.0, ("a", "s", 1, 1): 6.0, ("a", "s", 2, 0): nan})
-    row = sequence_table(frames, table([], OVERLAP_COLUMNS))[0]
+    row = sequence_table(frames, structured([], OVERLAP_COLUMNS))[0]
     assert row["volume"] == pytest.approx((10.0 + 5.0) / 2)
     assert (row["frames"], row["missing"], row["specks"]) == (3, 1, 3)
     assert np.isnan(row["dice"])
@@ -69,7 +71,7 @@ def test_the_table_has_scipys_numbers_by_sequence_and_by_frame():
         for frame in range(3)
     }  # fmt: skip
     frames = _rows(values)
-    sequences = sequence_table(frames, table([], OVERLAP_COLUMNS))
+    sequences = sequence_table(frames, structured([], OVERLAP_COLUMNS))
     tests = test_table(sequences, frames, "a", ["b"])
     part = tests[tests["descriptor"] == "area"]
     assert part["scope"].tolist() == ["sequence", "frame", "frame", "frame"]

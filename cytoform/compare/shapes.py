@@ -11,16 +11,16 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from ...mesh.surface import SurfaceMesh
-from ...report.figures import FAINT, INK, styled
-from ...report.solid import camera, first_yaw, paint
-from ...sdf.sequence import SDFSequence, opened
-from ..export import frame_mesh
+from ..mesh.surface import SurfaceMesh
+from ..report.figures import FAINT, INK, styled
+from ..report.solid import camera, first_yaw, paint
+from ..sdf.frames import frame_mesh
+from ..sdf.sequence import SDFSequence, opened
 from .figures import short
-from .measure import Entry
+from .sets import Entry
 
 if TYPE_CHECKING:
-    from . import Evaluation
+    from .comparison import Evaluation
 
 __all__ = ["Pictured", "pictured", "shapes_figure"]
 

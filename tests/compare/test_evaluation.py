@@ -9,14 +9,14 @@ import sys
 import numpy as np
 import pytest
 import typer
-from cytoform.cli.neural.evaluate import evaluate as command
-from neural.evaluation.bodies import coordinates, growing, sphere
+from compare.bodies import coordinates, growing, sphere
 from typer.testing import CliRunner
 
 from cytoform.cli.console import as_shown
+from cytoform.cli.neural.evaluation import evaluate as command
+from cytoform.compare import Evaluation, evaluate, figures
+from cytoform.compare.page import pictures
 from cytoform.errors import ConfigError, OutputError, SequenceError
-from cytoform.neural.evaluation import Evaluation, evaluate, figures
-from cytoform.neural.evaluation.page import pictures
 from cytoform.sdf.sequence import SDFSequence
 
 RADII = (3.0, 3.3, 3.6, 3.9, 4.2)
@@ -190,7 +190,7 @@ def test_progress_counts_all_sequences(real):
 
 
 def test_torch_stays_out():
-    code = "import sys, cytoform.neural.evaluation as e; e.evaluate; sys.exit('torch' in sys.modules)"
+    code = "import sys, cytoform.compare as e; e.evaluate; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 

@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .measure import DESCRIPTORS, table
+from ..tables import structured
+from .descriptors import DESCRIPTORS
 
-__all__ = ["FEW", "cliffs_delta", "compare", "frame_values", "sequence_table", "smallest_distance", "test_table"]
+__all__ = [
+    "FEW",
+    "cliffs_delta",
+    "compare_samples",
+    "frame_values",
+    "sequence_table",
+    "smallest_distance",
+    "test_table",
+]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -20,15 +29,18 @@ FEW = 10  # values in a set under which a test sees hardly anything
 LEVEL = 0.05
 _CRITICAL = 1.3581  # of the Kolmogorov distribution at 5 %
 
-SEQUENCE_COLUMNS: dict[str, type] = {
-    "set": str, "sequence": str, "frames": int, "missing": int, "components": int, "specks": int, "at_border": int,
-    **dict.fromkeys(DESCRIPTORS, float), "dice": float, "jaccard": float,
-}  # fmt: skip
 TEST_COLUMNS: dict[str, type] = {
     "set": str, "reference": str, "descriptor": str, "scope": str, "frame": int, "n_reference": int, "n": int,
     "median_reference": float, "median": float, "ks_statistic": float, "p": float, "p_adjusted": float,
     "cliffs_delta": float, "note": str,
 }  # fmt: skip
+
+
+def _sequence_columns() -> dict[str, type]:
+    return {
+        "set": str, "sequence": str, "frames": int, "missing": int, "components": int, "specks": int, "at_border": int,
+        **dict.fromkeys(DESCRIPTORS, float), "dice": float, "jaccard": float,
+    }  # fmt: skip
 
 
 def cliffs_delta(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
@@ -58,7 +70,7 @@ def smallest_distance(n: int, m: int) -> float:
     return min(1.0, _CRITICAL * float(np.sqrt((n + m) / (n * m)))) if n and m else float("nan")
 
 
-def compare(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
+def compare_samples(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
     """Two samples: two-sided Kolmogorov–Smirnov test, Cliff's delta, medians, numbers. NaN in a sample is left out.
 
     Returns
@@ -104,7 +116,7 @@ def frame_values(frames: Array) -> Array:
         {"set": key[0], "sequence": key[1], "frame": key[2], **{d: _mean(frames[d][at]) for d in DESCRIPTORS}}
         for key, at in _groups(frames["set"], frames["sequence"], frames["frame"])
     ]
-    return table(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(DESCRIPTORS, float)})
+    return structured(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(DESCRIPTORS, float)})
 
 
 def sequence_table(frames: Array, overlap: Array) -> Array:
@@ -127,7 +139,7 @@ def sequence_table(frames: Array, overlap: Array) -> Array:
         for name in ("dice", "jaccard"):
             row[name] = _mean(overlap[name][paired[key]]) if key in paired else float("nan")
         rows.append(row)
-    return table(rows, SEQUENCE_COLUMNS)
+    return structured(rows, _sequence_columns())
 
 
 def test_table(sequences: Array, frames: Array, reference: str, sets: Sequence[str]) -> Array:
@@ -141,10 +153,10 @@ def test_table(sequences: Array, frames: Array, reference: str, sets: Sequence[s
         for descriptor in DESCRIPTORS:
             head = {"set": name, "reference": reference, "descriptor": descriptor}
             a, b = (sequences[descriptor][sequences["set"] == s] for s in (reference, name))
-            found = compare(a, b)
+            found = compare_samples(a, b)
             rows.append(head | {"scope": "sequence", "frame": -1, "p_adjusted": found["p"]} | found)
             rows += _adjusted([head | row for row in _by_frame(means, descriptor, reference, name)])
-    return table(rows, TEST_COLUMNS)
+    return structured(rows, TEST_COLUMNS)
 
 
 test_table.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name
@@ -154,7 +166,7 @@ def _by_frame(means: Array, descriptor: str, reference: str, name: str) -> Itera
     first, second = (means[means["set"] == s] for s in (reference, name))
     for frame in np.intersect1d(first["frame"], second["frame"]).tolist():
         values = (part[descriptor][part["frame"] == frame] for part in (first, second))
-        yield {"scope": "frame", "frame": frame} | compare(*values)
+        yield {"scope": "frame", "frame": frame} | compare_samples(*values)
 
 
 def _adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from cytoform.compare import pca, silhouette, tsne
+from cytoform.compare.codes import code_space
 from cytoform.errors import SequenceError
-from cytoform.neural.evaluation import pca, silhouette, tsne
-from cytoform.neural.evaluation.codes import code_space
 
 RNG = np.random.default_rng(1)
 GROUPS = np.concatenate([RNG.normal(c, 0.1, (8, 5)) for c in (0.0, 3.0)])

@@ -1,0 +1,129 @@
+"""The outcome of a comparison: tables, files, a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from ..atomic import ensure_folder, write_bytes, write_text
+from ..tables import csv_text
+from .codes import CodeSpace
+from .descriptors import DESCRIPTORS, Descriptor
+from .shapes import Pictured
+
+__all__ = ["Evaluation"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A comparison of sets of time-evolving shapes.
+
+    Attributes
+    ----------
+    sets : tuple of str
+        The reference first.
+    paired : tuple of str
+        Sets whose shapes are reconstructions of the reference's.
+    unit : str
+        "µm", or "voxels" where the sequences carry no metric scale.
+    frames : structured (n,) array
+        A row for each set, sequence, frame and component: each of ``DESCRIPTORS``, such as ``volume`` (unit³) and
+        ``area`` (unit²); ``components``, ``specks``, ``at_border``, ``missing``.
+    sequences : structured (n,) array
+        A row for each sequence; means over frames of means over components.
+    tests : structured (n,) array
+        Kolmogorov–Smirnov tests of each set against the reference, by sequence and at each frame.
+    overlap : structured (n,) array
+        ``dice`` and ``jaccard`` for each frame of the paired sets.
+    codes : CodeSpace or None
+    notes : tuple of str
+        Warnings in words.
+    pictured : tuple of tuples of Pictured
+        Surfaces of a few sequences of each set, for the page.
+    descriptors : tuple of Descriptor
+        What the shapes are described by: all that were known when they were measured.
+    """
+
+    sets: tuple[str, ...]
+    paired: tuple[str, ...]
+    unit: str
+    frames: Array
+    sequences: Array
+    tests: Array
+    overlap: Array
+    codes: CodeSpace | None = None
+    notes: tuple[str, ...] = ()
+    pictured: tuple[tuple[Pictured, ...], ...] = ()
+    descriptors: tuple[Descriptor, ...] = dataclasses.field(default_factory=lambda: tuple(DESCRIPTORS.values()))
+
+    @property
+    def reference(self) -> str:
+        """Name of the set that the others are compared with."""
+        return self.sets[0]
+
+    @property
+    def summary(self) -> str:
+        """The result in a few lines of plain words."""
+        from .words import summary_lines
+
+        return "\n".join(summary_lines(self))
+
+    @property
+    def shown(self) -> list[Descriptor]:
+        """Descriptors of the figures, the summary and the main table."""
+        return [one for one in self.descriptors if not one.aside]
+
+    @property
+    def asides(self) -> dict[str, list[Descriptor]]:
+        """The other descriptors, by the heading of the table that they stand in."""
+        found: dict[str, list[Descriptor]] = {}
+        for one in self.descriptors:
+            if one.aside:
+                found.setdefault(one.aside, []).append(one)
+        return found
+
+    def tables(self) -> dict[str, str]:
+        """The CSV files: name and content. Columns name their unit (``volume_um3``, or ``volume_voxel3``)."""
+        named = {one.name: one.column(self.unit) for one in self.descriptors}
+        files = {}
+        for name in ("frames", "sequences", "tests", "overlap"):
+            rows = getattr(self, name)
+            columns = list(rows.dtype.names)
+            cells = rows.tolist()
+            if name == "tests":
+                at = columns.index("descriptor")
+                cells = [(*row[:at], named[row[at]], *row[at + 1 :]) for row in cells]
+            files[name] = csv_text([named.get(column, column) for column in columns], cells)
+        if self.codes is not None:
+            files["codes"] = self.codes.csv()
+        return {f"{name}.csv": text for name, text in files.items()}
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the tables as CSV, the figures as PNG, and ``report.html``, a page with all of it inside.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written.
+        """
+        from .page import evaluation_html, pictures
+
+        place = ensure_folder(folder)
+        for name, text in self.tables().items():
+            write_text(place / name, text)
+        drawn = pictures(self)
+        for name, data in drawn.items():
+            write_bytes(place / f"{name}.png", data)
+        write_text(place / "report.html", evaluation_html(self, drawn))
+        return place

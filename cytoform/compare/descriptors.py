@@ -1,0 +1,145 @@
+"""What a shape is described by. Fits, simulated and generated shapes are all judged by the descriptors of this list.
+
+A new descriptor is an object, made known by :func:`register`, or by an entry point ``cytoform.descriptors`` of another
+package. Tables, tests, figures and pages take it in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import metrics
+from ..errors import ConfigError, MeshError
+from ..mesh.surface import SurfaceMesh
+from ..registry import Registry
+
+__all__ = ["DESCRIPTORS", "Descriptor", "describe", "register"]
+
+_ASCII = str.maketrans({"µ": "u", "²": "2", "³": "3", "⁻": "-", "¹": "1"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Descriptor:
+    """A number that describes a closed surface.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in tables, such as "area".
+    title : str
+        What it is called in figures, such as "surface area".
+    unit : str
+        "µm", "µm²", "µm³", ...; "" where it has none. Where lengths are in voxels, so is it.
+    of : function of SurfaceMesh
+        Gives its value for a closed surface, wound outwards, with lengths in µm (or voxels). A MeshError, ValueError or
+        ZeroDivisionError counts as "not defined": NaN.
+    note : str
+        What it means: a sentence for the reader of a table.
+    aside : str
+        Heading of the folded table that it stands in; "" for the figures, the summary and the main table.
+    """
+
+    name: str
+    title: str
+    unit: str
+    of: Callable[[SurfaceMesh], float]
+    note: str = ""
+    aside: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ConfigError(f"name is {self.name!r}; expected letters, digits and _, as it names a table's column.")
+
+    def unit_in(self, length: str = "µm") -> str:
+        """Its unit where lengths are in "µm" or "voxels"."""
+        return self.unit.replace("µm", length if length == "µm" else length.removesuffix("s"))
+
+    def label(self, length: str = "µm", between: str = ", {}") -> str:
+        """Title and unit: "volume, µm³"; `between` says how the unit is put."""
+        unit = self.unit_in(length)
+        return self.title + (between.format(unit) if unit else "")
+
+    def column(self, length: str = "µm") -> str:
+        """Name and unit of a table's column, in ASCII: ``volume_um3``."""
+        unit = self.unit_in(length).translate(_ASCII)
+        return f"{self.name}_{unit}" if unit else self.name
+
+    def __call__(self, mesh: SurfaceMesh) -> float:
+        """Its value for a closed surface; NaN where it is not defined."""
+        try:
+            return float(self.of(mesh))
+        except (MeshError, ValueError, ZeroDivisionError):
+            return math.nan
+
+
+DESCRIPTORS: Registry[Descriptor] = Registry("descriptor", "cytoform.descriptors")
+
+
+def register(descriptor: Descriptor) -> Descriptor:
+    """Make a descriptor known.
+
+    Raises
+    ------
+    ConfigError
+        When another one has its name.
+    """
+    DESCRIPTORS.add(descriptor)
+    return descriptor
+
+
+def describe(mesh: SurfaceMesh) -> dict[str, float]:
+    """All descriptors of a closed surface.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        µm, (z, y, x), faces counter-clockwise seen from outside: of a fit, a simulation or a generated shape.
+
+    Returns
+    -------
+    dict of str to float
+        Name and value, NaN where it is not defined; all NaN where the surface encloses no volume.
+    """
+    if not (_volume(mesh) > 0 and mesh.area > 0):
+        return undefined()
+    return {name: descriptor(mesh) for name, descriptor in DESCRIPTORS.items()}
+
+
+def undefined() -> dict[str, float]:
+    """The descriptors of nothing: NaN."""
+    return dict.fromkeys(DESCRIPTORS, math.nan)
+
+
+def _volume(mesh: SurfaceMesh) -> float:
+    """What it encloses, seen from its vertices' mean; where it has small holes that makes a difference."""
+    mesh = mesh.without_unused_vertices()
+    corners = (mesh.vertices - mesh.vertices.mean(axis=0))[mesh.faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return -float(np.einsum("ni,ni->", corners[:, 0], across)) / 6.0
+
+
+_PAPERS = "Sphericity as the two papers define it"
+
+for _one in (
+    Descriptor("volume", "volume", "µm³", _volume),
+    Descriptor("area", "surface area", "µm²", lambda mesh: mesh.area),
+    Descriptor(
+        "sphericity", "sphericity (Wadell)", "", lambda mesh: metrics.sphericity(_volume(mesh), mesh.area),
+        "Sphericity is Wadell's, 1 for a sphere.",
+    ),
+    Descriptor(
+        "sphericity_miccai2022", "sphericity (2022 paper)", "",
+        lambda mesh: metrics.sphericity_miccai2022(_volume(mesh), mesh.area),
+        "2022: A^1.5 / (6 √π V), 1 for a sphere and more for all else, a power of Wadell's.", _PAPERS,
+    ),
+    Descriptor(
+        "sphericity_media2024", "sphericity (2024 paper)", "",
+        lambda mesh: metrics.sphericity_media2024(_volume(mesh), mesh.area),
+        "2024: 36 π V² / A³, 1 for a sphere and less for all else, a power of Wadell's.", _PAPERS,
+    ),
+):  # fmt: skip
+    register(_one)

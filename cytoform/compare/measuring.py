@@ -1,0 +1,99 @@
+"""Sequences of signed distances measured: the descriptors of each body in each frame, and overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from ..errors import SequenceError
+from ..linking import OverlapLinker
+from ..masks import SPECK
+from ..metrics import dice, iou
+from ..sdf.sequence import opened
+from .bodies import at_border, body_surface, split
+from .descriptors import DESCRIPTORS, describe, undefined
+from .sets import Entry
+
+__all__ = ["OVERLAP_COLUMNS", "check_usable", "frame_columns", "measure_sequence", "overlap_rows"]
+
+Array = npt.NDArray[Any]
+
+OVERLAP_COLUMNS: dict[str, type] = {
+    "set": str, "sequence": str, "reference": str, "frame": int, "missing": bool, "dice": float, "jaccard": float,
+    "volume_error": float,
+}  # fmt: skip
+
+
+def frame_columns() -> dict[str, type]:
+    """Columns of the table of frames: name and type."""
+    return {
+        "set": str, "sequence": str, "frame": int, "time_s": float, "component": int, "components": int, "specks": int,
+        "at_border": bool, "missing": bool, **dict.fromkeys(DESCRIPTORS, float),
+    }  # fmt: skip
+
+
+def measure_sequence(entry: Entry, set_name: str, speck: float = SPECK) -> list[dict[str, Any]]:
+    """Descriptors of a sequence, a row for each frame and body (see :func:`frame_columns`).
+
+    A frame without a voxel inside gives one row, ``missing``, with NaN. Lengths are µm, or voxels where the sequence
+    carries no metric scale.
+
+    Raises
+    ------
+    SequenceError, FileFormatError
+        When a frame cannot be read.
+    """
+    rows: list[dict[str, Any]] = []
+    linker = OverlapLinker()
+    step = entry.spacing or (1.0, 1.0, 1.0)
+    with opened(entry.source) as sequence:
+        for index, sdf in enumerate(sequence):
+            labels, count, specks = split(sdf, speck)
+            row = {"set": set_name, "sequence": entry.name, "frame": index, "components": count, "specks": specks}
+            row["time_s"] = float("nan") if entry.time_step is None else index * entry.time_step
+            if count == 0:
+                rows.append(row | {"component": 0, "at_border": False, "missing": True} | undefined())
+                continue
+            for component, number in sorted((c, n) for n, c in enumerate(linker.order(labels, count), start=1)):
+                surface = body_surface(sdf, labels, number, step)
+                found = undefined() if surface is None else describe(surface)
+                border = at_border(labels == number)
+                rows.append(row | {"component": component, "at_border": border, "missing": False} | found)
+    return rows
+
+
+def overlap_rows(real: Entry, made: Entry, set_name: str) -> list[dict[str, Any]]:
+    """Dice and Jaccard of each frame, counted in voxels, specks and all; NaN where both frames are empty.
+
+    ``volume_error`` is the reconstruction's number of voxels over the original's, less 1.
+    """
+    rows = []
+    with opened(real.source) as first, opened(made.source) as second:
+        for index in range(len(first)):
+            a, b = first.frame(index) < 0, second.frame(index) < 0
+            n, m = int(a.sum()), int(b.sum())
+            empty = n == 0 and m == 0
+            rows.append({
+                "set": set_name, "sequence": made.name, "reference": real.name, "frame": index,
+                "missing": n == 0 or m == 0,
+                "dice": float("nan") if empty else dice(a, b),
+                "jaccard": float("nan") if empty else iou(a, b),
+                "volume_error": m / n - 1.0 if n else float("nan"),
+            })  # fmt: skip
+    return rows
+
+
+def check_usable(rows: Sequence[Mapping[str, Any]], set_name: str, count: int) -> None:
+    """Refuse a set whose `count` sequences gave rows without a single shape.
+
+    Raises
+    ------
+    SequenceError
+    """
+    if all(row["missing"] for row in rows):
+        raise SequenceError(
+            f"the set {set_name!r} has no usable shape: no voxel is inside in any frame of its {count} sequences.",
+            remedy="Signed distances are negative inside; check their sign, or the training.",
+        )

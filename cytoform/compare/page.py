@@ -1,0 +1,277 @@
+"""The page of a comparison: a summary in words, figures and tables in one file without references to anything else."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..report.frame import caption, document, folded, headline, notes_box, picture, png, section, table
+from . import figures
+from .shapes import shapes_figure
+from .statistics import LEVEL, smallest_distance
+from .words import by_sequence, number, p_text, summary_lines
+
+if TYPE_CHECKING:
+    from .comparison import Evaluation
+    from .descriptors import Descriptor
+
+__all__ = ["evaluation_html", "pictures"]
+
+Array = npt.NDArray[Any]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pictures
+
+
+def pictures(ev: Evaluation) -> dict[str, bytes]:
+    """The figures as PNG: ``time``, ``boxes``, ``qq``, and where there is something to show ``shapes``, ``overlap``,
+    ``pca``, ``tsne``."""
+    wanted: dict[str, Any] = {"time": figures.time_figure, "boxes": figures.boxes_figure, "qq": figures.qq_figure}
+    if any(mesh is not None for row in ev.pictured for one in row for mesh in one.meshes):
+        wanted["shapes"] = lambda ev: shapes_figure(ev, figures.colours(ev.sets))
+    if len(ev.overlap) and np.isfinite(ev.overlap["dice"]).any():
+        wanted["overlap"] = figures.overlap_figure
+    if ev.codes is not None:
+        wanted["pca"] = figures.pca_figure
+        if ev.codes.tsne is not None:
+            wanted["tsne"] = figures.tsne_figure
+    return {name: png(make(ev)) for name, make in wanted.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The page
+
+
+def evaluation_html(ev: Evaluation, drawn: Mapping[str, bytes] | None = None) -> str:
+    """The comparison as one HTML page that opens offline.
+
+    Parameters
+    ----------
+    ev : Evaluation
+    drawn : mapping of str to bytes, optional
+        What :func:`pictures` gave, where it is there already.
+    """
+    drawn = pictures(ev) if drawn is None else drawn
+    parts = [notes_box(ev.notes), _headline(ev), _shapes(ev, drawn), _summary(ev), _time(ev, drawn),
+             _overlap(ev, drawn), _tests(ev), _spread(ev, drawn), _codes(ev, drawn), _sequences(ev)]  # fmt: skip
+    footer = "Volume and surface area come from marching cubes at the zero level; tables lie beside this page as CSV."
+    return document(
+        f"{' and '.join(ev.sets[1:])} against {ev.reference}", "evaluation", _lead(ev), parts, footer=footer
+    )
+
+
+def _lead(ev: Evaluation) -> str:
+    parts = []
+    for name in ev.sets:
+        part = ev.sequences[ev.sequences["set"] == name]
+        low, high = int(part["frames"].min()), int(part["frames"].max())
+        frames = f"{low}" if low == high else f"{low} to {high}"
+        parts.append(f"{name}: {len(part)} sequence{'s'[: len(part) != 1]} of {frames} frame{'s'[: high != 1]}")
+    return " · ".join([*parts, f"lengths in {ev.unit}"])
+
+
+def _headline(ev: Evaluation) -> str:
+    cells = []
+    for name in ev.paired:
+        part = ev.overlap[ev.overlap["set"] == name]
+        for column in ("dice", "jaccard"):
+            value = part[column][np.isfinite(part[column])]
+            cells.append((f"{value.mean():.3f}" if value.size else "–", "", f"{column.capitalize()}, {name}"))
+    for name in ev.sets[1:]:
+        rows = [by_sequence(ev, name, one.name) for one in ev.shown]
+        differ = sum(bool(row["p"] < LEVEL) for row in rows)
+        cells.append((f"{differ} of {len(rows)}", "", f"descriptors that differ (p < {LEVEL:g}), {name}"))
+    return headline(cells)
+
+
+def _unbroken(text: str) -> str:
+    """Numbers stay with their signs and units at the end of a line."""
+    for mark in (" = ", " ± ", " &lt; "):
+        text = text.replace(mark, mark.replace(" ", "&nbsp;"))
+    return text.replace(" %", "&nbsp;%")
+
+
+def _summary(ev: Evaluation) -> str:
+    lines = "\n".join(f"<li>{_unbroken(html.escape(line))}</li>" for line in summary_lines(ev))
+    return section("In short", f'<ul class="lines">\n{lines}\n</ul>')
+
+
+def _shapes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    if "shapes" not in drawn:
+        return ""
+    pairs = f" Those of {', '.join(ev.paired)} stand below their originals." if ev.paired else ""
+    return section(
+        "What do the shapes look like?",
+        picture(drawn["shapes"], "Surfaces of a few sequences of each set, in a few frames"),
+        caption(f"The first sequences of each set, from one side and to one scale.{pairs}"),
+    )
+
+
+def _titles(ev: Evaluation) -> str:
+    """The descriptors of the figures, in a sentence."""
+    *first, last = (one.title.split(" (")[0] for one in ev.shown)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _meanings(descriptors: Sequence[Descriptor]) -> str:
+    return "".join(f" {one.note}" for one in descriptors if one.note)
+
+
+def _time(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    return section(
+        "Do the shapes develop alike?",
+        picture(drawn["time"], f"Mean and quartiles of {_titles(ev)} at each frame"),
+        caption(
+            "Lines are means, bands hold the middle half of the shapes (quartiles), frame by frame. After a division "
+            f"each daughter counts as a shape of its own.{_meanings(ev.shown)}"
+        ),
+    )
+
+
+def _overlap(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    if "overlap" not in drawn:
+        return ""
+    head = ("set", "pairs", "Dice", "Dice, last frame", "Jaccard", "worst Dice", "volume error")
+    rows = []
+    for name in ev.paired:
+        part = ev.overlap[ev.overlap["set"] == name]
+        last = part[part["frame"] == part["frame"].max()]
+        error = np.abs(part["volume_error"][np.isfinite(part["volume_error"])])
+        dice = part["dice"][np.isfinite(part["dice"])]
+        spread = [_spread_of(column) for column in (part["dice"], last["dice"], part["jaccard"])]
+        off = f"{100 * error.mean():.1f} %" if error.size else "–"
+        rows.append((name, str(len(np.unique(part["sequence"]))), *spread, f"{dice.min():.3f}", off))
+    return section(
+        "Do the reconstructions match their originals?",
+        picture(drawn["overlap"], "Dice and Jaccard coefficients at each frame"),
+        table(rows, head),
+        caption(
+            "Overlap of each reconstruction with its original, in voxels; 1 is a perfect match. Mean ± standard "
+            "deviation. The volume error is the mean of its magnitude over frames."
+        ),
+    )
+
+
+def _spread_of(values: Array) -> str:
+    good = values[np.isfinite(values)]
+    return f"{good.mean():.3f} ± {good.std():.3f}" if good.size else "–"
+
+
+_TEST_HEAD = ("set", "descriptor", "n", "median, {0}", "median, set", "D", "p", "Cliff's δ", "frames that differ")
+
+
+def _test_rows(
+    ev: Evaluation, descriptors: Sequence[Descriptor]
+) -> tuple[list[tuple[str, ...]], list[tuple[int, int]]]:
+    rows: list[tuple[str, ...]] = []
+    low: list[tuple[int, int]] = []
+    for name in ev.sets[1:]:
+        for descriptor in descriptors:
+            row = by_sequence(ev, name, descriptor.name)
+            label = descriptor.label(ev.unit)
+            numbers = [number(float(row[k])) for k in ("median_reference", "median")]
+            effect = [f"{float(row[k]):.2f}".replace("-", "−") for k in ("ks_statistic", "cliffs_delta")]
+            if row["p"] < LEVEL:
+                low.append((len(rows), 6))
+            counts = f"{row['n_reference']}, {row['n']}"
+            rows.append((name, label, counts, *numbers, effect[0], p_text(row["p"]), effect[1],
+                         _frames_that_differ(ev, name, descriptor.name)))  # fmt: skip
+    return rows, low
+
+
+def _remarks(ev: Evaluation) -> str:
+    """What the tests say about themselves, each once; that there are few values is said above."""
+    rows = ev.tests[ev.tests["scope"] == "sequence"]
+    found: dict[str, list[str]] = {}
+    for name, note in dict.fromkeys(zip(rows["set"].tolist(), rows["note"].tolist())):
+        if note and not note.startswith("only "):
+            found.setdefault(note, []).append(name)
+    lines = [f"{', '.join(names)}: {note}." for note, names in found.items()]
+    return "\n".join(caption(line) for line in lines)
+
+
+def _frames_that_differ(ev: Evaluation, name: str, descriptor: str) -> str:
+    tests = ev.tests
+    at = (tests["set"] == name) & (tests["descriptor"] == descriptor) & (tests["scope"] == "frame")
+    return f"{int((tests['p_adjusted'][at] < LEVEL).sum())} of {int(at.sum())}"
+
+
+_TESTS = """
+Two-sample Kolmogorov–Smirnov tests, one value a sequence: its mean over frames, daughters averaged (so that a division
+seen a frame earlier or later shows in the means of volume and area). D is the largest distance between the two
+cumulative distributions (0 to 1). Cliff's δ runs from −1 to 1 and is positive where the set's values are the larger;
+under 0.15 in magnitude is often called negligible, over 0.47 large. A large p does not show that two sets are equal:
+with {first} and {most} sequences D has to reach about {least:.2f} for p < {level:g}. The last count is of frames that
+differ at {level:g} when each is tested alone, corrected for their number.
+"""
+_PAIRS = """
+{sets}: the test takes the two sets for independent, which pairs are not; it is the papers' test all the same. Judge
+pairs by their overlap first.
+"""
+
+
+def _tests(ev: Evaluation) -> str:
+    head = [name.format(ev.reference) for name in _TEST_HEAD]
+    rows, low = _test_rows(ev, ev.shown)
+    first, *others = (int((ev.sequences["set"] == name).sum()) for name in ev.sets)
+    least = smallest_distance(first, max(others))
+    words = _TESTS.format(first=first, most=max(others), least=least, level=LEVEL).strip()
+    if ev.paired:
+        words += "\n" + _PAIRS.format(sets=", ".join(ev.paired)).strip()
+    asides = []
+    for heading, descriptors in ev.asides.items():
+        more, low_more = _test_rows(ev, descriptors)
+        inner = table(more, head, text=(0, 1), low=low_more)
+        asides.append(folded(heading, inner, caption(_meanings(descriptors).strip())))
+    main = table(rows, head, text=(0, 1), low=low)
+    return section("Are the sets alike?", main, _remarks(ev), caption(words), *asides)
+
+
+def _spread(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    return section(
+        "How do the values spread?",
+        picture(drawn["boxes"], f"Box plots of {_titles(ev)}"),
+        caption(
+            "One point a sequence. Boxes hold the middle half, the line is the median, whiskers reach to the last "
+            "value within 1.5 box lengths."
+        ),
+        picture(drawn["qq"], "Quantiles of each set against those of the reference"),
+        caption(
+            "Quantiles against quantiles. On the diagonal the distributions are alike; beside it one is larger; a "
+            "slope under 1 means that the made shapes vary less."
+        ),
+    )
+
+
+def _codes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    if ev.codes is None:
+        return ""
+    n, latent = ev.codes.codes.shape
+    parts = [
+        picture(drawn["pca"], "Principal components of the latent codes"),
+        caption(f"Principal components of {n} codes of {latent} numbers."),
+    ]
+    if "tsne" in drawn:
+        parts += [
+            picture(drawn["tsne"], "Latent codes by t-SNE"),
+            caption("t-SNE puts like codes beside each other; distances between groups and their sizes mean nothing."),
+        ]
+    return section("How are the latent codes laid out?", *parts)
+
+
+def _sequences(ev: Evaluation) -> str:
+    shown = [dataclasses.replace(one, title=one.title.split(" (")[0]).label(ev.unit) for one in ev.shown]
+    paired = ["Dice"] if ev.paired else []
+    head = ["set", "sequence", "frames", "missing", "bodies", *shown, *paired]
+    rows = []
+    for row in ev.sequences:
+        cells = [str(row["set"]), str(row["sequence"]), *(str(row[k]) for k in ("frames", "missing", "components"))]
+        cells += [number(float(row[one.name])) for one in ev.shown]
+        rows.append([*cells, *([f"{row['dice']:.3f}".replace("nan", "–")] if paired else [])])
+    return section("All sequences", folded(f"{len(rows)} rows: means over frames", table(rows, head, text=(0, 1))))

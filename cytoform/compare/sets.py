@@ -1,0 +1,201 @@
+"""Sets of sequences that are compared: where they come from, and which is the reconstruction of which."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SequenceError
+from ..sdf.sequence import SDFSequence, opened, sequence_files
+
+__all__ = ["Entry", "collect", "length_unit", "named_sets", "originals", "paired_sets", "pairs"]
+
+Source = SDFSequence | str | os.PathLike[str]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Entry:
+    """One sequence of a set: where it is and what its head says.
+
+    Attributes
+    ----------
+    name : str
+        Unique within its set.
+    source : SDFSequence or path
+    shape : (t, z, y, x)
+    spacing : (3,) float or None
+        Voxel size in µm; None where there is no metric scale.
+    time_step : float or None
+        Seconds.
+    """
+
+    name: str
+    source: Source
+    shape: tuple[int, int, int, int]
+    spacing: tuple[float, float, float] | None
+    time_step: float | None
+
+    @property
+    def stem(self) -> str:
+        """Name of the file without its suffix; the sequence's name where it is in memory."""
+        return self.name if isinstance(self.source, SDFSequence) else Path(self.source).stem
+
+
+def collect(what: Any, set_name: str, spacing: tuple[float, float, float] | None = None) -> list[Entry]:
+    """The sequences of a set.
+
+    Parameters
+    ----------
+    what : SDFSequence, path, or list of them
+        A folder stands for the HDF5 files in it, in natural order.
+    set_name : str
+        For messages.
+    spacing : (3,) float, optional
+        Voxel size in µm of those that carry none.
+
+    Raises
+    ------
+    SequenceError
+        When there are none.
+    FileFormatError
+        When a file is not one of signed distances, or a folder holds none.
+    """
+    given = [what] if isinstance(what, SDFSequence | str | os.PathLike) else list(what)
+    entries: list[Entry] = []
+    for source in (s for one in given for s in _files(one, set_name)):
+        with opened(source) as sequence:
+            name, info, shape = sequence.name, sequence.info, sequence.shape
+        taken = {entry.name for entry in entries}
+        unique = next(n for n in (name, *(f"{name} ({k})" for k in range(2, len(taken) + 3))) if n not in taken)
+        entries.append(Entry(unique, source, shape, info.spacing or spacing, info.time_step))
+    if not entries:
+        raise SequenceError(f"the set {set_name!r} has no sequences.", remedy="Pass at least one sequence or file.")
+    return entries
+
+
+def _files(one: Any, set_name: str) -> list[Any]:
+    if isinstance(one, SDFSequence):
+        return [one]
+    if not isinstance(one, str | os.PathLike):
+        raise SequenceError(
+            f"the set {set_name!r} holds a {type(one).__name__}; expected SDFSequence objects, files or a folder.",
+            remedy="Make one with SDFSequence.from_array(sdf, spacing).",
+        )
+    place = Path(one)
+    return sequence_files(place) if place.is_dir() else [place]
+
+
+def pairs(real: Sequence[Entry], made: Sequence[Entry], set_name: str) -> tuple[list[tuple[Entry, Entry]], str]:
+    """Which sequence is the reconstruction of which: by name, else by file name, else by order.
+
+    Returns
+    -------
+    list of (real, made), and "name" or "order"
+
+    Raises
+    ------
+    SequenceError
+        When the names do not match and the numbers differ, or a pair has unlike grids.
+    """
+    found, how = None, "name"
+    for key in ("name", "stem"):
+        at = {getattr(entry, key): entry for entry in real}
+        if len(at) == len(real) and all(getattr(entry, key) in at for entry in made):
+            found = [(at[getattr(entry, key)], entry) for entry in made]
+            break
+    if found is None:
+        if len(real) != len(made):
+            raise SequenceError(
+                f"{set_name!r} is paired with the real set, but has {len(made)} sequences, that one {len(real)}, and "
+                "their names differ; expected equal names, or as many.",
+                remedy="Name each reconstruction as its original, or leave the set unpaired.",
+            )
+        found, how = list(zip(real, made)), "order"
+    for first, second in found:
+        _check_alike(first, second, set_name)
+    return found, how
+
+
+def _check_alike(real: Entry, made: Entry, set_name: str) -> None:
+    remedy = "Decode the reconstructions on the grid and frames of the originals, or leave the set unpaired."
+    if real.shape != made.shape:
+        raise SequenceError(
+            f"{made.name!r} of {set_name!r} has shape {made.shape} (t, z, y, x), and {real.name!r}, which it is paired "
+            f"with, {real.shape}; expected the same frames and grid.",
+            remedy=remedy,
+        )
+    if real.spacing and made.spacing and not np.allclose(real.spacing, made.spacing, rtol=1e-4):
+        raise SequenceError(
+            f"{made.name!r} of {set_name!r} has voxels of {made.spacing} µm, and {real.name!r}, which it is paired "
+            f"with, {real.spacing}; expected the same.",
+            remedy=remedy,
+        )
+
+
+def named_sets(real: Any, made: Any, names: tuple[str, str], spacing: Any) -> dict[str, list[Entry]]:
+    """The sequences of each set, the reference first.
+
+    Raises
+    ------
+    SequenceError
+        When there is no made set, or one has the reference's name; see also :func:`collect`.
+    """
+    others = dict(made) if isinstance(made, Mapping) else {names[1]: made}
+    if not others or names[0] in others:
+        raise SequenceError(f"made has the sets {list(others)}; expected at least one, none called {names[0]!r}.")
+    return {name: collect(what, name, spacing) for name, what in {names[0]: real, **others}.items()}
+
+
+def paired_sets(paired: Any, others: list[str]) -> tuple[str, ...]:
+    """Those of the made sets that hold reconstructions: True for all, a name, or names.
+
+    Raises
+    ------
+    SequenceError
+        When there is no such set.
+    """
+    if not paired:
+        return ()
+    wanted = others if paired is True else [paired] if isinstance(paired, str) else list(paired)
+    unknown = [name for name in wanted if name not in others]
+    if unknown:
+        raise SequenceError(f"paired names {unknown[0]!r}; expected one of the made sets: {', '.join(others)}.")
+    return tuple(name for name in others if name in wanted)
+
+
+def length_unit(sets: Mapping[str, Sequence[Entry]]) -> str:
+    """What lengths are measured in, the same for all sequences: "µm" or "voxels".
+
+    Raises
+    ------
+    SequenceError
+        When some sequences carry a voxel size and others none.
+    """
+    bare = [(name, entry.name) for name, entries in sets.items() for entry in entries if entry.spacing is None]
+    if bare and len(bare) < sum(len(entries) for entries in sets.values()):
+        raise SequenceError(
+            f"{bare[0][1]!r} of {bare[0][0]!r} carries no voxel size, as {len(bare)} in all, and others do; expected "
+            "all or none.",
+            remedy="Pass the voxel size in µm, (z, y, x), of those that carry none: spacing=, or --spacing Z Y X.",
+        )
+    return "voxels" if bare else "µm"
+
+
+def originals(
+    sets: Mapping[str, Sequence[Entry]], together: Sequence[str]
+) -> tuple[dict[tuple[str, str], Entry], list[str]]:
+    """The original of each reconstruction, by set and name, and notes."""
+    reference = next(iter(sets))
+    matched: dict[tuple[str, str], Entry] = {}
+    notes: list[str] = []
+    for name in together:
+        found, how = pairs(sets[reference], sets[name], name)
+        matched |= {(name, second.name): first for first, second in found}
+        if how == "order":
+            notes.append(f"{name}: the names of its sequences are not those of {reference}; paired in order.")
+    return matched, notes

@@ -1,0 +1,44 @@
+"""Which families there are. To know their names nothing else is imported.
+
+A new family is a file with a subclass of :class:`~cytoform.synth.Family`, and a line in the table here, or
+:func:`register` in a user's own code, or an entry point ``cytoform.families`` of another package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ..registry import Registry
+
+if TYPE_CHECKING:
+    from .families import Family
+
+__all__ = ["FAMILIES", "register"]
+
+Kind = TypeVar("Kind", bound="type[Family]")
+
+FAMILIES: Registry[type[Family]] = Registry(
+    "family",
+    "cytoform.families",
+    {
+        "deforming": "synth.deforming:Deforming",
+        "dividing": "synth.dividing:Dividing",
+        "filopodial": "synth.filopodial:Filopodial",
+    },
+)
+
+
+def register(kind: Kind) -> Kind:
+    """Make a family known under its name; usable as a decorator.
+
+    Parameters
+    ----------
+    kind : subclass of Family
+
+    Raises
+    ------
+    ConfigError
+        When another family has its name.
+    """
+    FAMILIES.add(kind)
+    return kind

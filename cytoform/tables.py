@@ -1,0 +1,65 @@
+"""Tables: rows as a structured array, and CSV files, which are all written here."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["csv_text", "structured"]
+
+
+def structured(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type]) -> npt.NDArray[Any]:
+    """Rows as a structured array.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Each with all columns.
+    columns : mapping of str to type
+        Name, and str, int, float or bool.
+
+    Returns
+    -------
+    (n,) structured array
+        A field for each column; text fields are as wide as needed.
+    """
+    widths = {n: max([1, *(len(row[n]) for row in rows)]) for n, kind in columns.items() if kind is str}
+    kinds = {str: "", int: "i8", float: "f8", bool: "?"}
+    dtype = [(name, f"U{widths[name]}" if kind is str else kinds[kind]) for name, kind in columns.items()]
+    return np.array([tuple(row[name] for name in columns) for row in rows], dtype=dtype)
+
+
+def csv_text(head: Iterable[str], rows: Iterable[Iterable[Any]], *, digits: int | None = 9) -> str:
+    """A table as CSV: a comma between cells, a line feed at the end of each line.
+
+    Parameters
+    ----------
+    head : names of the columns
+    rows : rows of cells
+        NaN becomes an empty cell, True and False 1 and 0.
+    digits : int, optional
+        Digits of numbers that are no whole ones; None for all that tell them from others.
+
+    Returns
+    -------
+    str
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_cell(value, digits) for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def _cell(value: Any, digits: int | None) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return "" if np.isnan(value) else repr(value) if digits is None else f"{value:.{digits}g}"
+    return str(value)
