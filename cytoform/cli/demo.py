@@ -10,7 +10,6 @@ import typer
 
 from ..errors import OutputError
 from .console import ProgressBar, echo_table, result_folder
-from .fitting import summary_rows
 
 if TYPE_CHECKING:
     from ..fitting import FitResult
@@ -127,7 +126,7 @@ def demo(
         result = _fit(sample, out, seed, device, quiet)
         result.save(out, truth=sample.truth)
     found = compare(result.mesh, result.psf, sample)
-    echo_table(summary_rows(result))
+    echo_table(result.table(brief=True))
     typer.echo("Against the truth:")
     echo_table(found.rows())
     typer.echo(f"Look at {out / 'report.html'}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..fitting import FitJob, FitResult
     from ..options import Setting
 
-__all__ = ["fit", "fit_options", "summary_rows"]
+__all__ = ["fit", "fit_options"]
 
 
 def fit_options() -> list[Setting]:
@@ -94,24 +94,11 @@ def _job(said: dict[str, Any]) -> FitJob:
     )
 
 
-def summary_rows(result: FitResult) -> list[tuple[str, str]]:
-    """The numbers worth a line in a terminal."""
-    rows = [
-        ("volume", f"{result.words('volume_um3', 4)} µm³"),
-        ("area", f"{result.words('area_um2', 4)} µm²"),
-        ("sphericity", result.words("sphericity", 3)),
-        ("R²", f"{result.r2:.3f}"),
-    ]
-    rows.append(("PSF FWHM", ", ".join(f"{w:.3f}" for w in result.psf.fwhm) + " µm (z, y, x)"))
-    rows.append(("time", f"{result.seconds:.0f} s, {result.iterations} steps; {result.stop_reason}"))
-    return rows
-
-
 def _tell(result: FitResult, folder: Path, told: tuple[str, ...]) -> None:
     """The warnings that reading image and region did not give already, and the numbers."""
     told = (*told, *(result.image.remarks if result.image is not None else ()))
     for warning in result.warnings():  # first: a reader such as head may hang up before the last line
         if warning not in told:
             typer.echo(f"Warning: {warning}", err=True)
-    echo_table(summary_rows(result))
+    echo_table(result.table(brief=True))
     typer.echo(f"Look at {folder / 'report.html'}")

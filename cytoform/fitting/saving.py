@@ -67,6 +67,7 @@ def _report(result: FitResult, image: Volume, truth: Mesh | None, notes: tuple[s
         mesh=result.mesh,
         psf=result.psf,
         history=result.history,
+        headline=_headline(result),
         table=result.table(),
         table_note="" if result.uncertainty is None else ERROR_NOTE,
         about=result.about(),
@@ -78,6 +79,18 @@ def _report(result: FitResult, image: Volume, truth: Mesh | None, notes: tuple[s
         notes=notes,
         maps=result.maps(),
     )
+
+
+def _headline(result: FitResult) -> list[tuple[float | str, str, str]]:
+    """The few numbers on top of the report: value, unit and name."""
+    widths = ", ".join(f"{width:.2f}" for width in result.psf.fwhm)
+    return [
+        (abs(result.volume_um3), "µm³", "volume"),
+        (result.area_um2, "µm²", "area"),
+        (f"{result.sphericity:.3f}", "", "sphericity"),
+        (f"{result.r2:.3f}".replace("nan", "–"), "", "R² within 1 µm of the cell"),
+        (widths, "µm", "PSF FWHM (z, y, x)"),
+    ]
 
 
 def _history_csv(result: FitResult) -> str:

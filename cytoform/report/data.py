@@ -36,6 +36,8 @@ class ReportData:
     history : mapping of str to (n,) array
         Columns, at least "iteration" and "loss"; "stage" (0, 1, 2, …, coarse to fine) and "kind" ("shape" or "psf")
         where there are any.
+    headline : sequence of (float or str, str, str)
+        The few numbers on top: value, unit and name.
     table : sequence of (str, str)
         Rows: a name, and its value with unit.
     table_note : str
@@ -68,6 +70,7 @@ class ReportData:
     psf: PSF
     history: Mapping[str, npt.NDArray[Any]]
     table: Sequence[tuple[str, str]]
+    headline: Sequence[tuple[float | str, str, str]] = ()
     table_note: str = ""
     about: Sequence[str] = ()
     stop_reason: str = ""

@@ -10,10 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import write_text
-from ..errors import CytoformError
-from ..masks import mesh_to_mask
 from ..mesh.surface import SurfaceMesh
-from ..metrics import r2, region_of_r2, sphericity
 from . import figures, solid
 from .browse import browse_html, browse_script
 from .data import ReportData
@@ -80,26 +77,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
 
 
-def _explained(data: ReportData) -> float:
-    try:
-        inside = mesh_to_mask(data.mesh, data.image.grid)
-        return r2(data.image.data, data.model, region_of_r2(inside, data.image.spacing))
-    except CytoformError:  # an open surface, or one outside of the image
-        return float("nan")
-
-
 def _headline(data: ReportData) -> str:
-    volume, area = abs(data.mesh.volume), data.mesh.area
-    cells = [
-        (_number(volume), "µm³", "volume"),
-        (_number(area), "µm²", "area"),
-        (f"{sphericity(volume, area):.3f}" if volume > 0 else "–", "", "sphericity"),
-        (f"{_explained(data):.3f}".replace("nan", "–"), "", "R² within 1 µm of the cell"),
-    ]
-    if hasattr(data.psf, "fwhm"):
-        z, y, x = data.psf.fwhm
-        cells.append((f"{z:.2f}, {y:.2f}, {x:.2f}", "µm", "PSF FWHM (z, y, x)"))
-    return headline(cells)
+    return headline([(v if isinstance(v, str) else _number(v), unit, name) for v, unit, name in data.headline])
 
 
 def _slices(data: ReportData) -> str:

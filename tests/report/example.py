@@ -30,6 +30,7 @@ def example(**changes):
             "stage": steps // 10,
             "kind": np.where(steps % 7 == 6, "psf", "shape"),
         },
+        "headline": [(mesh.volume, "µm³", "volume"), ("0.912", "", "R²"), ("1.18, 0.59, 0.59", "µm", "PSF FWHM")],
         "table": [("Volume", "56.3 µm³"), ("R²", "0.9")],
         "stop_reason": "the loss no longer changes",
         "start": icosphere(2.5, GRID.centre, 2),

@@ -37,7 +37,7 @@ def test_nothing_outside_of_the_file_is_referred_to(page):
 
 def test_it_has_a_title_the_numbers_and_a_moderate_size(page):
     assert "<title>cell.tif · cytoform report</title>" in page
-    for text in ("56.3 µm³", "the loss no longer changes", "1.18, 0.59, 0.59", "sphericity", "true surface"):
+    for text in ("56.3 µm³", "the loss no longer changes", "1.18, 0.59, 0.59", "PSF FWHM", "true surface"):
         assert text in page
     assert len(page.encode()) < LARGEST
     assert page.count("<img") == 5 and page.count(" alt=") == 5
@@ -91,13 +91,10 @@ def test_huge_meshes_are_thinned_out_for_the_page_only():
     assert coarse.area == pytest.approx(mesh.area, rel=0.05)
 
 
-def test_r2_is_that_of_the_region_around_the_surface():
-    from cytoform.masks import mesh_to_mask
-    from cytoform.metrics import r2, region_of_r2
-
-    data = example()
-    region = region_of_r2(mesh_to_mask(data.mesh, data.image.grid), data.image.spacing)
-    assert f"<b>{r2(data.image.data, data.model, region):.3f}</b>" in report_html(data)
+def test_the_numbers_on_top_are_those_that_it_is_given(page):
+    volume = example().mesh.volume
+    assert f"<b>{volume:.2f} <small>µm³</small></b><span>volume</span>" in page
+    assert "<b>0.912</b><span>R²</span>" in page and "headline" in page
 
 
 @pytest.mark.parametrize(("value", "text"), [(12.3456, "12.35"), (123.4, "123.4"), (4321.6, "4,322"), (np.nan, "–")])

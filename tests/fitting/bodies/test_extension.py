@@ -38,7 +38,7 @@ class BubbleBody(Body[Bubble]):
     def checked(self, mesh):
         if mesh.n_faces < 100:
             raise FitError(f"a bubble of {mesh.n_faces} faces came; expected at least 100.")
-        return mesh.astype(np.float64)
+        return mesh.astype(np.float64), ("A bubble.",)
 
     def starts(self, mask, init):
         points = self.scene.grid.to_um(np.argwhere(mask))
@@ -88,6 +88,7 @@ def test_a_body_of_another_kind_is_fitted(fitted):
     assert result.volume_um3 == pytest.approx(truth.volume, rel=0.03)
     assert result.area_um2 == pytest.approx(truth.area, rel=0.04)
     assert 0 < result.uncertainty.volume_um3 < 0.05 * truth.volume
+    assert "A bubble." in result.warnings()
     assert result.mesh.marked.tolist() == (np.arange(result.mesh.n_faces) % 2 == 0).tolist()
 
 
