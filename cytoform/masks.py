@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
 
-__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "label_mask", "marching_cubes", "mask_sdf",
+__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "marching_cubes", "mask_sdf",
            "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -62,24 +62,6 @@ def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> npt.NDArray[np.bool_]:
         np.add.at(steps, row * (nx + 1) + first, sign)
     winding = np.cumsum(steps.reshape(nz, ny, nx + 1)[:, :, :nx], axis=2)
     return winding != 0
-
-
-def label_mask(meshes: Iterable[SurfaceMesh], grid: Grid) -> npt.NDArray[np.uint16]:
-    """Label image of several closed surfaces, (z, y, x): 0 outside, 1 for the first surface, 2 for the next, ...
-
-    Where surfaces overlap, the earlier one keeps the voxel.
-
-    Raises
-    ------
-    MeshError
-        When a surface is open, or there are more than 65,535.
-    """
-    labels = np.zeros(grid.shape, dtype=np.uint16)
-    for number, mesh in enumerate(meshes, start=1):
-        if number > np.iinfo(np.uint16).max:
-            raise MeshError("there are more than 65,535 surfaces; a label image holds no more.", remedy="Pass fewer.")
-        labels[mesh_to_mask(mesh, grid) & (labels == 0)] = number
-    return labels
 
 
 def mask_to_mesh(

@@ -28,7 +28,6 @@ __all__ = [
     "edge_lengths",
     "edges",
     "euler_characteristic",
-    "face_edges",
     "folded_edges",
     "gaps",
     "genus",
@@ -75,11 +74,6 @@ def unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
 def edges(mesh: Any) -> Ints:
     """Unique edges, (n_edges, 2), the smaller vertex first, in ascending order."""
     return unique_edges(_faces_of(mesh))[0]
-
-
-def face_edges(mesh: Any) -> Ints:
-    """The edges of every face, (n_faces, 3) indices into :func:`edges`; column c joins corners c and c + 1."""
-    return unique_edges(_faces_of(mesh))[1].reshape(-1, 3)
 
 
 def edge_lengths(mesh: Any) -> Floats:

@@ -16,6 +16,6 @@ there is one way.
 
 from .driver import remesh
 from .quality import faces_around, needs_remesh, uneven, worn_faces
-from .relaxing import taubin_smooth, untangle
+from .relaxing import untangle
 
-__all__ = ["faces_around", "needs_remesh", "remesh", "taubin_smooth", "uneven", "untangle", "worn_faces"]
+__all__ = ["faces_around", "needs_remesh", "remesh", "uneven", "untangle", "worn_faces"]

@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix, diags
 
-from ...errors import ConfigError
 from .. import geometry, topology
 from ..closest import Reference
 from ..surface import SurfaceMesh
 from .edges import connect, neighbours
 from .fairness import SLIVER, TURN, cosine, doubled, evenness
 
-__all__ = ["relax", "taubin_smooth", "untangle"]
+__all__ = ["relax", "untangle"]
 
 log = logging.getLogger(__name__)
 
@@ -69,36 +68,6 @@ def _hold_back(points: Floats, moved: Floats, faces: Ints) -> Floats:
         back = np.unique(faces[bad])
         moved[back] = points[back]
     return points
-
-
-def taubin_smooth(
-    mesh: SurfaceMesh, iterations: int = 10, *, inward: float = 0.5, outward: float = 0.53
-) -> SurfaceMesh:
-    """Smooth without much shrinking: alternate a step towards the neighbours' mean and a slightly larger one back.
-
-    Boundary vertices stay.
-
-    Parameters
-    ----------
-    mesh : SurfaceMesh
-    iterations : int
-    inward, outward : float
-        Step sizes, 0 < inward < outward < 1.
-
-    References
-    ----------
-    Taubin, "Curve and surface smoothing without shrinkage", ICCV 1995, doi 10.1109/ICCV.1995.466848.
-    """
-    if not 0 < inward < outward < 1:
-        raise ConfigError(f"inward and outward are {inward} and {outward}; expected 0 < inward < outward < 1.")
-    fixed = np.zeros(mesh.n_vertices, dtype=bool)
-    fixed[topology.boundary_edges(mesh)] = True
-    mean = _average(mesh.faces, mesh.n_vertices, fixed)
-    points = mesh.vertices.astype(np.float64)
-    for _ in range(iterations):
-        points = points + inward * (mean @ points - points)
-        points = points - outward * (mean @ points - points)
-    return mesh.with_vertices(points.astype(mesh.dtype))
 
 
 def untangle(mesh: SurfaceMesh, *, rounds: int = 60, fold_angle: float = topology.FOLD_ANGLE) -> SurfaceMesh:
