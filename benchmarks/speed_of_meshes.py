@@ -1,9 +1,9 @@
 """How the work on a mesh grows with its triangles: seconds, and the ratio to four times fewer.
 
-    python -m benchmarks.speed_of_meshes
+    python benchmarks/speed_of_meshes.py
 
-A ratio near 4 is work in proportion to the triangles; 16 would be work in proportion to all pairs. What a fit does every
-dozen steps (remeshing, the search for self-intersections) and what a start does (voxelising) should stay below
+A ratio near 4 is work in proportion to the triangles; 16 would be work in proportion to all pairs. What a fit does
+every dozen steps (remeshing, the search for self-intersections) and what a start does (voxelising) should stay below
 `LIMIT`; the exit code is 1 where one does not.
 """
 
