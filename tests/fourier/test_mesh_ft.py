@@ -64,7 +64,7 @@ BARS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("n", [8, 48])
+@pytest.mark.parametrize("n", [8, pytest.param(48, marks=pytest.mark.slow)])
 def test_cow_against_dense_quadrature(data_dir, dtype, n):
     mesh, _ = _cow(data_dir, dtype)
     grid = _box(mesh, n)

@@ -161,6 +161,7 @@ def test_reports_films_and_maps_show_the_surface():
     assert (norms[0].vmin, norms[0].vmax) == (norms[1].vmin, norms[1].vmax)
 
 
+@pytest.mark.slow
 def test_the_turning_surface_of_a_page():
     mesh = example().mesh
     far = SurfaceMesh(np.vstack([FAR[:1], mesh.vertices]), mesh.faces + 1, mesh.density)

@@ -144,6 +144,7 @@ def test_daughters_that_are_larger_in_turn_are_followed(tmp_path):
         assert dice(frame, frames[0]) > LIKE
 
 
+@pytest.mark.slow
 def test_the_same_masks_elsewhere_are_the_same(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     meta = {"axes": "TZYX", **{f"PhysicalSize{a}": s for a, s in zip("ZYX", SPACING)}}
@@ -195,6 +196,7 @@ def test_labels_and_daughters(tmp_path):
         prepare(stack, tmp_path / "c", spacing=SPACING, labels=[77], **SMALL)
 
 
+@pytest.mark.slow
 def test_gaps_and_lengths(tmp_path, caplog):
     stack = masks(7).astype(np.uint16) * 4
     stack[2] = 0

@@ -59,6 +59,7 @@ def test_nothing_is_said_of_whole_cells(tmp_path, caplog):
 # -- parts and specks --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_half_of_a_cell_is_not_left_out_in_silence(tmp_path, caplog):
     halves = ball((5.8, 4.9, 2.6), 1.9) | ball((5.8, 4.9, 8.0), 2.0)
     frames = stack(ball(CENTRE), ball(CENTRE), halves, halves, ball(CENTRE))

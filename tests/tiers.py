@@ -1,0 +1,76 @@
+"""Slow tests of rooms whose files are long or move: by the file's name and the test's, wherever the file lies.
+
+``pytest -m "not slow"`` leaves them out, with those that carry ``@pytest.mark.slow``.
+"""
+
+SLOW = {
+    "test_cli.py": {
+        "test_demo_tells_whether_it_worked",
+        "test_info_on_all_real_images",
+        "test_the_demos_sample_is_seeded_and_its_truth_lies_in_it",
+        "test_without_docstrings_and_asserts",
+    },
+    "test_evaluation.py": {
+        "test_a_saved_comparison_is_complete",
+        "test_empty_frames_are_counted",
+        "test_the_page_begins_with_pictures_of_the_shapes",
+    },
+    "test_fit.py": {
+        "test_a_cameras_likelihood_beats_plain_least_squares",
+        "test_limbs_that_grow_side_by_side",
+    },
+    "test_given.py": {
+        "test_a_label_chooses_its_cell",
+        "test_a_label_with_a_tunnel_starts_from_its_ellipsoid",
+    },
+    "test_neural.py": {
+        "test_coarse_thickens_filopodia_and_its_absence_is_told",
+        "test_codes_are_put_in_order_by_their_names",
+        "test_codes_of_a_training_are_read_by_evaluate",
+        "test_encode_at_other_frames_than_the_sequence_tells_no_pairs",
+        "test_encode_writes_codes_that_evaluate_reads",
+        "test_options_reach_the_training_and_quiet_is_quiet",
+        "test_what_encode_tells_to_do_next_works_for_other_frames_samples_and_boxes",
+        "test_what_the_readme_says_of_living_shapes_works",
+    },
+    "test_objectives.py": {
+        "test_depth_is_found_with_the_shape",
+        "test_spherical_aberration_is_found_with_the_shape",
+    },
+    "test_page.py": {
+        "test_every_id_that_the_script_asks_for_is_there",
+        "test_it_is_written_whole_or_not_at_all",
+        "test_it_tells_which_cell_it_is_and_what_an_error_means",
+    },
+    "test_placing.py": {
+        "test_a_good_start_is_left_where_it_is",
+        "test_poor_starts_end_where_good_ones_do",
+    },
+    "test_prior.py": {
+        "test_a_users_prior_is_heard_as_loudly_as_it_speaks",
+    },
+    "test_real.py": {
+        "test_default_fit_explains_the_image",
+    },
+    "test_staining.py": {
+        "test_a_fit_finds_the_staining_and_is_not_led_astray_by_it",
+    },
+    "test_strength.py": {
+        "test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors",
+        "test_fits_learn_how_even_the_staining_is_and_how_smooth_the_surface",
+        "test_spread_of_a_staining_against_fields_that_were_drawn",
+        "test_stiffness_against_surfaces_that_were_drawn",
+        "test_what_was_learnt_comes_back_on_a_resume",
+    },
+    "test_surroundings.py": {
+        "test_a_fit_beside_a_neighbour",
+    },
+    "test_synth.py": {
+        "test_filopodial_is_like_the_paper",
+    },
+    "test_uncertainty.py": {
+        "test_a_held_psf_has_no_errors",
+        "test_intervals_and_files",
+        "test_repeats_scatter_as_much_as_is_said",
+    },
+}
