@@ -13,8 +13,8 @@ from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
 
-__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "marching_cubes", "mask_sdf",
-           "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
+__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "largest_part", "marching_cubes", "mask_on_grid",
+           "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -100,12 +100,9 @@ def mask_to_mesh(
     VolumeError
         When the mask is not 3D, empty, or does not fit the grid.
     """
-    inside = binary_mask(mask, label)
-    grid = grid if isinstance(grid, Grid) else Grid(inside.shape, grid)  # type: ignore[arg-type]
-    if inside.shape != grid.shape:
-        raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
+    inside, grid = mask_on_grid(mask, grid, label)
     if largest:
-        inside = _largest_part(inside)
+        inside = largest_part(inside)
     (low, high), margin = bounds(inside), 2 + int(np.ceil(3 * smooth))
     part = np.pad(inside[tuple(slice(a, b) for a, b in zip(low, high))], margin)
     mesh = _smooth_surface(part, smooth)
@@ -239,7 +236,25 @@ def binary_mask(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]
     return inside
 
 
-def _largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def mask_on_grid(
+    mask: npt.ArrayLike, grid: Grid | float | Sequence[float], label: int | None = None
+) -> tuple[npt.NDArray[np.bool_], Grid]:
+    """:func:`binary_mask` and the grid that it lies on, which may be told by the voxel size alone.
+
+    Raises
+    ------
+    VolumeError
+        When the mask is not 3D, nothing is inside, or it does not fit the grid.
+    """
+    inside = binary_mask(mask, label)
+    grid = grid if isinstance(grid, Grid) else Grid(inside.shape, grid)  # type: ignore[arg-type]
+    if inside.shape != grid.shape:
+        raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
+    return inside, grid
+
+
+def largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The largest connected part (by faces) of a mask that is not empty, (z, y, x) bool."""
     parts, count = ndimage.label(inside)
     if count == 1:
         return inside

@@ -22,18 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What does not change from a training's first step to its last, in how many runs it may be.
-
-    Attributes
-    ----------
-    config : TrainConfig
-    dtype, precision : str
-    minutes : float, optional
-    memory_gb : float
-    labels : list of str, optional
-    threads : int, optional
-        Of the processor; None to take those that there are.
-    """
+    """What does not change from a training's first step to its last, in how many runs it may be."""
 
     config: TrainConfig
     dtype: str
@@ -41,7 +30,7 @@ class Settings:
     minutes: float | None
     memory_gb: float
     labels: Sequence[str] | None
-    threads: int | None = None
+    threads: int | None = None  # of the processor; None to take those that there are
 
 
 _DEFAULTS = {"precision": "auto", "dtype": "float32", "minutes": None, "memory_gb": 1.0}

@@ -26,9 +26,8 @@ import numpy.typing as npt
 from scipy import fft, ndimage
 
 from ..devices import threads
-from ..errors import VolumeError
 from ..image.volume import Grid
-from ..masks import between_levels, binary_mask, bounds, marching_cubes, mask_sdf
+from ..masks import between_levels, bounds, marching_cubes, mask_on_grid, mask_sdf
 
 if TYPE_CHECKING:
     from ..mesh.surface import SurfaceMesh
@@ -76,10 +75,7 @@ def mask_surface(mask: npt.ArrayLike, spacing: Grid | float | Sequence[float]) -
     VolumeError
         When the mask is not 3D, empty, or does not fit the grid.
     """
-    inside = binary_mask(mask, None)
-    grid = spacing if isinstance(spacing, Grid) else Grid(inside.shape, spacing)  # type: ignore[arg-type]
-    if inside.shape != grid.shape:
-        raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
+    inside, grid = mask_on_grid(mask, spacing)
     lattice = _Lattice.around(inside, grid)
     phi = lattice.tidy(_smoothest(lattice)).astype(np.float32)
     mesh = marching_cubes(phi, between_levels(phi, 0.0))
