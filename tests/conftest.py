@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tiers import SLOW
+from tiers import is_slow
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of two workers on one core spin in each other's way
     share = (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -26,5 +26,5 @@ def data_dir() -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that :mod:`tiers` lists as slow."""
     for item in items:
-        if getattr(item, "originalname", item.name) in SLOW.get(item.path.name, ()):
+        if is_slow(item.path.name, item.name):
             item.add_marker(pytest.mark.slow)

@@ -53,7 +53,9 @@ def assert_whole(mesh):
     assert found.n_zero_area == 0 and found.n_folded == 0
 
 
-@pytest.mark.parametrize("target", [pytest.param(0.5, marks=pytest.mark.slow), 0.8, 1.2])
+@pytest.mark.parametrize(
+    "target", [pytest.param(0.5, marks=pytest.mark.slow), 0.8, pytest.param(1.2, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", INPUTS)
 def test_the_result_is_whole_even_and_the_same_body(name, target):
     mesh = given(name)

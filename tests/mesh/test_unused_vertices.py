@@ -136,6 +136,7 @@ def test_signed_distances_and_prepared_sequences(tmp_path):
         assert one.info.spacing == other.info.spacing and np.array_equal(one.frame(0), other.frame(0))
 
 
+@pytest.mark.slow
 def test_a_fit_begins_from_the_used_ones():
     truth, volume, psf = ball(radius=2.2, shape=(24, 28, 28), spacing=(0.25, 0.25, 0.25))
     start = shapes.icosphere(2.0, truth.vertices.mean(axis=0), 3)

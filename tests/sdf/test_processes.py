@@ -55,8 +55,9 @@ def test_threads_at_once(monkeypatch):
         np.testing.assert_array_equal(one, alone)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
-@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("threads", [1, 2])
 def test_prepare_after_a_fork(tmp_path, threads, monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", str(threads))
     monkeypatch.setenv("OMP_NUM_THREADS", str(threads))

@@ -23,11 +23,11 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 
-def _average(faces: Ints, n_vertices: int, fixed: Bools | None = None) -> csr_matrix:
+def _average(faces: Ints, n_vertices: int, fixed: Bools) -> csr_matrix:
     """The matrix that gives every vertex the mean of its neighbours (fixed and unused ones stay)."""
     wide = neighbours(topology.edges(faces), n_vertices)
     degree = np.asarray(wide.sum(axis=1)).reshape(-1)
-    still = degree == 0 if fixed is None else (degree == 0) | fixed
+    still = (degree == 0) | fixed
     scale = np.where(still, 0.0, 1.0 / np.maximum(degree, 1.0))
     return (diags(scale) @ wide + diags(still.astype(np.float64))).tocsr()
 
