@@ -13,8 +13,8 @@ from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
 
-__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "largest_part", "marching_cubes", "mask_on_grid",
-           "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
+__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "largest_part", "marching_cubes",
+           "mask_on_grid", "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -254,9 +254,9 @@ def mask_on_grid(
 
 
 def largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The largest connected part (by faces) of a mask that is not empty, (z, y, x) bool."""
+    """The largest connected part of a mask (voxels that share a side belong together); itself where it is empty."""
     parts, count = ndimage.label(inside)
-    if count == 1:
+    if count < 2:
         return inside
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
 

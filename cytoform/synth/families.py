@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import ensure_folder
-from ..errors import ConfigError
+from ..errors import ConfigError, FileFormatError, OutputError, SequenceError
 from ..image.volume import Grid
 from ..mesh.surface import SurfaceMesh
 from ..sdf.distance import mesh_sdf
-from ..sdf.kept import is_there
-from ..sdf.sequence import SDFSequence, SequenceInfo, write_sequence
+from ..sdf.sequence import SDFSequence, SequenceInfo, open_sequence, write_sequence
 from .primitives import Floats, Samples, surface_distance, volume_centroid
 
 __all__ = ["FAMILIES", "Family", "LivingShape", "family", "write_family"]
@@ -29,6 +28,7 @@ FAMILIES: dict[str, type[Family]] = {}
 FRAMES = 30  # of the published sequences; the families' rates are per 29 steps
 
 _LEAST_SHAPE = 8
+_REMEDY = "Choose another folder, or pass overwrite=True (--overwrite)."
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> None:
@@ -362,11 +362,25 @@ def write_family(
     paths = [place / f"{living.name}.h5" for living in shapes]
     for done, (living, path) in enumerate(zip(shapes, paths), start=1):
         grid, frames, info = living._plan(n_frames, shape, None, clamp_um)
-        if overwrite or not is_there(path, info.source):
+        if overwrite or not _is_written(path, info.source):
             write_sequence(path, frames, (n_frames, *grid.shape), info)
         if progress is not None:
             progress(done, n)
     return paths
+
+
+def _is_written(path: Path, source: str) -> bool:
+    """Whether the file is there with these settings; anything else in its place is an error."""
+    if not path.exists():
+        return False
+    try:
+        with open_sequence(path) as there:
+            same = there.info.source == source
+    except (FileFormatError, SequenceError) as error:
+        raise OutputError(f"{path} is in the way and cannot be read as a sequence: {error}", remedy=_REMEDY) from error
+    if not same:
+        raise OutputError(f"{path} holds a sequence with other settings, or none of ours.", remedy=_REMEDY)
+    return True
 
 
 def lognormal(rng: np.random.Generator, mean: float, spread: float, cut: float = 2.0) -> float:
