@@ -26,5 +26,5 @@ def data_dir() -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that :mod:`tiers` lists as slow."""
     for item in items:
-        if is_slow(item.path.name, item.name):
+        if is_slow(item.name):
             item.add_marker(pytest.mark.slow)
