@@ -300,7 +300,6 @@ def test_a_sequence_is_no_source(tmp_path):
         prepare(tmp_path / "a.h5", tmp_path / "out")
 
 
-@pytest.mark.slow
 def test_the_files_own_time_between_frames(tmp_path, monkeypatch):
     from cytoform.sdf import tracks
 
