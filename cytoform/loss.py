@@ -5,54 +5,10 @@ The model of a measurement is gain · rendering + background. Both are part of t
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ConfigError
-
-__all__ = ["LossValue", "affine_of_moments", "best_affine", "huber_weights", "signal_weights", "weighted_l2"]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LossValue:
-    """A loss and its gradient for the rendering (z, y, x), the gain and the background."""
-
-    value: float
-    image: npt.NDArray
-    gain: float
-    background: float
-
-
-def weighted_l2(
-    rendered: npt.NDArray, observed: npt.NDArray, weights: npt.NDArray, *, gain: float = 1.0, background: float = 0.0
-) -> LossValue:
-    """Σ w (gain · rendered + background - observed)² / Σ w.
-
-    Parameters
-    ----------
-    rendered, observed, weights : (z, y, x) float
-        Weights are zero or more; voxels of weight 0 do not count.
-
-    Returns
-    -------
-    LossValue
-        Sums run in float64, the image's gradient has the dtype of `rendered`.
-    """
-    total = float(weights.sum(dtype=np.float64))
-    if not total > 0:
-        raise ConfigError("all weights of the loss are 0; expected some voxel to count.", remedy="Check the ROI.")
-    residual = rendered * rendered.dtype.type(gain) + rendered.dtype.type(background) - observed
-    weighted = weights * residual
-    value = float((weighted * residual).sum(dtype=np.float64)) / total
-    slope = 2.0 / total
-    return LossValue(
-        value,
-        (weighted * weighted.dtype.type(slope * gain)).astype(rendered.dtype, copy=False),
-        slope * float((weighted * rendered).sum(dtype=np.float64)),
-        slope * float(weighted.sum(dtype=np.float64)),
-    )
+__all__ = ["affine_of_moments", "best_affine", "huber_weights", "signal_weights"]
 
 
 def best_affine(

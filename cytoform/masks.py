@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
 
-__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "label_mask", "largest_part", "marching_cubes",
-           "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
+__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "largest_part", "marching_cubes",
+           "mask_on_grid", "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -64,24 +64,6 @@ def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> npt.NDArray[np.bool_]:
     return winding != 0
 
 
-def label_mask(meshes: Iterable[SurfaceMesh], grid: Grid) -> npt.NDArray[np.uint16]:
-    """Label image of several closed surfaces, (z, y, x): 0 outside, 1 for the first surface, 2 for the next, ...
-
-    Where surfaces overlap, the earlier one keeps the voxel.
-
-    Raises
-    ------
-    MeshError
-        When a surface is open, or there are more than 65,535.
-    """
-    labels = np.zeros(grid.shape, dtype=np.uint16)
-    for number, mesh in enumerate(meshes, start=1):
-        if number > np.iinfo(np.uint16).max:
-            raise MeshError("there are more than 65,535 surfaces; a label image holds no more.", remedy="Pass fewer.")
-        labels[mesh_to_mask(mesh, grid) & (labels == 0)] = number
-    return labels
-
-
 def mask_to_mesh(
     mask: npt.ArrayLike,
     grid: Grid | float | Sequence[float],
@@ -118,10 +100,7 @@ def mask_to_mesh(
     VolumeError
         When the mask is not 3D, empty, or does not fit the grid.
     """
-    inside = binary_mask(mask, label)
-    grid = grid if isinstance(grid, Grid) else Grid(inside.shape, grid)  # type: ignore[arg-type]
-    if inside.shape != grid.shape:
-        raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
+    inside, grid = mask_on_grid(mask, grid, label)
     if largest:
         inside = largest_part(inside)
     (low, high), margin = bounds(inside), 2 + int(np.ceil(3 * smooth))
@@ -255,6 +234,23 @@ def binary_mask(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]
         what = "all its voxels are 0" if label is None else f"no voxel has label {label}"
         raise VolumeError(f"mask is empty, {what}; expected a body.", remedy="Check the threshold or the label.")
     return inside
+
+
+def mask_on_grid(
+    mask: npt.ArrayLike, grid: Grid | float | Sequence[float], label: int | None = None
+) -> tuple[npt.NDArray[np.bool_], Grid]:
+    """:func:`binary_mask` and the grid that it lies on, which may be told by the voxel size alone.
+
+    Raises
+    ------
+    VolumeError
+        When the mask is not 3D, nothing is inside, or it does not fit the grid.
+    """
+    inside = binary_mask(mask, label)
+    grid = grid if isinstance(grid, Grid) else Grid(inside.shape, grid)  # type: ignore[arg-type]
+    if inside.shape != grid.shape:
+        raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
+    return inside, grid
 
 
 def largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

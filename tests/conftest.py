@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tiers import is_slow
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of two workers on one core spin in each other's way
     share = (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -20,3 +21,10 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"CYTOFORM_TEST_DATA is {value}, which is not a folder")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that :mod:`tiers` lists as slow."""
+    for item in items:
+        if is_slow(item.name):
+            item.add_marker(pytest.mark.slow)

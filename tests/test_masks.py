@@ -1,25 +1,23 @@
 """Voxelising, meshing of masks, signed distances: against formulas and against the solid angle."""
 
-import time
-
 import numpy as np
 import pytest
+import trimesh
 
 from cytoform.errors import MeshError, VolumeError
+from cytoform.image.io import read_volume
 from cytoform.image.volume import Grid
-from cytoform.masks import label_mask, mask_sdf, mask_to_mesh, mesh_to_mask
+from cytoform.masks import mask_sdf, mask_to_mesh, mesh_to_mask
 from cytoform.mesh.io import read_mesh
 from cytoform.mesh.surface import SurfaceMesh
 
 
 def _ball(radius=1.0, centre=(0.0, 0.0, 0.0), subdivisions=3):
-    trimesh = pytest.importorskip("trimesh")
     ball = trimesh.creation.icosphere(subdivisions=subdivisions)
     return SurfaceMesh(ball.vertices[:, ::-1] * np.asarray(radius) + np.asarray(centre), ball.faces)
 
 
 def _box(low, high):
-    trimesh = pytest.importorskip("trimesh")
     box = trimesh.creation.box()
     unit = np.asarray(box.vertices)[:, ::-1] + 0.5
     return SurfaceMesh(np.asarray(low) + unit * (np.asarray(high) - np.asarray(low)), box.faces)
@@ -112,22 +110,6 @@ def test_open_or_badly_wound_surfaces_are_refused():
     faces[0] = faces[0, ::-1]
     with pytest.raises(MeshError, match="wound inconsistently at 3 edges"):
         mesh_to_mask(SurfaceMesh(mesh.vertices, faces), Grid((4, 4, 4), 1.0))
-
-
-def test_is_fast():
-    mesh, grid = _ball(subdivisions=4), _grid((128, 128, 128), (2.4, 2.4, 2.4))
-    start = time.perf_counter()
-    mesh_to_mask(mesh, grid)
-    assert time.perf_counter() - start < 2.0  # about 0.1 s on a laptop
-
-
-def test_label_mask_numbers_surfaces_and_the_earlier_wins():
-    grid = _grid((20, 20, 40), (2.0, 2.0, 4.0))
-    left, right = _ball(0.8, (0, 0, -0.5)), _ball(0.8, (0, 0, 0.5))
-    labels = label_mask([left, right], grid)
-    assert labels.dtype == np.uint16 and set(np.unique(labels)) == {0, 1, 2}
-    assert np.array_equal(labels == 1, mesh_to_mask(left, grid))
-    assert np.array_equal(labels > 0, mesh_to_mask(left, grid) | mesh_to_mask(right, grid))
 
 
 # -- mask to mesh ------------------------------------------------------------------------------------------------------
@@ -225,8 +207,6 @@ def test_cow(data_dir):
 
 
 def test_embryo_labels(data_dir):
-    from cytoform.image.io import read_volume
-
     volume = read_volume(data_dir / "images" / "embryo_crop_t1_labels.tif")
     values, counts = np.unique(volume.data[volume.data > 0], return_counts=True)
     label = int(values[np.argmax(counts)])

@@ -1,35 +1,63 @@
 """What importing costs and brings along."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import cytoform
 
-HEAVY = ("torch", "numba", "cupy", "matplotlib", "napari", "dask", "finufft")
+ROOT = Path(cytoform.__file__).parent
 
 
 def _run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def test_import_is_quick_and_light():
-    code = (
-        "import sys, time; begin = time.perf_counter(); import cytoform; "
-        f"print(time.perf_counter() - begin, sorted(set({HEAVY!r}) & set(sys.modules)))"
-    )
-    outputs = [_run(code).split(" ", 1) for _ in range(3)]
-    assert min(float(seconds) for seconds, _ in outputs) < 1.0
-    assert all(loaded.strip() == "[]" for _, loaded in outputs)
+def test_import_loads_nothing_but_the_door():
+    """Neither numpy nor anything else that takes time to load: names bring their rooms along when first used."""
+    code = """
+import sys
+before = set(sys.modules)
+import cytoform
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)))
+print(*sorted(name for name in sys.modules if name.startswith("cytoform.")))
+"""
+    foreign, own = _run(code).splitlines()
+    assert foreign.split() == ["cytoform"]
+    assert own.split() == ["cytoform.lazy"]
 
 
-def test_works_where_torch_cannot_be_imported():
-    code = (
-        "import sys; sys.modules['torch'] = None; import cytoform as cf; "
-        "names = [getattr(cf, name) for name in cf.__all__]; print(len(names), 'numba.cuda' in sys.modules)"
-    )
-    assert _run(code).split()[0] == str(len(cytoform.__all__))
+def test_works_where_torch_cannot_be_imported_and_touches_no_gpu():
+    code = """
+import sys
+sys.modules["torch"] = None
+import cytoform as cf
+for name in cf.__all__:
+    getattr(cf, name)
+print(*sorted({"numba.cuda", "cupy", "napari", "dask"} & set(sys.modules)))
+"""
+    assert _run(code).split() == []
+
+
+def test_no_private_name_of_another_module_is_imported():
+    found, places = [], sorted(ROOT.rglob("*.py"))
+    rooms = {p.parent.name if p.name == "__init__.py" else p.stem for p in places}
+    for place in places:
+        nodes = list(ast.walk(ast.parse(place.read_text(encoding="utf-8"))))
+        taken = [a for n in nodes if isinstance(n, ast.ImportFrom) and (n.level or n.module == "cytoform")
+                 for a in n.names]  # fmt: skip
+        found += [f"{place}: {a.name}" for a in taken if _private(a.name)]
+        modules = {a.asname or a.name for a in taken if a.name in rooms}
+        found += [f"{place}: {n.value.id}.{n.attr}" for n in nodes if isinstance(n, ast.Attribute)
+                  and isinstance(n.value, ast.Name) and n.value.id in modules and _private(n.attr)]  # fmt: skip
+    assert found == []
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def test_no_function_hides_a_module_of_its_name():

@@ -7,11 +7,10 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from ..errors import MeshError
 from . import geometry
 from .surface import SurfaceMesh
 
-__all__ = ["Reference", "closest_points", "interpolate_vertex_data", "interpolation", "transfer_density"]
+__all__ = ["Reference", "closest_points", "interpolation", "transfer_density"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -114,27 +113,3 @@ def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:
     faces, _, weights = closest_points(mesh, points)
     rows = np.repeat(np.arange(len(faces)), 3)
     return csr_matrix((weights.ravel(), (rows, mesh.faces[faces].ravel())), shape=(len(faces), mesh.n_vertices))
-
-
-def interpolate_vertex_data(mesh: SurfaceMesh, values: npt.ArrayLike, points: npt.ArrayLike) -> Floats:
-    """Values given at the vertices, at other points: linear within the closest face (:func:`interpolation`).
-
-    Parameters
-    ----------
-    mesh : SurfaceMesh
-    values : (n_vertices,) or (n_vertices, k) float
-    points : (n, 3) float, µm, (z, y, x)
-
-    Returns
-    -------
-    (n,) or (n, k) float64
-
-    Raises
-    ------
-    MeshError
-        When there is not one value for each vertex.
-    """
-    data = np.asarray(values, dtype=np.float64)
-    if len(data) != mesh.n_vertices:
-        raise MeshError(f"values has shape {data.shape}; expected one row for each of {mesh.n_vertices} vertices.")
-    return interpolation(mesh, points) @ data

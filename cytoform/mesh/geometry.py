@@ -151,11 +151,19 @@ def mean_at_vertices(values: npt.NDArray, faces: npt.NDArray, n_vertices: int) -
     return total / np.maximum(np.bincount(corners, minlength=n_vertices), 1)
 
 
+def six_volumes(corners: Floats) -> Floats:
+    """Six times the signed volume of each face's tetrahedron with the origin, (n_faces,), µm³.
+
+    Corners (n_faces, 3, 3) in (z, y, x); positive where the origin lies behind the face.
+    """
+    return -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+
+
 def enclosed_volume(vertices: npt.NDArray, faces: npt.NDArray) -> float:
     """Signed volume in µm³ that a closed surface encloses, positive for outward normals."""
     corners = corner_points(vertices, faces)
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
-    return float(-np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6.0)
+    return float(six_volumes(corners).sum() / 6.0)
 
 
 def surface_centroid(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:

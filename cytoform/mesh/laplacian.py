@@ -9,7 +9,7 @@ from scipy.sparse import coo_matrix, csc_matrix, diags
 from . import geometry
 from .topology import edges
 
-__all__ = ["combinatorial_laplacian", "cotangent_laplacian", "mass_matrix"]
+__all__ = ["combinatorial_laplacian", "cotangent_laplacian"]
 
 
 def combinatorial_laplacian(faces: npt.NDArray, n_vertices: int) -> csc_matrix:
@@ -69,22 +69,3 @@ def cotangent_laplacian(vertices: npt.NDArray, faces: npt.NDArray) -> csc_matrix
         values += [-half_cot, -half_cot, half_cot, half_cot]
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
     return coo_matrix(entries, shape=(n_vertices, n_vertices)).tocsc()
-
-
-def mass_matrix(vertices: npt.NDArray, faces: npt.NDArray, *, lumped: bool = True) -> csc_matrix:
-    """The area that belongs to each vertex, (n_vertices, n_vertices) float64, µm²; its entries sum to the area.
-
-    Parameters
-    ----------
-    vertices : (n_vertices, 3) float, µm, (z, y, x)
-    faces : (n_faces, 3) int
-    lumped : bool
-        Diagonal, a third of each face to each of its corners; otherwise the exact ∫ φ_i φ_j dS of linear elements.
-    """
-    n_vertices, areas = len(vertices), geometry.face_areas(vertices, faces)
-    if lumped:
-        share = np.bincount(np.asarray(faces).reshape(-1), weights=np.repeat(areas / 3.0, 3), minlength=n_vertices)
-        return csc_matrix(diags(share, format="csc"))
-    rows, cols = np.repeat(faces, 3, axis=1).reshape(-1), np.tile(faces, (1, 3)).reshape(-1)
-    local = (np.ones((3, 3)) + np.eye(3)).reshape(-1) / 12.0
-    return coo_matrix(((areas[:, None] * local).reshape(-1), (rows, cols)), shape=(n_vertices, n_vertices)).tocsc()

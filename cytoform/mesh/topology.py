@@ -28,7 +28,6 @@ __all__ = [
     "edge_lengths",
     "edges",
     "euler_characteristic",
-    "face_edges",
     "folded_edges",
     "gaps",
     "genus",
@@ -40,6 +39,7 @@ __all__ = [
     "orient_outward",
     "quality",
     "self_intersections",
+    "unique_edges",
     "zero_area_faces",
 ]
 
@@ -64,7 +64,7 @@ def _half_edges(faces: Ints) -> Ints:
     return np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
 
 
-def _unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
+def unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
     """Unique undirected edges, the edge of every half-edge, and the number of faces at every edge."""
     half = np.sort(_half_edges(faces), axis=1)
     base = int(faces.max()) + 1
@@ -74,12 +74,7 @@ def _unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
 
 def edges(mesh: Any) -> Ints:
     """Unique edges, (n_edges, 2), the smaller vertex first, in ascending order."""
-    return _unique_edges(_faces_of(mesh))[0]
-
-
-def face_edges(mesh: Any) -> Ints:
-    """The edges of every face, (n_faces, 3) indices into :func:`edges`; column c joins corners c and c + 1."""
-    return _unique_edges(_faces_of(mesh))[1].reshape(-1, 3)
+    return unique_edges(_faces_of(mesh))[0]
 
 
 def edge_lengths(mesh: Any) -> Floats:
@@ -91,7 +86,7 @@ def edge_lengths(mesh: Any) -> Floats:
 
 def boundary_edges(mesh: Any) -> Ints:
     """Edges with a single face, (n, 2); none on a closed surface."""
-    pairs, _, counts = _unique_edges(_faces_of(mesh))
+    pairs, _, counts = unique_edges(_faces_of(mesh))
     return pairs[counts == 1]
 
 
@@ -101,7 +96,7 @@ def interior_edges(mesh: Any) -> tuple[Ints, Ints]:
     Half-edge h lies in face h // 3, from corner h % 3 to the next. On a consistently wound surface no pair runs alike.
     """
     faces = _faces_of(mesh)
-    _, inverse, counts = _unique_edges(faces)
+    _, inverse, counts = unique_edges(faces)
     order = np.argsort(inverse, kind="stable")
     first = (np.cumsum(counts) - counts)[counts == 2]
     pairs = np.stack([order[first], order[first + 1]], axis=1)
@@ -111,12 +106,12 @@ def interior_edges(mesh: Any) -> tuple[Ints, Ints]:
 
 def is_closed(mesh: Any) -> bool:
     """True when every edge has exactly two faces."""
-    return bool((_unique_edges(_faces_of(mesh))[2] == 2).all())
+    return bool((unique_edges(_faces_of(mesh))[2] == 2).all())
 
 
 def gaps(mesh: Any) -> str:
     """Say why a surface is not closed: ``"is open: 3 edges have only one face"``; empty for a closed one."""
-    counts = _unique_edges(_faces_of(mesh))[2]
+    counts = unique_edges(_faces_of(mesh))[2]
     lonely, crowded = int((counts == 1).sum()), int((counts > 2).sum())
     found = []
     if lonely:
@@ -149,7 +144,7 @@ def is_manifold(mesh: Any, *, boundary: bool = False) -> bool:
     faces = _faces_of(mesh)
     if (faces == np.roll(faces, 1, axis=1)).any():
         return False
-    counts = _unique_edges(faces)[2]
+    counts = unique_edges(faces)[2]
     if (counts > 2).any() or (not boundary and (counts != 2).any()):
         return False
     return _fans_connected(faces)
@@ -255,7 +250,7 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
     )
     corners = geometry.corner_points(mesh.vertices, faces)
     corners = corners - (origins / np.bincount(pieces)[:, None])[pieces][:, None]
-    signed = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    signed = geometry.six_volumes(corners)
     faces = turned(faces, (np.bincount(groups, weights=signed) < 0)[groups])
     return SurfaceMesh(mesh.vertices, faces, mesh.density)
 

@@ -41,7 +41,7 @@ def dice(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     Raises
     ------
     VolumeError
-        When the shapes differ.
+        As :func:`iou`.
     """
     both, either = _counts(a, b)
     return 1.0 if either == 0 else 2.0 * both / (both + either)

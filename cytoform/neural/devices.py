@@ -12,14 +12,12 @@ __all__ = ["bfloat16_is_quicker", "torch_device"]
 
 
 def torch_device(device: str) -> torch.device:
-    """``auto`` to the GPU where torch sees one, else the CPU.
+    """``auto`` to the GPU where torch sees one, else the CPU; ``cuda:1`` and the like name one of several.
 
     Raises
     ------
-    ConfigError
-        For a name that is none of auto, cpu, cuda.
-    BackendError
-        When CUDA was asked for and torch sees none.
+    ConfigError, BackendError
+        As :func:`cytoform.devices.resolve_device`.
     """
     if device not in ("auto", "cpu", "cuda") and not device.startswith("cuda:"):
         raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu' or 'cuda'.")

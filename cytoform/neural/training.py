@@ -8,14 +8,14 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..atomic import ensure_folder, write_text
-from ..errors import ConfigError, FileFormatError, Interrupted, OutputError
+from ..errors import ConfigError, Interrupted, OutputError
 from ..interruption import Interruption
 from ..sdf.sequence import SDFSequence, sequence_files
 from .checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
@@ -24,7 +24,7 @@ from .data import TrainingSet
 from .devices import bfloat16_is_quicker, torch_device
 from .distributed import Team, join
 from .model import AutoDecoder
-from .schedule import Schedule
+from .resuming import Settings, Stored
 from .trainer import Trainer
 from .workers import Workers
 
@@ -135,56 +135,55 @@ def train(
     given = config != "default"
     config = preset(config) if isinstance(config, str) else config
     _check_options(dtype, precision, minutes, resume, out)
+    asked = Settings(config, dtype, precision, minutes, memory_gb, labels)
     files = _files(sequences)
     team, where = join(torch_device(device))
     folder = _folder(out, resume, overwrite, team)
-    stored = read_checkpoint(folder / CHECKPOINT) if resume and folder else None
-    threads: int | None = None
-    if stored:
-        text = stored[1]
-        asked, config = config, TrainConfig.from_json(text["config"])
-        _check_same_network(asked, config, given=given)
-        _tell_kept(text, {"precision": (precision, "auto"), "dtype": (dtype, "float32"), "minutes": (minutes, None),
-                          "memory_gb": (memory_gb, 1.0)})  # fmt: skip
-        precision, dtype, minutes = text["precision"], text["dtype"], text["minutes"]
-        memory_gb, labels, threads = text["memory_gb"], text["labels"], text["threads"]
-    _check_team(team, config)
-    with (
-        TrainingSet(
-            files,
-            frame_points=config.frame_points,
-            near_fraction=config.near_fraction,
-            near_um=config.near_um,
-            memory=memory_gb * 1e9,
-            augment=config.augment,
-            mix=config.mix,
-            seed=config.seed,
-        ) as data,
-        Workers(where, threads) as workers,
-    ):
+    stored = Stored(*read_checkpoint(folder / CHECKPOINT)) if resume and folder else None
+    settings = stored.settings(asked, given=given) if stored else asked
+    _check_team(team, settings.config)
+    with _points(files, settings) as data, Workers(where, settings.threads) as workers:
         if stored:
-            _check_names(stored[1].get("names"), data.names)
-            _check_scale(stored[1], data.space.half_um)
-        mixed = _mixed(precision, dtype, where, config)  # measured as products are made: with torch's threads off
-        trainer = Trainer(
-            data,
-            config,
-            device=where,
-            dtype=getattr(torch, dtype),
-            mixed=mixed,
-            labels=_labels(labels, len(data.sources)),
-            team=team,
-            workers=workers,
-            seconds=None if minutes is None else 60.0 * minutes,
-        )
+            stored.check_sequences(data)
+        trainer = _trainer(data, settings, where, team, workers)
         if stored:
-            trainer.restore(stored[0], int(stored[1]["step"]))
-            _restore_schedule(trainer, stored[1])
+            stored.restore(trainer)
         elif folder and team.leads:
             _remove_old(folder, data)
-        spent = float(stored[1].get("seconds", 0.0)) if stored else 0.0
-        run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard, memory_gb, begin - spent)
+        before = stored.seconds if stored else 0.0
+        run = _Run(trainer, folder, checkpoint_minutes, progress, tensorboard, settings.memory_gb, begin - before)
         return run.to_the_end()
+
+
+def _points(files: list[Any], settings: Settings) -> TrainingSet:
+    """What draws points from the sequences."""
+    config = settings.config
+    return TrainingSet(
+        files,
+        frame_points=config.frame_points,
+        near_fraction=config.near_fraction,
+        near_um=config.near_um,
+        memory=settings.memory_gb * 1e9,
+        augment=config.augment,
+        mix=config.mix,
+        seed=config.seed,
+    )
+
+
+def _trainer(data: TrainingSet, settings: Settings, where: torch.device, team: Team, workers: Workers) -> Trainer:
+    """What makes the steps. Precision is measured as products are made then: with torch's own threads off."""
+    mixed = _mixed(settings.precision, settings.dtype, where, settings.config)
+    return Trainer(
+        data,
+        settings.config,
+        device=where,
+        dtype=getattr(torch, settings.dtype),
+        mixed=mixed,
+        labels=_labels(settings.labels, len(data.sources)),
+        team=team,
+        workers=workers,
+        seconds=None if settings.minutes is None else 60.0 * settings.minutes,
+    )
 
 
 class _Run:
@@ -331,46 +330,6 @@ def _check_options(dtype: str, precision: str, minutes: float | None, resume: bo
         raise ConfigError("resume needs the folder of the training.", remedy="Pass out=.")
 
 
-def _tell_kept(stored: Mapping[str, Any], asked: Mapping[str, tuple[Any, Any]]) -> None:
-    """Say which options, of (asked for, default), a resumed training leaves as they were."""
-    for name, (value, default) in asked.items():
-        if value != default and value != stored[name]:
-            _LOG.warning("%s stays %s, as the training began with it; %s is not taken.", name, stored[name], value)
-
-
-def _check_same_network(asked: TrainConfig, stored: TrainConfig, *, given: bool) -> None:
-    if given and asked.network != stored.network:
-        raise FileFormatError(
-            f"the checkpoint is that of another network: {stored.network}; {asked.network} was asked for.",
-            remedy="Resume with the settings it began with, or start anew in another folder.",
-        )
-    if given and asked != stored:
-        _LOG.warning("The training goes on with the settings that it began with; the ones given now are not used.")
-
-
-def _check_names(stored: Any, given: list[str]) -> None:
-    if stored != given:
-        raise FileFormatError(
-            "the checkpoint is that of another network or other sequences: "
-            f"{_short(stored)} there, {_short(given)} here.",
-            remedy="Resume with the same sequences in the same order, or start anew.",
-        )
-
-
-def _restore_schedule(trainer: Trainer, text: dict[str, Any]) -> None:
-    """The plan that an interrupted training followed; checkpoints of earlier versions hold none."""
-    if "schedule" not in text:
-        return
-    try:
-        trainer.schedule = Schedule.from_json(text["schedule"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"the checkpoint's plan is damaged: {error}.", remedy="Start anew.") from error
-
-
-def _short(names: Any) -> str:
-    return ", ".join(map(str, (names or [])[:5])) + (" …" if len(names or []) > 5 else "")
-
-
 def _check_team(team: Team, config: TrainConfig) -> None:
     if team.size > config.batch_frames:
         raise ConfigError(
@@ -401,17 +360,6 @@ def _folder(out: Any, resume: bool, overwrite: bool, team: Team) -> Path | None:
             remedy="Choose another folder, or pass resume or overwrite.",
         )
     return ensure_folder(folder)
-
-
-def _check_scale(stored: dict[str, Any], half_um: float | None) -> None:
-    """Lengths must have the unit that they had when the training began."""
-    before = stored.get("half_um", half_um)  # older checkpoints do not tell
-    if (before is None) != (half_um is None) or (before and half_um and abs(before / half_um - 1) > 1e-3):
-        shown = ["unknown size" if half is None else f"{2 * half:.4g} µm a side" for half in (before, half_um)]
-        raise FileFormatError(
-            f"the training began with a cube of {shown[0]}, these sequences have one of {shown[1]}.",
-            remedy="Resume with the same sequences and the same voxel size (--spacing).",
-        )
 
 
 def _remove_old(folder: Path, data: TrainingSet) -> None:

@@ -18,14 +18,15 @@ import numpy.typing as npt
 
 from .. import __version__
 from ..atomic import ensure_folder
-from ..errors import ConfigError, FileFormatError, OutputError, SequenceError
+from ..errors import ConfigError, SequenceError
 from ..image.volume import Grid
 from ..linking import Lineage
 from .align import align_track, followed
 from .distance import has_sample, mesh_sdf
+from .kept import is_there
 from .necks import looks_like_two
 from .remarks import Remarks, frames_told, listed
-from .sequence import SequenceInfo, open_sequence, write_sequence
+from .sequence import SequenceInfo, write_sequence
 from .settings import PrepareConfig, PrepareProgress, Teller
 from .tracks import Bodies, Reader, Track
 
@@ -114,10 +115,7 @@ def prepare(
     OutputError
         When a file is in the way. Nothing is overwritten.
     """
-    try:
-        config = PrepareConfig(**settings)
-    except TypeError as error:
-        raise ConfigError(f"{error}; expected those of PrepareConfig.") from error
+    config = _settings(settings)
     if suffix not in (".h5", ".mat"):
         raise ConfigError(f"suffix is {suffix!r}; expected '.h5' or '.mat'.")
     tell = Teller(progress)
@@ -135,21 +133,45 @@ def prepare(
     reader.remarks.tell_small(set(aligned))
     _tell_of_two(aligned)
     clamp = _CLAMP * box if config.clamp_um is None else float(config.clamp_um)
-    digests = {track.name: track.digest.hexdigest() for track in found}
-    sources = {track.name: track.source for track in found}
-    folder = ensure_folder(out)
-    jobs = []
-    for label, run in aligned.items():
-        made = {**dataclasses.asdict(config), "box_um": box, "clamp_um": clamp, "input": digests[label]}
-        text = json.dumps({"made_by": "cytoform prepare", "from": sources[label], "settings": made}, sort_keys=True)
-        path = folder / f"{_plain(label)}{suffix}"
-        if overwrite or not _is_there(path, text):
-            info = SequenceInfo(_size(box, config), config.time_step, clamp, label, text)
-            jobs.append((path, run.bodies, info))
-    tell.start("distances", sum(len(frames) for _, frames, _ in jobs))
-    for path, frames, info in jobs:
-        _write(path, frames, info, config, tell)
-    return [folder / f"{_plain(label)}{suffix}" for label in aligned]
+    infos = _infos(found, dataclasses.replace(config, box_um=box, clamp_um=clamp))
+    return _write_all(ensure_folder(out), suffix, aligned, infos, config.shape, tell, overwrite=overwrite)
+
+
+def _settings(given: dict[str, Any]) -> PrepareConfig:
+    try:
+        return PrepareConfig(**given)
+    except TypeError as error:
+        raise ConfigError(f"{error}; expected those of PrepareConfig.") from error
+
+
+def _infos(tracks: Sequence[Track], config: PrepareConfig) -> dict[str, SequenceInfo]:
+    """What each file says of itself, by the tracks' names; `config` has a box and a clamp."""
+    infos = {}
+    for track in tracks:
+        made = {**dataclasses.asdict(config), "input": track.digest.hexdigest()}
+        text = json.dumps({"made_by": "cytoform prepare", "from": track.source, "settings": made}, sort_keys=True)
+        spacing = _size(float(config.box_um), config.shape)  # type: ignore[arg-type]
+        infos[track.name] = SequenceInfo(spacing, config.time_step, config.clamp_um, track.name, text)
+    return infos
+
+
+def _write_all(
+    folder: Path,
+    suffix: str,
+    runs: Mapping[str, _Run],
+    infos: Mapping[str, SequenceInfo],
+    shape: int,
+    tell: Teller,
+    *,
+    overwrite: bool,
+) -> list[Path]:
+    """Files of all sequences; those that are there already, made of the same, are kept."""
+    places = {name: folder / f"{_plain(name)}{suffix}" for name in runs}
+    wanted = [name for name, place in places.items() if overwrite or not is_there(place, infos[name].source)]
+    tell.start("distances", sum(len(runs[name].bodies) for name in wanted))
+    for name in wanted:
+        _write(places[name], runs[name].bodies, infos[name], shape, tell)
+    return list(places.values())
 
 
 def _timed(config: PrepareConfig, interval: float | None) -> PrepareConfig:
@@ -222,7 +244,7 @@ def _tell_short(names: list[str], least: int) -> None:
 
 def _with_samples(aligned: dict[str, _Run], box: float, config: PrepareConfig) -> dict[str, _Run]:
     """The sequences without frames that have no sample inside: of each its longest run of others."""
-    grid = _grid(_size(box, config), config.shape)
+    grid = _grid(_size(box, config.shape), config.shape)
     kept: dict[str, _Run] = {}
     without: dict[str, str] = {}
     for name, run in aligned.items():
@@ -285,42 +307,16 @@ def _box(aligned: Mapping[str, _Run], config: PrepareConfig) -> float:
     return float(config.box_um)
 
 
-def _size(box: float, config: PrepareConfig) -> tuple[float, float, float]:
-    return (box / config.shape,) * 3
-
-
-def _recipe(text: str) -> Any:
-    """What decides whether two files are made alike: the settings and the input's digest, but not where it lay."""
-    try:
-        told = json.loads(text)
-        return told["made_by"], told["settings"]
-    except (ValueError, KeyError, TypeError):
-        return text
-
-
-def _is_there(path: Path, text: str) -> bool:
-    """Whether the file was made from the same with the same settings; anything else in its place is an error."""
-    if not path.exists():
-        return False
-    try:
-        with open_sequence(path) as sequence:
-            if _recipe(sequence.info.source) == _recipe(text):
-                _LOG.info("%s is there already", path)
-                return True
-    except (FileFormatError, SequenceError):
-        pass
-    raise OutputError(
-        f"{path} exists and was made from other shapes or with other settings; nothing was overwritten.",
-        remedy="Choose another folder, or pass overwrite=True (--overwrite).",
-    )
+def _size(box: float, samples: int) -> tuple[float, float, float]:
+    """Voxel size of a cube, µm."""
+    return (box / samples,) * 3
 
 
 def _grid(size: tuple[float, float, float], n: int) -> Grid:
     return Grid((n, n, n), size, tuple(-0.5 * (n - 1) * np.asarray(size)))  # type: ignore[arg-type]
 
 
-def _write(path: Path, frames: list[Bodies], info: SequenceInfo, config: PrepareConfig, tell: Teller) -> None:
-    n = config.shape
+def _write(path: Path, frames: list[Bodies], info: SequenceInfo, n: int, tell: Teller) -> None:
     grid = _grid(info.spacing, n)  # type: ignore[arg-type]
 
     def sampled() -> Iterator[npt.NDArray[np.float32]]:

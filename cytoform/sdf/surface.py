@@ -26,15 +26,13 @@ import numpy.typing as npt
 from scipy import fft, ndimage
 
 from ..devices import threads
-from ..errors import VolumeError
 from ..image.volume import Grid
-from ..masks import between_levels, binary_mask, bounds, marching_cubes, mask_sdf
-from .distance import mesh_sdf
+from ..masks import between_levels, bounds, marching_cubes, mask_on_grid, mask_sdf
 
 if TYPE_CHECKING:
     from ..mesh.surface import SurfaceMesh
 
-__all__ = ["mask_surface", "smooth_mask_sdf"]
+__all__ = ["mask_surface"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
@@ -77,44 +75,11 @@ def mask_surface(mask: npt.ArrayLike, spacing: Grid | float | Sequence[float]) -
     VolumeError
         When the mask is not 3D, empty, or does not fit the grid.
     """
-    inside = binary_mask(mask, None)
-    grid = spacing if isinstance(spacing, Grid) else Grid(inside.shape, spacing)  # type: ignore[arg-type]
-    if inside.shape != grid.shape:
-        raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
+    inside, grid = mask_on_grid(mask, spacing)
     lattice = _Lattice.around(inside, grid)
     phi = lattice.tidy(_smoothest(lattice)).astype(np.float32)
     mesh = marching_cubes(phi, between_levels(phi, 0.0))
     return mesh.with_vertices(grid.to_um(mesh.vertices / lattice.factors + lattice.low))
-
-
-def smooth_mask_sdf(
-    mask: npt.ArrayLike,
-    spacing: Grid | float | Sequence[float],
-    grid: Grid | None = None,
-    clamp: float | None = None,
-) -> npt.NDArray[np.float32]:
-    """Signed distance in µm from the smooth surface of a mask, negative inside.
-
-    Parameters
-    ----------
-    mask, spacing
-        As for :func:`mask_surface`.
-    grid : Grid, optional
-        Where the distance is wanted; by default at the mask's own voxel centres.
-    clamp : float, optional
-        Largest distance outside, µm.
-
-    Returns
-    -------
-    (z, y, x) float32
-
-    Raises
-    ------
-    VolumeError, SequenceError
-        As :func:`mask_surface` and :func:`mesh_sdf`.
-    """
-    own = spacing if isinstance(spacing, Grid) else Grid(np.shape(mask), spacing)  # type: ignore[arg-type]
-    return mesh_sdf(mask_surface(mask, own), own if grid is None else grid, clamp=clamp)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from oracles.labels import label_mask
 from typer.testing import CliRunner
 
 from cytoform.cli import app
 from cytoform.cli.console import WorkBar
 from cytoform.cli.neural.codes import read_codes, write_codes
-from cytoform.cli.neural.options import frames_of, rotation_of, shape_of
+from cytoform.cli.neural.decoding import frames_of, rotation_of, shape_of
 from cytoform.errors import ConfigError
 from cytoform.image.volume import Grid
-from cytoform.masks import label_mask
 from cytoform.mesh.shapes import ellipsoid
 from cytoform.sdf import open_sequence
 

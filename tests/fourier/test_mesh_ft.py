@@ -64,7 +64,7 @@ BARS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("n", [8, 48])
+@pytest.mark.parametrize("n", [8, pytest.param(48, marks=pytest.mark.slow)])
 def test_cow_against_dense_quadrature(data_dir, dtype, n):
     mesh, _ = _cow(data_dir, dtype)
     grid = _box(mesh, n)
@@ -457,6 +457,7 @@ def test_threads_of_one_process_may_call_at_once():
             np.testing.assert_allclose(call.result(), alone[name], atol=1e-12 * abs(alone[name]).max())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_is_told_what_to_do():
     """OpenMP's threads do not survive a fork: numba's would end the process, finufft's would wait for ever."""

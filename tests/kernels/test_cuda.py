@@ -177,6 +177,7 @@ def test_public_names_on_the_device(kernels, dtype, shape):
     assert _differ(found.density, wanted.density) < BARS[dtype]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SIMULATED, reason="this is the simulator's process")
 def test_on_the_simulator():
     """The tests above and those of the images there, in a process with NUMBA_ENABLE_CUDASIM=1: all run, all pass."""

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 from cytoform.neural.alignment import align
 
 
-@pytest.mark.parametrize("cut", [(0, 0, 0), (0, 1, 2)])
+@pytest.mark.parametrize("cut", [pytest.param((0, 0, 0), marks=pytest.mark.slow), (0, 1, 2)])
 def test_turns_are_found(cut):
     """In a cube, and in a box whose other axes are shorter."""
     turns = Rotation.random(5, rng=np.random.default_rng(0)).as_matrix()

@@ -251,6 +251,7 @@ def test_files_are_closed_when_one_of_them_cannot_be_opened(tmp_path):
         assert "sdf_vid" in file
 
 
+@pytest.mark.slow
 def test_published_files_train(tmp_path):
     """MATLAB's layout without attributes, clamped and divided frame by frame by the largest: no metric scale."""
     axes = np.meshgrid(*[np.arange(n, dtype=float) for n in (14, 12, 10)], indexing="ij")
@@ -294,6 +295,7 @@ def test_the_memory_of_blends_stays_within_what_is_granted():
         assert sum(c.nbytes for c in data._coarse.values()) <= 0.6 * 4 * 2 * 16**3 * len(sequence)
 
 
+@pytest.mark.slow
 def test_more_files_than_may_be_open(tmp_path):
     resource = pytest.importorskip("resource", reason="limits of open files are Unix's")
     path = tmp_path / "a.h5"

@@ -91,6 +91,7 @@ print("the same")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_other_processes_give_what_this_one_gives(tmp_path, method):
     """A forked one would wait for its parent's threads for ever."""
@@ -103,6 +104,7 @@ def test_other_processes_give_what_this_one_gives(tmp_path, method):
     assert done.returncode == 0 and "the same" in done.stdout, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_without_assertions_and_docstrings(tmp_path):
     """python -OO drops both; nothing may hang on them."""
     script = tmp_path / "script.py"

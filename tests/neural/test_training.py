@@ -125,19 +125,25 @@ def test_rotations_are_learned():
     assert float((drawn[0] - drawn[1]).abs().max()) > 0.05
 
 
-def trainer_of(config, sequences, *, dtype=torch.float64):
-    data = TrainingSet(
-        sequences, frame_points=config.frame_points, augment=config.augment, mix=config.mix, seed=config.seed
-    )
-    workers = Workers(torch.device("cpu"), 2)
-    return Trainer(
-        data, config, device=torch.device("cpu"), dtype=dtype, mixed=False, labels=["", ""], team=Team(),
-        workers=workers,
-    )  # fmt: skip
+@pytest.fixture
+def trainer_of():
+    """Trainers with workers of their own, which end with the test: they hold torch's threads off."""
+    with Workers(torch.device("cpu"), 2) as workers:
+
+        def made(config, sequences):
+            data = TrainingSet(
+                sequences, frame_points=config.frame_points, augment=config.augment, mix=config.mix, seed=config.seed
+            )
+            return Trainer(
+                data, config, device=torch.device("cpu"), dtype=torch.float64, mixed=False, labels=["", ""],
+                team=Team(), workers=workers,
+            )  # fmt: skip
+
+        yield made
 
 
 @pytest.mark.parametrize("change", [dict(), dict(mix=0.9, augment=("mirror",)), dict(rotation=True)])
-def test_gradients_of_a_step_are_those_of_the_loss(change):
+def test_gradients_of_a_step_are_those_of_the_loss(change, trainer_of):
     """Mean |f − target| and the ramped weight on the codes' squares, by torch through the plain network."""
     config = dataclasses.replace(SHORT, code_weight=0.3, code_ramp=4, batch_frames=5, code_std=1.0, **change)
     trainer = trainer_of(config, two())
@@ -168,7 +174,7 @@ def test_gradients_of_a_step_are_those_of_the_loss(change):
         np.testing.assert_allclose(trainer.rotations.grad.numpy(), turns.grad.numpy(), rtol=1e-8, atol=1e-13)
 
 
-def test_codes_start_as_the_shapes_do():
+def test_codes_start_as_the_shapes_do(trainer_of):
     """Alike shapes begin with alike codes, N(0, code_std²) otherwise."""
     three = [body(arm, n=12) for arm in (0.0, 0.2, 1.0)]
     config = dataclasses.replace(SHORT, code_std=0.3)
@@ -181,7 +187,7 @@ def test_codes_start_as_the_shapes_do():
     assert float(normal.std()) == pytest.approx(0.3, rel=0.5)
 
 
-def test_rotations_start_from_turns_that_make_the_shapes_alike():
+def test_rotations_start_from_turns_that_make_the_shapes_alike(trainer_of):
     turns = Rotation.random(4, rng=np.random.default_rng(1)).as_matrix()
     four = [body(arm, turn=turn, n=16, name=f"{k}") for k, (arm, turn) in enumerate(zip((0.0, 0.0, 1.0, 1.0), turns))]
     config = dataclasses.replace(SHORT, rotation=True)
@@ -196,7 +202,7 @@ def test_rotations_start_from_turns_that_make_the_shapes_alike():
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adam"])
-def test_schedules(optimizer):
+def test_schedules(optimizer, trainer_of):
     config = dataclasses.replace(
         SHORT, schedule="halve", halve_every=2, epochs=8, optimizer=optimizer, lr=0.01, code_lr=0.02, matrix_lr=0.5
     )
@@ -210,7 +216,7 @@ def test_schedules(optimizer):
     np.testing.assert_allclose(per_epoch, np.outer([1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125], full))
 
 
-def test_cosine_schedule():
+def test_cosine_schedule(trainer_of):
     config = dataclasses.replace(SHORT, schedule="cosine", epochs=100, lr=0.01)
     trainer = trainer_of(config, two())
     assert trainer.total_steps == 300
@@ -259,6 +265,7 @@ PACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 10**6])
 @pytest.mark.parametrize("pace", PACES)
 def test_minutes_are_kept_on_a_machine_whose_speed_changes(monkeypatch, caplog, pace, epochs):
@@ -286,6 +293,7 @@ def test_a_step_that_takes_long_is_told(monkeypatch, caplog, each, steps, told):
     assert (f"whole steps, of about {each:.3g} s each" in caplog.text) == told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(3,), (40,), (40, 130)])
 def test_a_training_of_some_minutes_goes_on_to_the_last_digit(monkeypatch, tmp_path, stops):
     """By a clock that ticks with the steps, the time between two runs left out."""
@@ -543,6 +551,7 @@ def together(processes, code):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
+@pytest.mark.slow
 def test_processes_end_as_well_as_they_began(tmp_path):
     """A group that is left to the interpreter's end aborts its process more often than not."""
     script = tmp_path / "run.py"
@@ -567,6 +576,7 @@ def test_more_processes_than_frames(monkeypatch):
         train(two(), config=SHORT, **ON)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [dict(rotation=True), dict(augment=("mirror",), mix=0.4, epochs=2)])
 def test_two_processes_train_as_one_does(tmp_path, folder, change):
     """Also over several epochs, with draws that do not divide evenly, and reservoirs drawn anew."""

@@ -69,6 +69,7 @@ def test_array_of_masks(tmp_path):
     assert [(p.stage, p.done, p.total) for p in seen][-1] == ("distances", 3, 3) and seen[-1].seconds_left == 0
 
 
+@pytest.mark.slow
 def test_file_folder_and_list_are_the_same(tmp_path, folder):
     whole = tmp_path / "cell.ome.tif"
     meta = {"axes": "TZYX", **{f"PhysicalSize{a}": s for a, s in zip("ZYX", SPACING)}}
@@ -125,6 +126,7 @@ def test_a_speck_is_no_daughter(tmp_path, share, bodies):
         assert ndimage.label(sequence.frame(1) < 0)[1] == bodies
 
 
+@pytest.mark.slow
 def test_daughters_that_are_larger_in_turn_are_followed(tmp_path):
     """Leaning to different sides, one that is turned as the other was comes to lie across."""
     spacing = (0.25, 0.2, 0.2)
@@ -144,6 +146,7 @@ def test_daughters_that_are_larger_in_turn_are_followed(tmp_path):
         assert dice(frame, frames[0]) > LIKE
 
 
+@pytest.mark.slow
 def test_the_same_masks_elsewhere_are_the_same(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     meta = {"axes": "TZYX", **{f"PhysicalSize{a}": s for a, s in zip("ZYX", SPACING)}}
@@ -195,6 +198,7 @@ def test_labels_and_daughters(tmp_path):
         prepare(stack, tmp_path / "c", spacing=SPACING, labels=[77], **SMALL)
 
 
+@pytest.mark.slow
 def test_gaps_and_lengths(tmp_path, caplog):
     stack = masks(7).astype(np.uint16) * 4
     stack[2] = 0
@@ -326,6 +330,7 @@ def test_tracks_of_real_cells(tmp_path, data_dir):
         assert len(volumes) == 3 and min(volumes) > 100 and max(volumes) < 400
 
 
+@pytest.mark.slow
 def test_a_missing_file_number_is_said(folder, tmp_path, caplog):
     (folder / "t9.tif").rename(folder / "t11.tif")  # 8, 10, 11
     prepare(folder, tmp_path / "out", **SMALL)

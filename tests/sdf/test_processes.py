@@ -55,6 +55,7 @@ def test_threads_at_once(monkeypatch):
         np.testing.assert_array_equal(one, alone)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_prepare_after_a_fork(tmp_path, threads, monkeypatch):

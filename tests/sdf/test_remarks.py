@@ -59,6 +59,7 @@ def test_nothing_is_said_of_whole_cells(tmp_path, caplog):
 # -- parts and specks --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_half_of_a_cell_is_not_left_out_in_silence(tmp_path, caplog):
     halves = ball((5.8, 4.9, 2.6), 1.9) | ball((5.8, 4.9, 8.0), 2.0)
     frames = stack(ball(CENTRE), ball(CENTRE), halves, halves, ball(CENTRE))
@@ -104,6 +105,7 @@ def test_a_label_of_one_voxel_is_left_out(tmp_path, caplog):
     assert min(volumes(path)) > 0
 
 
+@pytest.mark.slow
 def test_a_label_that_is_a_voxel_now_and_then(tmp_path, caplog):
     """As a segmentation flickers: the frames with something in them go on."""
     small = np.zeros(GRID.shape, dtype=bool)
@@ -117,6 +119,7 @@ def test_a_label_that_is_a_voxel_now_and_then(tmp_path, caplog):
     assert "a_8 (frames 2 to 3; frames 0 to 1 are used)" in told(caplog)[0]
 
 
+@pytest.mark.slow
 def test_a_body_that_few_samples_do_not_resolve(tmp_path, caplog):
     flat = ball((6.0, 4.9, 5.9), radii=(0.2, 3.0, 4.0))
     thin = np.where(flat, 1, 0) + np.where(ball((8.4, 2.2, 2.4), 1.9), 2, 0)
@@ -166,6 +169,7 @@ def test_one_label_at_the_border_costs_no_other(tmp_path, caplog):
     assert "a_2 (frames 0 to 3, first z plane), a_3 (frame 3, last x plane)" in text and "--border keep" in text
 
 
+@pytest.mark.slow
 def test_border_as_it_is_told(tmp_path, caplog):
     kept = prepare(moving(), tmp_path / "kept", border="keep", **ARGUMENTS)
     assert [len(volumes(p)) for p in kept] == [4, 4, 4] and told(caplog) == []

@@ -13,6 +13,7 @@ import typer
 from ...errors import ConfigError
 from ..console import WorkBar, check_empty, echo_table, result_folder
 from .codes import write_codes
+from .decoding import resolution
 from .models import open_model
 from .options import (
     Device,
@@ -21,9 +22,9 @@ from .options import (
     Frames,
     ModelPath,
     Quiet,
+    Sequences,
     Shape,
     next_command,
-    resolution,
     sequence_files,
 )
 from .scale import Spacing, at_scale
@@ -37,9 +38,7 @@ __all__ = ["encode"]
 
 def encode(
     model: ModelPath,
-    sequences: Annotated[
-        list[Path], typer.Argument(metavar="SEQUENCES", help="Folders of sequences (HDF5), or files.")
-    ],
+    sequences: Sequences,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Result folder.")] = Path("encoded"),
     rotation: Annotated[
         bool,

@@ -8,21 +8,9 @@ from typing import Annotated
 
 import typer
 
+from .decoding import resolution, rotation_of, write_shapes
 from .models import open_model
-from .options import (
-    Device,
-    Exhaustive,
-    Formats,
-    Frames,
-    ModelPath,
-    Overwrite,
-    Quiet,
-    Shape,
-    next_command,
-    resolution,
-    rotation_of,
-    write_shapes,
-)
+from .options import Device, Exhaustive, Formats, Frames, ModelPath, Overwrite, Quiet, Shape, next_command
 
 __all__ = ["generate"]
 

@@ -9,21 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import ConfigError
+from .decoding import resolution, rotation_of, wanted, write_shapes
 from .models import open_model
-from .options import (
-    Device,
-    Exhaustive,
-    Formats,
-    Frames,
-    ModelPath,
-    Overwrite,
-    Quiet,
-    Shape,
-    resolution,
-    rotation_of,
-    wanted,
-    write_shapes,
-)
+from .options import Device, Exhaustive, Formats, Frames, ModelPath, Overwrite, Quiet, Shape
 
 if TYPE_CHECKING:
     from ...neural.model import AutoDecoder

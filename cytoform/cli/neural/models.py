@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import FileFormatError
-from . import options
 
 if TYPE_CHECKING:
     from ...neural.model import AutoDecoder
@@ -35,4 +34,18 @@ def open_model(path: Path) -> AutoDecoder:
             remedy="The published auto-decoder becomes one with: cytoform neural convert "
             f"{path} --out model; then use model in its place.",
         )
-    return options.open_model(path)
+    remedy = "Pass the folder that neural train wrote, or the model.safetensors in it."
+    if not path.exists():
+        raise FileFormatError(f"{path} does not exist.", remedy=remedy)
+    if path.is_dir() and not (path / "model.safetensors").is_file():
+        if (path / "checkpoint.safetensors").is_file():
+            raise FileFormatError(
+                f"the training in {path} has not ended, so that there is no model yet.",
+                remedy=f"Go on with it: cytoform neural train ... --out {path} --resume.",
+            )
+        raise FileFormatError(f"{path} holds no model.safetensors.", remedy=remedy)
+    if path.is_file() and path.suffix not in (".safetensors", ".json"):
+        raise FileFormatError(f"{path} is no model.safetensors.", remedy=remedy)
+    from ...neural import AutoDecoder
+
+    return AutoDecoder.load(path)

@@ -10,6 +10,7 @@ import typer
 from ...errors import ConfigError
 from ..console import WorkBar, echo_table
 from ..inputs import Axes, Series, Triple
+from .options import Quiet
 
 __all__ = ["prepare"]
 
@@ -64,7 +65,7 @@ def prepare(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the sequence.")] = None,
     matlab: Annotated[bool, typer.Option("--matlab", help="Write .mat files that MATLAB loads.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files made with other settings.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make sequences of signed distances from masks or meshes.
 

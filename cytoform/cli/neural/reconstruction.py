@@ -8,22 +8,9 @@ from typing import Annotated
 
 import typer
 
+from .decoding import resolution, rotation_of, wanted, write_shapes
 from .models import open_model
-from .options import (
-    Device,
-    Exhaustive,
-    Formats,
-    Frames,
-    ModelPath,
-    Overwrite,
-    Quiet,
-    Rotation,
-    Shape,
-    resolution,
-    rotation_of,
-    wanted,
-    write_shapes,
-)
+from .options import Device, Exhaustive, Formats, Frames, ModelPath, Overwrite, Quiet, Rotation, Shape
 
 __all__ = ["reconstruct"]
 

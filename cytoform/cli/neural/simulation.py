@@ -60,17 +60,8 @@ def simulate(
     made = _family(family, options or [], coarse, shape)
     folder = Path(made.name) if out is None else out
     with WorkBar("sequences", quiet=quiet) as bar:
-        paths = write_family(
-            made,
-            n,
-            folder,
-            seed=seed,
-            n_frames=frames,
-            shape=shape,
-            clamp_um=clamp,
-            overwrite=overwrite,
-            progress=bar,
-        )
+        sampling: dict[str, Any] = {"n_frames": frames, "shape": shape, "clamp_um": clamp}
+        paths = write_family(made, n, folder, seed=seed, overwrite=overwrite, progress=bar, **sampling)
     step = made.box_um / shape
     cube = f"{shape}³ samples of {step:.4g} µm, {made.box_um:.4g} µm a side"
     echo_table([("sequences", f"{len(paths)} of {frames} frames"), ("cube", cube)])

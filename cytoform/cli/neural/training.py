@@ -11,7 +11,7 @@ import typer
 from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, echo_table
 from .codes import write_codes
-from .options import Device, Quiet, leads, next_command, sequence_files
+from .options import Device, Quiet, Sequences, leads, next_command, sequence_files
 from .scale import Spacing, at_scale
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ __all__ = ["train"]
 
 
 def train(
-    sequences: Annotated[
-        list[Path], typer.Argument(metavar="SEQUENCES", help="Folders of sequences (HDF5), or files.")
-    ],
+    sequences: Sequences,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the model.")],
     preset: Annotated[
         str,

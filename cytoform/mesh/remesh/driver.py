@@ -1,0 +1,135 @@
+"""Remesh a surface, or a part of it, and see that the result keeps what is promised."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import MeshError
+from .. import topology
+from ..closest import Reference, transfer_density
+from ..surface import SurfaceMesh
+from .collapsing import collapse
+from .edges import compact, connect
+from .fairness import LONG
+from .flipping import flip
+from .quality import check_edge
+from .relaxing import relax, untangle
+from .splitting import MAX_FACES, split
+
+__all__ = ["remesh"]
+
+log = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+def remesh(
+    mesh: SurfaceMesh,
+    target_edge: float,
+    *,
+    iterations: int = 3,
+    project: bool = True,
+    within: npt.NDArray[np.bool_] | None = None,
+) -> SurfaceMesh:
+    """The same surface with triangles as equilateral and edges as close to `target_edge` as can be had.
+
+    A closed, manifold input without folds gives a closed, manifold output of the same topology without folded or
+    zero-area faces. Boundary vertices of an open surface stay where they are. Should the result break this promise
+    (seen only on inputs that already do), it goes through :func:`untangle`; if that does not help, the input comes
+    back, and the log says so (as information). Neither is an input touched that is not manifold or not consistently
+    wound.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+    target_edge : float
+        Wanted edge length in µm; edges end up between about 0.5 and 1.5 times that.
+    iterations : int
+        Rounds of split, collapse, flip and relax.
+    project : bool
+        Put vertices back onto the input surface; without it every round smooths a little.
+    within : (n_faces,) bool, optional
+        The faces that may change; all others, and with them the border of these, stay as they are.
+
+    Returns
+    -------
+    SurfaceMesh
+        Same dtype; the density of a face is that of the closest input face.
+
+    Raises
+    ------
+    ConfigError
+        When `target_edge` is not positive.
+    MeshError
+        When so short an edge would need millions of faces, or `within` does not tell of each face.
+    """
+    target = check_edge(target_edge)
+    if not (topology.is_manifold(mesh, boundary=True) and topology.is_oriented(mesh)):
+        log.warning("the mesh is not manifold or not consistently wound; it is left as it is")
+        return mesh
+    expected = mesh.area / (np.sqrt(3.0) / 4.0 * target**2)
+    if expected > MAX_FACES:
+        raise MeshError(f"remeshing to {target:g} µm needs about {expected:.2g} faces.", remedy="Raise target_edge.")
+    points, faces = mesh.vertices.astype(np.float64), mesh.faces
+    if within is None:
+        return _accept(mesh, *_remeshed(*compact(points, faces), target, iterations, project, border=True))
+    within = np.asarray(within)
+    if within.shape != (mesh.n_faces,) or within.dtype != bool:
+        raise MeshError(f"within is {within.dtype} of shape {within.shape}; expected bool of shape ({mesh.n_faces},).")
+    if not within.any():
+        return mesh
+    part = _remeshed(*compact(points, faces[within]), target, iterations, project, border=False)
+    return _accept(mesh, *_put_back(points, faces, within, *part), mend=within.all())
+
+
+def _remeshed(
+    points: Floats, faces: Ints, target: float, iterations: int, project: bool, *, border: bool
+) -> tuple[Floats, Ints]:
+    """Rounds of split, collapse, flip and relax; edges on the border are halved too or not."""
+    points, faces = split(points, faces, LONG * target, border=border)  # does not move the surface
+    reference = Reference(points, faces) if project else None
+    for turn in range(iterations):
+        if turn:
+            points, faces = split(points, faces, LONG * target, border=border)
+        points, faces = collapse(points, faces, target)
+        faces = flip(points, faces, by_valence=True)
+        points = relax(points, faces, reference)
+        faces = flip(points, faces, by_valence=False)
+        points = relax(points, faces, reference)
+    return points, flip(points, faces, by_valence=False)
+
+
+def _put_back(points: Floats, faces: Ints, within: Bools, part_points: Floats, part_faces: Ints) -> tuple[Floats, Ints]:
+    """A surface with a part of its faces replaced by others on the same border.
+
+    The vertices on the border are the same in the same order, before and after: none is added, moved or dropped.
+    """
+    old, rest = faces[within], faces[~within]
+    border = np.flatnonzero(connect(old, len(points)).fixed)
+    same = connect(part_faces, len(part_points)).fixed
+    number = np.empty(len(part_points), dtype=np.int64)
+    number[same] = border
+    number[~same] = len(points) + np.arange(int((~same).sum()))
+    return compact(np.concatenate([points, part_points[~same]]), np.concatenate([rest, number[part_faces]]))
+
+
+def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints, *, mend: bool = True) -> SurfaceMesh:
+    """The result if it keeps the promises of :func:`remesh`, mended if need be; else the input."""
+    made = SurfaceMesh(points.astype(mesh.dtype), faces)
+    if mend and not topology.quality(made).sound:
+        made = untangle(made)
+    whole = topology.is_manifold(made, boundary=not topology.is_closed(mesh))
+    if not whole or topology.euler_characteristic(made) != topology.euler_characteristic(mesh):
+        log.info("remeshing would have broken the surface; it is left as it is")
+        return mesh
+    before, after = topology.quality(mesh), topology.quality(made)
+    if not after.sound and after.n_zero_area + after.n_folded >= before.n_zero_area + before.n_folded:
+        log.info("remeshing left %d folded and %d empty faces; the mesh is left as it is", after.n_folded,
+                    after.n_zero_area)  # fmt: skip
+        return mesh
+    return made.with_density(transfer_density(mesh, made))

@@ -1,0 +1,68 @@
+"""A surface's edges with what lies on their two sides, and the vertices next to each other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix, csr_matrix
+
+__all__ = ["Edges", "compact", "connect", "least", "neighbours", "ragged"]
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Edges:
+    """Edges of a surface with at most two faces each; the interior ones come with their two opposite vertices."""
+
+    ends: Ints  # (n, 2) vertices a, b; face 0 runs from a to b
+    faces: Ints  # (n, 2) faces on the two sides
+    tips: Ints  # (n, 2) vertices opposite to the edge in faces 0 and 1
+    fixed: Bools  # (n_vertices,) on a boundary
+
+
+def connect(faces: Ints, n_vertices: int) -> Edges:
+    """The edges of a surface and what lies beside them."""
+    half = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
+    forward, backward = half[:, 0] * n_vertices + half[:, 1], half[:, 1] * n_vertices + half[:, 0]
+    order = np.argsort(forward)
+    at = np.minimum(np.searchsorted(forward[order], backward), len(forward) - 1)
+    twin = np.where(forward[order][at] == backward, order[at], -1)
+    fixed = np.zeros(n_vertices, dtype=bool)
+    fixed[half[twin < 0]] = True
+    one = np.flatnonzero((half[:, 0] < half[:, 1]) & (twin >= 0))
+    two, flat = twin[one], faces.reshape(-1)
+    tips = np.stack([flat[h - h % 3 + (h + 2) % 3] for h in (one, two)], axis=1)
+    return Edges(half[one], np.stack([one // 3, two // 3], axis=1), tips, fixed)
+
+
+def neighbours(ends: Ints, n_vertices: int) -> csr_matrix:
+    """Which vertices are joined by an edge, (n_vertices, n_vertices): 1 where they are."""
+    rows, cols = np.concatenate([ends[:, 0], ends[:, 1]]), np.concatenate([ends[:, 1], ends[:, 0]])
+    return coo_matrix((np.ones(len(rows)), (rows, cols)), shape=(n_vertices, n_vertices)).tocsr()
+
+
+def ragged(indptr: npt.NDArray, indices: npt.NDArray, rows: Ints) -> tuple[Ints, Ints]:
+    """Entries of some rows of a CSR pattern, and which of the rows each belongs to."""
+    counts = (indptr[rows + 1] - indptr[rows]).astype(np.int64)
+    owner = np.repeat(np.arange(len(rows)), counts)
+    offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return indices[np.repeat(indptr[rows].astype(np.int64), counts) + offset].astype(np.int64), owner
+
+
+def least(n_vertices: int, at: Ints, rank: Ints) -> Ints:
+    """Smallest rank at every vertex; `at` (n, k) holds the vertices of each candidate."""
+    low = np.full(n_vertices, np.iinfo(np.int64).max)
+    np.minimum.at(low, at.reshape(-1), np.repeat(rank, at.shape[1]))
+    return low
+
+
+def compact(points: Floats, faces: Ints) -> tuple[Floats, Ints]:
+    """Drop vertices that no face uses."""
+    used = np.zeros(len(points), dtype=bool)
+    used[faces] = True
+    return points[used], (np.cumsum(used) - 1)[faces]

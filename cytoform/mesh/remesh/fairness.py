@@ -1,0 +1,33 @@
+"""What a step of remeshing may do to a triangle: the bounds, and the numbers that are held against them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LONG", "ROUNDS", "SHORT", "SLIVER", "TURN", "cosine", "doubled", "evenness"]
+
+Floats = npt.NDArray[np.float64]
+
+LONG, SHORT = 4.0 / 3.0, 4.0 / 5.0  # Botsch and Kobbelt's bounds, in units of the target edge
+TURN = np.cos(np.radians(60.0))  # a step may turn a face's normal by at most this much
+SLIVER = 0.12  # least 4 √3 area / (sum of squared edges) of a face that a step may leave (1 is equilateral)
+ROUNDS = 30  # of an operation, at most
+
+
+def doubled(corners: Floats) -> Floats:
+    """Normals of triangles, twice their area long."""
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def evenness(corners: Floats) -> Floats:
+    """4 √3 area / (sum of squared edges): 1 for an equilateral triangle, 0 without area."""
+    squares = ((np.roll(corners, -1, axis=1) - corners) ** 2).sum(axis=(1, 2))
+    area = 0.5 * np.linalg.norm(doubled(corners), axis=1)
+    return np.divide(4.0 * np.sqrt(3.0) * area, squares, out=np.zeros_like(area), where=squares > 0)
+
+
+def cosine(a: Floats, b: Floats) -> Floats:
+    """Cosine between rows; 1 where a row has no length (nothing can be said)."""
+    scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.divide(np.einsum("ij,ij->i", a, b), scale, out=np.ones_like(scale), where=scale > 0)

@@ -1,0 +1,60 @@
+"""Halve long edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import MeshError
+from .. import topology
+from .fairness import ROUNDS
+
+__all__ = ["MAX_FACES", "split"]
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+MAX_FACES = 4_000_000
+
+
+def split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> tuple[Floats, Ints]:
+    """Halve every edge longer than `limit`, those of the border too or not, until none is left.
+
+    The surface itself does not move.
+    """
+    for _ in range(ROUNDS):
+        pairs, inverse, count = topology.unique_edges(faces)
+        long = np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1) > limit
+        long &= border | (count > 1)
+        if not long.any():
+            break
+        if len(faces) > MAX_FACES:
+            raise MeshError(f"remeshing would need more than {MAX_FACES} faces.", remedy="Raise target_edge.")
+        number = np.where(long, len(points) + np.cumsum(long) - 1, -1)
+        points = np.concatenate([points, 0.5 * (points[pairs[long, 0]] + points[pairs[long, 1]])])
+        faces = _split_faces(points, faces, number[inverse].reshape(-1, 3))
+    return points, faces
+
+
+def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
+    """New faces when edge c (corner c to c + 1) of a face gets the vertex middle[:, c], or none (-1)."""
+    count = (middle >= 0).sum(axis=1)
+    made = [faces[count == 0]]
+    one = np.flatnonzero(count == 1)  # turn so that edge 0 is halved
+    (a, b, c), (m, _, _) = _turned(faces, middle, one, np.argmax(middle[one] >= 0, axis=1))
+    made += [np.stack([a, m, c], axis=1), np.stack([m, b, c], axis=1)]
+    two = np.flatnonzero(count == 2)  # turn so that edges 0 and 1 are halved; b is cut off, a quad is left
+    (a, b, c), (m, n, _) = _turned(faces, middle, two, (np.argmin(middle[two], axis=1) + 1) % 3)
+    made.append(np.stack([m, b, n], axis=1))
+    across = np.linalg.norm(points[a] - points[n], axis=1) <= np.linalg.norm(points[m] - points[c], axis=1)
+    made.append(np.where(across[:, None], np.stack([a, m, n], axis=1), np.stack([a, m, c], axis=1)))
+    made.append(np.where(across[:, None], np.stack([a, n, c], axis=1), np.stack([m, n, c], axis=1)))
+    (a, b, c), (m, n, o) = faces[count == 3].T, middle[count == 3].T
+    made += [np.stack(t, axis=1) for t in ((a, m, o), (m, b, n), (o, n, c), (m, n, o))]
+    return np.concatenate(made)
+
+
+def _turned(faces: Ints, middle: Ints, which: Ints, first: Ints) -> tuple[Ints, Ints]:
+    columns = (first[:, None] + np.arange(3)) % 3
+    rows = which[:, None]
+    return faces[rows, columns].T, middle[rows, columns].T
