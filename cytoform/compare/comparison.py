@@ -107,15 +107,12 @@ class Evaluation:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the tables as CSV, the figures as PNG, and ``report.html``, a page with all of it inside.
 
-        Returns
-        -------
-        Path
-            The folder.
+        The folder is made where it is missing, and returned.
 
         Raises
         ------
         OutputError
-            When it cannot be written.
+            When the folder or a file cannot be written.
         """
         from .page import evaluation_html, pictures
 

@@ -99,15 +99,7 @@ class Scene:
         return parts
 
     def largest_object(self) -> search.BrightObject:
-        """Find the largest bright object, and what else is bright.
-
-        Raises
-        ------
-        VolumeError
-            When the image is constant.
-        FitError
-            When nothing of more than a hundred voxels stands out.
-        """
+        """Find the largest bright object, and what else is bright; errors as in :func:`.search.largest_object`."""
         if isinstance(self._largest, FitError):
             raise self._largest
         return self._largest

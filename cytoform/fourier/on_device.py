@@ -54,18 +54,7 @@ _made: weakref.WeakKeyDictionary[Band, _Modes] = weakref.WeakKeyDictionary()
 
 
 class Faces:
-    """Faces on a band, for their transform and its adjoint; as :class:`cytoform.fourier.exact.Faces`.
-
-    Parameters
-    ----------
-    corners : (n_faces, 3 corners, 3 axes) float64
-        µm, (z, y, x), relative to the grid's origin.
-    strengths : (n_faces,) float64
-        Twice the area times the density.
-    band : Band
-    dtype : float32 or float64
-        Working precision.
-    """
+    """Faces on a band, for their transform and its adjoint; made of what :class:`.exact.Faces` takes."""
 
     def __init__(self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64) -> None:
         self.band, self.dtype, self.n_faces = band, np.dtype(dtype), len(corners)

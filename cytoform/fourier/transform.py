@@ -22,17 +22,8 @@ from ..mesh.protocol import Mesh
 from . import cost, exact, nufft, on_device
 from .quadrature import Shells
 
-__all__ = [
-    "BackendName",
-    "MeshGradient",
-    "MeshOnBand",
-    "MeshTransform",
-    "Shells",
-    "choose_backend",
-    "device_for",
-    "mesh_ft",
-    "mesh_ft_vjp",
-]
+__all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells", "choose_backend", "device_for",
+           "mesh_ft", "mesh_ft_vjp"]  # fmt: skip
 
 BackendName = Literal["auto", "exact", "nufft"]
 # Tighter than this only the closed formula can be.

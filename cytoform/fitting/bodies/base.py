@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from ...errors import FileFormatError
 from ...image.volume import Grid
 from ...mesh import geometry
 from ...mesh.closest import interpolation
@@ -202,5 +203,15 @@ class Body(abc.ABC, Generic[MeshT]):
 
     @classmethod
     def read(cls, folder: Path) -> MeshT:
-        """Read the mesh of a result's folder."""
-        return read_mesh(folder / cls.mesh_file)
+        """Read the mesh of a result's folder.
+
+        Raises
+        ------
+        FileFormatError
+            When it is missing, damaged, or a mesh of another kind.
+        """
+        mesh = read_mesh(folder / cls.mesh_file)
+        if not isinstance(mesh, cls.mesh_class):
+            kinds = f"{type(mesh).__name__}; expected a {cls.mesh_class.__name__}"
+            raise FileFormatError(f"{folder / cls.mesh_file} is a {kinds}.")
+        return mesh

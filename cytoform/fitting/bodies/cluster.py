@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import FileFormatError, FitError, MeshError
+from ...errors import FitError, MeshError
 from ...image.volume import Grid
 from ...masks import mesh_to_mask
 from ...mesh import geometry, topology
@@ -75,11 +74,3 @@ class ClusterBody(Body[MultiMaterialMesh]):
     def starts(self, mask: Bools, init: str) -> list[MultiMaterialMesh]:
         """Refuse: a cluster is not found in an image yet."""
         raise MeshError("a cluster cannot be found in an image.", remedy="Give a mesh of it to start from.")
-
-    @classmethod
-    def read(cls, folder: Path) -> MultiMaterialMesh:
-        """Read ``mesh.ply``, which has to hold region labels."""
-        mesh = super().read(folder)
-        if not isinstance(mesh, MultiMaterialMesh):
-            raise FileFormatError(f"{folder / cls.mesh_file} has no region labels; expected a cluster.")
-        return mesh

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import FileFormatError, FitError
+from ...errors import FitError
 from ...masks import mesh_to_mask
 from ...mesh import shapes, topology
 from ...mesh.remesh import faces_around, needs_remesh, remesh, uneven, worn_faces
@@ -127,11 +126,3 @@ class SurfaceBody(Body[SurfaceMesh]):
 
     def _same(self, better: SurfaceMesh, mesh: SurfaceMesh) -> bool:
         return abs(better.volume - mesh.volume) <= LOST * abs(mesh.volume) and self.sound(better)
-
-    @classmethod
-    def read(cls, folder: Path) -> SurfaceMesh:
-        """Read ``mesh.ply``, which has to hold a single surface."""
-        mesh = super().read(folder)
-        if not isinstance(mesh, SurfaceMesh):
-            raise FileFormatError(f"{folder / cls.mesh_file} is not a single surface.")
-        return mesh

@@ -27,9 +27,9 @@ class StainingPrior:
     Parameters
     ----------
     mesh : Mesh
-        Its connectivity counts.
+        Only how its vertices are connected counts.
     edge : float
-        Mean length of the edges, µm.
+        Mean length of its edges, µm.
     spread : float
         Standard deviation of the field, which near 1 is the density's logarithm.
     reach : float
