@@ -45,9 +45,9 @@ class Box:
 BOXES = (
     Box(10.5, 91, 19, 13, "cli", 8, ("options and files,", "checked before the work")),
     Box(35.5, 91, 19, 13, "image", 1, ("TIFF, OME-TIFF, OME-Zarr", "→ Volume (z, y, x), µm")),
-    Box(61, 91, 23, 13, "fitting.initial", 5,
+    Box(61, 91, 23, 13, "fitting.start", 5,
         ("largest bright object, its", "neighbours → ellipsoid, region", "of interest, PSF guess")),
-    Box(88, 91, 21, 13, "fit.state", 5,
+    Box(88, 91, 21, 13, "fitting.state", 5,
         ("mesh, PSF, region, optimisers,", "counters, history:", "all that a step reads")),
     Box(11.5, 60, 18, 13, "mesh", 1, ("vertices, faces, density", "remesh: split, collapse,", "flip, relax")),
     Box(35, 66, 21, 12, "fourier", 2,
@@ -55,10 +55,10 @@ BOXES = (
     Box(58, 66, 18, 12, "optics", 2, ("PSF → ĥ", "spectrum û · ĥ")),
     Box(78.5, 66, 16, 12, "fourier.pruned", 2, ("FFT → image I",)),
     Box(87, 47, 21, 13, "loss", 3,
-        ("gain, background: closed form", "Σ w (gain · I + background − D)²", "+ what is known (fitting.prior)")),
+        ("gain, background: closed form", "Σ w (gain · I + background − D)²", "+ what is known (priors)")),
     Box(58.5, 46, 27, 8.5, "the adjoint of each, backwards", 3, ("slope for the vertices and the PSF",)),
     Box(24, 44, 25, 12, "optim", 2,
-        ("slopes smoothed by (1 + λL)⁻²,", "L-BFGS → vertices, staining;", "→ PSF, when its turn comes")),
+        ("slopes smoothed by (1 + λL)⁻²,", "L-BFGS → vertices, staining;", "→ PSF, in steps of its own")),
     Box(22, 20.5, 32, 13, "fitting.result", 5,
         ("surface, PSF, gain, background, model;", "standard errors; mask, R², …")),
     Box(53.5, 20.5, 21, 13, "report", 4, ("slices, residual, loss, PSF,", "turning surface: one HTML")),
@@ -113,7 +113,7 @@ def draw(path: Path) -> None:
     small = {"fontsize": 8.4, "va": "center", "color": FAINT}
     axes.text(2.5, 78, "fitting: shape steps and PSF steps in turn, coarse to fine", fontsize=10.5,
               fontweight="bold", va="center", color=INK)  # fmt: skip
-    axes.text(24.5, 73.7, "render", fontsize=10.5, fontweight="bold", va="center", color=INK)
+    axes.text(24.5, 73.7, "rendering", fontsize=10.5, fontweight="bold", va="center", color=INK)
     axes.text(23.5, 33.3, "converged, or all steps done", **small)
     axes.text(23.5, 30.8, "(after Ctrl-C, or now and then: checkpoint.h5)", **small)
     axes.text(43.8, 54.3, "PSF", fontsize=8.4, color=SLOPE)

@@ -39,12 +39,13 @@ class FitConfig:
     step : tuple of float
         Longest move of a vertex in an iteration, in voxels, in each stage.
     stiffness : tuple of float
-        Weight of the smoothness energy (:class:`cytoform.fitting.prior.Smoothness`) in each stage, as a negative
-        logarithm of probability: it yields to the image as far as the noise allows. In the last stage the image tells,
-        where noise is what is left unexplained, how much weaker or stronger it has to be from place to place.
+        Weight of the smoothness energy (:class:`cytoform.fitting.priors.smoothness.Smoothness`) in each stage, as a
+        negative logarithm of probability: it yields to the image as far as the noise allows. In the last stage the
+        image tells, where noise is what is left unexplained, how much weaker or stronger it has to be from place to
+        place.
     contact : float
         Weight of what keeps two parts of the surface that lie face to face from passing through each other
-        (:class:`cytoform.fitting.prior.Contact`), as a negative logarithm of probability.
+        (:class:`cytoform.fitting.priors.smoothness.Contact`), as a negative logarithm of probability.
     infer_staining : bool
         Fit the density of the staining at every vertex with the shape.
     staining_spread : float
