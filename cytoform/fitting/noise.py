@@ -11,7 +11,8 @@ from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..rendering import Renderer
 from .priors.strength import Sight
-from .problem import Explained, Problem
+from .problem import Problem
+from .values import Explained
 
 __all__ = ["noise_variance", "sight_of"]
 

@@ -14,8 +14,9 @@ from ..optim import LBFGS
 
 if TYPE_CHECKING:
     from .config import FitConfig
-    from .problem import Problem, PsfStep
+    from .problem import Problem
     from .state import State
+    from .values import PsfStep
 
 __all__ = ["Displaced", "displaced", "psf_moves", "psf_optimiser", "step_psf"]
 

@@ -16,9 +16,10 @@ from .noise import noise_variance
 from .priors.field import StainingPrior
 from .priors.smoothness import Prior, Smoothness
 from .priors.staining import stained
-from .problem import Explained, Problem
+from .problem import Problem
 from .psf_step import psf_moves
 from .state import State
+from .values import Explained
 
 __all__ = ["FAR", "SOON", "Stage", "look_around", "smoothness_prior", "stage_lengths", "staining_prior"]
 

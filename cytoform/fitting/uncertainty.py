@@ -23,7 +23,8 @@ from .bodies.measures import Measure, volume_and_area
 from .priors.field import StainingPrior
 from .priors.smoothness import Smoothness
 from .priors.staining import moved_density
-from .problem import Explained, Problem
+from .problem import Problem
+from .values import Explained
 
 __all__ = ["MODES", "Uncertainty", "uncertainty_of"]
 
