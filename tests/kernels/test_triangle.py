@@ -13,6 +13,8 @@ from oracles import triangle as oracle
 from cytoform.kernels import triangle
 from cytoform.kernels.mesh_ft_cpu import FORMULAS
 
+pytestmark = pytest.mark.slow  # to compile them takes 10 s for each type; the transform's own tests use them, too
+
 # Rounding of the formulas themselves, in units of the dtype's epsilon; phases add |phase| ε on top.
 VALUE_DIGITS = 4.0
 GRADIENT_DIGITS = 8.0
