@@ -24,7 +24,7 @@ def data_dir() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that :mod:`tiers` lists as slow."""
+    """Mark the slow cases that :mod:`tiers` lists."""
     for item in items:
         if is_slow(item.name):
             item.add_marker(pytest.mark.slow)

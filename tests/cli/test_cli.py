@@ -350,6 +350,7 @@ def test_help_has_no_names_of_types(command):
     assert not re.search(r"<[a-z]|\{[A-Z]|(?<![|])TEXT|INTEGER|x>=|list\[|range>", output), output
 
 
+@pytest.mark.slow
 def test_without_docstrings_and_asserts(work):
     """python -OO leaves both out."""
     code = "from cytoform.cli import app; app(['info', 'cell.tif'])"
@@ -357,6 +358,7 @@ def test_without_docstrings_and_asserts(work):
     assert done.returncode == 0 and "10 × 20 × 20" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_a_backend_of_a_notebook_does_not_matter(work):
     """Jupyter leaves MPLBACKEND=module://… in the environment of its shell commands."""
     environment = {**os.environ, "MPLBACKEND": "module://no_such_backend"}
@@ -581,6 +583,7 @@ def test_optics_that_do_not_add_up(work, fake, options, words):
     assert "volume" not in fake and not (work / "run").exists()
 
 
+@pytest.mark.slow
 def test_render_with_computed_optics(work):
     args = ("render", "cell.ply", "--like", "cell.tif", "--out", "image.tif")
     refused(run(*args), "no PSF was given", "--psf-sigma", "--psf")
@@ -593,6 +596,7 @@ def test_render_with_computed_optics(work):
 # -- info --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_info_on_all_real_images(data_dir):
     images = sorted((data_dir / "images").glob("*.tif"))
     assert images
@@ -620,6 +624,7 @@ def test_info_of_what_is_no_image(work):
 # -- demo --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
     from cytoform.cli.demo import compare, demo_sample, first_psf
 
@@ -637,6 +642,7 @@ def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
     assert not compare(moved, sample.psf, sample).good
 
 
+@pytest.mark.slow
 def test_demo_tells_whether_it_worked(work, fake):
     from cytoform.cli.demo import demo_sample, first_psf
 

@@ -85,6 +85,7 @@ def test_frame_interval_and_remarks(tmp_path):
     assert "frame interval 150 s" in told and "Its z step is exactly 1 µm beside 0.1 across" in told
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_a_huge_zarr_under_a_limit_of_memory(tmp_path):
     zarr = pytest.importorskip("zarr")

@@ -100,6 +100,7 @@ def test_help_loads_no_heavy_library():
     assert found.stdout.strip() == "[]", found.stdout + found.stderr
 
 
+@pytest.mark.slow
 def test_without_torch_the_command_says_how_to_install_it(data):
     found = python(
         "import sys\nsys.modules['torch'] = None\nfrom cytoform.cli import app\n"
@@ -120,6 +121,7 @@ def test_simulated_sequences_are_kept_and_named_by_family(data):
     assert "16³ samples of 3.75 µm" in output and "cytoform neural train" in output
 
 
+@pytest.mark.slow
 def test_coarse_thickens_filopodia_and_its_absence_is_told(work):
     from cytoform.sdf import open_sequence
     from cytoform.synth import Filopodial
@@ -163,6 +165,7 @@ def test_training_tells_size_loss_files_and_what_next(trained):
     assert files(folder) == ["checkpoint.safetensors", "codes.csv", "history.csv", "model.json", "model.safetensors"]
 
 
+@pytest.mark.slow
 def test_options_reach_the_training_and_quiet_is_quiet(data, work):
     pytest.importorskip("torch")
     Path("families.txt").write_text("a\nb\n")
@@ -272,6 +275,7 @@ def test_generate_and_interpolate_write_sequences(trained, work):
     assert files("slow") == ["deforming-s0-01.h5"]
 
 
+@pytest.mark.slow
 def test_encode_writes_codes_that_evaluate_reads(data, trained, work):
     output = good(run("encode", trained[0], data, "--starts", 1, "--no-rotation"))
     found = json.loads(Path("encoded/encoded.json").read_text(encoding="utf-8"))
@@ -293,6 +297,7 @@ def told_next(output, command):
     return shlex.split(line)[3:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("box", [60, 66])
 def test_what_encode_tells_to_do_next_works_for_other_frames_samples_and_boxes(trained, work, box):
     shape, frames = 20, FRAMES + 2
@@ -308,6 +313,7 @@ def test_what_encode_tells_to_do_next_works_for_other_frames_samples_and_boxes(t
     good(run(*command))
 
 
+@pytest.mark.slow
 def test_encode_at_other_frames_than_the_sequence_tells_no_pairs(data, trained, work):
     output = good(run("encode", trained[0], data, "--starts", 1, "--no-rotation", "--frames", 2, "--shape", 12))
     with open_sequence("encoded/deforming-s0-00.h5") as found:
@@ -315,6 +321,7 @@ def test_encode_at_other_frames_than_the_sequence_tells_no_pairs(data, trained, 
     assert "--paired" not in told_next(output, "evaluate")
 
 
+@pytest.mark.slow
 def test_codes_of_a_training_are_read_by_evaluate(data, trained, work):
     pandas = pytest.importorskip("pandas")
     table = pandas.read_csv(trained[0] / "codes.csv")
@@ -328,6 +335,7 @@ def test_codes_of_a_training_are_read_by_evaluate(data, trained, work):
     assert (Path("evaluation") / "codes.csv").read_text().count("reconstructed") == SEQUENCES
 
 
+@pytest.mark.slow
 def test_codes_are_put_in_order_by_their_names(data, trained, work):
     pandas = pytest.importorskip("pandas")
     good(run("reconstruct", trained[0]))
@@ -390,6 +398,7 @@ def changed(args, **options):
     return args
 
 
+@pytest.mark.slow
 def test_what_the_readme_says_of_living_shapes_works(work):
     """Its commands as they stand, but small."""
     pytest.importorskip("torch")

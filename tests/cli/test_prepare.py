@@ -59,6 +59,7 @@ def write(path, frames, axes="TZYX", **meta):
     tifffile.imwrite(path, frames, imagej=True, resolution=(4.0, 4.0), metadata={"axes": axes, **META, **meta})
 
 
+@pytest.mark.slow
 def test_what_is_left_out_reaches_the_terminal(work):
     frames = np.stack([ball((4.8, 4.9, 4.2), 1.8)] * 2)
     frames[:, ball((4.8, 4.9, 9.2), 1.7) > 0] = 1  # another part
@@ -75,6 +76,7 @@ def test_what_is_left_out_reaches_the_terminal(work):
     refused(run("prepare", "cells.tif", "--out", "b", "--border", "cut"), "border is 'cut'", "skip")
 
 
+@pytest.mark.slow
 def test_a_folder_of_what_was_prepared_can_be_trained(work):
     """No sequence is without a sample inside, however many labels are a voxel large."""
     pytest.importorskip("torch")
@@ -162,6 +164,7 @@ def test_published_data_are_learned_in_um_or_said_to_have_no_scale(models):
             assert (found is None) == (spacing is None) and (spacing is None or found == pytest.approx(spacing))
 
 
+@pytest.mark.slow
 def test_encode_takes_a_voxel_size(models, work):
     place, _, _ = models
     published("new.h5", radius=4.5)

@@ -27,6 +27,7 @@ def test_pca_of_few_and_of_equal_codes():
     assert same.explained.tolist() == [0, 0, 0] and same.needed(0.9) == 0
 
 
+@pytest.mark.slow
 def test_tsne_keeps_groups_apart_and_repeats_itself():
     pytest.importorskip("sklearn")
     first, second = tsne(1e-4 * GROUPS, seed=2), tsne(1e-4 * GROUPS, seed=2)

@@ -66,6 +66,7 @@ def test_the_summary_says_it_in_words(found):
     assert any("Fewer than 10 sequences" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_saved_comparison_is_complete(found, tmp_path):
     found.save(tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -83,6 +84,7 @@ def test_a_saved_comparison_is_complete(found, tmp_path):
     assert [row["label"] for row in codes] == list("aabba") and float(codes[2]["z7"]) == pytest.approx(CODES[2, 7])
 
 
+@pytest.mark.slow
 def test_the_page_holds_figures_and_numbers_and_nothing_from_outside(found, tmp_path):
     found.save(tmp_path)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -96,6 +98,7 @@ def test_the_page_holds_figures_and_numbers_and_nothing_from_outside(found, tmp_
     assert page.count("Fewer than 10 sequences") == 1 and "sees large differences only" not in page
 
 
+@pytest.mark.slow
 def test_the_page_begins_with_pictures_of_the_shapes(found, tmp_path):
     """The first two of each set, reconstructions of the very same ones; surfaces as large as the bodies are."""
     rows = found.pictured
@@ -154,6 +157,7 @@ def test_sequences_without_metric_scale_are_measured_in_voxels():
         evaluate(plain, [SDFSequence.from_array(sdf, 0.5)])
 
 
+@pytest.mark.slow
 def test_empty_frames_are_counted(real):
     data = np.concatenate([real[0].frame(0)[None], np.ones((1, 24, 24, 24), np.float32)])
     found = evaluate(real[:2], [SDFSequence.from_array(data, 0.5, name="half")])
@@ -216,6 +220,7 @@ def _run(*args):
     return CliRunner().invoke(app, [str(a) for a in args])
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_report(folders, tmp_path):
     out = tmp_path / "out"
     done = _run(folders / "truth", f"new={folders / 'rec'}", "--paired", "new", "-o", out, "-q",

@@ -167,6 +167,7 @@ def test_a_prior_has_to_be_passed_again(tmp_path):
         cf.fit(volume, config=_short(iterations=2), out=tmp_path / "b", resume=True, prior=still)
 
 
+@pytest.mark.slow
 def test_weights_of_a_robust_loss_and_light_of_neighbours_come_back_on_a_resume(tmp_path):
     """What is held from pause to pause is made anew from the state, also between two pauses."""
     _, _, volume, psf = pair(noise=2.0)
@@ -293,6 +294,7 @@ def test_without_finufft_and_cholespy(monkeypatch):
     assert mesh_iou(result.mesh, truth, 0.1) > 0.85
 
 
+@pytest.mark.slow
 def test_a_cameras_likelihood_beats_plain_least_squares():
     grid, psf = cf.Grid((18, 28, 28), (0.3, 0.2, 0.2)), cf.GaussianPSF.from_sigma((0.45, 0.28, 0.28))
     truth = shapes.ellipsoid((1.3, 1.8, 1.6), tuple(grid.centre), edge=0.25)
@@ -316,6 +318,7 @@ def test_a_cameras_likelihood_beats_plain_least_squares():
         cf.FitConfig(camera=3.0)
 
 
+@pytest.mark.slow
 def test_a_psf_without_parameters_is_held():
     _, volume, _ = ball()
     psf = cf.PupilPSF(numerical_aperture=1.0, wavelength=0.6, immersion_index=1.33)
@@ -342,6 +345,7 @@ def test_a_surface_that_crosses_itself_goes_back_and_is_held_firmer(monkeypatch)
     assert np.abs(result.mesh.vertices - result.start.vertices).max() > 0.01
 
 
+@pytest.mark.slow
 def test_limbs_that_grow_side_by_side():
     """A horseshoe from a small sphere in its middle: both arms grow along their cleft and do not join or cross."""
     grid, psf = cf.Grid((26, 44, 44), 0.1), cf.GaussianPSF.from_sigma(0.15)
@@ -418,6 +422,7 @@ def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
     assert pause_due(state, stage, config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thin", [0.35, 0.45])
 def test_a_thin_rod_is_not_eaten_by_remeshing(thin):
     """Hardly thicker than an edge is long: the triangles are always poor."""

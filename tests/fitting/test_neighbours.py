@@ -97,6 +97,7 @@ def test_blur_is_the_optics_and_its_adjoint():
     assert (renderer.blur(one) * two).sum() == pytest.approx((one * renderer.blur(two, adjoint=True)).sum(), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_fit_beside_a_neighbour():
     (mine, _), (own, other), volume, psf = pair(noise=1.0)
     result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=150, infer_psf=False, edge=0.35, device="cpu"))

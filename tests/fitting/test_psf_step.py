@@ -19,6 +19,7 @@ def imaged(psf):
     return truth, cf.Volume((image / image.max() + dirt).astype(np.float32), grid.spacing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [0.0, 1.2])
 def test_spherical_aberration_is_found_with_the_shape(wrong):
     lens = {"numerical_aperture": 1.1, "wavelength": 0.6, "immersion_index": 1.33, "modality": "confocal"}
@@ -29,6 +30,7 @@ def test_spherical_aberration_is_found_with_the_shape(wrong):
     assert mesh_iou(result.mesh, truth, 0.06) > 0.96
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [4.0, 14.0])
 def test_depth_is_found_with_the_shape(wrong):
     lens = {"numerical_aperture": 1.3, "wavelength": 0.6, "immersion_index": 1.515, "modality": "confocal"}
@@ -40,6 +42,7 @@ def test_depth_is_found_with_the_shape(wrong):
     assert mesh_iou(result.mesh, truth, 0.06) > 0.96
 
 
+@pytest.mark.slow
 def test_a_displaced_psf_is_a_moved_surface_and_has_its_gradient():
     lens = {"numerical_aperture": 1.1, "wavelength": 0.6, "immersion_index": 1.33, "modality": "confocal"}
     inner, by = cf.PupilPSF(phase={12: 0.5, 7: 0.2}, **lens), np.array([0.13, -0.07, 0.05])

@@ -8,6 +8,7 @@ from cytoform.mesh import topology
 LEAST_R2 = 0.88
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "volumes"), [("rbc_00", (80, 150)), ("vesicles", (140, 220))])
 def test_default_fit_explains_the_image(data_dir, name, volumes):
     volume = cf.read_volume(data_dir / "images" / f"{name}.tif")

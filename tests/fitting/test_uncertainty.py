@@ -82,6 +82,7 @@ def test_errors_are_those_of_the_whole_problem_by_brute_force():
     np.testing.assert_allclose(found.psf_fwhm_um, [widths[0], widths[1], widths[1]], rtol=0.03)
 
 
+@pytest.mark.slow
 def test_noise_and_what_it_does_scale_together():
     truth, volume, psf = ball(noise=8.0)
     _, louder, _ = ball(noise=24.0)
@@ -92,6 +93,7 @@ def test_noise_and_what_it_does_scale_together():
     assert 1.5 < np.median(three.surface_um / one.surface_um) < 4.0
 
 
+@pytest.mark.slow
 def test_repeats_scatter_as_much_as_is_said():
     found, said, config = [], [], cf.FitConfig(iterations=140, edge=0.45, device="cpu")
     for seed in range(12):
@@ -105,6 +107,7 @@ def test_repeats_scatter_as_much_as_is_said():
     assert (np.abs(off) < 1.5).all()
 
 
+@pytest.mark.slow
 def test_intervals_and_files(tmp_path):
     truth, volume, psf = ball(noise=10.0)
     result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=60, edge=0.4, device="cpu"))
@@ -131,6 +134,7 @@ def test_intervals_and_files(tmp_path):
     assert without.uncertainty is None
 
 
+@pytest.mark.slow
 def test_a_held_psf_has_no_errors():
     truth, volume, psf = ball()
     result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=10, infer_psf=False, device="cpu"))

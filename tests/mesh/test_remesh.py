@@ -86,6 +86,7 @@ def test_the_same_input_gives_the_same_bits():
     assert (one.vertices == two.vertices).all() and (one.faces == two.faces).all()
 
 
+@pytest.mark.slow
 def test_float32_stays_float32():
     made = remesh(given("dumbbell").astype(np.float32), 0.7)
     assert made.dtype == np.float32 and made.density.dtype == np.float32

@@ -187,6 +187,7 @@ def test_codes_start_as_the_shapes_do(trainer_of):
     assert float(normal.std()) == pytest.approx(0.3, rel=0.5)
 
 
+@pytest.mark.slow
 def test_rotations_start_from_turns_that_make_the_shapes_alike(trainer_of):
     turns = Rotation.random(4, rng=np.random.default_rng(1)).as_matrix()
     four = [body(arm, turn=turn, n=16, name=f"{k}") for k, (arm, turn) in enumerate(zip((0.0, 0.0, 1.0, 1.0), turns))]

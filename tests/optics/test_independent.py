@@ -9,6 +9,7 @@ import cytoform as cf
 LATTICES = 2e-3
 
 
+@pytest.mark.slow
 def test_a_pupil_against_pyotf():
     """Hanser's scalar model on the sine condition, which is the aplanatic pupil."""
     otf = pytest.importorskip("pyotf.otf")

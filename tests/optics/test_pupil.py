@@ -169,6 +169,7 @@ def test_energy_is_the_same_on_every_plane_of_a_wide_field():
     np.testing.assert_allclose(sums, sums.mean(), rtol=1e-3)  # that is why it is cut to the grid's period
 
 
+@pytest.mark.slow
 def test_widths():
     narrow = cf.PupilPSF(**OIL, apodisation="none")
     z, y, x = narrow.fwhm

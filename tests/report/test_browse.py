@@ -28,6 +28,7 @@ def slices(found, name):
     return np.stack([mosaic[r * ny : (r + 1) * ny, c * nx : (c + 1) * nx] for r, c in at])
 
 
+@pytest.mark.slow
 def test_the_mosaics_hold_the_slices():
     data = example()
     found = content(data)

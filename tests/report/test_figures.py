@@ -99,6 +99,7 @@ def test_without_surfaces_there_are_no_lines():
     assert not any(panel.collections for panel in slices_figure(example(), surfaces=False).axes[:9])
 
 
+@pytest.mark.slow
 def test_truth_and_region_are_drawn_too():
     region = np.zeros(GRID.shape, bool)
     region[3:-3, 5:-5, 5:-5] = True
@@ -119,6 +120,7 @@ def test_round_lengths(length, round_one):
     assert _round_length(length) == pytest.approx(round_one)
 
 
+@pytest.mark.slow
 def test_a_constant_image_and_a_perfect_model_can_be_shown():
     flat = example().image
     flat = type(flat)(np.full(flat.shape, 7, np.uint16), flat.spacing, flat.origin)
@@ -187,6 +189,7 @@ def test_the_view_begins_with_the_long_side_across_and_is_no_mirror_image():
     assert abs(axes[0] @ [0, -0.6, 0.8]) > 0.9
 
 
+@pytest.mark.slow
 def test_figures_leave_no_trace_in_pyplot_or_the_settings():
     import matplotlib
 

@@ -12,6 +12,7 @@ from cytoform.mesh import shapes
 from cytoform.report import write_film
 
 
+@pytest.mark.slow
 def test_a_fits_film_shows_the_surface_move(tmp_path):
     _, volume, psf = ball()
     film = Film(every=3)

@@ -43,12 +43,14 @@ def test_it_has_a_title_the_numbers_and_a_moderate_size(page):
     assert page.count("<img") == 5 and page.count(" alt=") == 5
 
 
+@pytest.mark.slow
 def test_it_tells_which_cell_it_is_and_what_an_error_means():
     page = report_html(example(about=("label 7", "channel <1>"), table_note="± is one standard error."))
     assert "label 7 · channel &lt;1&gt; · 24 × 40 × 44 voxels" in page
     assert '<p class="caption">± is one standard error.</p>' in page
 
 
+@pytest.mark.slow
 def test_words_are_escaped():
     page = report_html(example(title="<b>&.tif", notes=["5 < 6 & so on"], table=[("a<b", "<script>")]))
     assert "<b>&.tif" not in page and "&lt;b&gt;&amp;.tif" in page
@@ -68,6 +70,7 @@ def test_the_geometry_is_the_mesh_in_xyz(page):
     assert "truth" in found
 
 
+@pytest.mark.slow
 def test_every_id_that_the_script_asks_for_is_there(page):
     asked = ["view", "surface-data", "turning", "wires", "truth"]
     asked += [f"{part}-{axis}" for part in ("axis", "name") for axis in "xyz"]
@@ -75,6 +78,7 @@ def test_every_id_that_the_script_asks_for_is_there(page):
     assert 'id="truth"' not in report_html(example())
 
 
+@pytest.mark.slow
 def test_uneven_staining_is_coloured_with_a_key():
     mesh = example().mesh
     assert _staining(mesh) is None
@@ -102,6 +106,7 @@ def test_numbers_read_well(value, text):
     assert _number(value) == text
 
 
+@pytest.mark.slow
 def test_it_is_written_whole_or_not_at_all(tmp_path):
     write_report(example(), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

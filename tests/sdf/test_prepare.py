@@ -103,6 +103,7 @@ def test_meshes_and_archive_agree(tmp_path):
         np.testing.assert_allclose(found, (2.0, 2.4 + 0.05 * t, 3.0), atol=0.3)
 
 
+@pytest.mark.slow
 def test_largest_part_and_parts(tmp_path):
     stack = masks(1).repeat(2, axis=0)
     stack[1] |= mesh_to_mask(ellipsoid((1, 1, 1), (4.8, 7.6, 7.5), edge=0.4), GRID)
@@ -233,6 +234,7 @@ def test_a_file_that_breaks_off_is_not_kept(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == b"\x89HDF broken"
 
 
+@pytest.mark.slow
 def test_box_and_clamp(tmp_path):
     [path] = prepare(masks(2), tmp_path, spacing=SPACING, box_um=12.0, clamp_um=1.5, suffix=".mat", **SMALL)
     with open_sequence(path) as sequence:

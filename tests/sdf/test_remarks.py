@@ -162,6 +162,7 @@ def moving():
     return frames
 
 
+@pytest.mark.slow
 def test_one_label_at_the_border_costs_no_other(tmp_path, caplog):
     paths = prepare(moving(), tmp_path, **ARGUMENTS)
     assert [p.name for p in paths] == ["a_1.h5", "a_3.h5"] and [len(volumes(p)) for p in paths] == [4, 3]
@@ -179,6 +180,7 @@ def test_border_as_it_is_told(tmp_path, caplog):
         prepare(moving(), tmp_path / "none", labels=[2], **ARGUMENTS)
 
 
+@pytest.mark.slow
 def test_a_single_object_at_the_border(tmp_path, caplog):
     frames = (moving() == 3).astype(np.uint8)
     with pytest.raises(SequenceError, match=r"frame 3 of a: .*last x plane"):
@@ -300,6 +302,7 @@ def test_a_sequence_is_no_source(tmp_path):
         prepare(tmp_path / "a.h5", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_files_own_time_between_frames(tmp_path):
     meta = {"axes": "TZYX", "spacing": 0.5, "unit": "um", "finterval": 45.0}
     frames = stack(ball(CENTRE), ball(CENTRE, 2.2))

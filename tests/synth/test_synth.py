@@ -103,11 +103,13 @@ def test_one_body(name):
             assert len(np.unique(topology.components(shape.surface(t)))) == 1
 
 
+@pytest.mark.slow
 def test_thin_filopodia_hold_together_at_256():
     shape = family("filopodial").sample(0)
     assert ndimage.label(mesh_to_mask(shape.surface(1.0), shape.grid(256)))[1] == 1
 
 
+@pytest.mark.slow
 def test_division_happens_once():
     for shape in family("dividing").sample_many(5, seed=2):
         counts = [len(np.unique(topology.components(shape.surface(i / 29)))) for i in range(FRAMES)]
@@ -117,6 +119,7 @@ def test_division_happens_once():
         assert shape.division == pytest.approx((first - 0.5) / 29, abs=0.51 / 29)
 
 
+@pytest.mark.slow
 def test_division_shows_in_samples():
     sequence = family("dividing").sample(3).sequence(n_frames=FRAMES, shape=48, clamp_um=1.0)
     counts = [ndimage.label(frame < 0)[1] for frame in sequence]
@@ -159,6 +162,7 @@ def test_deforming_is_like_the_paper():
     assert 0.8 < np.mean(round_) < 0.92
 
 
+@pytest.mark.slow
 def test_dividing_is_like_the_paper():
     shapes = family("dividing").sample_many(20)
     meshes = [s.surface(t) for s in shapes for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
@@ -169,6 +173,7 @@ def test_dividing_is_like_the_paper():
     assert all(s.surface(0.0).volume < s.surface(0.45).volume < s.surface(1.0).volume for s in shapes)
 
 
+@pytest.mark.slow
 def test_filopodial_is_like_the_paper():
     shapes = family("filopodial").sample_many(12)
     times = (0.0, 0.33, 0.67, 1.0)
@@ -182,6 +187,7 @@ def test_filopodial_is_like_the_paper():
     assert all(5 <= len(s.parameters["filopodia"]) <= 9 for s in shapes)
 
 
+@pytest.mark.slow
 def test_filopodia_grow_and_thicken_on_demand():
     thin, thick = family("filopodial").sample(1), family("filopodial").resolved_at(64).sample(1)
     assert thick.family.radius_um == pytest.approx(1.5 * thick.box_um / 64)
@@ -325,6 +331,7 @@ def test_windows_of_axes_and_points_agree():
     assert one.sum() == 3 * 4 * 2  # -0.5, 0, 0.5; -0.4, 0.4, 1.2, 2.0; 1/3, 2/3
 
 
+@pytest.mark.slow
 def test_coarse_filopodia_stay_within_the_box():
     """Thick ones bulge where they join; number 31 once stuck out by 0.04 µm."""
     coarse = family("filopodial").resolved_at(48)

@@ -98,6 +98,7 @@ def test_scale_does_not_matter():
     assert Smoothness(mesh, 1.8)(mesh.with_vertices(3.0 * mesh.vertices))[0] == pytest.approx(small, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_users_prior_is_heard_as_loudly_as_it_speaks():
     truth, volume, psf = ball()
     grid_centre = volume.grid.centre

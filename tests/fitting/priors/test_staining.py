@@ -64,6 +64,7 @@ def test_prior_gradient():
     assert float(prior(stain)[1] @ move) == pytest.approx((up - down) / 2e-4, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_a_fit_finds_the_staining_and_is_not_led_astray_by_it():
     grid = cf.Grid((24, 40, 40), (0.3, 0.2, 0.2))
     psf = cf.GaussianPSF.from_sigma((0.45, 0.3, 0.3))

@@ -45,6 +45,7 @@ def drawn(precision, rng):
     return np.linalg.solve(np.linalg.cholesky(precision).T, rng.normal(size=len(precision)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.06, 0.15, 0.3])
 def test_spread_of_a_staining_against_fields_that_were_drawn(spread):
     rng, reach, per_area = np.random.default_rng(1), 2.0, 3000.0
@@ -61,6 +62,7 @@ def test_spread_of_a_staining_against_fields_that_were_drawn(spread):
     assert np.mean(found) == pytest.approx(spread, rel=0.15)
 
 
+@pytest.mark.slow
 def test_stiffness_against_surfaces_that_were_drawn(monkeypatch):
     """A sheet that is smooth on one side and rough on the other, held alike when the image was looked at."""
     monkeypatch.setattr(strength, "DOUBT", 0.0)  # a patch of some four degrees of freedom alone would hardly tell
@@ -164,6 +166,7 @@ def stained_ball(spread, noise):
     return cf.Volume((image / image.max() + dirt).astype(np.float32), volume.spacing), psf
 
 
+@pytest.mark.slow
 def test_fits_learn_how_even_the_staining_is_and_how_smooth_the_surface(tmp_path):
     config, found = cf.FitConfig(edge=0.35, infer_psf=False, uncertainty=False, device="cpu"), {}
     for spread in (0.0, 0.5):
@@ -175,6 +178,7 @@ def test_fits_learn_how_even_the_staining_is_and_how_smooth_the_surface(tmp_path
     assert np.median(found[0.0][2]) > 1.5  # an ellipsoid is smoother than most
 
 
+@pytest.mark.slow
 def test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors(data_dir, tmp_path):
     volume = cf.read_volume(data_dir / "images" / "rbc_06.tif")
     result = cf.fit(volume, config=cf.FitConfig(iterations=200, uncertainty=False, device="cpu"), out=tmp_path)
@@ -187,6 +191,7 @@ def test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors(da
     assert not done and np.isnan(spread) and (stiffer == 1.0).all()
 
 
+@pytest.mark.slow
 def test_what_was_learnt_comes_back_on_a_resume(tmp_path):
     volume, psf = stained_ball(0.0, 0.08)
     config = cf.FitConfig(

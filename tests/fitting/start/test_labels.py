@@ -34,6 +34,7 @@ def two():
     return cells, volume, psf, labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [3, 7])
 def test_a_label_chooses_its_cell(two, number):
     cells, volume, psf, labels = two
@@ -46,6 +47,7 @@ def test_a_label_chooses_its_cell(two, number):
     assert result.inputs["region"]["kind"] == "label" and result.inputs["region"]["label"] == number
 
 
+@pytest.mark.slow
 def test_a_label_does_better_than_its_voxels_as_a_hard_region(two):
     """That region leaves half of the blurred membrane out: the surface explains less of what is around it."""
     _, volume, psf, labels = two
@@ -57,6 +59,7 @@ def test_a_label_does_better_than_its_voxels_as_a_hard_region(two):
     assert any("edge of the region of interest" in text for text in region.warnings())
 
 
+@pytest.mark.slow
 def test_a_cells_mask_as_region_is_widened_and_said(two):
     _, volume, psf, labels = two
     assert label_images.bright_rim(labels == 3, Scene(volume)) > 0.9
@@ -130,6 +133,7 @@ def test_surfaces_of_a_label_have_no_tunnels():
     assert label_surfaces(ring, volume.grid) == []
 
 
+@pytest.mark.slow
 def test_a_label_with_a_tunnel_starts_from_its_ellipsoid():
     truth, volume, psf = ball(radius=2.4, shape=(30, 44, 44))
     shell = mesh_to_mask(truth, volume.grid)
@@ -151,6 +155,7 @@ def test_the_only_label_of_an_image_is_fitted_as_the_object_itself():
     np.testing.assert_array_equal(alone.mesh.vertices, labelled.mesh.vertices)
 
 
+@pytest.mark.slow
 def test_another_label_is_refused_on_a_resume(two, tmp_path):
     _, volume, psf, labels = two
     config = cf.FitConfig(iterations=12, checkpoint_seconds=1e-9, **QUICK)
@@ -164,6 +169,7 @@ def test_another_label_is_refused_on_a_resume(two, tmp_path):
     assert again.warnings() == whole.warnings()
 
 
+@pytest.mark.slow
 def test_a_constant_fill_does_not_count():
     """A window sheared through the image: the cell is found and measured as without it."""
     truth, volume, psf = ball(shape=(20, 44, 30))
@@ -231,6 +237,7 @@ def test_values_have_the_digits_of_their_errors(value, error, text):
     assert with_error(value, error, 4) == text
 
 
+@pytest.mark.slow
 def test_a_resume_tells_what_the_fit_was_given(two, tmp_path):
     """A region may be left out on a resume; fit.json still says which it was."""
     _, volume, psf, labels = two
@@ -261,6 +268,7 @@ def test_a_region_where_nothing_was_measured_is_refused():
         cf.fit(filled, roi=region)
 
 
+@pytest.mark.slow
 def test_a_cell_cut_by_the_unmeasured_part_is_said_and_left_blank(tmp_path):
     truth, volume, psf = ball(shape=(20, 34, 30))
     seen = np.arange(34)[:, None] < 16  # through the cell's middle, at 16.5

@@ -80,6 +80,7 @@ def test_moving_turns_nothing_and_keeps_the_topology():
     assert np.linalg.eigvalsh(0.5 * (stretch + stretch.T)).min() > 0
 
 
+@pytest.mark.slow
 def test_a_good_start_is_left_where_it_is():
     truth, volume, psf = cell()
     config = cf.FitConfig(iterations=3, infer_psf=False, edge=0.45, device="cpu")
@@ -87,6 +88,7 @@ def test_a_good_start_is_left_where_it_is():
     assert mesh_iou(result.mesh, truth, 0.1) > 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "shift"), [(0.4, 0.0), (1.6, 0.0), (1.0, 2.0)])
 def test_poor_starts_end_where_good_ones_do(scale, shift):
     truth, volume, psf = cell()
