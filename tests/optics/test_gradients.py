@@ -49,7 +49,7 @@ NAMES = [f"{make.__name__}-{mode['modality']}" for make, mode in CASES]
 
 @pytest.mark.parametrize(("make", "mode"), CASES, ids=NAMES)
 @pytest.mark.parametrize("which", ["whole", "kept"])
-def test_gradient_against_finite_differences(make, mode, which):
+def test_gradients_of_every_kind_against_finite_differences(make, mode, which):
     psf = make(mode)
     grid = cf.Grid((12, 14, 15), (0.3, 0.1, 0.11))
     band = Band.full(grid) if which == "whole" else psf.band(grid, 0.03)

@@ -10,7 +10,7 @@ from cytoform.mesh import shapes
 from cytoform.mesh.geometry import vertex_normals
 
 
-def test_smoothness_has_its_gradient():
+def test_gradient_against_finite_differences():
     rng = np.random.default_rng(0)
     mesh = shapes.ellipsoid((1.0, 1.3, 0.8), subdivisions=2)
     energy, move = Smoothness(mesh, 0.3), rng.normal(size=mesh.vertices.shape)
