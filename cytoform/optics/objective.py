@@ -15,15 +15,15 @@ from ..errors import ConfigError
 from ..image.band import Band
 from ..image.volume import Grid
 from ..options import option
+from .gaussian import FWHM_PER_SIGMA
 from .psf import NumericPSF, Triple
 from .scalar import BEYOND, SPARE, Beam, Pupil, Stack
 
-__all__ = ["FWHM_PER_SIGMA", "MODALITIES", "Blur", "ObjectivePSF"]
+__all__ = ["MODALITIES", "Blur", "ObjectivePSF"]
 
 Floats = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
-FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 MODALITIES = ("widefield", "confocal", "light-sheet")
 APODISATIONS = ("aplanatic", "none")
 _STEEP = 1e-3  # least cos θ that the aplanatic factor sees: it is infinite where a ray runs across the axis

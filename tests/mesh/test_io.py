@@ -71,7 +71,8 @@ def test_numbers_at_vertices_stand_in_the_file_and_leave_the_mesh_alone(tmp_path
         assert head[0] == 1 and head[2] == values.nbytes
         np.testing.assert_array_equal(np.frombuffer(zlib.decompress(base64.b64decode(found.text[44:]))), values)
     else:
-        trimesh = pytest.importorskip("trimesh")
+        import trimesh
+
         raw = trimesh.load_mesh(path, process=False).metadata["_ply_raw"]["vertex"]["data"]
         np.testing.assert_allclose(np.ravel(raw["bend"]), values, rtol=1e-15)
     for wrong in ({"bend": values[:3]}, {"two words": values}, {"x": values}):
@@ -94,7 +95,8 @@ def test_files_hold_xyz(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["ply", "obj", "stl"])
 def test_other_programs_read_what_is_written(tmp_path, suffix):
-    trimesh = pytest.importorskip("trimesh")
+    import trimesh
+
     mesh = _tetrahedron(density=3.0)
     write_mesh(tmp_path / f"a.{suffix}", mesh)
     other = trimesh.load_mesh(tmp_path / f"a.{suffix}")
@@ -105,7 +107,8 @@ def test_other_programs_read_what_is_written(tmp_path, suffix):
 @pytest.mark.parametrize("encoding", ["ascii", "binary"])
 @pytest.mark.parametrize("suffix", ["ply", "stl", "stl_ascii", "obj"])
 def test_what_other_programs_write_is_read(tmp_path, suffix, encoding):
-    trimesh = pytest.importorskip("trimesh")
+    import trimesh
+
     ball = trimesh.creation.icosphere(subdivisions=2)
     options = {"encoding": encoding} if suffix == "ply" else {}
     path = tmp_path / f"a.{suffix[:3]}"
@@ -179,7 +182,8 @@ REC = "4\n" + "\n".join("{} {} {}".format(*p) for p in POINTS_XYZ) + "\n4\n0 2 1
 
 
 def test_rec_and_labelled_files(tmp_path):
-    multimaterial = pytest.importorskip("cytoform.mesh.multimaterial")
+    from cytoform.mesh import multimaterial
+
     (tmp_path / "a.rec").write_text(REC)
     mesh = read_mesh(tmp_path / "a.rec")
     assert isinstance(mesh, multimaterial.MultiMaterialMesh)
@@ -296,7 +300,8 @@ def test_damaged_bytes_end_in_an_error_of_ours_or_in_a_mesh(tmp_path, suffix):
 
 
 def test_truncated_text_stl(tmp_path):
-    trimesh = pytest.importorskip("trimesh")
+    import trimesh
+
     path = tmp_path / "a.stl"
     trimesh.creation.icosphere(subdivisions=1).export(path, file_type="stl_ascii")
     data = path.read_bytes()
@@ -322,7 +327,6 @@ def test_cow(data_dir):
 
 
 def test_cell4(data_dir):
-    pytest.importorskip("cytoform.mesh.multimaterial")
     mesh = read_mesh(data_dir / "meshes" / "cell4.rec")
     assert mesh.vertices.shape == (8162, 3) and mesh.faces.shape == (16541, 3) and mesh.labels.max() == 4
     # The normals point from the first region into the second: every cell's own faces enclose a positive volume.

@@ -124,7 +124,10 @@ def test_round_lengths(length, round_one):
 def test_a_constant_image_and_a_perfect_model_can_be_shown():
     flat = example().image
     flat = type(flat)(np.full(flat.shape, 7, np.uint16), flat.spacing, flat.origin)
-    slices_figure(example(image=flat, model=flat.data)).savefig(io.BytesIO())
+    figure = slices_figure(example(image=flat, model=flat.data))
+    figure.savefig(io.BytesIO())
+    shown = [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
+    assert len(shown) >= 9 and all(np.isfinite(values).all() for values in shown)
 
 
 def test_loss_has_one_line_a_kind_and_names_the_stages():
@@ -144,7 +147,9 @@ def test_loss_has_one_line_a_kind_and_names_the_stages():
     ],
 )
 def test_a_short_or_broken_history_still_gives_a_figure(history):
-    loss_figure(example(history=history)).savefig(io.BytesIO())
+    written = io.BytesIO()
+    loss_figure(example(history=history)).savefig(written)
+    assert written.getvalue().startswith(b"\x89PNG")
 
 
 class _Sampled(NumericPSF):

@@ -167,7 +167,8 @@ def _meshes():
 
 @pytest.mark.parametrize(("name", "mesh", "values"), list(_meshes()))
 def test_meshio_reads_ours_with_all_numbers(tmp_path, name, mesh, values):
-    meshio = pytest.importorskip("meshio")
+    import meshio
+
     write_mesh(tmp_path / "a.ply", mesh, values)
     other = meshio.read(tmp_path / "a.ply")
     np.testing.assert_array_equal(other.points[:, ::-1], mesh.vertices)
@@ -184,20 +185,24 @@ def test_meshio_reads_ours_with_all_numbers(tmp_path, name, mesh, values):
 def test_trimesh_and_pyvista_read_the_surface_of_ours(tmp_path, name, mesh, values):
     write_mesh(tmp_path / "a.ply", mesh, values)
     expected = mesh.volume if name != "labels" else mesh.region_volume(1)
-    trimesh = pytest.importorskip("trimesh")
+    import trimesh
+
     other = trimesh.load_mesh(tmp_path / "a.ply", process=False)
     assert other.is_watertight and other.volume == pytest.approx(expected)
-    pyvista = pytest.importorskip("pyvista")
+    import pyvista
+
     assert pyvista.read(tmp_path / "a.ply").volume == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_what_meshio_and_pyvista_write_is_read(tmp_path, binary):
     ball = icosphere(2.0, (1, 2, 3), 1)
-    meshio = pytest.importorskip("meshio")
+    import meshio
+
     meshio.Mesh(ball.vertices[:, ::-1], [("triangle", ball.faces)]).write(tmp_path / "a.ply", binary=binary)
     assert read_mesh(tmp_path / "a.ply").volume == pytest.approx(ball.volume)
-    pyvista = pytest.importorskip("pyvista")
+    import pyvista
+
     other = pyvista.PolyData.from_regular_faces(ball.vertices[:, ::-1], ball.faces)
     other.save(tmp_path / "b.ply", binary=binary)
     assert read_mesh(tmp_path / "b.ply").volume == pytest.approx(ball.volume, rel=1e-5)

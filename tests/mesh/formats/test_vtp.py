@@ -219,7 +219,8 @@ def test_what_is_wrong_is_named(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pyvista_sees_all_that_is_written(tmp_path, dtype):
-    pyvista = pytest.importorskip("pyvista")
+    import pyvista
+
     ball = icosphere(2.0, (1, 2, 3), 2).astype(dtype)
     labels, density = np.tile([1, 0], (ball.n_faces, 1)), np.linspace(0.5, 2.0, ball.n_faces).astype(dtype)
     mesh = MultiMaterialMesh(ball.vertices, ball.faces, labels, density)
@@ -237,15 +238,17 @@ def test_a_large_array_is_written_in_several_blocks(tmp_path, monkeypatch):
     ball = icosphere(2.0, (1, 2, 3), 2)
     write_mesh(tmp_path / "a.vtp", ball)
     assert np.array_equal(read_mesh(tmp_path / "a.vtp").vertices, ball.vertices)
-    pyvista = pytest.importorskip("pyvista")
+    import pyvista
+
     assert np.array_equal(pyvista.read(tmp_path / "a.vtp").points[:, ::-1], ball.vertices)
 
 
 @pytest.mark.parametrize("compressor", [0, 1, 2, 3])
 @pytest.mark.parametrize("mode", ["Ascii", "Binary", "Appended"])
 def test_what_vtk_writes_is_read(tmp_path, mode, compressor):
-    pyvista = pytest.importorskip("pyvista")
-    vtk_xml = pytest.importorskip("vtkmodules.vtkIOXML")
+    import pyvista
+    from vtkmodules import vtkIOXML as vtk_xml
+
     ball = icosphere(2.0, (1, 2, 3), 2)
     data = pyvista.PolyData.from_regular_faces(ball.vertices[:, ::-1].astype("f4"), ball.faces)
     data.cell_data["density"] = np.linspace(0.5, 2.0, ball.n_faces)
