@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from .errors import BackendError, ConfigError
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "import_entry_points"]
 
 T = TypeVar("T")
 
@@ -132,3 +132,15 @@ class Registry(Mapping[str, T], Generic[T]):
                 remedy=remedy,
             )
         return item
+
+
+def import_entry_points(group: str) -> None:
+    """Import what installed packages name under a group of entry points: modules that register what they bring.
+
+    One that cannot be imported is left out, with a warning.
+    """
+    for point in entry_points(group=group):
+        try:
+            point.load()
+        except Exception as error:  # whatever another package does when it is imported
+            _log.warning("%s: %s cannot be loaded and is left out: %r", group, point.value, error)

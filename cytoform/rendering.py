@@ -277,16 +277,14 @@ class Renderer:
         return self.picture(box * box.real.dtype.type(self.band.grid.voxel_volume))
 
     def with_backend(self, backend: str) -> Renderer:
-        """The same with another back end; what is known of the optics is kept.
+        """The same with another back end; what was worked out of the optics is shared.
 
         With ``backend="auto"`` a mesh that moves may cross the border at which the other back end is expected to be
         quicker; images then jump by the tolerance, which a line search takes for a change of the loss. What moves a
         mesh step by step therefore keeps a choice for a while.
         """
         other = dataclasses.replace(self, backend=backend)
-        for name in ("_otf_here", "_otf", "_shells"):
-            if name in vars(self):
-                vars(other)[name] = vars(self)[name]
+        vars(other).update({name: getattr(self, name) for name in ("_otf_here", "_otf", "_shells")})
         return other
 
     def with_psf(self, psf: PSF) -> Renderer:

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from ..atomic import ensure_folder
 from ..errors import FitError, Interrupted
+from ..fourier import device_for
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
+from ..mesh.topology import edge_lengths
 from ..optics import PSF
-from .bodies import body_class, body_class_of
+from .bodies import Body, body_class, body_class_of
 from .callbacks import Callback
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import FitConfig
@@ -100,14 +103,11 @@ def fit(
     path = None if out is None else ensure_folder(out) / CHECKPOINT
     mark = "" if path is None else fingerprint(volume)
     state = _resumed(path, mark, request) if resume else None
-    kind = body_class("surface") if mesh is None else body_class_of(mesh)
-    edge = default_edge(volume) if config.edge is None else config.edge
-    if state is not None:
-        kind, edge = body_class_of(state.mesh), state.edge
-    body = kind(Scene.of(volume), edge)
+    body = _body(request, state)
     if state is None:
         state = body.begin(request)
         state.inputs, state.remarks = request.described(), (*request.remarks(), *state.remarks)
+        state.device = device_for(config.device, config.backend)
     marks = request.marks()
 
     def save(now: State) -> None:
@@ -124,11 +124,27 @@ def fit(
     return finish(state, body, config, volume)
 
 
+def _body(request: Request, state: State | None) -> Body[Any]:
+    """The kind of body that moves the state's mesh, or the start's, in the image; a surface where there is none."""
+    volume, config, mesh = request.volume, request.config, request.mesh
+    if state is not None:
+        return body_class_of(state.mesh)(Scene.of(volume), state.edge)
+    kind = body_class("surface") if mesh is None else body_class_of(mesh)
+    edge = default_edge(volume) if config.edge is None else config.edge
+    if mesh is not None and not kind.remeshed:
+        edge = float(np.mean(edge_lengths(mesh)))
+    return kind(Scene.of(volume), edge)
+
+
 def _resumed(path: Path | None, mark: str, request: Request) -> State:
     """The state of a checkpoint that belongs to the image, the settings and what was given."""
     if path is None:
         raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
-    return load_checkpoint(path, mark, request.config, request.marks())
+    state = load_checkpoint(path, mark, request.config, request.marks())
+    device = device_for(request.config.device, request.config.backend)
+    if state.device != device:  # another machine: what it transforms with is to be chosen anew
+        state.device, state.transform = device, ""
+    return state
 
 
 def _interrupted(state: State, path: Path | None) -> str:

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from ..atomic import write_bytes
-from ..errors import FileFormatError, FitError
+from ..errors import CytoformError, FileFormatError, FitError
 from ..mesh.protocol import Mesh
 from ..optics import PSF, psf_from_description
 from ..optim import LBFGS
@@ -87,9 +87,12 @@ def load_checkpoint(
                 )
             _check(path, file, image_mark, config, given or {})
             return _read(file["state"], State)
-    except (OSError, KeyError) as error:
+    except CytoformError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileFormatError(
-            f"{path} cannot be read as a checkpoint ({error}).", remedy="Start the fit without --resume."
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error}).",
+            remedy="Start the fit without --resume.",
         ) from error
 
 

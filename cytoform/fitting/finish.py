@@ -76,7 +76,7 @@ def _uncertainty(
     """Standard errors, or None where the image says too little."""
     at, anchor = (mesh.astype(config.dtype) for mesh in (state.mesh, state.anchor.mesh))
     found = problem.hold(at, state.psf, sources=sources, weigh_at=anchor).explained
-    staining, smoothness = staining_prior(state, config, body), smoothness_prior(state, config, body)
+    staining, smoothness = staining_prior(state, config, body), smoothness_prior(state, config, body, -1)
     try:
         return uncertainty_of(
             problem, state.mesh, state.psf,

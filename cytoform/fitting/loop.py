@@ -65,8 +65,8 @@ def run(state: State, how: Run) -> None:
             _run_stage(state, stage, how, clock, interruption)
             if not state.stop_reason:
                 if psf_moves(state, config):  # a coarse shape makes it too wide rather than too narrow: the safer side
-                    clock.tick(state)
                     step_psf(state, stage.problem, config)
+                    clock.stamp(state, len(state.history) - 1)
                 _next_stage(state, how)
     clock.save(state)
 
@@ -84,10 +84,12 @@ def _run_stage(state: State, stage: Stage, how: Run, clock: _Clock, interruption
             mend(state, stage)
             state.stop_reason = ended if stage.last else ""
             return
-        clock.tick(state)
+        rows = len(state.history)
         loss = step_shape(state, stage, config)
+        clock.stamp(state, rows)
         _free_psf(state, stage, config)
         message = pause(state, stage, config) if pause_due(state, stage, config) else ""
+        clock.stamp(state, rows + 1)
         try:
             _tell(state, loss, message, how)
         except KeyboardInterrupt:  # a callback was asked to end the fit as Ctrl-C does
@@ -152,6 +154,11 @@ class _Clock:
     def tick(self, state: State) -> None:
         """Note the run time so far in the state."""
         state.count.seconds = time.perf_counter() - self._begin
+
+    def stamp(self, state: State, rows: int) -> None:
+        """Note the run time so far in the state and in the rows of its history after the first `rows`."""
+        self.tick(state)
+        state.stamp(rows)
 
     def maybe_save(self, state: State) -> None:
         if time.perf_counter() - self._last >= self._every:

@@ -6,16 +6,22 @@ A new number is a :class:`Number` that is registered; nothing else has to be cha
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+import logging
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import __version__
 from ..errors import ConfigError
+from ..mesh import geometry
+from ..registry import import_entry_points
 
 if TYPE_CHECKING:
     from .result import FitResult
+
+_LOG = logging.getLogger(__name__)
 
 __all__ = ["Number", "numbers", "register_number", "with_error"]
 
@@ -29,7 +35,7 @@ class Number:
     name : str
         Its key in ``fit.json``; empty for a row of the table alone.
     of : callable
-        Takes the result, gives a value that JSON can hold.
+        Takes the result, gives a number, text, or lists and mappings of them. The image may be None.
     title : str
         Its row in the report's table; empty for none.
     words : callable, optional
@@ -50,13 +56,42 @@ class Number:
     digits: int = 4
     brief: str = ""
 
+    def value(self, result: FitResult) -> Any:
+        """Return its plain value: that of the file in a loaded result, whose image is not there.
+
+        What is neither a finite number nor text becomes None. A number that fails becomes None with a warning: a long
+        fit is not lost by it.
+        """
+        if result.saved is not None and self.name in result.saved:
+            return result.saved[self.name]
+        try:
+            return _plain(self.of(result))
+        except Exception as error:  # whatever a number of another's raises
+            _LOG.warning("the number %r cannot be worked out: %r", self.key, error)
+            return None
+
     def text(self, result: FitResult) -> str:
-        """Return its text in a table."""
+        """Return its text in a table; "–" where there is no value."""
         if self.words is not None:
-            return self.words(result)
+            return self._worded(result)
+        value = self.value(result)
+        if not isinstance(value, (int, float)):
+            return "–" if value is None else str(value)
         error = None if result.uncertainty is None else getattr(result.uncertainty, self.name, None)
-        value = with_error(float(self.of(result)), None if error is None else float(error), self.digits)
-        return f"{value} {self.unit}".rstrip()
+        return f"{with_error(float(value), None if error is None else float(error), self.digits)} {self.unit}".rstrip()
+
+    def _worded(self, result: FitResult) -> str:
+        assert self.words is not None
+        try:
+            return self.words(result)
+        except Exception as error:  # as above
+            _LOG.warning("the words of the number %r cannot be made: %r", self.key, error)
+            return "–"
+
+    @property
+    def key(self) -> str:
+        """What it is known by."""
+        return self.name or self.title or self.brief
 
 
 _NUMBERS: dict[str, Number] = {}
@@ -68,17 +103,44 @@ def register_number(number: Number) -> Number:
     Raises
     ------
     ConfigError
-        When another one has its name.
+        When it has no name, or another one has its name or its title.
     """
-    key = number.name or number.title or number.brief
-    if _NUMBERS.setdefault(key, number) is not number:
-        raise ConfigError(f"there is a number {key!r} already; expected another name.")
+    if not number.key:
+        raise ConfigError("the number has no name, title or brief; expected one of them at least.")
+    titles = {other.title for other in _NUMBERS.values() if other is not number} - {""}
+    if _NUMBERS.get(number.key, number) is not number or number.title in titles:
+        raise ConfigError(f"there is a number {number.key!r} or its title already; expected others.")
+    _NUMBERS[number.key] = number
     return number
 
 
 def numbers() -> tuple[Number, ...]:
     """Return all numbers, in the order in which they are shown."""
+    _load_others()
     return tuple(_NUMBERS.values())
+
+
+@functools.cache
+def _load_others() -> None:
+    """Register the numbers of installed packages."""
+    import_entry_points("cytoform.numbers")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers of NumPy as Python's, arrays as lists; NaN and infinity are no value."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, (str, int)):
+        return value
+    raise TypeError(f"it is a {type(value).__name__}; expected a number, text, or lists of them")
 
 
 def with_error(value: float, error: float | None, digits: int) -> str:
@@ -110,6 +172,18 @@ def _widths(widths: Any, more: str = "") -> str:
 
 def _nothing(result: FitResult) -> None:
     """No value: a row of a table alone."""
+
+
+def _regions(result: FitResult) -> list[dict[str, Any]]:
+    """Volume and area of every region of the mesh; of a surface its own."""
+    return [
+        {
+            "region": number,
+            "volume_um3": geometry.enclosed_volume(region.vertices, region.faces),
+            "area_um2": region.area,
+        }
+        for number, region in result.mesh.regions().items()
+    ]
 
 
 def _image_name(result: FitResult) -> str:
@@ -151,6 +225,7 @@ _OWN = (
     Number("image", _image_name),
     Number("spacing_um", lambda r: list(r.model.spacing)),
     Number("body", lambda r: r.body.kind),
+    Number("regions", _regions),
     Number("warnings", lambda r: list(r.warnings())),
     Number("inputs", lambda r: dict(r.inputs)),
     Number("config", lambda r: r.config.as_dict()),

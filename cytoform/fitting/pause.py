@@ -90,7 +90,9 @@ def _remeshed(state: State, stage: Stage, better: Mesh) -> str:
     state.stain = carry @ state.stain
     even = (learnt.stiffness == 1.0).all()  # to the last digit
     learnt.stiffness = np.ones(better.n_vertices) if even else carry @ learnt.stiffness
-    state.mesh = stained(better, state.stain) if stage.staining is not None else better
+    state.mesh = better
+    if stage.staining is not None:
+        state.mesh = stained(better, state.stain, stage.body.pattern(better))
     stage.take_mesh(state)
     return message
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ..devices import to_host
 from ..errors import VolumeError
+from ..fourier import choose_backend, device_for
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
 from ..mesh import geometry
@@ -117,7 +118,7 @@ class Problem:
         if sources is not None or self._light is not None or self._given is not None:
             self._blurred.cache_clear()
             self._plain.cache_clear()
-        self._transform, self._light, self._given = transform or self.config.backend, None, None
+        self._transform, self._light, self._given = self._usable(transform), None, None
         self._settled.cache_clear()
         here = self.at(psf, blur).prepared(mesh)
         rendered = self.at(psf, blur).image(here.forward())[self._box]
@@ -129,6 +130,12 @@ class Problem:
         if weigh_at is not None and (self.config.robust is not None or self.config.camera is not None):
             self._given = self._reweighed(rendered if weigh_at is mesh else self.at(psf).render(weigh_at)[self._box])
         return Held(self._transform, self._explained(rendered, blur))
+
+    def _usable(self, transform: str) -> str:
+        """A transform that was chosen, or what the settings say where it cannot be had here (no finufft)."""
+        config = self.config
+        able = choose_backend("auto", tolerance=config.tolerance, device=device_for(config.device, config.backend))
+        return config.backend if not transform or (transform == "nufft" and able == "exact") else transform
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""

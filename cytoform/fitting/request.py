@@ -15,6 +15,7 @@ from ..errors import ConfigError, VolumeError
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSF
+from .bodies import body_class_of
 from .checks import check_reach, check_region, doubts
 from .config import FitConfig
 from .digests import digest
@@ -44,7 +45,7 @@ class Request:
 
         Raises
         ------
-        ConfigError, VolumeError, FitError
+        ConfigError, VolumeError, FitError, MeshError
         """
         if self.roi is not None and self.labels is not None:
             raise ConfigError("roi and labels came together; expected one of them.", remedy="Leave one away.")
@@ -55,6 +56,8 @@ class Request:
                 f"every voxel of the image is {np.min(self.volume.data):g}; expected an image with a stained cell.",
                 remedy="Is it the right channel or time point?",
             )
+        if self.mesh is not None:
+            body_class_of(self.mesh)
         if self.psf is not None:
             check_reach(self.psf, self.volume)
 

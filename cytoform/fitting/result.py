@@ -27,7 +27,7 @@ from .bodies import Body, body_class_of
 from .bodies.measures import Measure
 from .caveats import caveats
 from .config import FitConfig
-from .numbers import numbers, with_error
+from .numbers import numbers
 from .saving import load_result, save_result
 from .uncertainty import Uncertainty
 
@@ -125,7 +125,8 @@ class FitResult:
 
     def _r2(self, name: str, model: npt.NDArray) -> float:
         if self.image is None:
-            return float(self.saved[name]) if self.saved and name in self.saved else float("nan")
+            value = (self.saved or {}).get(name)
+            return float("nan") if value is None else float(value)
         region = region_of_r2(self.mask, self.image.spacing) if self.mask.any() else self.mask
         region = region if self.measured is None else region & self.measured
         return r_squared(self.image.data, model, region) if region.any() else float("nan")
@@ -196,18 +197,13 @@ class FitResult:
 
     def summary(self) -> dict[str, Any]:
         """Return what ``fit.json`` holds, as plain values."""
-        return {number.name: number.of(self) for number in numbers() if number.name}
+        return {number.name: number.value(self) for number in numbers() if number.name}
 
     def table(self, *, brief: bool = False) -> list[tuple[str, str]]:
         """Return names and values with units, for people; with `brief` the few that a terminal shows."""
         rows = [(n.brief if brief else n.title, n) for n in numbers()]
         texts = [(title, number.text(self)) for title, number in rows if title]
         return [(title, text) for title, text in texts if text]
-
-    def words(self, name: str, digits: int) -> str:
-        """A quantity with its standard error where it is known, else with so many digits."""
-        error = None if self.uncertainty is None else float(getattr(self.uncertainty, name))
-        return with_error(float(getattr(self, name)), error, digits)
 
     def save(
         self, folder: str | os.PathLike[str], *, truth: Mesh | None = None, notes: tuple[str, ...] = ()

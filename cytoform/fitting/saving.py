@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import ensure_folder, write_text
-from ..errors import FileFormatError
+from ..errors import CytoformError, FileFormatError
 from ..image.io import read_volume, write_volume
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
@@ -25,7 +25,7 @@ from .config import FitConfig
 if TYPE_CHECKING:
     from .result import FitResult
 
-__all__ = ["load_result", "save_result"]
+__all__ = ["load_result", "report_data", "save_result"]
 
 ERROR_NOTE = (
     "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
@@ -53,13 +53,16 @@ def save_result(
         write_text(folder / OPTICS, json.dumps(result.psf.describe()) + "\n")
     else:
         (folder / OPTICS).unlink(missing_ok=True)
-    write_text(folder / "fit.json", json.dumps(result.summary(), indent=2) + "\n")
+    write_text(folder / "fit.json", json.dumps(result.summary(), indent=2, allow_nan=False) + "\n")
     if result.image is not None:
-        write_report(_report(result, result.image, truth, (*notes, *result.warnings())), folder / "report.html")
+        write_report(report_data(result, result.image, truth, (*notes, *result.warnings())), folder / "report.html")
     return folder
 
 
-def _report(result: FitResult, image: Volume, truth: Mesh | None, notes: tuple[str, ...]) -> ReportData:
+def report_data(
+    result: FitResult, image: Volume, truth: Mesh | None = None, notes: tuple[str, ...] = ()
+) -> ReportData:
+    """Gather what the report of a result shows: parameters as for :meth:`.FitResult.save`."""
     return ReportData(
         title=image.name or "fit",
         image=image,
@@ -116,22 +119,24 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
         config = FitConfig.from_dict(saved["config"])
         psf = psf_from_description(_whole_psf(saved["psf"], folder))
         history = _read_history(folder / "history.csv")
-    except (OSError, ValueError, KeyError) as error:
+        known = {name: saved[name] for name in ("gain", "background", "stop_reason", "iterations", "seconds")}
+    except CytoformError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileFormatError(
-            f"{folder} cannot be read as a result of a fit ({error}).",
+            f"{folder} cannot be read as a result of a fit ({type(error).__name__}: {error}).",
             remedy="It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv.",
         ) from error
     mesh = body_class(saved.get("body", "surface")).read(folder)
     size = saved.get("spacing_um")
     model = read_volume(folder / "rendered.tif", spacing=size)
     light = read_volume(folder / LIGHT, spacing=size) if (folder / LIGHT).exists() else None
-    names = ("gain", "background", "stop_reason", "iterations", "seconds")
     from .result import FitResult
 
     return FitResult(
         mesh, psf, history=history, config=config, model=model, surroundings=light, saved=saved,
         inputs=saved.get("inputs", {}),
-        evaluations=saved.get("evaluations", 0), **{n: saved[n] for n in names},
+        evaluations=saved.get("evaluations", 0), **known,
     )  # fmt: skip
 
 
@@ -139,7 +144,9 @@ def _whole_psf(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The whole description of a PSF that ``fit.json`` has in brief."""
     if not (folder / OPTICS).is_file():
         return brief
-    return json.loads((folder / OPTICS).read_text(encoding="utf-8"))
+    whole = json.loads((folder / OPTICS).read_text(encoding="utf-8"))
+    same = whole.get("kind") == brief.get("kind") and psf_from_description(whole).brief() == brief
+    return whole if same else brief  # an earlier fit may have left one there
 
 
 def _read_history(path: Path) -> dict[str, npt.NDArray]:

@@ -100,16 +100,21 @@ class Scene:
 
     def largest_object(self) -> search.BrightObject:
         """Find the largest bright object, and what else is bright; errors as in :func:`.search.largest_object`."""
-        if isinstance(self._largest, FitError):
-            raise self._largest
+        if isinstance(self._largest, str):
+            raise FitError(self._largest, remedy=search.GIVE_A_START)
         return self._largest
 
     @cached_property
-    def _largest(self) -> search.BrightObject | FitError:
+    def _largest(self) -> search.BrightObject | str:
         try:
             return search.largest_object(self)
         except FitError as error:  # looking again would find no more
-            return error
+            return error.message
+
+    def forget_search(self) -> None:
+        """Drop what only the search for a start needs: numbered objects and the largest one."""
+        for name in ("bodies", "_largest"):
+            vars(self).pop(name, None)
 
     def within(self, region: Bools) -> Scene:
         """Return the same image, dark outside a region of interest."""

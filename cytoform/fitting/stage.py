@@ -47,9 +47,14 @@ def staining_prior(state: State, config: FitConfig, body: Body[Any]) -> Staining
     return body.staining(state.mesh, body.edge, spread, config.staining_reach * body.scene.voxel)
 
 
-def smoothness_prior(state: State, config: FitConfig, body: Body[Any]) -> tuple[float, Smoothness] | None:
-    """Make the prior of smoothness with its weight, without what a folded surface adds to it; None without one."""
-    weight = config.stiffness[state.count.stage]
+def smoothness_prior(
+    state: State, config: FitConfig, body: Body[Any], number: int | None = None
+) -> tuple[float, Smoothness] | None:
+    """Make the prior of smoothness with its weight in a stage; None where the weight is 0.
+
+    `number` is the stage's, the present one's by default. What a folded surface adds to the weight is not in it.
+    """
+    weight = config.stiffness[state.count.stage if number is None else number]
     return (weight, body.smoothness(state.mesh, body.edge, state.learnt.stiffness)) if weight > 0 else None
 
 
@@ -135,6 +140,7 @@ class Stage:
         state.transform = held.transform
         if np.isnan(state.learnt.noise):
             state.learnt.noise = self._noise(held.explained, state.psf)
+        self.body.drop_distances()
 
     def worn_before(self, state: State) -> bool:
         """Tell whether the triangles were worn at the last pause already; worked out when it is asked for."""
@@ -147,7 +153,9 @@ class Stage:
     def mesh_at(self, state: State, place: Floats) -> Mesh:
         """Return the surface of a point of the optimiser, (n_vertices, 4)."""
         mesh = state.mesh.with_vertices(place[:, :3])
-        return stained(mesh, place[:, 3] / state.stain_um) if self.staining is not None else mesh
+        if self.staining is None:
+            return mesh
+        return stained(mesh, place[:, 3] / state.stain_um, self.body.pattern(mesh))
 
     def precondition(self, gradient: Floats) -> Floats:
         """Apply the preconditioner of places and staining, (n_vertices, 4)."""

@@ -183,6 +183,8 @@ class State:
     transform : str
         The transform that renders surfaces near the present one, "exact" or "nufft", where the settings leave it open;
         empty where it is to be chosen at the next pause.
+    device : str
+        Where it runs, "cpu" or "cuda"; on another one the transform is chosen anew.
     count : Count
     history : list of rows
         Values in the order of COLUMNS; kind is 0 for a shape step and 1 for a PSF step.
@@ -207,6 +209,7 @@ class State:
     edge: float = stored("scalar")
     stain_um: float = stored("scalar")
     transform: str = stored("scalar", default="")
+    device: str = stored("scalar", default="")
     count: Count = stored("group", default_factory=Count)
     history: list[tuple[float, ...]] = stored("table", default_factory=list)
     stop_reason: str = stored("scalar", default="")
@@ -214,9 +217,11 @@ class State:
     inputs: dict[str, Any] = stored("json", default_factory=dict)
 
     @classmethod
-    def at(cls, mesh: Mesh, psf: PSF, scope: Scope, *, edge: float, stain_um: float) -> State:
-        """Make the state of a fit that begins at a mesh."""
-        stain, ones = stain_of(mesh), np.ones(mesh.n_vertices)
+    def at(
+        cls, mesh: Mesh, psf: PSF, scope: Scope, *, edge: float, stain_um: float, pattern: Floats | None = None
+    ) -> State:
+        """Make the state of a fit that begins at a mesh; `pattern` is the density of an evenly stained one."""
+        stain, ones = stain_of(mesh, pattern), np.ones(mesh.n_vertices)
         state = cls(
             mesh=mesh, stain=stain, psf=psf, start=mesh, scope=scope, anchor=Anchor(mesh, stain, ones),
             learnt=Learnt(ones), trial=np.zeros((mesh.n_vertices, 4)), shape_optimiser=shape_optimiser(mesh.n_vertices),
@@ -230,9 +235,9 @@ class State:
         """The best so far as the optimiser sees it, (n_vertices, 4)."""
         return np.column_stack([self.mesh.vertices, self.stain_um * self.stain])
 
-    def move_start(self, mesh: Mesh) -> None:
+    def move_start(self, mesh: Mesh, pattern: Floats | None = None) -> None:
         """Begin from another mesh than `start`, which stays what it was."""
-        self.mesh, self.stain, self.learnt.stiffness = mesh, stain_of(mesh), np.ones(mesh.n_vertices)
+        self.mesh, self.stain, self.learnt.stiffness = mesh, stain_of(mesh, pattern), np.ones(mesh.n_vertices)
         self.shape_optimiser = shape_optimiser(mesh.n_vertices)
         self.begin_anew()
 
@@ -242,6 +247,10 @@ class State:
         self.trial, self.learnt.noise = self.place, float("nan")
         self.anchor = Anchor(self.mesh, self.stain, self.learnt.stiffness)
         self.count.since_pause = 0
+
+    def stamp(self, rows: int) -> None:
+        """Give the rows of the history after the first `rows` the run time as it is now."""
+        self.history[rows:] = [(*row[:-1], self.count.seconds) for row in self.history[rows:]]
 
     def note(self, kind: str, loss: float, r2: float, gain: float, background: float, moved: float) -> None:
         """Add a row to the history; `moved` is the longest move of a vertex, µm."""

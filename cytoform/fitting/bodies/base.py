@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
-from ...errors import FileFormatError
+from ...errors import FileFormatError, FitError
 from ...image.volume import Grid
 from ...mesh import geometry
 from ...mesh.closest import interpolation
@@ -55,12 +55,15 @@ class Body(abc.ABC, Generic[MeshT]):
     kind: ClassVar[str]
     mesh_class: ClassVar[type]
     mesh_file: ClassVar[str] = "mesh.ply"
+    remeshed: ClassVar[bool] = False
+    """Whether its triangles are brought to the edge that the settings want; else the edge is the start's own."""
     branching: ClassVar[bool] = False
     """Whether sheets meet along lines; curvature and standard errors are not worked out for such meshes."""
 
     def __init__(self, scene: Scene, edge: float) -> None:
         self.scene, self.edge = scene, edge
         self._seen: weakref.ref[MeshT] | None = None
+        self._away: npt.NDArray[np.float64] | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -72,7 +75,7 @@ class Body(abc.ABC, Generic[MeshT]):
 
     @abc.abstractmethod
     def checked(self, mesh: MeshT) -> tuple[MeshT, tuple[str, ...]]:
-        """Check a user's start and bring it into shape: float64, edges as long as wanted.
+        """Check a user's start and bring it into shape: float64, and edges of `edge` where it is `remeshed`.
 
         Returns
         -------
@@ -86,9 +89,8 @@ class Body(abc.ABC, Generic[MeshT]):
             When it cannot be a start.
         """
 
-    @abc.abstractmethod
     def starts(self, mask: Bools, init: str) -> list[MeshT]:
-        """Make starts for an object whose mask is known, the usual one first.
+        """Make starts for an object whose mask is known, the usual one first; asked of surfaces where none is given.
 
         Parameters
         ----------
@@ -96,6 +98,7 @@ class Body(abc.ABC, Generic[MeshT]):
         init : "auto", "ellipsoid", "sphere" or "label"
             The setting; "label" for further starts that follow the mask.
         """
+        raise FitError(f"a {self.kind} is not found in an image.", remedy="Give a mesh to start from.")
 
     def tidied(self, mesh: MeshT) -> MeshT:
         """Bring the triangles of a moved start into shape; itself where they are good."""
@@ -121,6 +124,10 @@ class Body(abc.ABC, Generic[MeshT]):
         if self._away is None:
             self._away = self.scene.distance_from(inside)
         return self._away
+
+    def drop_distances(self) -> None:
+        """Forget the distances of :meth:`away`: they take more memory than the image."""
+        self._away = None
 
     def region(self, mesh: MeshT, margin: float, cell: Bools, neighbours: Bools, *, last: bool) -> Bools:
         """Return the region of interest: the inside of the surface, `cell`, and `margin` µm around them.
@@ -161,6 +168,12 @@ class Body(abc.ABC, Generic[MeshT]):
         """Find the voxels that neighbours' light may come from, (z, y, x)."""
         return light_sources(self.away(mesh), neighbours, self.scene)
 
+    # -- staining ------------------------------------------------------------------------------------------------------
+
+    def pattern(self, mesh: MeshT) -> npt.NDArray[np.float64] | None:
+        """Return what an evenly stained mesh has for a density, (n_faces,); None, the default, for 1 everywhere."""
+        return None
+
     # -- upkeep of the triangles ---------------------------------------------------------------------------------------
 
     def worn(self, mesh: MeshT, *, last: bool) -> bool:
@@ -193,7 +206,7 @@ class Body(abc.ABC, Generic[MeshT]):
     # -- numbers and files ---------------------------------------------------------------------------------------------
 
     measures: ClassVar[Callable[[Any], Mapping[str, Measure]]] = staticmethod(volume_and_area)
-    """Measures what standard errors are worked out for: at least ``volume_um3`` and ``area_um2`` of a mesh."""
+    """Measures what standard errors are worked out for: ``volume_um3`` and ``area_um2`` of a mesh."""
 
     @classmethod
     def write(cls, mesh: MeshT, folder: Path, at_vertices: Mapping[str, npt.NDArray]) -> None:

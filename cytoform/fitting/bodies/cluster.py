@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import FitError, MeshError
+from ...errors import FitError
 from ...image.volume import Grid
 from ...masks import mesh_to_mask
 from ...mesh import geometry, topology
@@ -57,11 +57,15 @@ class ClusterBody(Body[MultiMaterialMesh]):
     def checked(self, mesh: MultiMaterialMesh) -> tuple[MultiMaterialMesh, tuple[str, ...]]:
         """Refuse clusters with a region that is open or wound the wrong way, or that lie outside of the image."""
         for number, region in mesh.regions().items():
-            if not topology.is_closed(region) or region.volume <= 0:
-                what = topology.gaps(region) if not topology.is_closed(region) else "is wound the wrong way"
+            if not topology.is_closed(region):
                 raise FitError(
-                    f"region {number} of the cluster {what}; expected a closed surface.",
-                    remedy="Mend it first: MultiMaterialMesh.repaired().",
+                    f"region {number} of the cluster {topology.gaps(region)}; expected a closed surface.",
+                    remedy="Close its holes first.",
+                )
+            if region.volume <= 0:
+                raise FitError(
+                    f"region {number} of the cluster is wound the wrong way: its volume is {region.volume:.3g} µm³.",
+                    remedy="Turn its faces first: MultiMaterialMesh.repaired().",
                 )
         mesh = mesh.without_unused_vertices().astype(np.float64)
         if not self.inside(mesh).any():
@@ -71,6 +75,6 @@ class ClusterBody(Body[MultiMaterialMesh]):
             )
         return mesh, (KEPT,)
 
-    def starts(self, mask: Bools, init: str) -> list[MultiMaterialMesh]:
-        """Refuse: a cluster is not found in an image yet."""
-        raise MeshError("a cluster cannot be found in an image.", remedy="Give a mesh of it to start from.")
+    def pattern(self, mesh: MultiMaterialMesh) -> npt.NDArray[np.float64]:
+        """Return 2 between two cells, where two membranes lie, and 1 elsewhere."""
+        return np.where((mesh.labels > 0).all(axis=1), 2.0, 1.0)

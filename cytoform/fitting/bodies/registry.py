@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import Any, TypeVar
 
 from ...errors import FitError, MeshError
+from ...registry import import_entry_points
 from .base import Body
 
 __all__ = ["body_class", "body_class_of", "register_body"]
@@ -16,13 +19,24 @@ _KINDS: dict[str, type[Body[Any]]] = {}
 def register_body(kind: BodyT) -> BodyT:
     """Register a kind of body under its `kind`, for meshes of its `mesh_class`; serves as a decorator.
 
+    A class that is defined once more, as in a notebook, replaces the one before.
+
     Raises
     ------
     FitError
-        When another one has the name.
+        When another one has the name or the class of meshes, or `voxels` or `measures` need an instance.
     """
-    if _KINDS.setdefault(kind.kind, kind) is not kind:
-        raise FitError(f"there is a kind of body {kind.kind!r} already.", remedy="Give the new one another `kind`.")
+    for name in ("voxels", "measures"):
+        if not isinstance(inspect.getattr_static(kind, name), staticmethod):
+            raise FitError(f"{kind.__name__}.{name} is no static method.", remedy="Write @staticmethod above it.")
+    for other in _KINDS.values():
+        same = (other.__module__, other.__qualname__) == (kind.__module__, kind.__qualname__)
+        if not same and (other.kind == kind.kind or other.mesh_class is kind.mesh_class):
+            raise FitError(
+                f"there is a kind of body {other.kind!r} for {other.mesh_class.__name__} already.",
+                remedy="Give the new one another `kind` and a `mesh_class` of its own.",
+            )
+    _KINDS[kind.kind] = kind
     return kind
 
 
@@ -63,6 +77,9 @@ def body_class_of(mesh: Any) -> type[Body[Any]]:
     )
 
 
+@functools.cache
 def _load_own() -> None:
-    """Register the kinds that come with the package: on first use, as they need the search for a start."""
+    """Register the kinds that come with the package, on first use, and those of installed packages."""
     from . import cluster, surface  # noqa: F401
+
+    import_entry_points("cytoform.bodies")

@@ -18,14 +18,15 @@ LIMIT = math.log(2.2)  # densities stay between 0.45 and 2.2, and so between a t
 MOST = 0.99  # of the limit: what a start's density may be at most
 
 
-def stained(mesh: MeshT, stain: npt.NDArray) -> MeshT:
+def stained(mesh: MeshT, stain: npt.NDArray, pattern: npt.NDArray | None = None) -> MeshT:
     """The mesh with densities ρ from a field s at the vertices, (n_vertices,).
 
     ln ρ = L tanh(s / L), L = ln 2.2, with s at the middle of a face: near 1, s is the logarithm of the density, which
-    stays between 0.45 and 2.2.
+    stays between 0.45 and 2.2. A `pattern`, the density (n_faces,) of an evenly stained mesh, multiplies it.
     """
     middle = np.asarray(stain)[mesh.faces].mean(axis=1)
-    return mesh.with_density(np.exp(LIMIT * np.tanh(middle / LIMIT)).astype(mesh.dtype))
+    density = np.exp(LIMIT * np.tanh(middle / LIMIT))
+    return mesh.with_density((density if pattern is None else pattern * density).astype(mesh.dtype))
 
 
 def slope_of(mesh: Mesh, stain: npt.NDArray, density: npt.NDArray) -> npt.NDArray[np.float64]:
@@ -41,9 +42,13 @@ def moved_density(mesh: MeshT, stain: npt.NDArray, change: npt.NDArray) -> MeshT
     return mesh.with_density(mesh.density * bend * np.asarray(change)[mesh.faces].mean(axis=1))
 
 
-def stain_of(mesh: Mesh) -> npt.NDArray[np.float64]:
-    """The field (n_vertices,) that comes near a mesh's own densities over their mean: means of the faces around."""
+def stain_of(mesh: Mesh, pattern: npt.NDArray | None = None) -> npt.NDArray[np.float64]:
+    """The field (n_vertices,) that comes near a mesh's own densities over their mean: means of the faces around.
+
+    A `pattern`, the density (n_faces,) of an evenly stained mesh, is divided out before.
+    """
     density = np.asarray(mesh.density, dtype=np.float64)
+    density = density if pattern is None else density / pattern
     mean = float((density * mesh.face_areas).sum() / mesh.face_areas.sum())
     ratio = np.clip(density / mean, math.exp(-MOST * LIMIT), math.exp(MOST * LIMIT)) if mean > 0 else density * 0 + 1
     values = LIMIT * np.arctanh(np.log(ratio) / LIMIT)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import FitError
 from ...image.volume import Volume
 from ...mesh.protocol import Mesh
 from ...optics import PSF, GaussianPSF
+from ..bodies.registry import body_class_of
 from ..checks import check_region
 from ..config import FitConfig
 from ..problem import Problem
@@ -100,6 +102,13 @@ def begin(body: Body[Any], request: Request) -> State:
     else:
         state = _at_label(setup, outlined, request.mesh)
     state.remarks = (*remarks, *state.remarks)
+    scene.forget_search()
+    body.drop_distances()
+    if body_class_of(state.mesh) is not type(body):
+        raise FitError(
+            f"the start of a {body.kind} became a {type(state.mesh).__name__}, which is moved by another kind of body.",
+            remedy=f"Let {type(body).__name__}.checked and .starts return a {body.mesh_class.__name__}.",
+        )
     return state
 
 
@@ -136,7 +145,9 @@ def _at_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State
     best = starts[setup.likeliest(starts, region, outlined.neighbours)]
     room = body.room(best, setup.psf, region)
     scope = setup.scope(region, room, neighbours=outlined.neighbours, fixed=True)
-    state = State.at(best, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um)
+    state = State.at(
+        best, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(best)
+    )
     state.count.evaluations += len(starts) if len(starts) > 1 else 0
     state.remarks = remarks[0] if mesh is not None else ()
     return state
@@ -168,7 +179,9 @@ def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
         region, masks = scene.where_measured(given), {"fixed": True}
     check_region(region, scene.volume)
     scope = setup.scope(region, body.room(mesh, setup.psf, region), **masks)
-    state = State.at(mesh, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um)
+    state = State.at(
+        mesh, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(mesh)
+    )
     state.remarks = remarks
     if meant is not None and config.place_start:
         _place(setup, state, meant)
@@ -183,4 +196,4 @@ def _place(setup: _Setup, state: State, meant: Bools) -> None:
     state.count.evaluations += 2
     if setup.likeliest([state.mesh, moved], scope.region, scope.neighbours) == 1:
         scope.room = body.room(moved, setup.psf, scope.region)
-        state.move_start(moved)
+        state.move_start(moved, body.pattern(moved))

@@ -1,4 +1,4 @@
-"""Take a cell out of a segmentation: its mask, its neighbours, and surfaces to start from."""
+"""Take a cell out of a segmentation: its mask, and its neighbours."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ...errors import FitError
-from ...image.volume import Grid
-from ...masks import mask_to_mesh
-from ...mesh import topology
-from ...mesh.surface import SurfaceMesh
 from ..neighbours import NEAR, bright_beside
 from .search import SMALLEST, BrightObject
 
@@ -23,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BRIGHT_RIM",
     "LabelledCell",
+    "box_around",
     "bright_rim",
     "found_for",
     "is_found",
-    "label_surfaces",
     "labelled_cell",
 ]
 
@@ -36,7 +32,6 @@ SAME = 0.5  # two masks that share more than this part of the smaller one are of
 ALIKE = 0.55  # of the union of two masks that is shared: more, and they are of the same object, about as large
 APART = 3.0  # voxels: nearer to the cell's own label, light is not put down to a neighbour
 LEFT_OUT = 0.01  # of a label's voxels: so many in other parts, or in holes, are worth a word
-CLOSINGS = (0, 4, 8)  # voxels: clefts in a label up to twice as wide are closed in further starts
 RIM = 1.5  # finest voxels: how far from its edge the rim of a region reaches
 BRIGHT_RIM = 0.7  # of a region's rim that is bright: it runs along a membrane, as the outline of a cell does
 
@@ -86,7 +81,7 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, nou
     wanted = _chosen(values, label)
     noun = noun or f"label {wanted}"
     whole = values == wanted
-    box = _around(whole, scene.spacing, NEAR * scene.finest)
+    box = box_around(whole, scene.spacing, NEAR * scene.finest)
     mask = np.zeros(whole.shape, dtype=bool)
     mask[box], remarks = _in_one_piece(whole[box], noun)
     if mask.sum() < SMALLEST:
@@ -105,8 +100,8 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, nou
     return LabelledCell(mask, neighbours, not others.any(), remarks)
 
 
-def _around(mask: Bools, spacing: tuple[float, float, float], margin: float) -> tuple[slice, ...]:
-    """The box of a mask and a margin of so many µm, with a voxel to spare."""
+def box_around(mask: Bools, spacing: tuple[float, float, float], margin: float) -> tuple[slice, ...]:
+    """Return the box of a mask and a margin of so many µm, with a voxel to spare."""
     room = [int(np.ceil(margin / d)) + 2 for d in spacing]
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
     return tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(found, room))
@@ -165,25 +160,6 @@ def _chosen(values: npt.NDArray[np.int64], label: int | None) -> int:
             f"label {label} is not among the labels; there are {listed or 'none'}.", remedy="Check the label's number."
         )
     return int(label)
-
-
-def label_surfaces(mask: Bools, image: Grid) -> list[SurfaceMesh]:
-    """Closed surfaces of a cell's mask in µm: as it is, and with its clefts and tunnels closed further and further.
-
-    A mask that touches the image's border is closed there. Surfaces that have tunnels are left out.
-    """
-    most, box = CLOSINGS[-1], _around(mask, image.spacing, 0.0)
-    grid = image.crop([s.start for s in box], [s.stop for s in box])
-    wide = np.pad(mask[box], most, mode="edge")
-    off = ndimage.distance_transform_edt(~wide)
-    found = []
-    for radius in CLOSINGS:
-        closed = ndimage.distance_transform_edt(off <= radius) > radius if radius else wide
-        whole = ndimage.binary_fill_holes((closed | wide)[(slice(most, -most),) * 3])
-        mesh = mask_to_mesh(whole, grid, largest=True)
-        if topology.genus(mesh) == 0:
-            found.append(mesh)
-    return found
 
 
 def found_for(mask: Bools, scene: Scene) -> tuple[BrightObject, bool]:

@@ -26,11 +26,6 @@ class Moments:
     semi_axes: npt.NDArray[np.float64]
     axes: npt.NDArray[np.float64]
 
-    def distance(self, points: npt.NDArray) -> npt.NDArray[np.float64]:
-        """Radius in units of the ellipsoid's: 1 on its surface. points (..., 3) µm."""
-        local = (points - self.centre) @ self.axes.T / self.semi_axes
-        return np.linalg.norm(local, axis=-1)
-
 
 def object_moments(mask: npt.NDArray[np.bool_], grid: Grid) -> Moments:
     """Ellipsoid of an object's axes, a little inside its outline; what sticks out of it (neighbours) is left out."""

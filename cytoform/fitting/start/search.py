@@ -27,6 +27,7 @@ LARGE = 0.3  # what is cut off is a cell from this part of what is left, whether
 CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
 CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
 SMALLEST = 100  # voxels that an object needs
+GIVE_A_START = "Give a start: --init MESH, or mesh= in Python."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ def largest_object(scene: Scene) -> BrightObject:
     if part.sum() < SMALLEST:
         raise FitError(
             "no bright object of at least a hundred voxels was found in the image.",
-            remedy="Give a start: --init MESH, or mesh= in Python.",
+            remedy=GIVE_A_START,
         )
     mask = _without_neighbours(part, part & ~bright, scene.smooth, np.asarray(scene.spacing))
     if (bright & ~mask).any():

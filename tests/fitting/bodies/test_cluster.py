@@ -50,7 +50,7 @@ def case():
     noise = np.random.default_rng(0).normal(0.0, 2.0, GRID.shape)
     volume = cf.Volume((100.0 + 400.0 * image / image.max() + noise).astype(np.float32), GRID.spacing)
     start = truth.with_vertices(GRID.centre + 0.88 * (truth.vertices - GRID.centre))
-    config = cf.FitConfig(iterations=80, infer_psf=False, edge=0.3, device="cpu", deterministic=True,
+    config = cf.FitConfig(iterations=80, infer_psf=False, device="cpu", deterministic=True,
                           checkpoint_seconds=1e-9)  # fmt: skip
     return truth, volume, psf, start, config, cf.fit(volume, start, psf, config)
 
@@ -65,6 +65,11 @@ def test_a_cluster_is_fitted_with_its_wall(case):
         assert found[region] == pytest.approx(wanted[region], rel=0.04)
     assert result.r2 > 0.97
     assert result.volume_um3 == pytest.approx(sum(found.values()))
+    parting = (result.mesh.labels > 0).all(axis=1)
+    double = result.mesh.density[parting].mean() / result.mesh.density[~parting].mean()
+    assert double == pytest.approx(2.0, rel=0.1)  # two membranes lie there; the staining is even
+    told = {row["region"]: row["volume_um3"] for row in result.summary()["regions"]}
+    assert told == pytest.approx(found)
     assert result.uncertainty is None
     assert any("not mended" in text and "Standard errors" in text for text in result.warnings())
 
@@ -102,7 +107,9 @@ def test_voxels_and_measures_of_a_cluster(case):
 
 def test_clusters_that_cannot_be(case):
     truth, volume, psf, _, config, _ = case
-    with pytest.raises(FitError, match="region 1 of the cluster"):
+    with pytest.raises(FitError, match="wound the wrong way"):
+        cf.fit(volume, cf.MultiMaterialMesh(truth.vertices, truth.faces[:, ::-1], truth.labels), psf, config)
+    with pytest.raises(FitError, match=r"region 1 of the cluster .* Close its holes"):
         keep = np.ones(truth.n_faces, dtype=bool)
         keep[np.flatnonzero((truth.labels == 1).any(axis=1) & (truth.labels == 0).any(axis=1))[0]] = False
         cf.fit(volume, cf.MultiMaterialMesh(truth.vertices, truth.faces[keep], truth.labels[keep]), psf, config)

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
 from fitting.simulated import Killed, ball, killed_at
 
 import cytoform as cf
-from cytoform.errors import ConfigError, FitError, MeshError
+from cytoform.errors import ConfigError, FileFormatError, FitError, MeshError
 from cytoform.fitting import Body, register_body
 from cytoform.fitting import numbers as registry
 from cytoform.mesh import shapes
@@ -40,12 +41,6 @@ class BubbleBody(Body[Bubble]):
             raise FitError(f"a bubble of {mesh.n_faces} faces came; expected at least 100.")
         return mesh.astype(np.float64), ("A bubble.",)
 
-    def starts(self, mask, init):
-        points = self.scene.grid.to_um(np.argwhere(mask))
-        radius = (0.75 * mask.sum() * self.scene.grid.voxel_volume / np.pi) ** (1 / 3)
-        sphere = shapes.sphere_of_edge(radius, tuple(points.mean(axis=0)), self.edge)
-        return [Bubble(sphere.vertices, sphere.faces, np.zeros(sphere.n_faces, dtype=bool))]
-
     @staticmethod
     def voxels(mesh, grid):
         centre = mesh.vertices.mean(axis=0)
@@ -68,7 +63,7 @@ class BubbleBody(Body[Bubble]):
 
 
 def bubble(radius, centre):
-    sphere = shapes.sphere_of_edge(radius, tuple(centre), 0.4)
+    sphere = shapes.sphere_of_edge(radius, tuple(centre), 0.3)
     return Bubble(sphere.vertices, sphere.faces, np.arange(sphere.n_faces) % 2 == 0)
 
 
@@ -85,6 +80,8 @@ def fitted():
 def test_a_body_of_another_kind_is_fitted(fitted):
     truth, _, _, result = fitted
     assert isinstance(result.mesh, Bubble) and result.r2 > 0.97
+    (region,) = result.summary()["regions"]
+    assert region == {"region": 1, "volume_um3": result.volume_um3, "area_um2": result.area_um2}
     assert result.volume_um3 == pytest.approx(truth.volume, rel=0.03)
     assert result.area_um2 == pytest.approx(truth.area, rel=0.04)
     assert 0 < result.uncertainty.volume_um3 < 0.05 * truth.volume
@@ -126,6 +123,14 @@ def test_what_is_no_body_and_a_body_that_is_there_already(fitted):
         cf.fit(volume, "cell.ply", psf, CONFIG)
     with pytest.raises(FitError, match="already"):
         register_body(type("Another", (BubbleBody,), {"kind": "bubble"}))
+    with pytest.raises(FitError, match="already"):
+        register_body(type("Another", (BubbleBody,), {"kind": "another"}))  # for the same meshes
+    with pytest.raises(FitError, match="measures is no static method"):
+        wrong = {"kind": "wrong", "mesh_class": int, "measures": lambda self, mesh: {}}
+        register_body(type("Wrong", (BubbleBody,), wrong))
+    assert register_body(BubbleBody) is BubbleBody  # a notebook's cell that is run once more
+    with pytest.raises(MeshError, match="a fit moves"):
+        cf.fit(volume, "cell.ply", psf, CONFIG, out="nowhere-to-be-made", resume=True)
 
 
 def test_a_new_number_is_shown_everywhere(fitted, tmp_path, monkeypatch):
@@ -141,3 +146,62 @@ def test_a_new_number_is_shown_everywhere(fitted, tmp_path, monkeypatch):
     assert "Sphericity, cubed" in (tmp_path / "report.html").read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="already"):
         registry.register_number(registry.Number("roundest", lambda r: 0.0))
+
+
+@pytest.mark.parametrize(
+    ("value", "stored", "shown"),
+    [
+        (np.float32(2.5), 2.5, "2.500"), (np.int64(3), 3, "3.000"), (np.arange(3), [0, 1, 2], "[0, 1, 2]"),
+        (float("nan"), None, "–"), (None, None, "–"), ({1, 2}, None, "–"), ("low", "low", "low"),
+    ],
+)  # fmt: skip
+def test_what_a_number_may_give(fitted, tmp_path, monkeypatch, value, stored, shown):
+    monkeypatch.setattr(registry, "_NUMBERS", dict(registry._NUMBERS))
+    registry.register_number(registry.Number("odd", lambda r: value, "Odd"))
+    result = fitted[-1]
+    result.save(tmp_path)
+
+    def no_constant(text):
+        raise AssertionError(f"{text} is not JSON")
+
+    told = json.loads((tmp_path / "fit.json").read_text(), parse_constant=no_constant)
+    assert told["odd"] == stored and dict(result.table())["Odd"] == shown
+    assert dict(cf.load_result(tmp_path).table())["Odd"] == shown
+
+
+def test_a_number_that_fails_costs_no_result(fitted, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(registry, "_NUMBERS", dict(registry._NUMBERS))
+    registry.register_number(registry.Number("bad", lambda r: 1 / 0, "Bad"))
+    registry.register_number(registry.Number("peak", lambda r: float(r.image.data.max()), "Peak"))
+    result = fitted[-1]
+    result.save(tmp_path)
+    assert "ZeroDivisionError" in caplog.text
+    assert json.loads((tmp_path / "fit.json").read_text())["bad"] is None
+    again = cf.load_result(tmp_path)  # without the image: the number is that of the file
+    assert again.summary()["peak"] == result.image.data.max() and ("Bad", "–") in again.table()
+    for odd in (registry.Number("", lambda r: 1.0), registry.Number("v", lambda r: 1.0, "Volume")):
+        with pytest.raises(ConfigError):
+            registry.register_number(odd)
+
+
+def test_damaged_results_and_checkpoints_are_named(fitted, tmp_path):
+    _, volume, psf, result = fitted
+    result.save(tmp_path)
+    whole = json.loads((tmp_path / "fit.json").read_text())
+    for damaged in ({**whole, "psf": None}, {k: v for k, v in whole.items() if k != "gain"}, [1]):
+        (tmp_path / "fit.json").write_text(json.dumps(damaged))
+        with pytest.raises(FileFormatError, match="cannot be read as a result"):
+            cf.load_result(tmp_path)
+    start, out = bubble(1.5, volume.grid.centre), tmp_path / "out"
+    cf.fit(volume, start, psf, dataclasses.replace(CONFIG, iterations=1), out=out)
+    with h5py.File(out / "checkpoint.h5", "r+") as file:
+        file["state/mesh/unknown"] = np.zeros(3)
+    with pytest.raises(FileFormatError, match="cannot be read as a checkpoint"):
+        cf.fit(volume, start, psf, dataclasses.replace(CONFIG, iterations=1), out=out, resume=True)
+
+
+def test_a_start_that_loses_its_class_is_refused(fitted, monkeypatch):
+    _, volume, psf, _ = fitted
+    monkeypatch.setattr(BubbleBody, "checked", lambda self, m: (cf.SurfaceMesh(m.vertices, m.faces), ()))
+    with pytest.raises(FitError, match="became a SurfaceMesh"):
+        cf.fit(volume, bubble(1.5, volume.grid.centre), psf, CONFIG)

@@ -9,10 +9,10 @@ from scipy import ndimage
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError
+from cytoform.fitting.bodies.surface import label_surfaces
 from cytoform.fitting.numbers import with_error
 from cytoform.fitting.scene import Scene
 from cytoform.fitting.start import labels as label_images
-from cytoform.fitting.start.labels import label_surfaces
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import topology
 from cytoform.metrics import mesh_iou
@@ -276,9 +276,10 @@ def test_a_cell_cut_by_the_unmeasured_part_is_said_and_left_blank(tmp_path):
     result = cf.fit(filled, psf=psf, config=cf.FitConfig(iterations=60, **QUICK))
     assert any("where nothing was measured" in text for text in result.warnings())
     assert not any("Give a wider region" in text for text in result.warnings())
+    from cytoform.fitting.saving import report_data
     from cytoform.report.browse import _ranges
 
-    data = result._report(filled, None, ())
+    data = report_data(result, filled)
     assert np.isnan(data.seen[:, 20]).all() and _ranges(data)["low"] > 60  # not the fill's 0
     result.save(tmp_path)
 
