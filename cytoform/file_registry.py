@@ -94,8 +94,11 @@ class FileRegistry(Generic[K]):
         return next(self.claiming(path), None)
 
     def claiming(self, path: Path) -> Iterator[K]:
-        """All kinds that a file or a folder may be of, in the order in which they are asked; errors as in find."""
-        return (kind for kind in self._candidates(path.name.lower()) if kind.claims(path))
+        """All kinds that a file or a folder may be of, in the order in which they are asked; errors as in find.
+
+        A kind that was added and raises an error when it is asked does not claim the file; a warning is logged.
+        """
+        return (kind for kind in self._candidates(path.name.lower()) if self._claims(kind, path))
 
     def suffixes(self) -> tuple[str, ...]:
         """All suffixes, each once; nothing is imported for it."""
@@ -111,6 +114,18 @@ class FileRegistry(Generic[K]):
         *most, last = dict.fromkeys(kind.name for kind in (*self._built_in, *self._added))
         return f"{', '.join(most)} or {last}" if most else last
 
+    def _claims(self, kind: K, path: Path) -> bool:
+        try:
+            return bool(kind.claims(path))
+        except Exception as error:  # whatever another package raises
+            if any(kind is one for one in self._built_in):
+                raise  # it tells what is wrong with the file
+            _LOG.warning(
+                "%s: the reader of %s fails when it is asked whether this is one (%r); it is passed over. "
+                "This is a mistake of that reader; tell its author.", path, kind.name, error,
+            )  # fmt: skip
+            return False
+
     def _candidates(self, name: str) -> Iterator[K]:
         yield from list(self._added)
         points = self._points()
@@ -122,7 +137,7 @@ class FileRegistry(Generic[K]):
             if not point.name.startswith("."):
                 try:
                     yield self._loaded(point)
-                except BackendError as error:
+                except (BackendError, ConfigError) as error:
                     _LOG.warning("%s", error)
 
     def _points(self) -> tuple[metadata.EntryPoint, ...]:

@@ -13,7 +13,7 @@ from .errors import ConfigError
 from .image.volume import Grid, Volume
 from .mesh.surface import SurfaceMesh
 from .optics import PSF, Camera
-from .rendering import render
+from .rendering import default_tolerance, render
 
 __all__ = ["CameraNoise", "GaussianNoise", "Noise", "Sample", "camera_image", "make_sample", "render_on"]
 
@@ -49,9 +49,17 @@ def render_on(
     GridError, ConfigError, BackendError
         As :func:`cytoform.render`.
     """
+    return _cut(_rendered_wide(mesh, psf, grid, room, options), grid)
+
+
+def _rendered_wide(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> npt.NDArray[Any]:
+    """The image with the room around it."""
     if room is None:
         room = tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach()))
-    image = render(mesh, psf, grid.padded(room), **options)
+    return render(mesh, psf, grid.padded(room), **options)
+
+
+def _cut(image: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
     return np.ascontiguousarray(image[tuple(slice(n) for n in grid.shape)])
 
 
@@ -112,9 +120,18 @@ class GaussianNoise:
     ----------
     deviation : float
         In the unit of the light; 0 for none.
+
+    Raises
+    ------
+    ConfigError
+        When it is negative or not finite.
     """
 
     deviation: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.deviation < np.inf:
+            raise ConfigError(f"deviation is {self.deviation!r}; expected a finite number, 0 or more.")
 
     def __call__(self, light: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
         """The light with noise, (z, y, x), in its own dtype."""
@@ -189,17 +206,59 @@ def make_sample(
     Raises
     ------
     GridError, ConfigError, BackendError
-        As :func:`render_on`; ConfigError too when nothing of the body is in the image and `peak` is given.
+        As :func:`render_on`; ConfigError too when nothing of the body is in the image and `peak` is given (all of it
+        is further away than the PSF reaches, or the brightest voxel is below the rendering's tolerance), and when the
+        noise gives another shape than the light's.
     """
-    light = render_on(truth, psf, grid, room=room, **options)
     if peak is not None:
-        brightest = light.max()
-        if not brightest > 0:
-            raise ConfigError(
-                f"the image's brightest voxel is {brightest:g}; expected light, to scale it to a peak of {peak:g}.",
-                remedy="Is the body on the grid? Coordinates are µm, (z, y, x).",
-            )
-        light = light * peak / brightest
+        _check_within_reach(truth, psf, grid)
+    wide = _rendered_wide(truth, psf, grid, room, options)
+    light = _cut(wide, grid)
+    if peak is not None:
+        tolerance = options.get("tolerance")
+        part = default_tolerance(wide.dtype) if tolerance is None else max(tolerance, 100.0 * np.finfo(wide.dtype).eps)
+        light = _scaled(light, peak, part * float(max(wide.max(), -wide.min())))
     light = light.astype(dtype, copy=False)
-    data = light if noise is None else noise(light, seed)
+    data = light if noise is None else _noisy(light, noise, seed)
     return Sample(Volume(data, grid.spacing, grid.origin, name), light, truth, psf)
+
+
+_ON_THE_GRID = "Is the body on the grid? Coordinates are µm, (z, y, x)."
+
+
+def _check_within_reach(truth: SurfaceMesh, psf: PSF, grid: Grid) -> None:
+    """Refuse a body so far off that a rendering holds nothing but its own ripples there."""
+    (low, high), reach = np.asarray(truth.bounds, dtype=np.float64), np.asarray(psf.reach())
+    first, last = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
+    if np.any(low > last + reach) or np.any(high < first - reach):
+        raise ConfigError(
+            f"the body lies from {_place(low)} to {_place(high)} µm, the image from {_place(first)} to {_place(last)}, "
+            f"and the PSF reaches {_place(reach)} far; expected light in the image, to scale it to a peak.",
+            remedy=_ON_THE_GRID,
+        )
+
+
+def _place(point: npt.NDArray[Any]) -> str:
+    return f"({', '.join(f'{x:.4g}' for x in point)})"
+
+
+def _scaled(light: npt.NDArray[Any], peak: float, least: float) -> npt.NDArray[Any]:
+    brightest = light.max()
+    if not brightest > least:
+        raise ConfigError(
+            f"the image's brightest voxel is {brightest:g}, which is no more than the rendering errs by ({least:g}); "
+            f"expected light, to scale it to a peak of {peak:g}.",
+            remedy=_ON_THE_GRID,
+        )
+    return light * peak / brightest
+
+
+def _noisy(light: npt.NDArray[Any], noise: Noise, seed: int) -> npt.NDArray[Any]:
+    data = np.asarray(noise(light, seed))
+    if data.shape != light.shape:
+        name = getattr(noise, "__name__", None) or type(noise).__name__
+        raise ConfigError(
+            f"the noise, {name}, gives an image of shape {data.shape}; expected that of the light, {light.shape}.",
+            remedy="Let it return a value for each voxel.",
+        )
+    return data

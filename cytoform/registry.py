@@ -44,6 +44,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._built_in = dict(built_in or {})
         self._added: dict[str, T] = {}
         self._declared: dict[str, EntryPoint] | None = None
+        self._left_out: set[str] = set()
 
     def add(self, item: T) -> None:
         """Register a thing, which tells its ``name``, in this process.
@@ -105,6 +106,27 @@ class Registry(Mapping[str, T], Generic[T]):
         if name not in self:
             raise ConfigError(f"{self.kind} is {name!r}; expected one of {', '.join(sorted(self))}.")
         return self[name]
+
+    def usable(self, of: type[T]) -> dict[str, T]:
+        """All of them by name, without those of other packages that cannot be loaded or are of another type than `of`.
+
+        A warning is logged for each that is left out, once.
+        """
+        found: dict[str, T] = {}
+        for name in self:
+            if name in self._left_out and name not in self._added:
+                continue
+            try:
+                item = self[name]
+                if not isinstance(item, of):
+                    raise ConfigError(
+                        f"the {self.kind} {name!r} is of type {type(item).__name__}; expected {of.__name__}."
+                    )
+                found[name] = item
+            except (BackendError, ConfigError) as error:
+                self._left_out.add(name)
+                _log.warning("%s It is left out.", error)
+        return found
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self._declared is None:

@@ -85,6 +85,39 @@ def test_any_function_may_be_the_noise():
     assert np.array_equal(sample.image.data, sample.light + np.float32(5))
 
 
-def test_a_body_outside_of_the_image_gives_no_peak():
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shift", [(40.0, 0.0, 0.0), (0.0, -12.0, 0.0)])
+def test_a_body_outside_of_the_image_gives_no_peak(shift, dtype):
+    """What its rendering holds there is rounding and ripples of the grid, which must not be scaled up."""
+    mesh = ball(GRID.centre + shift)
+    mesh = mesh.with_vertices(mesh.vertices.astype(dtype))
+    assert np.abs(make_sample(mesh, PSF, GRID).light).max() < 1e-5
     with pytest.raises(ConfigError, match="Is the body on the grid"):
+        make_sample(mesh, PSF, GRID, peak=1.0)
+
+
+def test_a_body_without_light_gives_no_peak():
+    with pytest.raises(ConfigError, match="Is the body on the grid"):
+        make_sample(shapes.icosphere(30.0, GRID.centre, subdivisions=3), PSF, GRID, peak=1.0, tolerance=1e-4)  # around
+    with pytest.raises(ConfigError, match=r"brightest voxel is 0, .*Is the body on the grid"):
         make_sample(ball(GRID.centre).with_density(0.0), PSF, GRID, peak=1.0)
+
+
+def test_the_edge_of_a_body_outside_of_the_image_gives_a_peak():
+    """Blur alone reaches into the image: 2.5 σ lie between its border and the body."""
+    z = -(GRID.extent[0] - GRID.spacing[0]) / 2 - RADIUS - 2.5 * SIGMA
+    sample = make_sample(ball(GRID.centre + (z, 0.0, 0.0)), PSF, GRID, peak=2.0)
+    wanted = blurred_sphere(GRID, GRID.centre + (z, 0.0, 0.0))
+    assert np.abs(sample.light / 2.0 - wanted / wanted.max()).max() < 0.05
+
+
+@pytest.mark.parametrize("give", [lambda light, seed: light[0], lambda light, seed: None])
+def test_noise_of_another_shape_is_refused(give):
+    with pytest.raises(ConfigError, match=r"the noise, <lambda>, gives an image of shape .*; expected .*20, 24, 28"):
+        make_sample(ball(GRID.centre), PSF, GRID, noise=give)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf")])
+def test_a_deviation_is_zero_or_more(wrong):
+    with pytest.raises(ConfigError, match="expected a finite number, 0 or more"):
+        GaussianNoise(wrong)

@@ -62,3 +62,17 @@ def test_other_packages_declare_theirs(package, caplog):
         found.named("moon")
     with pytest.raises(BackendError, match=r"'gone' of the package things-of-others cannot be loaded"):
         found.named("gone")
+
+
+def test_those_that_can_be_used_are_given_without_the_others(package, caplog):
+    code = "class Thing: pass\nstar = Thing(); star.name = 'star'\nmoon = Thing(); moon.name = 'sun'\n"
+    names = "star = things_of_others:star\nmoon = things_of_others:moon\ngone = things_of_others:gone\n"
+    package(code, names)
+    found = Registry("thing", "tests.things")
+    found.add(Thing("one"))
+    assert list(found.usable(Thing)) == ["one"]
+    assert "thing 'star' is of type Thing" in caplog.text and "called 'sun'" in caplog.text
+    assert "'gone' of the package things-of-others cannot be loaded" in caplog.text
+    caplog.clear()
+    assert list(found.usable(Thing)) == ["one"] and not caplog.records  # said once
+    assert list(Registry("thing", "tests.things").usable(object)) == ["star"]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..atomic import ensure_folder, write_bytes, write_text
 from ..tables import csv_text
 from .codes import CodeSpace
-from .descriptors import DESCRIPTORS, Descriptor
+from .descriptors import Descriptor, known
 from .shapes import Pictured
 
 __all__ = ["Evaluation"]
@@ -60,7 +60,7 @@ class Evaluation:
     codes: CodeSpace | None = None
     notes: tuple[str, ...] = ()
     pictured: tuple[tuple[Pictured, ...], ...] = ()
-    descriptors: tuple[Descriptor, ...] = dataclasses.field(default_factory=lambda: tuple(DESCRIPTORS.values()))
+    descriptors: tuple[Descriptor, ...] = dataclasses.field(default_factory=lambda: tuple(known().values()))
 
     @property
     def reference(self) -> str:

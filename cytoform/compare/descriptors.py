@@ -7,6 +7,7 @@ package. Tables, tests, figures and pages take it in.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable
 
@@ -14,10 +15,13 @@ import numpy as np
 
 from .. import metrics
 from ..errors import ConfigError, MeshError
+from ..mesh.protocol import Mesh
 from ..mesh.surface import SurfaceMesh
 from ..registry import Registry
 
-__all__ = ["DESCRIPTORS", "Descriptor", "describe", "register"]
+__all__ = ["DESCRIPTORS", "Descriptor", "describe", "known", "register"]
+
+_LOG = logging.getLogger(__name__)
 
 _ASCII = str.maketrans({"µ": "u", "²": "2", "³": "3", "⁻": "-", "¹": "1"})
 
@@ -36,7 +40,7 @@ class Descriptor:
         "µm", "µm²", "µm³", ...; "" where it has none. Where lengths are in voxels, so is it.
     of : function of SurfaceMesh
         Gives its value for a closed surface, wound outwards, with lengths in µm (or voxels). A MeshError, ValueError or
-        ZeroDivisionError counts as "not defined": NaN.
+        ZeroDivisionError counts as "not defined": NaN. So does any other error, and what is no number, with a warning.
     note : str
         What it means: a sentence for the reader of a table.
     aside : str
@@ -74,9 +78,37 @@ class Descriptor:
             return float(self.of(mesh))
         except (MeshError, ValueError, ZeroDivisionError):
             return math.nan
+        except Exception as error:  # of anybody's function; the other descriptors are given all the same
+            _warn_once(self, error)
+            return math.nan
 
 
-DESCRIPTORS: Registry[Descriptor] = Registry("descriptor", "cytoform.descriptors")
+_WARNED: set[tuple[str, int, str]] = set()
+
+
+def _warn_once(descriptor: Descriptor, error: Exception) -> None:
+    # Once for each kind of error: a movie has many frames.
+    key = descriptor.name, id(descriptor.of), type(error).__name__
+    if key not in _WARNED:
+        _WARNED.add(key)
+        _LOG.warning(
+            "the descriptor %r raises %r; expected a number, or a ValueError where it is not defined. It is NaN.",
+            descriptor.name, error,
+        )  # fmt: skip
+
+
+_HERE = "compare.descriptors:"
+DESCRIPTORS: Registry[Descriptor] = Registry(
+    "descriptor",
+    "cytoform.descriptors",
+    {
+        "volume": f"{_HERE}_VOLUME",
+        "area": f"{_HERE}_AREA",
+        "sphericity": f"{_HERE}_SPHERICITY",
+        "sphericity_miccai2022": f"{_HERE}_SPHERICITY_2022",
+        "sphericity_media2024": f"{_HERE}_SPHERICITY_2024",
+    },
+)
 
 
 def register(descriptor: Descriptor) -> Descriptor:
@@ -85,33 +117,61 @@ def register(descriptor: Descriptor) -> Descriptor:
     Raises
     ------
     ConfigError
-        When another one has its name.
+        When another one has its name, or it is no :class:`Descriptor`.
     """
+    if not isinstance(descriptor, Descriptor):
+        raise ConfigError(
+            f"the descriptor is of type {type(descriptor).__name__}; expected Descriptor.",
+            remedy="Make one: Descriptor(name, title, unit, function).",
+        )
     DESCRIPTORS.add(descriptor)
     return descriptor
 
 
-def describe(mesh: SurfaceMesh) -> dict[str, float]:
+def known() -> dict[str, Descriptor]:
+    """All descriptors by name; those of other packages that cannot be loaded are left out, with a warning each."""
+    return DESCRIPTORS.usable(Descriptor)
+
+
+def describe(mesh: Mesh) -> dict[str, float]:
     """All descriptors of a closed surface.
 
     Parameters
     ----------
     mesh : SurfaceMesh
-        µm, (z, y, x), faces counter-clockwise seen from outside: of a fit, a simulation or a generated shape.
+        µm, (z, y, x), faces counter-clockwise seen from outside: of a fit, a simulation or a generated shape. Of a
+        cluster describe each region: ``describe(surface) for surface in mesh.regions().values()``.
 
     Returns
     -------
     dict of str to float
         Name and value, NaN where it is not defined; all NaN where the surface encloses no volume.
+
+    Raises
+    ------
+    MeshError
+        When the mesh has several regions.
     """
-    if not (_volume(mesh) > 0 and mesh.area > 0):
+    surface = _one_surface(mesh)
+    if not (_volume(surface) > 0 and surface.area > 0):
         return undefined()
-    return {name: descriptor(mesh) for name, descriptor in DESCRIPTORS.items()}
+    return {name: descriptor(surface) for name, descriptor in known().items()}
+
+
+def _one_surface(mesh: Mesh) -> SurfaceMesh:
+    regions = mesh.regions()
+    if len(regions) != 1:
+        raise MeshError(
+            f"the mesh has {len(regions)} regions, {', '.join(map(str, regions))}; expected one closed surface.",
+            remedy="Describe each of them: [describe(surface) for surface in mesh.regions().values()].",
+        )
+    [surface] = regions.values()
+    return surface  # type: ignore[return-value]
 
 
 def undefined() -> dict[str, float]:
     """The descriptors of nothing: NaN."""
-    return dict.fromkeys(DESCRIPTORS, math.nan)
+    return dict.fromkeys(known(), math.nan)
 
 
 def _volume(mesh: SurfaceMesh) -> float:
@@ -124,22 +184,19 @@ def _volume(mesh: SurfaceMesh) -> float:
 
 _PAPERS = "Sphericity as the two papers define it"
 
-for _one in (
-    Descriptor("volume", "volume", "µm³", _volume),
-    Descriptor("area", "surface area", "µm²", lambda mesh: mesh.area),
-    Descriptor(
-        "sphericity", "sphericity (Wadell)", "", lambda mesh: metrics.sphericity(_volume(mesh), mesh.area),
-        "Sphericity is Wadell's, 1 for a sphere.",
-    ),
-    Descriptor(
-        "sphericity_miccai2022", "sphericity (2022 paper)", "",
-        lambda mesh: metrics.sphericity_miccai2022(_volume(mesh), mesh.area),
-        "2022: A^1.5 / (6 √π V), 1 for a sphere and more for all else, a power of Wadell's.", _PAPERS,
-    ),
-    Descriptor(
-        "sphericity_media2024", "sphericity (2024 paper)", "",
-        lambda mesh: metrics.sphericity_media2024(_volume(mesh), mesh.area),
-        "2024: 36 π V² / A³, 1 for a sphere and less for all else, a power of Wadell's.", _PAPERS,
-    ),
-):  # fmt: skip
-    register(_one)
+_VOLUME = Descriptor("volume", "volume", "µm³", _volume)
+_AREA = Descriptor("area", "surface area", "µm²", lambda mesh: mesh.area)
+_SPHERICITY = Descriptor(
+    "sphericity", "sphericity (Wadell)", "", lambda mesh: metrics.sphericity(_volume(mesh), mesh.area),
+    "Sphericity is Wadell's, 1 for a sphere.",
+)  # fmt: skip
+_SPHERICITY_2022 = Descriptor(
+    "sphericity_miccai2022", "sphericity (2022 paper)", "",
+    lambda mesh: metrics.sphericity_miccai2022(_volume(mesh), mesh.area),
+    "2022: A^1.5 / (6 √π V), 1 for a sphere and more for all else, a power of Wadell's.", _PAPERS,
+)  # fmt: skip
+_SPHERICITY_2024 = Descriptor(
+    "sphericity_media2024", "sphericity (2024 paper)", "",
+    lambda mesh: metrics.sphericity_media2024(_volume(mesh), mesh.area),
+    "2024: 36 π V² / A³, 1 for a sphere and less for all else, a power of Wadell's.", _PAPERS,
+)  # fmt: skip

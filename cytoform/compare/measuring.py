@@ -13,7 +13,7 @@ from ..masks import SPECK
 from ..metrics import dice, iou
 from ..sdf.sequence import opened
 from .bodies import at_border, body_surface, split
-from .descriptors import DESCRIPTORS, describe, undefined
+from .descriptors import describe, known, undefined
 from .sets import Entry
 
 __all__ = ["OVERLAP_COLUMNS", "check_usable", "frame_columns", "measure_sequence", "overlap_rows"]
@@ -30,7 +30,7 @@ def frame_columns() -> dict[str, type]:
     """Columns of the table of frames: name and type."""
     return {
         "set": str, "sequence": str, "frame": int, "time_s": float, "component": int, "components": int, "specks": int,
-        "at_border": bool, "missing": bool, **dict.fromkeys(DESCRIPTORS, float),
+        "at_border": bool, "missing": bool, **dict.fromkeys(known(), float),
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..tables import structured
-from .descriptors import DESCRIPTORS
+from .descriptors import known
 
 __all__ = [
     "FEW",
@@ -39,7 +39,7 @@ TEST_COLUMNS: dict[str, type] = {
 def _sequence_columns() -> dict[str, type]:
     return {
         "set": str, "sequence": str, "frames": int, "missing": int, "components": int, "specks": int, "at_border": int,
-        **dict.fromkeys(DESCRIPTORS, float), "dice": float, "jaccard": float,
+        **dict.fromkeys(known(), float), "dice": float, "jaccard": float,
     }  # fmt: skip
 
 
@@ -113,10 +113,10 @@ def _mean(values: Floats) -> float:
 def frame_values(frames: Array) -> Array:
     """One row for each set, sequence and frame: mean over the components; NaN where the frame is missing."""
     rows = [
-        {"set": key[0], "sequence": key[1], "frame": key[2], **{d: _mean(frames[d][at]) for d in DESCRIPTORS}}
+        {"set": key[0], "sequence": key[1], "frame": key[2], **{d: _mean(frames[d][at]) for d in known()}}
         for key, at in _groups(frames["set"], frames["sequence"], frames["frame"])
     ]
-    return structured(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(DESCRIPTORS, float)})
+    return structured(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(known(), float)})
 
 
 def sequence_table(frames: Array, overlap: Array) -> Array:
@@ -135,7 +135,7 @@ def sequence_table(frames: Array, overlap: Array) -> Array:
         row = {"set": key[0], "sequence": key[1], "frames": len(first), "missing": int(part["missing"].sum())}
         row |= {"components": int(part["components"].max()), "specks": int(part["specks"][first].sum())}
         row["at_border"] = len(np.unique(part["frame"][part["at_border"]]))
-        row |= {d: _mean(means[d][at[key]]) for d in DESCRIPTORS}
+        row |= {d: _mean(means[d][at[key]]) for d in known()}
         for name in ("dice", "jaccard"):
             row[name] = _mean(overlap[name][paired[key]]) if key in paired else float("nan")
         rows.append(row)
@@ -150,7 +150,7 @@ def test_table(sequences: Array, frames: Array, reference: str, sets: Sequence[s
     """
     means, rows = frame_values(frames), []
     for name in sets:
-        for descriptor in DESCRIPTORS:
+        for descriptor in known():
             head = {"set": name, "reference": reference, "descriptor": descriptor}
             a, b = (sequences[descriptor][sequences["set"] == s] for s in (reference, name))
             found = compare_samples(a, b)

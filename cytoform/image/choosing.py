@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +53,8 @@ def chosen_source(images: Images, *, series: int | None, axes: str | None) -> So
     """
     wanted = None if axes is None else _checked_axes(axes)
     count = len(images.entries)
-    if series is not None and (isinstance(series, bool) or not 0 <= int(series) < count):
+    number = 0 if series is None else _whole(series, "series")
+    if not 0 <= number < count:
         raise VolumeError(
             f"series is {series}, but {images.path} holds {count} {'image' if count == 1 else 'images'}; expected "
             f"{'0' if count == 1 else f'0 to {count - 1}'}.",
@@ -59,7 +62,7 @@ def chosen_source(images: Images, *, series: int | None, axes: str | None) -> So
         )
     if wanted is not None and series is None and _stackable(images, wanted):
         return _named_by_user(_stacked(images), wanted)
-    source = images.entries[int(series or 0)].open()
+    source = images.entries[number].open()
     if count > 1 and series is None:
         source = source.remarked(_several(images))
     return _named(source) if wanted is None else _named_by_user(source, wanted)
@@ -217,12 +220,26 @@ def _selected(source: Source, axis: str, what: str, flag: str, chosen: int | Non
                 remedy=f"Choose one with {flag}=N or --{flag} N, 0 to {count - 1}.",
             )
         return 0
-    if not 0 <= int(chosen) < count:
+    number = _whole(chosen, flag)
+    if not 0 <= number < count:
         raise VolumeError(
             f"{flag} is {chosen}, but {source.path} has {count} {what}; expected 0 to {count - 1}.",
             remedy=f"Numbers count from 0; pass another {flag}= or --{flag}.",
         )
-    return int(chosen)
+    return number
+
+
+def _whole(chosen: Any, flag: str) -> int:
+    """A number that was chosen, where it is a whole one."""
+    try:
+        if isinstance(chosen, bool | np.bool_):
+            raise TypeError
+        return operator.index(chosen)
+    except TypeError:
+        raise VolumeError(
+            f"{flag} is {chosen!r}, of type {type(chosen).__name__}; expected a whole number, counted from 0.",
+            remedy=f"Pass for example {flag}=0.",
+        ) from None
 
 
 def _check_axes(source: Source, images: Images) -> None:
@@ -301,7 +318,7 @@ def voxel_size(source: Source) -> tuple[float, float, float]:
     complete = source.complete_spacing
     if complete is not None:
         return complete
-    known = [f"d{a} = {v:g} µm" for a, v in zip("zyx", source.spacing) if v is not None]
+    known = [f"d{a} = {v:g} µm" for a, v in zip("zyx", source.known_spacing) if v is not None]
     found = f", only {', '.join(known)}" if known else ""
     raise VolumeError(
         f"{source.path} does not give its voxel size{found}; expected micrometres along z, y and x.{source.hint}",
@@ -311,7 +328,7 @@ def voxel_size(source: Source) -> tuple[float, float, float]:
 
 def spacing_remedy(source: Source) -> str:
     """Which voxel size to pass, with the numbers that are known."""
-    z, y, x = source.spacing
+    z, y, x = source.known_spacing
     if z is None and y is not None and x is not None:
         if source.unit_step is not None:
             text = ",".join(f"{v:g}" for v in (source.unit_step, y, x))

@@ -137,7 +137,7 @@ class Series:
     @property
     def known_spacing(self) -> Partial:
         """What the file says of the voxel size in µm, (z, y, x); None along axes of which it says nothing."""
-        return self.source.spacing
+        return self.source.known_spacing
 
     @property
     def frame_interval(self) -> float | None:

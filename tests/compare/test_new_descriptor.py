@@ -2,6 +2,8 @@
 
 import csv
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from typer.testing import CliRunner
 from cytoform.cli.console import as_shown
 from cytoform.cli.neural.evaluation import evaluate as command
 from cytoform.compare import DESCRIPTORS, Descriptor, describe, evaluate, register
-from cytoform.errors import ConfigError
-from cytoform.mesh import shapes
+from cytoform.errors import ConfigError, MeshError
+from cytoform.mesh import MultiMaterialMesh, shapes
 from cytoform.sdf.sequence import SDFSequence
 from cytoform.synth import family
 
@@ -88,6 +90,78 @@ def test_where_it_is_not_defined_it_is_nan():
     inside_out = shapes.icosphere(1.0)
     inside_out = type(inside_out)(inside_out.vertices, inside_out.faces[:, ::-1])
     assert all(math.isnan(value) for value in describe(inside_out).values())
+
+
+def _empty(mesh):
+    return [][0]
+
+
+def test_one_that_fails_is_nan_and_the_others_are_given(caplog):
+    """In tables and on the page too; the log tells once what happened."""
+    wrong = [Descriptor("failing", "failing", "", _empty), Descriptor("nothing", "nothing", "", lambda mesh: None)]
+    ball = shapes.icosphere(1.0)
+    plain = describe(ball)
+    for one in wrong:
+        register(one)
+    try:
+        found = describe(ball)
+        table = evaluate([growing(3.0, name="a")], [growing(3.1, name="b")])
+        pictures = table.tables()
+    finally:
+        for one in wrong:
+            DESCRIPTORS.remove(one.name)
+    assert all(math.isnan(found.pop(one.name)) for one in wrong) and found == plain
+    assert np.isnan(table.frames["failing"]).all() and np.isfinite(table.frames["volume"]).all()
+    assert "failing" in pictures["frames.csv"]
+    texts = [r.getMessage() for r in caplog.records if "It is NaN" in r.getMessage()]
+    assert len(texts) == 2 and "'failing' raises IndexError" in texts[0] and "'nothing' raises TypeError" in texts[1]
+
+
+def test_those_of_broken_packages_are_left_out(tmp_path):
+    """One that cannot be loaded, one that is none, one whose name is taken; and the good one beside them is there."""
+    (tmp_path / "odd_package.py").write_text(
+        "from cytoform.compare import Descriptor\n"
+        "class Odd: name = 'odd'\n"
+        "odd = Odd()\n"
+        "corners = Descriptor('corners', 'corners', '', lambda mesh: mesh.n_vertices)\n"
+    )
+    info = tmp_path / "odd_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-package\nVersion: 1.0\n")
+    names = "gone = odd_package:gone\nodd = odd_package:odd\nvolume = odd_package:odd\ncorners = odd_package:corners\n"
+    (info / "entry_points.txt").write_text(f"[cytoform.descriptors]\n{names}")
+    for name, radius in (("real", 3.0), ("made", 3.2)):
+        (tmp_path / name).mkdir()
+        growing(radius, name=name).save(tmp_path / name / "cell.h5")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from cytoform.compare import describe, evaluate\nfrom cytoform.mesh import shapes\n"
+        "print(list(describe(shapes.icosphere(1.0)))); evaluate('real', 'made', 'out')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    given = ["volume", "area", "sphericity", "sphericity_miccai2022", "sphericity_media2024", "corners"]
+    assert found.stdout.strip() == str(given)
+    assert found.stderr.count("It is left out.") == 2 and "the name volume is taken" in found.stderr, found.stderr
+    head = (tmp_path / "out" / "frames.csv").read_text().splitlines()[0]
+    assert head.endswith("sphericity_media2024,corners")
+
+
+def test_what_is_no_descriptor_is_refused():
+    with pytest.raises(ConfigError, match="of type str; expected Descriptor"):
+        register("height")
+
+
+def test_a_cluster_is_described_region_by_region():
+    """Two tetrahedra with a face in common: together they are no closed surface."""
+    points = np.array([[0.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [-1, 0, 0]])
+    faces = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0], [0, 1, 4], [1, 2, 4], [2, 0, 4]])
+    labels = np.array([[1, 2], [1, 0], [1, 0], [1, 0], [2, 0], [2, 0], [2, 0]])
+    pair = MultiMaterialMesh(points, faces, labels).repaired()
+    with pytest.raises(MeshError, match=r"has 2 regions, 1, 2; expected one .* mesh\.regions\(\)\.values\(\)"):
+        describe(pair)
+    each = [describe(surface) for surface in pair.regions().values()]
+    assert [one["volume"] for one in each] == pytest.approx([1 / 6, 1 / 6])
 
 
 def test_vertices_that_no_face_uses_count_for_nothing():

@@ -132,6 +132,26 @@ def test_a_lif_file_that_is_cut_short(tmp_path, lif):
         cf.read_volume(path, time=1, channel=1)
 
 
+def test_a_damaged_lif_file_tells_the_plugins_reason(tmp_path, lif):
+    """Nothing but the error on the terminal, and no advice to install what is there."""
+    path = lif(tmp_path / "a.lif", {"cells": _movie()})
+    path.write_bytes(path.read_bytes()[:300])
+    code = "import sys; from cytoform.cli import main; sys.argv[1:] = ['info', sys.argv[1]]; main()"
+    found = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    text = " ".join(found.stderr.replace("│", " ").split())
+    assert found.returncode == 2 and "bioio cannot read it: file is not supported: 'utf-16-le' codec" in text, text
+    assert "Attempted file" not in text and "install" not in text, text
+
+
+@pytest.mark.parametrize("suffix", [".lif", ".czi"])
+def test_a_folder_with_the_suffix_of_a_microscopes_file(tmp_path, suffix):
+    folder = tmp_path / f"day1{suffix}"
+    folder.mkdir()
+    cf.write_volume(folder / "a.tif", _movie()[0, 0], spacing=1.0)
+    with pytest.raises(FileFormatError, match=r"a folder without an image in it.*one of its TIFF files: a\.tif"):
+        cf.read_volume(folder)
+
+
 def test_the_command_line(tmp_path, lif):
     path = lif(tmp_path / "a.lif", {"cells": _movie()})
     result = CliRunner().invoke(app, ["info", str(path)])

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import cytoform as cf
 from cytoform.cli import app
-from cytoform.errors import ConfigError, FileFormatError
+from cytoform.errors import ConfigError, FileFormatError, VolumeError
 from cytoform.image import formats
 from cytoform.image.io import image_info
 from cytoform.image.series import open_series
@@ -144,6 +144,91 @@ def test_axes_that_do_not_fit_are_the_readers_mistake(tmp_path):
         formats.unregister(odd)
 
 
+def _fails(path):
+    raise IndexError("no first line")
+
+
+def test_a_format_that_fails_when_it_is_asked_claims_nothing(tmp_path, caplog, registered):
+    """It is passed over with a warning that names it; what others read is read."""
+    cf.write_volume(tmp_path / "a.tif", _movie()[0], spacing=0.5)
+    registered(formats.ImageFormat("a shaky file", (".shaky",), nullcontext, _fails))
+    assert np.array_equal(cf.read_volume(tmp_path / "a.tif").data, _movie()[0])
+    assert "a.tif: the reader of a shaky file fails" in caplog.text and "no first line" in caplog.text
+    (tmp_path / "frames").mkdir()
+    for t, frame in enumerate(_movie()):
+        cf.write_volume(tmp_path / "frames" / f"f{t}.tif", frame, spacing=0.5)
+    assert prepare(tmp_path / "frames", tmp_path / "out", shape=16)  # a folder is no image either
+
+
+def _source(path, load=lambda index: np.zeros((12, 14, 16), np.uint8)[index], spacing=(1.0, 1.0, 1.0)):
+    kind = np.dtype(np.uint8)
+    return formats.Source(path, "odd", "ZYX", (12, 14, 16), kind, spacing, (0.0, 0.0, 0.0), load)
+
+
+@pytest.fixture
+def registered(tmp_path):
+    """Registers formats while the test runs."""
+    added = []
+
+    def add(form):
+        formats.register(form)
+        added.append(form)
+
+    yield add
+    for form in added:
+        formats.unregister(form)
+
+
+@pytest.fixture
+def odd(tmp_path, registered):
+    """The path of a file whose reader gives what it is told to."""
+    path = tmp_path / "cells.odd"
+    path.write_bytes(b"odd")
+
+    def make(give):
+        registered(formats.ImageFormat("an odd file", (".odd",), lambda path: nullcontext(give(path))))
+        return path
+
+    return make
+
+
+def test_a_voxel_size_that_is_not_known_is_none(odd):
+    path = odd(lambda path: formats.Images.single(_source(path, spacing=None)))
+    assert image_info(path).spacing is None and image_info(path).known_spacing == (None, None, None)
+    with pytest.raises(VolumeError, match="does not give its voxel size; expected micrometres"):
+        cf.read_volume(path)
+    assert cf.read_volume(path, spacing=0.5).spacing == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("shape", [(12, 14, 15), (1, 12, 14, 16), (14, 12, 16), ()])
+def test_an_array_of_another_shape_is_the_readers_mistake(odd, shape):
+    path = odd(lambda path: formats.Images.single(_source(path, lambda index: np.zeros(shape))))
+    words = rf"the reader of an odd file gives an array of shape {shape}; expected (12, 14, 16)"
+    with pytest.raises(FileFormatError) as error:
+        cf.read_volume(path)
+    assert words in str(error.value) and "cells.odd" in str(error.value)
+
+
+def test_a_list_of_numbers_is_an_array(odd):
+    data = np.arange(12 * 14 * 16).reshape(12, 14, 16)
+    path = odd(lambda path: formats.Images.single(_source(path, lambda index: data[index].tolist())))
+    assert np.array_equal(cf.read_volume(path).data, data)
+
+
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [
+        (lambda path: formats.Images(path, ()), "gives no image; expected Images"),
+        (lambda path: None, "gives an object of type NoneType; expected Images"),
+        (lambda path: formats.Images(path, (formats.Entry("", "ZYX", (1, 1, 1), np.dtype("u1"), lambda: 3),)),
+         "gives an object of type int; expected a Source"),
+    ],
+)  # fmt: skip
+def test_a_reader_that_gives_something_else(odd, give, words):
+    with pytest.raises(FileFormatError, match=rf"cells\.odd: the reader of an odd file {words}"):
+        cf.read_volume(odd(give))
+
+
 @pytest.mark.parametrize("wrong", ["toy", ".TOY"])
 def test_a_suffix_that_could_never_match_is_refused(wrong):
     with pytest.raises(ConfigError, match=f"suffix '{wrong}'"):
@@ -190,6 +275,14 @@ def test_an_entry_point_is_found(tmp_path, name):
     """)  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert found.stdout.split()[0] == str(data[1].sum()) and "12 × 14 × 16" in found.stdout
+
+
+def test_an_entry_point_of_another_type_is_left_out(tmp_path):
+    """One that is asked about files that nothing else claims: the error is that of the file."""
+    (tmp_path / "a.dat").write_bytes(b"nothing that anybody knows")
+    _package(tmp_path, "FORMAT = 3", "any name = toy_reader:FORMAT")
+    found = _run(tmp_path, "import cytoform as cf; cf.read_volume('a.dat')")
+    assert "FileFormatError" in found.stderr and "of type int; expected ImageFormat" in found.stderr
 
 
 def test_an_entry_point_that_cannot_be_loaded(tmp_path):

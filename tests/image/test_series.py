@@ -53,6 +53,17 @@ def test_a_series_that_is_not_there(tmp_path, series):
     assert np.array_equal(read_volume(tmp_path / "one.tif", series=0, spacing=1).data, _stack())
 
 
+@pytest.mark.parametrize("wrong", [0.7, 1.0, "0", True, np.True_])
+@pytest.mark.parametrize("flag", ["time", "channel", "series"])
+def test_a_choice_that_is_no_whole_number(tmp_path, flag, wrong):
+    data = np.stack([_stack(), _stack(seed=1)] * 2).reshape(2, 5, 2, 12, 14)
+    tifffile.imwrite(tmp_path / "a.tif", data, imagej=True, metadata={"axes": "TZCYX"})
+    good = {"time": 1, "channel": np.int64(1), "series": np.uint8(0)}
+    assert np.array_equal(read_volume(tmp_path / "a.tif", spacing=1, **good).data, data[1, :, 1])
+    with pytest.raises(VolumeError, match=f"{flag} is .*{type(wrong).__name__}; expected a whole number"):
+        read_volume(tmp_path / "a.tif", spacing=1, **good | {flag: wrong})
+
+
 def test_an_overview_and_a_stack(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
         file.write(_stack()[0], photometric="minisblack", metadata={"axes": "YX", "Name": "overview"})

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from ...errors import CytoformError, FileFormatError
 from ...file_registry import FileRegistry, suffix_of
 from . import ome_zarr, through_bioio, tiff
@@ -52,7 +54,8 @@ def opened(path: Path) -> Iterator[Images]:
     Raises
     ------
     FileFormatError
-        When it is missing, empty, damaged or of a kind that is not read.
+        When it is missing, empty, damaged or of a kind that is not read, or its reader gives something else than
+        images, sources and arrays of the shape that is asked for.
     BackendError
         When a library that its kind needs is not installed.
     """
@@ -72,7 +75,18 @@ def opened(path: Path) -> Iterator[Images]:
     form = form or (ome_zarr.FORMAT if folder else tiff.FORMAT)  # their errors tell what it is
     with ExitStack() as stack:
         images = _told(path, lambda: stack.enter_context(form.opened(path)))
-        yield Images(images.path, tuple(_guarded(path, entry) for entry in images.entries))
+        if not isinstance(images, Images) or not images.entries:
+            what = "no image" if isinstance(images, Images) else f"an object of type {type(images).__name__}"
+            raise _mistaken(path, form, what, "Images with an entry at least")
+        yield Images(images.path, tuple(_guarded(path, form, entry) for entry in images.entries))
+
+
+def _mistaken(path: Path, form: ImageFormat, given: str, expected: str) -> FileFormatError:
+    """The error of a reader that does not give what it should."""
+    return FileFormatError(
+        f"{path}: the reader of {form.name} gives {given}; expected {expected}.",
+        remedy="This is a mistake of that reader; tell its author.",
+    )
 
 
 def _told(path: Path, call: Callable[[], T]) -> T:
@@ -90,23 +104,26 @@ def _told(path: Path, call: Callable[[], T]) -> T:
         ) from error
 
 
-def _guarded(path: Path, entry: Entry) -> Entry:
+def _guarded(path: Path, form: ImageFormat, entry: Entry) -> Entry:
     def open_() -> Source:
-        return _safe(path, _told(path, entry.open))
+        return _safe(path, form, _told(path, entry.open))
 
     return dataclasses.replace(entry, open=open_)
 
 
-def _safe(path: Path, source: Source) -> Source:
+def _safe(path: Path, form: ImageFormat, source: Source) -> Source:
+    if not isinstance(source, Source):
+        raise _mistaken(path, form, f"an object of type {type(source).__name__}", "a Source")
     if len(source.axes) != len(source.shape):
-        raise FileFormatError(
-            f"the reader of {path} gives the axes {source.axes!r} for an image of shape {source.shape}; expected a "
-            "letter for each.",
-            remedy="This is a mistake of that reader; tell its author.",
-        )
+        given = f"the axes {source.axes!r} for an image of shape {source.shape}"
+        raise _mistaken(path, form, given, "a letter for each")
 
     def load(index: Index) -> Array:
-        return _told(path, lambda: source.load(index))
+        data = _told(path, lambda: np.asarray(source.load(index)))
+        asked = tuple(len(range(*i.indices(n))) for i, n in zip(index, source.shape) if isinstance(i, slice))
+        if data.shape != asked:
+            raise _mistaken(path, form, f"an array of shape {data.shape}", f"{asked}, which is asked for")
+        return data
 
-    coarse = None if source.coarse is None else _safe(path, source.coarse)
+    coarse = None if source.coarse is None else _safe(path, form, source.coarse)
     return dataclasses.replace(source, load=load, coarse=coarse)

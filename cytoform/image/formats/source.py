@@ -66,7 +66,7 @@ class Source:
         Length along each axis.
     dtype : numpy.dtype
     spacing : (3,) float or None
-        Voxel size in µm, (z, y, x); None where the file does not say.
+        Voxel size in µm, (z, y, x); None, or None along an axis, where the file does not say.
     origin : (3,) float
         Position of the first voxel in µm, (z, y, x).
     load : callable
@@ -98,7 +98,7 @@ class Source:
     axes: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    spacing: Partial
+    spacing: Partial | None
     origin: tuple[float, float, float]
     load: Callable[[Index], Array]
     chunks: tuple[int, ...] = ()
@@ -125,9 +125,14 @@ class Source:
         return math.prod(n for a, n in zip(self.axes, self.shape) if a == axis)
 
     @property
+    def known_spacing(self) -> Partial:
+        """What is known of the voxel size in µm, (z, y, x); None along axes of which the file says nothing."""
+        return UNKNOWN if self.spacing is None else self.spacing
+
+    @property
     def complete_spacing(self) -> tuple[float, float, float] | None:
         """Voxel size in µm, or None where a part of it is unknown."""
-        z, y, x = self.spacing
+        z, y, x = self.known_spacing
         return None if z is None or y is None or x is None else (z, y, x)
 
     def remarked(self, *remarks: str) -> Source:

@@ -8,6 +8,7 @@ is used. Ref: github.com/bioio-devs/bioio.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -52,12 +53,15 @@ def _opened(path: Path) -> Iterator[Images]:
     except ImportError as error:
         raise _not_installed(path, plugin) from error
     try:
-        image = BioImage(path)
-        entries = tuple(_entry(path, image, scene) for scene in range(len(image.scenes)))
+        with _quiet(BioImage.__module__):
+            image = BioImage(path)
+            entries = tuple(_entry(path, image, scene) for scene in range(len(image.scenes)))
     except (OSError, MemoryError):
         raise
     except UnsupportedFileFormatError as error:
-        raise (_unreadable(path, error) if plugin in plugins else _not_installed(path, plugin)) from error
+        if plugin not in plugins:
+            raise _not_installed(path, plugin) from error
+        raise _unreadable(path, _own_reason(path, plugin, error)) from error
     except Exception as error:  # plugins raise whatever their libraries raise
         raise _unreadable(path, error) from error
     if not entries:
@@ -65,7 +69,38 @@ def _opened(path: Path) -> Iterator[Images]:
     yield Images(path, entries)
 
 
-FORMAT = ImageFormat("a microscope's file that bioio reads (CZI, LIF, ND2 and others)", tuple(_PLUGINS), _opened)
+def _looks_right(path: Path) -> bool:
+    return path.is_file() and bool(suffix_of(path, _PLUGINS))
+
+
+FORMAT = ImageFormat(
+    "a microscope's file that bioio reads (CZI, LIF, ND2 and others)", tuple(_PLUGINS), _opened, _looks_right
+)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep what a logger says in this thread off the terminal; the error says it."""
+    logger, here = logging.getLogger(name), threading.get_ident()
+
+    def others(record: logging.LogRecord) -> bool:
+        return record.thread != here
+
+    logger.addFilter(others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(others)
+
+
+def _own_reason(path: Path, plugin: str, error: Exception) -> Exception:
+    """What a plugin itself says of a file that it does not take; bioio would have one install further plugins."""
+    [point, *_] = metadata.entry_points(group="bioio.readers", name=plugin)
+    try:
+        point.load().ReaderMetadata.get_reader()(path)
+    except Exception as own:  # plugins raise whatever their libraries raise
+        return own
+    return error
 
 
 def _kind(path: Path) -> str:
@@ -83,7 +118,7 @@ def _not_installed(path: Path, plugin: str) -> FileFormatError:
 
 
 def _unreadable(path: Path, error: Exception) -> FileFormatError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(str(getattr(error, "msg_extra", None) or error).split()) or type(error).__name__
     return FileFormatError(
         f"{path} is {_kind(path)}, and bioio cannot read it: {reason.rstrip('.')}.",
         remedy=f"Check that it is complete. {through_fiji(path)}",
