@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["AXES", "NEEDED", "SERIES", "Option", "Setting", "option", "settings_of"]
+__all__ = ["AXES", "NEEDED", "SERIES", "Option", "Setting", "option", "reserve", "reserved", "settings_of"]
 
 NEEDED: Any = dataclasses.MISSING  # the default of a setting that has to be given
 _KEY = "option"
+_RESERVED = {"help", "-h"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,11 @@ class Setting:
         """The same as a name in Python, such as "sheet_fwhm"."""
         return self.flag.lstrip("-").replace("-", "_").lower()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that no other option of the same command may be called: the name in Python, and the letter."""
+        return (self.key, self.option.short) if self.option.short else (self.key,)
+
 
 def option(default: Any = NEEDED, *, default_factory: Any = NEEDED, told: Option | None = None, **words: Any) -> Any:
     """A dataclass's field that is an option.
@@ -109,6 +116,16 @@ def settings_of(cls: type) -> tuple[Setting, ...]:
             default = None if field.default_factory is not dataclasses.MISSING else field.default
             found.append(Setting(field.name, told.kind or _type_of(cls, field.name), default, told))
     return tuple(found)
+
+
+def reserve(names: Iterable[str]) -> None:
+    """Keep names (:attr:`Setting.names`) of a command's own options from those that others bring, such as PSFs."""
+    _RESERVED.update(names)
+
+
+def reserved() -> frozenset[str]:
+    """The names that are kept by what is imported so far."""
+    return frozenset(_RESERVED)
 
 
 def _type_of(cls: type, name: str) -> Any:

@@ -27,12 +27,12 @@ __all__ = [
     "WorkBar",
     "as_shown",
     "check_empty",
-    "check_free",
     "echo_table",
     "result_folder",
 ]
 
 DEBUG = "CYTOFORM_DEBUG"
+_UsageError: Any = typer.BadParameter.__base__  # which typer does not export
 
 
 def _message(error: BaseException) -> str:
@@ -72,6 +72,8 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, list(spread))  # which takes it apart
         except typer.BadParameter as error:
+            if hasattr(error, "param_type"):  # typer's error about what is missing has no public name
+                raise _UsageError(_missing_words(error), ctx=ctx) from error
             raise typer.BadParameter(_expected(error, spread), ctx=ctx, param=getattr(error, "param", None)) from error
 
     def _spread(self, args: list[str]) -> list[str]:
@@ -127,6 +129,15 @@ _COUNTS = {1: "a", 2: "two", 3: "three"}
 def _in_words(found: re.Match[str]) -> str:
     """A bound such as ``x>=0`` as words; others stay as they are."""
     return f"at least {found[3]}" if found[0].startswith("x>=") else found[0]
+
+
+def _missing_words(error: Any) -> str:
+    """Which argument or option is missing, and what was expected, by its help."""
+    param = error.param
+    name = (param.metavar or param.name).upper() if param.param_type_name == "argument" else param.opts[0]
+    text = (param.help or "a value").rstrip(".")
+    text = text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+    return f"{name} is missing; expected {text}."
 
 
 def _expected(error: typer.BadParameter, args: Sequence[str]) -> str:
@@ -287,26 +298,6 @@ def _missing(folder: Path) -> list[Path]:
             break
         wanted.append(place)
     return wanted
-
-
-def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
-    """Refuse a result folder that has something in it, unless told otherwise.
-
-    Raises
-    ------
-    OutputError
-        When it has, or when there is nothing to resume.
-    """
-    if resume and not (folder / "checkpoint.h5").is_file():
-        raise OutputError(
-            f"there is no checkpoint.h5 in {folder}; expected the folder of an interrupted fit.",
-            remedy="Pass that folder with --out, or leave --resume away to start anew.",
-        )
-    if not (overwrite or resume) and folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(
-            f"the result folder {folder} exists and is not empty.",
-            remedy="Choose another one with --out, or pass --overwrite, or --resume to go on with an interrupted fit.",
-        )
 
 
 def check_empty(folder: Path, *, overwrite: bool) -> None:

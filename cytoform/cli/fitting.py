@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError
-from .console import ProgressBar, check_free, echo_table, result_folder
+from .console import ProgressBar, echo_table, result_folder
 from .generated import given, parameters, with_options
 from .inputs import plain_stem
 from .optics import chosen_psf, psf_options
@@ -42,7 +42,6 @@ def _parameters() -> list[Any]:
 
 @with_options(_parameters)
 def fit(
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     **said: Any,
 ) -> None:
@@ -58,11 +57,11 @@ def fit(
     cytoform fit cell.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --modality confocal
     cytoform fit cell.tif --psf bead.tif
     """
-    if overwrite and said["resume"]:
-        raise ConfigError("--overwrite and --resume came together; expected one of them.", remedy="Leave one away.")
+    from ..fitting.saving import check_free
+
     folder = said["out"] or Path(f"{plain_stem(said['image'])}_cytoform")
     job = _job({**said, "out": folder})
-    check_free(folder, overwrite=overwrite, resume=job.resume)
+    check_free(folder, overwrite=job.overwrite, resume=job.resume)
     job = job.loaded()
     with result_folder(folder), ProgressBar(quiet=quiet) as bar:
         result = job.run(progress=bar)

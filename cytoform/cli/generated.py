@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from ..options import NEEDED, Option, Setting
+from ..options import NEEDED, Option, Setting, reserve
 from .console import Command
 
 __all__ = ["annotated", "given", "parameters", "with_options"]
@@ -98,11 +98,18 @@ def with_options(make: Callable[[], Parameters], *, after: str = "") -> Callable
         command.shown_as = LateCommand  # type: ignore[attr-defined]
         own = inspect.signature(command, eval_str=True).parameters.values()
         command.own = [p for p in own if p.kind is not p.VAR_KEYWORD]  # type: ignore[attr-defined]
+        reserve(name for p in command.own for name in _names(p))  # type: ignore[attr-defined]
         command.whole = lambda: _whole(command, make(), after)  # type: ignore[attr-defined]
         command.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
         return command
 
     return mark
+
+
+def _names(parameter: inspect.Parameter) -> list[str]:
+    """What no other option of the command may be called: its name in Python, that of its flag, and its letter."""
+    flags = [f for told in typing.get_args(parameter.annotation)[1:] for f in getattr(told, "param_decls", None) or ()]
+    return [parameter.name, *(f.lstrip("-").replace("-", "_") if f.startswith("--") else f for f in flags)]
 
 
 def _whole(command: Callable[..., None], more: Parameters, after: str) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import ConfigError
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 
-__all__ = ["Callback", "Film", "Progress"]
+__all__ = ["Callback", "Cancelled", "Film", "Progress", "is_set"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,3 +75,19 @@ class Film:
         from ..report import write_film
 
         write_film(path, volume, self.frames, pause=pause)
+
+
+class Cancelled:
+    """A callback that ends a fit as Ctrl-C does once it is asked to."""
+
+    def __init__(self, cancel: Any) -> None:
+        self._cancel = cancel
+
+    def __call__(self, progress: Progress) -> None:
+        if is_set(self._cancel):
+            raise KeyboardInterrupt
+
+
+def is_set(cancel: Any) -> bool:
+    """Ask an event, or a callable, whether a fit is to end."""
+    return bool(cancel.is_set() if hasattr(cancel, "is_set") else cancel())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigError
 from ..optics import Camera
 from ..options import option
+from .plain import plain_number, shown
 
 __all__ = ["FitConfig"]
 
 PER_STAGE = ("smoothness", "step", "stiffness", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
+NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields that hold one number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +106,7 @@ class FitConfig:
     Raises
     ------
     ConfigError
-        For a value outside its range.
+        For a value outside its range, or of another type. Numbers of numpy are taken as Python's.
     """
 
     init: str = "auto"
@@ -142,9 +145,9 @@ class FitConfig:
     seed: int = option(0, metavar="N", least=0, help="Seed of whatever is drawn at random.")
 
     def __post_init__(self) -> None:
+        self._make_plain()
         for name in ("blurs", *PER_STAGE):
             value = getattr(self, name)
-            value = (value,) if isinstance(value, (int, float)) else tuple(float(v) for v in value)
             if value == getattr(FitConfig, name) and name != "blurs":  # of other stages the last ones are meant
                 value = ((value[0],) * len(self.blurs) + value)[-len(self.blurs) :] if self.blurs else value
             object.__setattr__(self, name, value)
@@ -176,20 +179,53 @@ class FitConfig:
         self._need(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
         self._need(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")
 
+    def _make_plain(self) -> None:
+        """Make numbers Python's own, and what holds for each stage a tuple of them."""
+        for field in dataclasses.fields(self):
+            name, value = field.name, plain_number(getattr(self, field.name))
+            if name in ("blurs", *PER_STAGE):
+                value = self._per_stage(name, value)
+            elif isinstance(value, Camera):
+                inner = {f.name: plain_number(getattr(value, f.name)) for f in dataclasses.fields(value)}
+                value = dataclasses.replace(value, **inner)
+            elif field.type in NUMBERS and not (value is None and "None" in str(field.type)):
+                self._need(isinstance(value, (int, float)), name, "a number")
+            object.__setattr__(self, name, value)
+
+    def _per_stage(self, name: str, value: Any) -> tuple[float, ...]:
+        if isinstance(value, (int, float)):
+            return (value,)
+        try:
+            self._need(not isinstance(value, (str, bytes)), name, "numbers, one for each stage")
+            return tuple(float(v) for v in value)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{name} is {shown(value)}; expected numbers, one for each stage.") from None
+
     def _need(self, good: bool, name: str, expected: str) -> None:
         if not good:
-            raise ConfigError(f"{name} is {getattr(self, name)!r}; expected {expected}.")
+            raise ConfigError(f"{name} is {shown(getattr(self, name))}; expected {expected}.")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FitConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> FitConfig:
         """From :meth:`as_dict`; unknown names are refused."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(
+                f"the settings are {shown(values)}; expected their values by name.",
+                remedy="FitConfig().as_dict() gives all of them.",
+            )
         known = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(str(name) for name in set(values) - known)
         if unknown:
             raise ConfigError(f"the settings name {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
         camera = values.get("camera")
-        return cls(**{**values, "camera": Camera(**camera) if isinstance(camera, dict) else camera})
+        if isinstance(camera, Mapping):
+            try:
+                camera = Camera(**camera)
+            except TypeError:
+                names = ", ".join(field.name for field in dataclasses.fields(Camera))
+                raise ConfigError(f"the camera is {shown(camera)}; expected numbers for {names}.") from None
+        return cls(**{**values, "camera": camera})

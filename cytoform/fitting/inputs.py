@@ -163,7 +163,7 @@ def load_start(init: str, image: Volume) -> Mesh | None:
     Raises
     ------
     FileFormatError, MeshError
-        When the file is missing or not a mesh, the mesh is open, or lies outside of the image.
+        When the file is missing or not a mesh, no body moves such a mesh, it is open, or lies outside of the image.
     """
     if init in STARTS:
         return None
@@ -172,15 +172,20 @@ def load_start(init: str, image: Volume) -> Mesh | None:
         raise FileFormatError(
             f"--init is {init!r}; expected {', '.join(STARTS)} or a mesh file.", remedy="Check the name or the path."
         )
-    from ..mesh.io import read_surface
+    from ..mesh.io import read_mesh
     from ..mesh.topology import gaps, is_closed
+    from .bodies import body_class_of
 
-    mesh = read_surface(path)
-    if not is_closed(mesh):
-        raise MeshError(
-            f"{path}: the surface {gaps(mesh)}; expected a closed one.",
-            remedy="Close its holes, for example with Blender's or MeshLab's “fill holes”.",
-        )
+    mesh = read_mesh(path)
+    body_class_of(mesh)
+    regions = mesh.regions()
+    for number, region in regions.items():
+        if not is_closed(region):
+            name = "the surface" if len(regions) == 1 else f"the surface of region {number}"
+            raise MeshError(
+                f"{path}: {name} {gaps(region)}; expected a closed one.",
+                remedy="Close its holes, for example with Blender's or MeshLab's “fill holes”.",
+            )
     check_inside(mesh, image.grid, path)
     return mesh
 

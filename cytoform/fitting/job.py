@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -10,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import ConfigError, Interrupted
 from ..image.volume import Volume
-from ..optics import PSF, PSFOptions, psf_from_description
-from ..options import option
+from ..optics import PSF, PSFOptions
+from ..options import option, reserve, settings_of
+from .callbacks import Cancelled, is_set
 from .config import FitConfig
+from .descriptions import checked_names, mark_of, psf_of, stray
+from .plain import plain, plain_number, shown
 from .references import PATH, ImageFile, Region, plain_path
 
 if TYPE_CHECKING:
@@ -34,15 +36,18 @@ FORMAT = "cytoform fit job 1"
 class FitJob:
     """One fit: what it is given and where its result goes. It can be pickled, and stored as JSON if all is in files.
 
-    :meth:`run` gives the same result as :func:`cytoform.fit` with the same things, wherever it runs.
+    :meth:`run` gives the same result as :func:`cytoform.fit` with the same things, wherever it runs. Paths stay as they
+    are given, so that a job in a JSON file can be moved with its folder: relative ones begin at the working folder of
+    the process that runs it. :meth:`resolved` makes them absolute.
 
     Parameters
     ----------
     image : path, ImageFile or Volume
     out : path, optional
-        Folder for the result, and for checkpoints while the fit runs.
+        Folder for the result, and for checkpoints while the fit runs. It has to be empty or new, but for `resume` and
+        `overwrite`.
     start : "auto", "sphere", "ellipsoid", path of a mesh file, or Mesh
-        What the fit starts from. With "auto" ``config.init`` decides; the other two words come before it.
+        What the fit starts from. With "auto", or None, ``config.init`` decides; the other two words come before it.
     region : path, array, Volume or Region, optional
         Voxels that count, or a cell of a label image.
     psf : optional
@@ -53,6 +58,8 @@ class FitJob:
         Also write film.gif, the surface step by step, into `out`.
     resume : bool
         Go on from the checkpoint in `out`.
+    overwrite : bool
+        Use `out` though there is something in it, such as another result.
     prior : callable, optional
         As for :func:`cytoform.fit`; for another process it has to be a function of a module.
     inputs : mapping, optional
@@ -61,7 +68,8 @@ class FitJob:
     Raises
     ------
     ConfigError
-        For a film or a resume without `out`, or a PSF's description that is not understood.
+        For a film, resume or overwrite without `out`, for resume with overwrite, for a PSF's description that is not
+        understood, and for what is of another type.
     FileFormatError
         For a PSF of a kind that is neither known nor a file.
 
@@ -88,25 +96,47 @@ class FitJob:
     config: FitConfig = dataclasses.field(default_factory=FitConfig)
     film: bool = option(False, help="Also write film.gif, the surface step by step.")
     resume: bool = option(False, help="Go on with an interrupted fit in the folder.")
+    overwrite: bool = option(False, help="Use the folder though it is not empty.")
     prior: Prior | None = None
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.image, (ImageFile, Volume)):
-            object.__setattr__(self, "image", ImageFile(self.image))
+        keep = functools.partial(object.__setattr__, self)
+        if isinstance(self.image, PATH):
+            plain_path(self, "image")
+            keep("image", ImageFile(self.image))
+        elif not isinstance(self.image, (ImageFile, Volume)):
+            raise stray("image", self.image, "a path, an ImageFile or a Volume", "Volume(array, spacing) makes one.")
         if self.region is not None and not isinstance(self.region, Region):
-            object.__setattr__(self, "region", Region(self.region))  # type: ignore[arg-type]
-        if isinstance(self.psf, PATH):
-            object.__setattr__(self, "psf", PSFOptions(os.fspath(self.psf)))
-        elif isinstance(self.psf, Mapping):
-            told = PSFOptions(**self.psf) if "options" in self.psf else psf_from_description(self.psf)
-            object.__setattr__(self, "psf", told)
-        for name in ("out", "start"):
-            if isinstance(getattr(self, name), PATH):
-                plain_path(self, name)
-        for name in ("film", "resume"):
-            if getattr(self, name) and self.out is None:
+            keep("region", Region(self.region))  # type: ignore[arg-type]
+        keep("psf", psf_of(self.psf))
+        if self.start is None:
+            keep("start", "auto")
+        elif isinstance(self.start, PATH):
+            plain_path(self, "start")
+        elif not hasattr(self.start, "faces"):
+            raise stray("start", self.start, "auto, sphere, ellipsoid, a mesh file or a mesh")
+        if not isinstance(self.config, FitConfig):
+            raise stray("config", self.config, "a FitConfig", "FitConfig.from_dict(…) makes one of plain values.")
+        if not isinstance(self.inputs, Mapping):
+            raise stray("inputs", self.inputs, "a mapping of names to plain values")
+        keep("inputs", plain(self.inputs, "inputs"))
+        self._check_out()
+
+    def _check_out(self) -> None:
+        """Refuse a folder that is none, and what needs one without it."""
+        if self.out is not None:
+            plain_path(self, "out")
+        for name in ("film", "resume", "overwrite"):
+            value = plain_number(getattr(self, name))
+            if value not in (True, False):
+                raise stray(name, value, "True or False")
+            object.__setattr__(self, name, bool(value))
+            if value and self.out is None:
                 raise ConfigError(f"{name}=True came without a folder.", remedy="Pass one, out=…")
+        if self.overwrite and self.resume:
+            what = "overwrite and resume came together; expected one of them (--overwrite, --resume)."
+            raise ConfigError(what, remedy="Leave one away.")
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -137,18 +167,23 @@ class FitJob:
 
         Raises
         ------
+        OutputError
+            When `out` is not empty and neither `resume` nor `overwrite` is set, or there is nothing to resume.
         Interrupted
             On Ctrl-C or `cancel`.
         CytoformError
             Of another kind, as :func:`cytoform.fit` and the readers of images and meshes do.
         """
         from . import Film, fit  # the package imports this module
+        from .saving import check_free
 
+        if self.out is not None:
+            check_free(Path(self.out), overwrite=self.overwrite, resume=self.resume)
         job = self.loaded()
-        if cancel is not None and _is_set(cancel):
+        if cancel is not None and is_set(cancel):
             raise Interrupted("cancelled before the first step; nothing was changed.")
         film = Film() if self.film else None
-        watching: list[Any] = [*callbacks, progress, film, None if cancel is None else _Cancelled(cancel)]
+        watching: list[Any] = [*callbacks, progress, film, None if cancel is None else Cancelled(cancel)]
         result = fit(
             job.image, None if isinstance(job.start, str) else job.start, job.psf, job.config,
             **job._region(), prior=job.prior, callbacks=[w for w in watching if w is not None],
@@ -199,6 +234,23 @@ class FitJob:
             self, image=image, psf=psf, start=start, config=config, region=region, inputs=self._sources()
         )
 
+    def resolved(self) -> FitJob:
+        """The same job with all its paths absolute, taken from this process's working folder."""
+        from .inputs import STARTS
+
+        found: dict[str, Any] = {}
+        if isinstance(self.image, ImageFile):
+            found["image"] = dataclasses.replace(self.image, path=os.path.abspath(self.image.path))
+        if self.region is not None and self.region.is_file:
+            found["region"] = dataclasses.replace(self.region, source=os.path.abspath(self.region.source))
+        if isinstance(self.psf, PSFOptions) and self.psf.is_file:
+            found["psf"] = dataclasses.replace(self.psf, kind=os.path.abspath(self.psf.kind))
+        if isinstance(self.start, str) and self.start not in STARTS:
+            found["start"] = os.path.abspath(self.start)
+        if self.out is not None:
+            found["out"] = os.path.abspath(self.out)
+        return dataclasses.replace(self, **found)
+
     def _sources(self) -> dict[str, Any]:
         """What ``fit.json`` keeps of the paths; those of image and region come with their volumes."""
         from .inputs import STARTS
@@ -219,7 +271,8 @@ class FitJob:
         Raises
         ------
         ConfigError
-            When image, region, start or prior are held in the job and not in a file.
+            When image, region, start or prior are held in the job and not in a file, or something in it is no plain
+            value.
         """
         held = {
             "image": isinstance(self.image, Volume),
@@ -233,7 +286,7 @@ class FitJob:
                 "expected files.",
                 remedy="Save them and make the job with their paths, or pickle the job. A prior cannot be stored.",
             )
-        return _through_json({"format": FORMAT, **self._values()})
+        return json.loads(json.dumps(plain({"format": FORMAT, **self._values()}, "the job")))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitJob:
@@ -242,33 +295,31 @@ class FitJob:
         Raises
         ------
         ConfigError
-            For something else, and for settings that are not known.
+            For something else, for names that are not known, and where something is missing or of another type.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known - {"format"})
-        if values.get("format") != FORMAT or unknown:
-            what = f"names {', '.join(unknown)}" if unknown else f"has the format {values.get('format')!r}"
-            raise ConfigError(f"the job {what}; expected {FORMAT!r} and {', '.join(sorted(known))}.")
-        given = {name: value for name, value in values.items() if name != "format"}
-        region = given.get("region")
-        return cls(**{
-            **given,
-            "image": ImageFile(**given["image"]),
-            "region": None if region is None else Region(**region),
-            "config": FitConfig.from_dict(given.get("config", {})),
-        })  # fmt: skip
+        if isinstance(values, Mapping) and values.get("format") != FORMAT:
+            what = f"the job has the format {shown(values.get('format'))}; expected {FORMAT!r}."
+            raise ConfigError(what, remedy="FitJob.as_dict gives it.")
+        given = checked_names(cls, "the job", values, also="format")
+        if "image" in given:
+            given["image"] = ImageFile(**checked_names(ImageFile, "the job's image", given["image"]))
+        if given.get("region") is not None:
+            given["region"] = Region(**checked_names(Region, "the job's region", given["region"]))
+        given["config"] = FitConfig.from_dict(given.get("config", {}))
+        return cls(**given)
 
     def digest(self) -> str:
         """A short text that is the same for two jobs of the same image, region, start, PSF and settings.
 
-        Files count by their paths, not by what is in them, arrays by their values; where the result goes does not
-        count. For names of folders, and to know a job that was run before.
+        Files count by their absolute paths, not by what is in them, arrays by values, shape and type of numbers, a
+        prior by its name and what :func:`functools.partial` gives it; where the result goes does not count. For names
+        of folders, and to know a job that was run before.
         """
-        values = self._values()
-        for name in ("out", "film", "resume", "inputs"):
+        values = self.resolved()._values()
+        for name in ("out", "film", "resume", "overwrite", "inputs"):
             del values[name]
         del values["config"]["checkpoint_seconds"]
-        return hashlib.sha256(json.dumps(_through_json(values), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(values, default=mark_of, sort_keys=True).encode()).hexdigest()
 
     def _values(self) -> dict[str, Any]:
         """The fields as plain values, but for what is held in memory."""
@@ -284,39 +335,11 @@ class FitJob:
             "config": self.config.as_dict(),
             "film": self.film,
             "resume": self.resume,
+            "overwrite": self.overwrite,
             "inputs": dict(self.inputs),
             **({} if self.prior is None else {"prior": self.prior}),
         }
 
 
-class _Cancelled:
-    """A callback that ends a fit as Ctrl-C does once it is asked to."""
-
-    def __init__(self, cancel: Any) -> None:
-        self._cancel = cancel
-
-    def __call__(self, progress: Progress) -> None:
-        if _is_set(self._cancel):
-            raise KeyboardInterrupt
-
-
-def _is_set(cancel: Any) -> bool:
-    return bool(cancel.is_set() if hasattr(cancel, "is_set") else cancel())
-
-
-def _through_json(values: dict[str, Any]) -> dict[str, Any]:
-    """Plain values as a JSON file gives them; arrays become digests."""
-    return json.loads(json.dumps(values, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    """A digest of what is no plain value."""
-    if isinstance(value, Volume):
-        return [_plain(value.data), value.spacing, value.origin]
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-    if hasattr(value, "arrays"):
-        return [_plain(np.asarray(array)) for array in value.arrays().values()]
-    return getattr(value, "__qualname__", type(value).__qualname__)
+for _part in (FitJob, ImageFile, Region, FitConfig):  # a PSF's option with such a name could not be told from them
+    reserve(name for _setting in settings_of(_part) for name in _setting.names)

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..image.volume import Volume
 from ..options import AXES, SERIES, option
+from .plain import plain_number, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["PATH", "ImageFile", "Region", "plain_path"]
+__all__ = ["PATH", "ImageFile", "Region", "plain_indices", "plain_path"]
 
 Triple = tuple[float, float, float]
-PATH = (str, os.PathLike)
+PATH = (str, bytes, os.PathLike)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,11 @@ class ImageFile:
         Which one, from 0, where the file has several.
     axes : str, optional
         What the file's axes are, such as "TZYX", where it does not say so itself.
+
+    Raises
+    ------
+    ConfigError
+        For what is no path, no number or no text.
     """
 
     path: str | os.PathLike[str] = option(
@@ -47,8 +54,16 @@ class ImageFile:
 
     def __post_init__(self) -> None:
         plain_path(self, "path")
+        plain_indices(self, "channel", "time", "series")
+        if self.axes is not None and not isinstance(self.axes, str):
+            raise ConfigError(f"axes is {shown(self.axes)}; expected letters such as 'TZYX'.")
         if self.spacing is not None:
-            object.__setattr__(self, "spacing", tuple(float(d) for d in np.ravel(self.spacing)))
+            try:
+                sizes = tuple(float(d) for d in np.ravel(self.spacing))
+            except (TypeError, ValueError):
+                what = f"spacing is {shown(self.spacing)}; expected micrometres along z, y and x."
+                raise ConfigError(what, remedy="For example spacing=(0.3, 0.1, 0.1).") from None
+            object.__setattr__(self, "spacing", sizes)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields."""
@@ -67,6 +82,11 @@ class Region:
         Which cell of the label image: start and region follow from it.
     time, channel, series : int, optional
         Which part of a file that has several. The time point is the image's by default.
+
+    Raises
+    ------
+    ConfigError
+        For what is no path, no array or no number.
     """
 
     source: str | os.PathLike[str] | npt.ArrayLike | Volume = option(
@@ -93,7 +113,8 @@ class Region:
         if isinstance(self.source, PATH):
             plain_path(self, "source")
         elif not isinstance(self.source, Volume):
-            object.__setattr__(self, "source", np.asarray(self.source))
+            object.__setattr__(self, "source", _voxels(self.source))
+        plain_indices(self, "label", "time", "channel", "series")
 
     @property
     def is_file(self) -> bool:
@@ -106,5 +127,43 @@ class Region:
 
 
 def plain_path(owner: Any, name: str) -> None:
-    """Keep a path of a frozen dataclass as a text."""
-    object.__setattr__(owner, name, os.fspath(getattr(owner, name)))
+    """Keep a path of a frozen dataclass as a text; bytes are decoded as the system's names of files are.
+
+    Raises
+    ------
+    ConfigError
+        For something else, and for an empty one.
+    """
+    value = getattr(owner, name)
+    if not isinstance(value, PATH) or not os.fspath(value):
+        what = "an image's path" if name == "path" else "a path"
+        raise ConfigError(f"{name} is {shown(value)}; expected {what}.", remedy="Give the name of a file or folder.")
+    object.__setattr__(owner, name, str(os.fsdecode(value)))
+
+
+def plain_indices(owner: Any, *names: str) -> None:
+    """Keep whole numbers of a frozen dataclass as Python's; None stays.
+
+    Raises
+    ------
+    ConfigError
+        For something else.
+    """
+    for name in names:
+        value = plain_number(getattr(owner, name))
+        if value is not None:
+            if not isinstance(value, (int, float)) or value % 1 != 0:
+                raise ConfigError(f"{name} is {shown(value)}; expected a whole number, or None.")
+            value = int(value)
+        object.__setattr__(owner, name, value)
+
+
+def _voxels(values: Any) -> Any:
+    """An array of numbers; anything else is refused."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"the region is {shown(values)}; expected a path, an array of numbers, a Volume or a Region.",
+            remedy="A Region also says which label, time point or channel of a file is meant.",
+        )
+    return array

@@ -19,6 +19,7 @@ from .bodies import body_class_of
 from .checks import check_reach, check_region, doubts
 from .config import FitConfig
 from .digests import digest
+from .plain import plain, shown
 from .priors.smoothness import Prior
 
 __all__ = ["Request"]
@@ -39,6 +40,12 @@ class Request:
     label: int | None = None
     prior: Prior | None = None
     inputs: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse `inputs` that no file can hold."""
+        if self.inputs is not None and not isinstance(self.inputs, Mapping):
+            raise ConfigError(f"inputs is {shown(self.inputs)}; expected a mapping of names to plain values.")
+        object.__setattr__(self, "inputs", plain(self.inputs, "inputs"))
 
     def check(self) -> None:
         """Refuse what contradicts itself or cannot be fitted.
@@ -99,6 +106,7 @@ class Request:
                 told["region"] = {"kind": kind, **source, "sha256": digest(_array(values))}
         if self.label is not None:
             told["region"]["label"] = int(self.label)
+        told = plain(told, "inputs")
         for name, value in (self.inputs or {}).items():
             told[name] = {**told.get(name, {}), **value} if isinstance(value, Mapping) else value
         return told

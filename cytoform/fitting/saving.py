@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import ensure_folder, write_text
-from ..errors import CytoformError, FileFormatError
+from ..errors import CytoformError, FileFormatError, OutputError
 from ..image.io import read_volume, write_volume
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
@@ -25,7 +25,7 @@ from .config import FitConfig
 if TYPE_CHECKING:
     from .result import FitResult
 
-__all__ = ["load_result", "report_data", "save_result"]
+__all__ = ["check_free", "load_result", "report_data", "save_result"]
 
 ERROR_NOTE = (
     "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
@@ -33,6 +33,27 @@ ERROR_NOTE = (
 )
 LIGHT = "surroundings.tif"
 OPTICS = "psf.json"  # where a PSF is whole that fit.json has in brief
+
+
+def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
+    """Refuse a result folder that has something in it, unless told otherwise.
+
+    Raises
+    ------
+    OutputError
+        When it has, or when there is nothing to resume.
+    """
+    if resume and not (folder / "checkpoint.h5").is_file():
+        raise OutputError(
+            f"there is no checkpoint.h5 in {folder}; expected the folder of an interrupted fit.",
+            remedy="Pass that folder with --out, or leave --resume away to start anew.",
+        )
+    if not (overwrite or resume) and folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(
+            f"the result folder {folder} exists and is not empty.",
+            remedy="Choose another one with --out, or pass --overwrite, or --resume to go on with an interrupted fit "
+            "(out=, overwrite=True, resume=True in Python).",
+        )
 
 
 def save_result(

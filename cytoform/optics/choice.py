@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import ConfigError, FileFormatError
 from ..options import NEEDED, Setting
@@ -18,10 +20,17 @@ __all__ = ["PSFOptions", "psf_settings"]
 Triple = tuple[float, float, float]
 
 
-def psf_settings() -> tuple[Setting, ...]:
-    """The options of all kinds, each once."""
-    found = {setting.flag: setting for kind in (*named_kinds(), FILE) for setting in settings_of_kind(kind)}
-    return tuple(found.values())
+def psf_settings(without: Collection[str] = ()) -> tuple[Setting, ...]:
+    """The options of all kinds but some, each once."""
+    kinds = [kind for kind in (*named_kinds(), FILE) if kind not in without]
+    return tuple({setting.flag: setting for kind in kinds for setting in settings_of_kind(kind)}.values())
+
+
+def _plain(value: Any) -> Any:
+    """A value without numpy's types; lists and arrays become tuples."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    return tuple(value) if isinstance(value, list) else value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +49,7 @@ class PSFOptions:
     Raises
     ------
     ConfigError
-        When an option is not known, does not belong to the kind, or is missing.
+        When an option is not known, does not belong to the kind, or is missing, and for a kind that is no text.
     FileFormatError
         When the kind is neither known nor a file.
     """
@@ -49,14 +58,21 @@ class PSFOptions:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", os.fspath(self.kind))
-        given = {n: tuple(v) if isinstance(v, list) else v for n, v in self.options.items() if v is not None}
-        object.__setattr__(self, "options", {name: value for name, value in given.items() if value != ()})
+        if not isinstance(self.kind, (str, bytes, os.PathLike)) or not os.fspath(self.kind):
+            raise ConfigError(f"the PSF's kind is {self.kind!r}; expected {', '.join(named_kinds())} or a path.")
+        object.__setattr__(self, "kind", str(os.fsdecode(self.kind)))
+        if not isinstance(self.options, Mapping):
+            what = f"the PSF's options are {self.options!r}; expected a mapping of names to values."
+            raise ConfigError(what, remedy="Such as {'psf_sigma': (0.5, 0.2, 0.2)}.")
+        given = {name: _plain(value) for name, value in self.options.items()}
+        given = {name: value for name, value in given.items() if value is not None and value != ()}
+        object.__setattr__(self, "options", given)
         if self.is_file and not Path(self.kind).exists():
+            more = "" if Path(self.kind).suffix else " Import the module that registers it, if it is one of your own."
             raise FileFormatError(
                 f"--psf is {self.kind!r}; expected {', '.join(named_kinds())} or an image file, and there is "
                 "no file of that name.",
-                remedy="Check the name or the path.",
+                remedy=f"Check the name or the path.{more}",
             )
         self._check_options()
 

@@ -80,7 +80,7 @@ class GaussianPSF:
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
         """Options: its widths."""
-        told = "σ of a Gaussian PSF in µm. A fit starts from it; by default it is guessed."
+        told = "σ of a Gaussian PSF in µm; without it, a fit guesses one to start from."
         return (Setting("sigma", Triple, None, Option(told, "Z Y X", "--psf-sigma")),)
 
     @classmethod

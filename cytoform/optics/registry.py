@@ -19,22 +19,33 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import keyword
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ConfigError
-from ..options import NEEDED, Setting, settings_of
+from ..options import NEEDED, Setting, reserved, settings_of
 
 if TYPE_CHECKING:
     from .psf import PSF
 
-__all__ = ["FILE", "named_kinds", "psf_from_description", "psf_from_options", "register", "settings_of_kind"]
+__all__ = [
+    "FILE",
+    "named_kinds",
+    "psf_from_description",
+    "psf_from_options",
+    "register",
+    "settings_of_kind",
+    "unusable",
+]
 
 _LOG = logging.getLogger(__name__)
 GROUP = "cytoform.psfs"
 FILE = "measured"  # the kind that is read from an image
 _KINDS: dict[str, Any] = {}
+_INSTALLING: ContextVar[bool] = ContextVar("installing", default=False)  # while modules of other packages are imported
 Class = TypeVar("Class", bound=type)
 
 
@@ -62,30 +73,64 @@ def register(cls: Class) -> Class:
     Raises
     ------
     ConfigError
-        When another class has the same kind, or another kind an option of the same name and another type.
+        When another class has the same kind, another kind an option of the same name and another type, or the command
+        line an option of that name for something else, as far as its modules are imported. A kind of an installed
+        package that has one is kept, and left out of the command line with a warning.
     """
     known = _KINDS.get(cls.kind)
     if known is not None and known.__qualname__ != cls.__qualname__:
         raise ConfigError(f"the PSFs {known.__qualname__} and {cls.__qualname__} are both of kind {cls.kind!r}.")
-    taken = {s.flag: s for kind in _KINDS if kind != cls.kind for s in settings_of_kind(kind)}
-    for setting in _settings(cls):
-        if setting.flag in taken and taken[setting.flag].kind != setting.kind:
-            raise ConfigError(
-                f"{cls.__qualname__} has an option {setting.flag} of another type than another kind of PSF has.",
-                remedy="Give it another name, option(name=…).",
-            )
+    if problem := _problem(cls):
+        raise ConfigError(f"{cls.__qualname__} has an option {problem}.", remedy="Name it otherwise, option(name=…).")
     _KINDS[cls.kind] = cls
     return cls
+
+
+def _problem(cls: Any) -> str:
+    """What is wrong with the name of an option of a class; "" where nothing is."""
+    taken = {n: s for kind in _KINDS if kind != cls.kind for s in settings_of_kind(kind) for n in s.names}
+    own = _settings(cls)
+    for setting in own:
+        for other in (taken[name] for name in setting.names if name in taken):
+            if (other.flag, other.kind) != (setting.flag, setting.kind):
+                how = "of another type than" if other.flag == setting.flag else f"too near to {other.flag}, which"
+                return f"{setting.flag} {how} another kind of PSF has"
+    if not _INSTALLING.get() and (stray := unusable(own, reserved())):
+        return (
+            f"{stray}, which the command line cannot take: it has one of that name or letter for something else, or "
+            "Python takes no such name"
+        )
+    return ""
+
+
+def unusable(settings: Iterable[Setting], taken: Collection[str]) -> str:
+    """The first option whose name or letter is taken, or that cannot be an argument in Python; "" where there is none.
+
+    Parameters
+    ----------
+    settings : iterable of Setting
+        Those of one kind.
+    taken : collection of str
+        Names as :attr:`Setting.names` gives them.
+    """
+    seen = set(taken)
+    for setting in settings:
+        if seen & set(setting.names) or not setting.key.isidentifier() or keyword.iskeyword(setting.key):
+            return setting.flag
+        seen |= set(setting.names)
+    return ""
 
 
 @functools.cache
 def _load_installed() -> None:
     """Import the modules that other packages name; one that cannot be imported is told of and left out."""
+    mark = _INSTALLING.set(True)
     for point in importlib.metadata.entry_points(group=GROUP):
         try:
             point.load()
         except Exception as error:
             _LOG.warning("the PSF %s of another package cannot be loaded: %s", point.name, error)
+    _INSTALLING.reset(mark)
 
 
 def named_kinds() -> tuple[str, ...]:

@@ -411,6 +411,29 @@ def test_debug_shows_the_traceback(work, fake):
         assert isinstance(result.exception, CytoformError)
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("fit", "IMAGE is missing; expected a TIFF or OME-TIFF file, or an OME-Zarr folder."),
+        ("info", "IMAGE is missing; expected a TIFF"),
+        ("render", "MESH is missing; expected a .ply"),
+        ("render cell.ply", "--out is missing; expected the TIFF to write."),
+        ("neural generate", "MODEL is missing; expected folder of a training"),
+        ("neural train", "SEQUENCES is missing; expected folders of sequences"),
+    ],
+)
+def test_what_is_missing_is_named(work, command, words):
+    result = run(*command.split())
+    refused(result)
+    assert f"Error: {words}" in " ".join(result.output.replace("│", " ").split()), result.output
+
+
+def test_help_of_the_gaussian_serves_both_commands():
+    texts = [" ".join(run(command, "--help").output.split()) for command in ("fit", "render")]
+    told = "--psf-sigma Z Y X σ of a Gaussian PSF in µm; without it, a fit guesses one to start from."
+    assert all(told in text for text in texts)
+
+
 # -- fit ---------------------------------------------------------------------------------------------------------------
 
 

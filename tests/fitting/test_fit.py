@@ -518,3 +518,22 @@ def test_a_given_start_has_the_neighbours_that_a_found_one_has():
     np.testing.assert_array_equal(alike.others, found.others)
     other, same = found_for(inside[1], scene)  # the smaller one is meant: the larger is its neighbour
     assert not same and (other.others & inside[0]).any() and not (other.others & inside[1]).any()
+
+
+def test_inputs_are_plain_before_the_fit(tmp_path):
+    _, volume, psf = ball()
+    config = cf.FitConfig(edge=np.float32(0.5), iterations=np.int64(2), seed=np.int64(1), blurs=np.float32(0),
+                          uncertainty=False, device="cpu")  # fmt: skip
+    assert config.blurs == (0.0,) and config.edge == float(np.float32(0.5))
+    assert type(config.edge) is float and type(config.iterations) is int
+    inputs = {"well": np.int64(3), "plate": tmp_path, "start": {"by": np.str_("hand")}}
+    result = cf.fit(volume, psf=psf, config=config, inputs=inputs, out=tmp_path / "run")
+    result.save(tmp_path / "run")
+    saved = json.loads((tmp_path / "run" / "fit.json").read_text())
+    assert saved["inputs"]["well"] == 3 and saved["inputs"]["plate"] == str(tmp_path)
+    assert saved["inputs"]["start"]["by"] == "hand" and saved["config"]["iterations"] == 2
+    steps = []
+    for inputs, words in (({"well": object()}, r"inputs\['well'\] is <object"), (3, "inputs is 3; expected a mapping")):
+        with pytest.raises(ConfigError, match=words):
+            cf.fit(volume, config=config, inputs=inputs, callbacks=[steps.append])
+    assert not steps

@@ -2,17 +2,19 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import json
 import multiprocessing
 import pickle
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fitting.simulated import SIGMA, ball
 
 import cytoform as cf
-from cytoform.errors import ConfigError, FileFormatError, Interrupted, VolumeError
+from cytoform.errors import ConfigError, FileFormatError, Interrupted, OutputError, VolumeError
 from cytoform.fitting import FitJob, ImageFile, Region
 from cytoform.mesh.shapes import ellipsoid
 from cytoform.optics import PSFOptions
@@ -192,3 +194,159 @@ def test_what_is_refused(cell, files, monkeypatch):
     cf.write_volume("small.tif", cf.Volume(np.ones((3, 4, 5), np.uint8), volume.spacing))
     with pytest.raises(VolumeError, match=r"shape \(3, 4, 5\)"):
         FitJob("cell.tif", region="small.tif").run()
+
+
+def test_a_folder_with_something_in_it(files):
+    job = FitJob(files / "cell.tif", out=files / "run", config=dataclasses.replace(CONFIG, iterations=2))
+    job.run()
+    before = (files / "run" / "fit.json").read_bytes()
+    other = dataclasses.replace(job, config=dataclasses.replace(CONFIG, iterations=1))
+    with pytest.raises(OutputError, match=r"run exists and is not empty\. .*overwrite=True, resume=True in Python"):
+        other.run()
+    assert (files / "run" / "fit.json").read_bytes() == before
+    dataclasses.replace(other, overwrite=True).run()
+    assert cf.load_result(files / "run").iterations == 1
+    with pytest.raises(OutputError, match=r"no checkpoint\.h5"):
+        dataclasses.replace(job, out=files / "new", resume=True).run()
+    with pytest.raises(ConfigError, match="overwrite and resume came together"):
+        dataclasses.replace(job, overwrite=True, resume=True)
+    with pytest.raises(ConfigError, match="overwrite=True came without a folder"):
+        FitJob("cell.tif", overwrite=True)
+
+
+def test_values_of_numpy_and_paths_become_plain(cell):
+    _, volume, _ = cell
+    job = FitJob(
+        ImageFile(b"cell.tif", spacing=np.float32([0.5, 0.25, 0.25]), channel=np.int64(1), axes=np.str_("ZCYX")),
+        out=b"run", start=None, region=Region("labels.tif", label=np.uint16(7)), film=np.bool_(True),
+        psf=PSFOptions("gaussian", {"psf_sigma": np.array([0.5, 0.25, 0.25])}),
+        config=cf.FitConfig(edge=np.float32(0.3), iterations=np.int64(5), blurs=np.array([1.0, 0.0]),
+                            stiffness=np.float32([2, 2]), camera=cf.Camera(gain=np.float32(2))),
+        inputs={"well": np.int64(3), "folder": Path("plates"), "shift": np.arange(3.0), "more": {"n": [np.uint8(1)]}},
+    )  # fmt: skip
+    values = json.loads(json.dumps(job.as_dict()))
+    assert values["image"]["path"] == "cell.tif" and values["out"] == "run" and values["start"] == "auto"
+    assert (values["image"]["channel"], values["region"]["label"], values["film"]) == (1, 7, True)
+    assert values["psf"]["options"] == {"psf_sigma": [0.5, 0.25, 0.25]}
+    assert values["config"]["edge"] == float(np.float32(0.3)) and values["config"]["iterations"] == 5
+    assert values["config"]["camera"]["gain"] == 2.0 and values["config"]["stiffness"] == [2.0, 2.0]
+    assert values["inputs"] == {"well": 3, "folder": "plates", "shift": [0.0, 1.0, 2.0], "more": {"n": [1]}}
+    assert FitJob.from_dict(values).as_dict() == values
+    with pytest.raises(ConfigError, match=r"inputs\['by'\] is <object object"):
+        FitJob(volume, inputs={"by": object()})
+    with pytest.raises(ConfigError, match="inputs has the key"):
+        FitJob(volume, inputs={(1, 2): 3})
+
+    class Own(cf.GaussianPSF):
+        def describe(self):
+            return {"kind": "own", "code": {1, 2}}
+
+    with pytest.raises(ConfigError, match=r"the job\['psf'\]\['code'\] is \{1, 2\}"):
+        FitJob("cell.tif", psf=Own.from_sigma(0.3)).as_dict()
+
+
+def test_what_a_digest_takes_of_arrays_meshes_and_priors(cell):
+    truth, volume, _ = cell
+
+    def digest(**given):
+        return FitJob("cell.tif", **given).digest()
+
+    masks = [np.zeros((2, 6), np.uint8), np.zeros((3, 4), np.uint8), np.zeros((2, 6), bool), np.zeros(6, np.uint16)]
+    assert len({digest(region=mask) for mask in masks}) == len(masks)  # all of the same bytes
+    assert digest(region=np.ones((2, 3))) == digest(region=np.asfortranarray(np.ones((2, 3))))
+
+    class Renamed:
+        faces = truth.faces
+
+        def __init__(self, names):
+            self.names = names
+
+        def arrays(self):
+            return dict(zip(self.names, (truth.vertices, truth.density)))
+
+    assert digest(start=Renamed("ab")) != digest(start=Renamed("cd"))
+    half, other = (functools.partial(prior, weight=w) for prior in (first_prior, second_prior) for w in (1,))
+    found = {digest(prior=p) for p in (first_prior, half, other, functools.partial(first_prior, weight=2))}
+    assert len(found) == 4 and digest(prior=half) == digest(prior=functools.partial(first_prior, weight=1))
+
+
+def first_prior(mesh, weight=0):
+    return 0.0, np.zeros_like(mesh.vertices)
+
+
+def second_prior(mesh, weight=0):
+    return 0.0, np.zeros_like(mesh.vertices)
+
+
+def test_relative_paths(files, monkeypatch):
+    monkeypatch.chdir(files)
+    cf.write_volume("bead.tif", cf.Volume(np.ones((3, 3, 3), np.float32), 0.1))
+    job = FitJob("cell.tif", out="run", start="start.ply", region="mask.tif", psf="bead.tif")
+    there = job.resolved()
+    found = (there.image.path, there.out, there.start, there.region.source, there.psf.kind)
+    assert found == tuple(str(files / name) for name in ("cell.tif", "run", "start.ply", "mask.tif", "bead.tif"))
+    assert job.as_dict()["image"]["path"] == "cell.tif" and job.digest() == there.digest()
+    assert FitJob("cell.tif", start="sphere").resolved().start == "sphere"
+    here = FitJob("cell.tif").digest()
+    (files / "deeper").mkdir()
+    monkeypatch.chdir(files / "deeper")
+    assert FitJob("cell.tif").digest() != here == FitJob("../cell.tif").digest()
+
+
+GOOD = FitJob("cell.tif", region=Region("mask.tif")).as_dict()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1, 2], r"the job is \[1, 2\]; expected values by name: image"),
+        ({**GOOD, "image": {"path": "a.tif", "chanel": 1}}, r"the job's image names chanel; expected path, spacing"),
+        ({**GOOD, "image": {"channel": 1}}, "the job's image has no path"),
+        ({**GOOD, "image": "cell.tif"}, "the job's image is 'cell.tif'; expected values by name: path"),
+        ({k: v for k, v in GOOD.items() if k != "image"}, "the job has no image"),
+        ({**GOOD, "region": {"source": "a.tif", "lable": 1}}, "the job's region names lable"),
+        ({**GOOD, "region": {"label": 1}}, "the job's region has no source"),
+        ({**GOOD, "config": None}, "the settings are None"),
+        ({**GOOD, "config": [1]}, r"the settings are \[1\]"),
+        ({**GOOD, "config": {"iterations": "many"}}, "iterations is 'many'; expected a number"),
+        ({**GOOD, "config": {"blurs": "20"}}, "blurs is '20'; expected numbers"),
+        ({**GOOD, "config": {"blurs": None}}, "blurs is None; expected numbers"),
+        ({**GOOD, "config": {"camera": {"gian": 1}}}, r"the camera is \{'gian': 1\}; expected numbers for gain"),
+        ({**GOOD, "psf": {"kind": "gaussian"}}, r"psf is \{'kind': 'gaussian'\}; expected the whole .*covariance_um2"),
+        ({**GOOD, "psf": {"kind": "gaussian", "options": {}, "x": 1}}, "the PSF names x; expected kind, options"),
+        ({**GOOD, "psf": {"kind": "gaussian", "options": [1]}}, r"the PSF's options are \[1\]"),
+        ({**GOOD, "psf": 3}, "psf is 3; expected a PSF, a PSFOptions, a path"),
+        ({**GOOD, "inputs": 3}, "inputs is 3; expected a mapping"),
+        ({**GOOD, "film": "yes"}, "film is 'yes'; expected True or False"),
+        ({**GOOD, "out": 3}, "out is 3; expected a path"),
+    ],
+)
+def test_descriptions_that_are_none(values, words):
+    with pytest.raises(ConfigError, match=words):
+        FitJob.from_dict(values)
+
+
+def test_things_of_other_types(cell):
+    _, volume, _ = cell
+    for given, words in (
+        ({"image": 3}, "image is 3; expected a path, an ImageFile or a Volume"),
+        ({"image": np.zeros((3, 3, 3))}, "image is a ndarray; expected"),
+        ({"image": ""}, "image is ''; expected a path"),
+        ({"image": volume, "out": ""}, "out is ''; expected a path"),
+        ({"image": volume, "start": 3}, "start is 3; expected auto, sphere"),
+        ({"image": volume, "config": None}, "config is None; expected a FitConfig"),
+        ({"image": volume, "region": {"source": "a"}}, r"the region is \{'source': 'a'\}; expected a path"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            FitJob(**given)
+    with pytest.raises(ConfigError, match="channel is 'two'; expected a whole number"):
+        ImageFile("cell.tif", channel="two")
+    with pytest.raises(ConfigError, match="spacing is 'fine'; expected micrometres"):
+        ImageFile("cell.tif", spacing="fine")
+    with pytest.raises(ConfigError, match=r"label is 1\.5; expected a whole number"):
+        Region("labels.tif", label=1.5)
+    with pytest.raises(FileFormatError, match="Import the module that registers it"):
+        PSFOptions("own-kind")
+    with pytest.raises(FileFormatError) as told:
+        PSFOptions("gone.tif")
+    assert "Import" not in str(told.value)

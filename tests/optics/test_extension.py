@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import cytoform as cf
 from cytoform.cli import app
 from cytoform.errors import ConfigError
+from cytoform.fitting import FitJob
 from cytoform.image.band import Band
 from cytoform.mesh.shapes import ellipsoid
 from cytoform.optics import NumericPSF, psf_from_description, register
@@ -180,6 +181,74 @@ def test_two_of_one_name_are_refused():
     with pytest.raises(ConfigError, match="--na of another type"):
         register(Clash)
     assert isinstance(psf_from_description({"kind": "toy-lorentz", "width_um": 1.0}), LorentzPSF)
+
+
+@pytest.mark.parametrize("name", ["--edge", "--init", "--IMAGE", "--seed", "--out", "--psf", "--photons", "--help",
+                                  "--lambda"])  # fmt: skip
+def test_an_option_of_the_command_line_is_refused(name):
+    """Those of the job, its settings, its files and a command, and what Python cannot take."""
+    FitJob("cell.tif")  # its options are known from here on
+
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Stray(NumericPSF):
+        width: float = option(name=name, help="…")
+        kind = "toy-stray"
+
+    with pytest.raises(ConfigError, match=f"Stray has an option {name}, which the command line cannot take"):
+        register(Stray)
+    with pytest.raises(ConfigError, match="kind 'toy-stray'"):
+        psf_from_description({"kind": "toy-stray"})
+
+
+def test_letters_of_options_count_too():
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Short(NumericPSF):
+        width: float = option(name="--toy-breadth", short="-o", help="…")
+        kind = "toy-short"
+
+    with pytest.raises(ConfigError, match="option --toy-breadth, which the command line cannot take"):
+        register(Short)
+
+
+@pytest.mark.parametrize("flag", ["--edge", "--spacing"])
+def test_an_installed_kind_with_an_option_of_the_commands(work, flag):
+    """It is left out of the command line with a warning, and is there in Python."""
+    (work / "edgepsf.py").write_text(
+        "import dataclasses\n"
+        "from cytoform.optics import GaussianPSF, register\n"
+        "from cytoform.options import Option, Setting\n"
+        "class EdgePSF(GaussianPSF):\n"
+        "    kind = 'toy-edge'\n"
+        "    settings = classmethod(lambda cls: "
+        f"(Setting('edge', float, 0.1, Option('Its edge.', name='{flag}')),))\n"
+        "register(EdgePSF)\n"
+    )
+    folder = work / "edgepsf-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: edgepsf\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[cytoform.psfs]\nedge = edgepsf\n")
+    path = os.pathsep.join([str(work), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+    def command(*args):
+        run = {"capture_output": True, "text": True, "env": {**os.environ, "PYTHONPATH": path}}
+        return subprocess.run([sys.executable, *args], **run)
+
+    warning = f"the PSF toy-edge is left out of the command line: its option {flag} cannot be one here."
+    render = ("-m", "cytoform", "render", "cell.ply", "--like", "cell.tif")
+    done = command(*render, "--psf-sigma", "0.3,0.3,0.3", "-o", "a.tif")
+    assert done.returncode == 0 and warning in done.stderr, done.stderr
+    done = command("-m", "cytoform", "fit", "--help")
+    assert done.returncode == 0 and warning in done.stderr and "toy-edge" not in done.stdout, done.stderr
+    done = command("-m", "cytoform", "fit", "cell.tif", "-q", "--psf-sigma", "0.3,0.3,0.3", "--iterations", "1")
+    assert done.returncode == 0 and (work / "cell_cytoform" / "fit.json").is_file(), done.stderr
+    done = command(*render, "--psf", "toy-edge", "-o", "b.tif")
+    assert done.returncode == 2 and "--psf is toy-edge, which cannot be chosen here" in done.stderr, done.stderr
+    code = (
+        "import cytoform; from cytoform.optics import psf_from_description, GaussianPSF; cytoform.FitJob('a.tif');"
+        "told = {**GaussianPSF.from_sigma(0.3).describe(), 'kind': 'toy-edge'}; print(psf_from_description(told))"
+    )
+    done = command("-c", code)
+    assert done.returncode == 0 and "EdgePSF" in done.stdout, done.stderr
 
 
 def test_an_installed_package_brings_a_kind(tmp_path):

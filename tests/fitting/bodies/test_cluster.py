@@ -1,13 +1,17 @@
 """Clusters of cells: one mesh with labels is fitted, stored and read as it is."""
 
+import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
 from fitting.simulated import Killed, killed_at
 from scipy.sparse import coo_matrix, diags
+from typer.testing import CliRunner
 
 import cytoform as cf
+from cytoform.cli import app
 from cytoform.errors import FitError
 from cytoform.fitting.bodies.cluster import ClusterBody
 from cytoform.masks import mesh_to_mask
@@ -115,3 +119,25 @@ def test_clusters_that_cannot_be(case):
         cf.fit(volume, cf.MultiMaterialMesh(truth.vertices, truth.faces[keep], truth.labels[keep]), psf, config)
     with pytest.raises(FitError, match="no voxel"):
         cf.fit(volume, truth.with_vertices(truth.vertices + 100.0), psf, config)
+
+
+def test_it_starts_from_a_file(case, tmp_path, monkeypatch):
+    """By a job and by the command line; an open region is refused as an open surface is."""
+    _, volume, psf, start, config, _ = case
+    monkeypatch.chdir(tmp_path)
+    cf.write_mesh("start.ply", start)
+    cf.write_volume("cells.tif", volume)
+    config = dataclasses.replace(config, iterations=3)
+    told = cf.fit(cf.read_volume("cells.tif"), cf.read_mesh("start.ply"), psf, config)
+    result = cf.FitJob("cells.tif", start="start.ply", psf=psf, config=config, out="run", film=True).run()
+    np.testing.assert_array_equal(result.mesh.vertices, told.mesh.vertices)
+    np.testing.assert_array_equal(cf.load_result("run").mesh.labels, start.labels)
+    assert (tmp_path / "run" / "film.gif").is_file()
+    common = ["fit", "cells.tif", "-q", "--psf-sigma", "0.3,0.3,0.3", "--iterations", "2", "-o", "typed", "--init"]
+    done = CliRunner().invoke(app, [*common, "start.ply"])
+    assert done.exit_code == 0 and "not mended" in done.stderr, done.output
+    assert json.loads((tmp_path / "typed" / "fit.json").read_text())["body"] == "cluster"
+    cf.write_mesh("open.ply", cf.MultiMaterialMesh(start.vertices, start.faces[1:], start.labels[1:]))
+    done = CliRunner().invoke(app, [*common, "open.ply", "--overwrite"])
+    assert done.exit_code == 2
+    assert re.search(r"open\.ply: the surface of region [12] .*open.*Close its holes", done.output)

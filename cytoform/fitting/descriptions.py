@@ -1,0 +1,80 @@
+"""Checks of what describes a fit in plain values, and digests of what does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, CytoformError
+from ..image.volume import Volume
+from ..optics import PSF, PSFOptions, psf_from_description
+from .digests import digest
+from .plain import plain_number, shown
+from .references import PATH
+
+__all__ = ["checked_names", "mark_of", "psf_of", "stray"]
+
+
+def stray(name: str, value: Any, expected: str, remedy: str | None = None) -> ConfigError:
+    """The error about a value of another type: what came and what was expected."""
+    return ConfigError(f"{name} is {shown(value)}; expected {expected}.", remedy=remedy)
+
+
+def psf_of(given: Any) -> PSFOptions | PSF | None:
+    """The PSF of a job from what was given."""
+    if given is None or isinstance(given, PSFOptions) or hasattr(type(given), "describe"):
+        return given
+    if isinstance(given, PATH):
+        return PSFOptions(os.fsdecode(given))
+    if not isinstance(given, Mapping):
+        raise stray("psf", given, "a PSF, a PSFOptions, a path, or what describes one")
+    if "options" in given:
+        return PSFOptions(**checked_names(PSFOptions, "the PSF", given))
+    try:
+        return psf_from_description(given)
+    except CytoformError:
+        raise
+    except Exception as error:  # whatever its class does with a broken description
+        raise stray(
+            "psf", given, f"the whole of what describe() gives, and there is {type(error).__name__}: {error}",
+            "Options such as psf_sigma belong to a kind as {'kind': …, 'options': {…}}.",
+        ) from error  # fmt: skip
+
+
+def checked_names(cls: Any, what: str, values: Any, also: str = "") -> dict[str, Any]:
+    """The values of a class's fields, which have to be there as far as they have no default; no other names."""
+    fields = dataclasses.fields(cls)
+    names = [field.name for field in fields]
+    expected = f"expected {', '.join(names)}."
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{what} is {shown(values)}; expected values by name: {', '.join(names)}.")
+    if unknown := sorted(str(name) for name in values if name not in (*names, also)):
+        raise ConfigError(f"{what} names {', '.join(unknown)}; {expected}", remedy="Leave away what is not known.")
+    empty = dataclasses.MISSING
+    needed = [field.name for field in fields if field.default is empty and field.default_factory is empty]
+    if missing := [name for name in needed if name not in values]:
+        raise ConfigError(f"{what} has no {', '.join(missing)}; {expected}", remedy="Add what is missing.")
+    return {name: values[name] for name in names if name in values}
+
+
+def mark_of(value: Any) -> Any:
+    """What a digest takes of what is no plain value."""
+    value = plain_number(value)
+    if isinstance(value, np.ndarray):
+        return [list(value.shape), value.dtype.str, digest(value)]
+    if isinstance(value, Volume):
+        return [mark_of(np.asarray(value.data)), value.spacing, value.origin]
+    if hasattr(value, "arrays"):
+        return [type(value).__qualname__, {name: mark_of(np.asarray(array)) for name, array in value.arrays().items()}]
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    return getattr(value, "__qualname__", type(value).__qualname__)
