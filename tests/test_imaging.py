@@ -96,6 +96,7 @@ def test_a_body_outside_of_the_image_gives_no_peak(shift, dtype):
         make_sample(mesh, PSF, GRID, peak=1.0)
 
 
+@pytest.mark.slow
 def test_a_body_without_light_gives_no_peak():
     with pytest.raises(ConfigError, match="Is the body on the grid"):
         make_sample(shapes.icosphere(30.0, GRID.centre, subdivisions=3), PSF, GRID, peak=1.0, tolerance=1e-4)  # around

@@ -40,6 +40,7 @@ def test_it_describes_any_surface(tall):
     assert describe(family("dividing").sample(0).surface(0.3))["height"] > 3.0
 
 
+@pytest.mark.slow
 def test_it_is_in_tables_tests_figures_and_page(tall, tmp_path):
     real = [growing(r, name=f"cell {r}") for r in (3.0, 3.3, 3.6)]
     made = [growing(r, stretch=1.4, name=f"new {r}") for r in (3.0, 3.3)]
@@ -63,6 +64,7 @@ def test_without_a_metric_scale_its_unit_is_the_voxel(tall):
     assert found.tables()["frames.csv"].splitlines()[0].endswith(",height_voxel")
 
 
+@pytest.mark.slow
 def test_the_command_line_knows_it(tall, tmp_path):
     for name, radius in (("real", 3.0), ("made", 3.2)):
         (tmp_path / name).mkdir()
@@ -75,6 +77,7 @@ def test_the_command_line_knows_it(tall, tmp_path):
     assert "height_um" in (out / "sequences.csv").read_text().splitlines()[0]
 
 
+@pytest.mark.slow
 def test_one_that_is_aside_has_a_folded_table_of_its_own(tmp_path):
     one = register(Descriptor("depth", "depth", "µm", height, "Depth is height.", aside="Seldom asked for"))
     try:
@@ -117,6 +120,7 @@ def test_one_that_fails_is_nan_and_the_others_are_given(caplog):
     assert len(texts) == 2 and "'failing' raises IndexError" in texts[0] and "'nothing' raises TypeError" in texts[1]
 
 
+@pytest.mark.slow
 def test_those_of_broken_packages_are_left_out(tmp_path):
     """One that cannot be loaded, one that is none, one whose name is taken; and the good one beside them is there."""
     (tmp_path / "odd_package.py").write_text(

@@ -208,6 +208,7 @@ def test_callback_ends_the_fit():
     assert result.iterations == 3 and "seen enough" in result.stop_reason
 
 
+@pytest.mark.slow
 def test_region_of_interest_keeps_a_neighbour_out():
     shape = (20, 34, 60)
     truth, volume, _ = ball(shape=shape, centre=(2.85, 3.3, 3.6))
@@ -222,6 +223,7 @@ def test_region_of_interest_keeps_a_neighbour_out():
             assert (result.roi == (roi != 0)).all()
 
 
+@pytest.mark.slow
 def test_start_given_by_hand():
     truth, volume, psf = ball()
     start = shapes.icosphere(1.2, tuple(volume.grid.centre + 0.2), subdivisions=3)
@@ -520,6 +522,7 @@ def test_a_given_start_has_the_neighbours_that_a_found_one_has():
     assert not same and (other.others & inside[0]).any() and not (other.others & inside[1]).any()
 
 
+@pytest.mark.slow
 def test_inputs_are_plain_before_the_fit(tmp_path):
     _, volume, psf = ball()
     config = cf.FitConfig(edge=np.float32(0.5), iterations=np.int64(2), seed=np.int64(1), blurs=np.float32(0),

@@ -50,6 +50,7 @@ def same(one, other):
     assert one.config == other.config and one.stop_reason == other.stop_reason
 
 
+@pytest.mark.slow
 def test_it_gives_what_fit_gives(cell):
     truth, volume, psf = cell
     start = ellipsoid((1.4, 1.8, 1.6), tuple(volume.grid.centre), edge=0.4)
@@ -63,6 +64,7 @@ def test_it_gives_what_fit_gives(cell):
     same(job.run(), cf.fit(volume, config=CONFIG, labels=labels, label=3))
 
 
+@pytest.mark.slow
 def test_files_are_read_where_it_runs(cell, files):
     job = FitJob(files / "cell.tif", out=files / "run", start=files / "start.ply", region=files / "mask.tif",
                  psf=PSFOptions("gaussian", {"psf_sigma": SIGMA}), config=CONFIG, film=True)  # fmt: skip
@@ -77,6 +79,7 @@ def test_files_are_read_where_it_runs(cell, files):
     np.testing.assert_array_equal(cf.load_result(files / "run").mesh.faces, result.mesh.faces)
 
 
+@pytest.mark.slow
 def test_in_another_process(files):
     job = FitJob(files / "cell.tif", out=files / "run", config=CONFIG, region=Region(files / "labels.tif", label=7))
     inline = dataclasses.replace(job.loaded(), out=None)
@@ -98,6 +101,7 @@ def test_in_another_process(files):
     assert cf.load_result(files / "run").volume_um3 == pytest.approx(here.volume_um3, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_cancelled_and_resumed(files):
     whole = FitJob(files / "cell.tif", config=CONFIG).run()
     config = dataclasses.replace(CONFIG, checkpoint_seconds=1e-9)
@@ -196,6 +200,7 @@ def test_what_is_refused(cell, files, monkeypatch):
         FitJob("cell.tif", region="small.tif").run()
 
 
+@pytest.mark.slow
 def test_a_folder_with_something_in_it(files):
     job = FitJob(files / "cell.tif", out=files / "run", config=dataclasses.replace(CONFIG, iterations=2))
     job.run()

@@ -107,6 +107,7 @@ def test_a_fit_beside_a_neighbour():
     assert np.abs(result.surroundings.data - other)[result.mask].mean() < 0.03 * own.max()
 
 
+@pytest.mark.slow
 def test_without_neighbours_there_is_no_light():
     _, volume, psf = ball()
     result = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=4, infer_psf=False, device="cpu"))

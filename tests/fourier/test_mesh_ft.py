@@ -125,6 +125,7 @@ def test_back_ends_agree(dtype, tolerance, shape):
     assert _norm(two.density, one.density) < tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-5, 1e-8])
 def test_few_large_faces_keep_the_tolerance(tolerance):
     # a cube of 12 faces whose edges span the box: the points have to follow the wavelengths
@@ -173,6 +174,7 @@ def test_gradient_adjoint_and_finite_differences(backend, normalize, shape):
         assert abs(left - float((grad.density * change).sum())) < 1e-9 * abs(left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_half_space_stands_for_the_full_spectrum(backend):
     mesh = _blob(1)

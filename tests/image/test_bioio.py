@@ -75,6 +75,7 @@ def lif():
     return _lif
 
 
+@pytest.mark.slow
 def test_a_lif_file_is_read_as_it_was_written(tmp_path, lif):
     data = _movie()
     path = lif(tmp_path / "a.lif", {"cells": data})
@@ -132,6 +133,7 @@ def test_a_lif_file_that_is_cut_short(tmp_path, lif):
         cf.read_volume(path, time=1, channel=1)
 
 
+@pytest.mark.slow
 def test_a_damaged_lif_file_tells_the_plugins_reason(tmp_path, lif):
     """Nothing but the error on the terminal, and no advice to install what is there."""
     path = lif(tmp_path / "a.lif", {"cells": _movie()})

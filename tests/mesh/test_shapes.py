@@ -57,6 +57,7 @@ def test_ellipsoid_fulfils_its_equation_along_its_axes():
         assert topology.edge_lengths(mesh).mean() == pytest.approx(0.5, rel=0.1)
 
 
+@pytest.mark.slow
 def test_dividing_cell_has_its_length_lobes_and_neck():
     mesh = dividing_cell(20.0, 5.0, 2.0, axis=(0, 0, 1), edge=0.5)
     low, high = mesh.bounds

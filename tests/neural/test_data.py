@@ -148,6 +148,7 @@ def test_variants_are_the_mirrored_shape():
             np.testing.assert_allclose(values, balls(at[:, :3], -1 / 3, 0.5), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_scores_of_variants_are_those_of_flipped_sequences():
     """The same distances between all shapes as when each variant were a sequence of its own."""
     plain = [body(arm, frames=5) for arm in (0.0, 0.4, 1.0)]

@@ -37,6 +37,7 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other))
 
 
+@pytest.mark.slow
 def test_threads_give_what_one_alone_gives():
     before, alone, found = torch.get_num_threads(), work(), [None] * 3
     threads = [threading.Thread(target=lambda k=k: found.__setitem__(k, work())) for k in range(3)]

@@ -157,6 +157,7 @@ def test_codes_and_rotations_that_are_given(tmp_path, codes):
     np.testing.assert_allclose(read.rotation(0), about(0, 0.5), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_rotation_for_all_is_told(tmp_path, codes, caplog):
     place = experiment(tmp_path / "exp", codes, "end")
     scipy_io.savemat(tmp_path / "exp" / "latent_codes" / "rot_angs.mat", {"rot_ang": ROTATED[0]})

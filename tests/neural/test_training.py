@@ -352,6 +352,7 @@ def test_steps_take_the_place_of_epochs(tmp_path):
 # Stopping and going on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [dict(), dict(optimizer="adam", rotation=True, frame_points=128)])
 def test_resumed_is_the_uninterrupted_training(tmp_path, folder, change):
     """Ctrl-C in the midst of an epoch, twice: history, weights and codes to the last bit."""

@@ -132,6 +132,7 @@ def test_description():
     np.testing.assert_allclose(blurred.otf_on(band), psf.blurred(0.2).otf_on(band), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_fitted_and_stored_by_the_command_line(work):
     options = ("--psf", "toy-lorentz", "--lorentz-width", "0.6", "--iterations", "60", "--init", "cell.ply", "-q")
     result = run("fit", "cell.tif", "-o", "run", *options)
@@ -210,6 +211,7 @@ def test_letters_of_options_count_too():
         register(Short)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--edge", "--spacing"])
 def test_an_installed_kind_with_an_option_of_the_commands(work, flag):
     """It is left out of the command line with a warning, and is there in Python."""

@@ -177,6 +177,7 @@ def test_the_place_of_an_object_counts(tmp_path):
         prepare(near, tmp_path, **arguments)
 
 
+@pytest.mark.slow
 def test_labels_and_daughters(tmp_path):
     stack = np.zeros((4, *GRID.shape), dtype=np.uint16)
     other = mesh_to_mask(ellipsoid((1, 1, 1.2), (1.8, 1.5, 1.8), edge=0.4), GRID)
@@ -213,6 +214,7 @@ def test_gaps_and_lengths(tmp_path, caplog):
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.slow
 def test_running_again(tmp_path):
     arguments = {"spacing": SPACING, "name": "a"} | SMALL
     [path] = prepare(masks(), tmp_path, **arguments)

@@ -127,6 +127,7 @@ def test_the_command_line_thickens_its_thin_parts(rods, tmp_path, monkeypatch):
     assert refused.exit_code == 2 and "as filopodial and rods has" in refused.output
 
 
+@pytest.mark.slow
 def test_a_file_and_a_line_of_another_package_are_enough(tmp_path):
     """As an entry point: help, names, options and files of the command line, in a process of its own."""
     (tmp_path / "balls.py").write_text(FILE, encoding="utf-8")

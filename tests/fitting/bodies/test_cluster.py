@@ -59,6 +59,7 @@ def case():
     return truth, volume, psf, start, config, cf.fit(volume, start, psf, config)
 
 
+@pytest.mark.slow
 def test_a_cluster_is_fitted_with_its_wall(case):
     truth, _, _, start, _, result = case
     assert isinstance(result.mesh, cf.MultiMaterialMesh)
@@ -78,6 +79,7 @@ def test_a_cluster_is_fitted_with_its_wall(case):
     assert any("not mended" in text and "Standard errors" in text for text in result.warnings())
 
 
+@pytest.mark.slow
 def test_its_labels_survive_files_and_a_kill(case, tmp_path):
     _, volume, psf, start, config, whole = case
     whole.save(tmp_path / "run")
@@ -121,6 +123,7 @@ def test_clusters_that_cannot_be(case):
         cf.fit(volume, truth.with_vertices(truth.vertices + 100.0), psf, config)
 
 
+@pytest.mark.slow
 def test_it_starts_from_a_file(case, tmp_path, monkeypatch):
     """By a job and by the command line; an open region is refused as an open surface is."""
     _, volume, psf, start, config, _ = case

@@ -101,6 +101,7 @@ def test_its_files_and_back(fitted, tmp_path):
     assert again.volume_um3 == result.volume_um3
 
 
+@pytest.mark.slow
 def test_it_is_killed_and_goes_on(fitted, tmp_path):
     _, volume, psf, whole = fitted
     start = bubble(1.5, volume.grid.centre)
@@ -148,6 +149,7 @@ def test_a_new_number_is_shown_everywhere(fitted, tmp_path, monkeypatch):
         registry.register_number(registry.Number("roundest", lambda r: 0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "stored", "shown"),
     [
@@ -169,6 +171,7 @@ def test_what_a_number_may_give(fitted, tmp_path, monkeypatch, value, stored, sh
     assert dict(cf.load_result(tmp_path).table())["Odd"] == shown
 
 
+@pytest.mark.slow
 def test_a_number_that_fails_costs_no_result(fitted, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(registry, "_NUMBERS", dict(registry._NUMBERS))
     registry.register_number(registry.Number("bad", lambda r: 1 / 0, "Bad"))
@@ -184,6 +187,7 @@ def test_a_number_that_fails_costs_no_result(fitted, tmp_path, monkeypatch, capl
             registry.register_number(odd)
 
 
+@pytest.mark.slow
 def test_damaged_results_and_checkpoints_are_named(fitted, tmp_path):
     _, volume, psf, result = fitted
     result.save(tmp_path)

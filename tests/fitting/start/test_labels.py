@@ -144,6 +144,7 @@ def test_a_label_with_a_tunnel_starts_from_its_ellipsoid():
     assert topology.genus(result.mesh) == 0 and mesh_iou(result.mesh, truth, 0.1) > 0.95
 
 
+@pytest.mark.slow
 def test_the_only_label_of_an_image_is_fitted_as_the_object_itself():
     truth, volume, psf = ball()
     mask = ndimage.binary_dilation(mesh_to_mask(truth, volume.grid), iterations=2)
@@ -187,6 +188,7 @@ def test_a_constant_fill_does_not_count():
     assert not any("filled" in text for text in cf.fit(volume, psf=psf, config=config).warnings())
 
 
+@pytest.mark.slow
 def test_files_tell_warnings_and_inputs(two, tmp_path):
     cells, volume, psf, labels = two
     volume = cf.Volume(volume.data, volume.spacing, name="two.tif", source={"path": "/data/two.tif", "channel": 1},
