@@ -69,7 +69,7 @@ def remesh(
         When so short an edge would need millions of faces, or `within` does not tell of each face.
     """
     target = check_edge(target_edge)
-    if not (topology.is_manifold(mesh, boundary=True) and topology.is_oriented(mesh)):
+    if not (topology.is_manifold(mesh.faces, boundary=True) and topology.is_oriented(mesh.faces)):
         log.warning("the mesh is not manifold or not consistently wound; it is left as it is")
         return mesh
     expected = mesh.area / (np.sqrt(3.0) / 4.0 * target**2)
