@@ -106,6 +106,7 @@ def _meshes():
     return {"ball": ball, "needles": needles, "cube": cube, "uneven": uneven}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ball", "needles", "cube", "uneven"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-2), (np.float32, 1e-3), (np.float64, 1e-6)])
 @pytest.mark.parametrize("spacing", [0.3, 0.12])

@@ -11,7 +11,6 @@ CASES = (
     "test_descriptions_are_json_and_come_back[layered",
     "test_descriptions_are_json_and_come_back[pupil",
     "test_descriptions_are_json_and_come_back[supercritical",
-    "test_distance_of_smooth_bodies[ellipsoid-",
     "test_families[filopodial-",
     "test_gradients_of_every_kind_against_finite_differences[kept-layered",
     "test_gradients_of_every_kind_against_finite_differences[kept-supercritical",

@@ -50,6 +50,7 @@ def brute_force(truth, volume, psf):
     return jacobian, volume.data.ravel() - gain * base.ravel() - background
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_the_whole_problem_by_brute_force():
     truth, volume, psf = small()
     config = cf.FitConfig(dtype="float64", cutoff=1e-4, tolerance=1e-8, backend="exact")

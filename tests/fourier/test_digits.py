@@ -7,6 +7,7 @@ from oracles import pairs
 ALLOWED = 4.0  # in units of the dtype's ε times what a pair's size and phases make unavoidable; see pairs.bars
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_random_pairs_of_all_regimes(dtype):
     found = pairs.errors(280, dtype, seed=11)

@@ -182,6 +182,7 @@ def test_a_czi_file_is_read_as_it_was_written(tmp_path):
 # -- what is not installed ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "head", "words"),
     [

@@ -23,6 +23,7 @@ def _refused(path):
     return text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "head", "kind", "remedy"),
     [

@@ -248,6 +248,7 @@ def test_the_whole_as_a_part_is_the_whole():
     np.testing.assert_array_equal(one.faces, two.faces)
 
 
+@pytest.mark.slow
 def test_interpolation_is_a_mean_of_three_and_exact_at_the_vertices():
     mesh = given("dumbbell")
     matrix = interpolation(mesh, mesh.vertices)

@@ -18,6 +18,7 @@ ALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_closed_outward_and_well_shaped(name):
     make, genus = ALL[name]

@@ -114,6 +114,7 @@ def experiment(folder, codes, layout, rotated=True):
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_reconstructions_are_what_the_published_script_samples(tmp_path, codes, layout, caplog):
     place = experiment(tmp_path / "exp", codes, layout)

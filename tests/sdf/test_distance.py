@@ -45,6 +45,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("body", BODIES)
 def test_equals_the_oracle(body, grid):

@@ -22,6 +22,7 @@ def two_spheres(overlap, ratio=1.0, spacing=(0.4, 0.2, 0.2)):
     return mask_surface(mask, place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing", [(0.2, 0.2, 0.2), (0.4, 0.2, 0.2), (0.6, 0.3, 0.3)])
 @pytest.mark.parametrize("overlap", [0.05, 0.15, 0.25])  # necks of 0.2, 0.4 and 0.5 radii
 def test_spheres_that_touch(overlap, spacing):

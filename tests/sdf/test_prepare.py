@@ -116,6 +116,7 @@ def test_largest_part_and_parts(tmp_path):
     assert volume[1][1] - volume[1][0] == pytest.approx(4 / 3 * np.pi, rel=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share, bodies", [(0.04, 2), (0.01, 1)])
 def test_a_speck_is_no_daughter(tmp_path, share, bodies):
     stack = masks(2)

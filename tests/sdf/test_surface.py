@@ -36,6 +36,7 @@ def mean_error(found, true):
     return abs(found - true)[abs(true) < BAND * EDGE].mean() / EDGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing, reached", [((0.1, 0.1, 0.1), CUBIC), ((0.5, 0.1, 0.1), SLICES)])
 @pytest.mark.parametrize("body", BODIES)
 def test_distance_of_smooth_bodies(body, spacing, reached):
@@ -77,6 +78,7 @@ def two_bodies():
     return ((z - 12) ** 2 + (y - 18) ** 2 + (x - 16) ** 2 < 80) | ((z - 22) ** 2 + (y - 18) ** 2 + (x - 40) ** 2 < 110)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", [1, 5])
 @pytest.mark.parametrize("mask", [filopodium(0), filopodium(1), two_bodies()], ids=["thin", "oblique", "two"])
 def test_thin_and_several_bodies_survive(mask, slices):

@@ -97,6 +97,7 @@ def test_its_labels_survive_files_and_a_kill(case, tmp_path):
     np.testing.assert_array_equal(resumed.mesh.labels, whole.mesh.labels)
 
 
+@pytest.mark.slow
 def test_voxels_and_measures_of_a_cluster(case):
     truth = case[0]
     inside = [mesh_to_mask(surface, GRID) for surface in truth.regions().values()]
