@@ -154,6 +154,7 @@ def models(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_published_data_are_learned_in_um_or_said_to_have_no_scale(models):
     place, bare, metric = models
     assert "in the files' unit" in bare and "µm, the mean error" in metric

@@ -285,6 +285,7 @@ def test_stage_lengths_add_up():
         assert sum(lengths) == n and min(lengths) >= 0 and lengths[-1] >= n / 2
 
 
+@pytest.mark.slow
 def test_without_finufft_and_cholespy(monkeypatch):
     from cytoform import devices
     from cytoform.optim import precondition

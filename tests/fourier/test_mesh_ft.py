@@ -394,6 +394,7 @@ def test_auto_is_exact_for_little_work_and_fast_for_much(monkeypatch):
         assert cost.faster(mesh.vertices[mesh.faces].astype(float), band, **options) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["all", "behind optics"])
 def test_a_model_of_the_work_counts_what_the_transforms_do(kept, monkeypatch):
     from cytoform.fourier import cost, exact, nufft

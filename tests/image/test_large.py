@@ -21,6 +21,7 @@ def _traced(work):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"compression": "zlib"}, {"compression": "zlib", "tile": (256, 256)}])
 def test_extremes_and_one_time_point_take_little_memory(tmp_path, how):
     shape = (40, 4, 512, 512)  # 84 MB

@@ -80,6 +80,7 @@ def test_the_surface_stays_where_it_was():
     assert 4.98 < radii.min() and radii.max() < 5.001
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bits():
     mesh = given("bumpy")
     one, two = remesh(mesh, 0.7), remesh(mesh, 0.7)

@@ -68,6 +68,7 @@ def test_dividing_cell_has_its_length_lobes_and_neck():
     assert np.linalg.norm(mesh.vertices[middle, :2], axis=1).mean() == pytest.approx(2.0, rel=0.1)
 
 
+@pytest.mark.slow
 def test_lobed_cells_differ_by_seed_and_follow_dtype():
     assert lobed_cell(1, edge=1.5).volume != lobed_cell(2, edge=1.5).volume
     assert lobed_cell(1, edge=1.5, dtype=np.float32).dtype == np.float32

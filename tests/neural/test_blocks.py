@@ -148,6 +148,7 @@ def test_mixed_precision_rounds_the_gradient_alone(activation):
     assert not torch.equal(half[3][hidden], full[3][hidden])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize(("frames", "points"), [(7, 100), (2, 2500)])
 def test_workers_sum_over_all_blocks(count, frames, points):

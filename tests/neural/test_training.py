@@ -71,6 +71,7 @@ def stop_at(step):
 # Learning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["muon", "adam"])
 def test_learns_the_distances(tmp_path, optimizer):
     config = dataclasses.replace(SHORT, epochs=60, frame_points=256, optimizer=optimizer, lr=3e-3)

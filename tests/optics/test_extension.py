@@ -253,6 +253,7 @@ def test_an_installed_kind_with_an_option_of_the_commands(work, flag):
     assert done.returncode == 0 and "EdgePSF" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_an_installed_package_brings_a_kind(tmp_path):
     """A package that names its module under the entry points, and one that is broken."""
     (tmp_path / "roundpsf.py").write_text(

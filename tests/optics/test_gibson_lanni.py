@@ -40,6 +40,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
 def test_against_direct_quadrature_of_the_published_path(layers):
     psf = cf.GibsonLanniPSF(**OIL, **layers)

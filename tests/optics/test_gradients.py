@@ -69,6 +69,7 @@ def test_gradients_of_every_kind_against_finite_differences(make, mode, which):
     np.testing.assert_allclose(found, slopes, rtol=tolerance, atol=tolerance * np.abs(slopes).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "psf", [pupil(MODES[2]), layered(MODES[0]), measured(), pupil(MODES[1]).blurred(0.15)], ids=lambda p: p.kind
 )
@@ -137,6 +138,7 @@ def test_what_is_called_centred_has_a_real_transform(psf):
     assert imaginary == 0.0 if psf.centred else imaginary > 1e-3
 
 
+@pytest.mark.slow
 def test_the_brief_description_is_short():
     for psf in (measured(), measured().blurred(0.2), pupil(MODES[0])):
         brief, whole = psf.brief(), psf.describe()

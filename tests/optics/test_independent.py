@@ -23,6 +23,7 @@ def test_a_pupil_against_pyotf():
     np.testing.assert_allclose((ours / ours.max())[inner], (theirs.PSFi / theirs.PSFi.max())[inner], atol=LATTICES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "index"), [(0.0, 1.515), (5.0, 1.38), (10.0, 1.42)])
 def test_layers_against_psfmodels(depth, index):
     models = pytest.importorskip("psfmodels")

@@ -80,6 +80,7 @@ def coma_and_spherical(rho, phi):
     return 0.15 * np.sqrt(3) * (2 * rho**2 - 1) + 1j * (0.4 * coma + 0.6 * spherical)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES, ids=lambda m: m["modality"])
 @pytest.mark.parametrize("aberrated", [False, True])
 def test_against_direct_quadrature(mode, aberrated):

@@ -80,6 +80,7 @@ def test_slices_show_data_model_and_residual_in_micrometres():
         assert (row[0].get_ylabel()[0], row[0].get_xlabel()[0]) == tuple(np.delete(list("zyx"), axis))
 
 
+@pytest.mark.slow
 def test_the_contours_lie_where_the_image_is_bright():
     data = example()
     figure = slices_figure(data)

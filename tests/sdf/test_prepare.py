@@ -49,6 +49,7 @@ def folder(tmp_path):
     return frames
 
 
+@pytest.mark.slow
 def test_array_of_masks(tmp_path):
     seen = []
     [path] = prepare(

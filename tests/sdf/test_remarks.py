@@ -203,6 +203,7 @@ def test_a_mother_is_left_out_where_a_daughter_is_cut(tmp_path, caplog):
 # -- two cells under one label -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_touching_cells_are_told_with_their_frames(tmp_path, caplog):
     pair = ball((5.8, 4.9, 4.2), 1.9) | ball((5.8, 4.9, 7.6), 1.9)
     one = np.where(ball((5.8, 4.9, 4.2)), 5, 0)

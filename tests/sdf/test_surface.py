@@ -101,6 +101,7 @@ def test_closed_at_the_border():
     np.testing.assert_array_equal(mesh_to_mask(surface, grid), mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [np.ones((1, 1, 1)), np.ones((4, 5, 6)), np.eye(5)[None], np.ones((1, 9, 9))])
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (5, 1, 1), (0.2, 1, 1), (1.3, 1, 1.1)])
 def test_odd_masks_keep_their_voxels(mask, spacing):

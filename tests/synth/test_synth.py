@@ -55,6 +55,7 @@ def test_surface_is_closed_centred_and_on_the_level(name, t):
     assert off.max() < 0.02 * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_distance_has_slope_one(name):
     shape, t = family(name).sample(2), 0.7
@@ -73,6 +74,7 @@ def test_distance_has_slope_one(name):
     assert np.median(np.abs(shape.sdf(points, t) - away[:, 0])) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_points_and_grid_agree(name):
     shape, t = family(name).sample(0), 0.8
@@ -82,6 +84,7 @@ def test_points_and_grid_agree(name):
     np.testing.assert_allclose(shape.sdf(points, t), shape.frame(t, grid).reshape(-1), atol=edge / 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_volume_does_not_depend_on_the_sampling(name):
     shape, t = family(name).resolved_at(48).sample(5), 0.75
@@ -140,6 +143,7 @@ def test_neck_thins_out():
     assert all(a > b for a, b in pairwise(narrow))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_change_is_smooth_in_time(name):
     shape = family(name).sample(6)

@@ -67,7 +67,7 @@ def bubble(radius, centre):
     return Bubble(sphere.vertices, sphere.faces, np.arange(sphere.n_faces) % 2 == 0)
 
 
-CONFIG = cf.FitConfig(iterations=90, infer_psf=False, device="cpu", edge=0.4, deterministic=True, place_start=False,
+CONFIG = cf.FitConfig(iterations=60, infer_psf=False, device="cpu", edge=0.4, deterministic=True, place_start=False,
                       checkpoint_seconds=1e-9)  # fmt: skip
 
 
@@ -89,6 +89,7 @@ def test_a_body_of_another_kind_is_fitted(fitted):
     assert result.mesh.marked.tolist() == (np.arange(result.mesh.n_faces) % 2 == 0).tolist()
 
 
+@pytest.mark.slow
 def test_its_files_and_back(fitted, tmp_path):
     result = fitted[-1]
     result.save(tmp_path)

@@ -98,6 +98,7 @@ def test_images_without_a_cell():
         largest(cf.Volume(lone, 0.2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rbc_00", "rbc_06", "rbc_12"])
 def test_real_red_cells_start_in_the_middle(data_dir, name):
     volume = cf.read_volume(data_dir / "images" / f"{name}.tif")
