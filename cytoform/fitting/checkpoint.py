@@ -19,12 +19,13 @@ import h5py
 import numpy as np
 
 from ..atomic import write_bytes
-from ..errors import CytoformError, FileFormatError, FitError
+from ..errors import FileFormatError, FitError
 from ..mesh.protocol import Mesh
 from ..optics import PSF, psf_from_description
 from ..optim import LBFGS
 from .bodies import body_class, body_class_of
 from .config import FitConfig
+from .damaged import named_when_damaged
 from .state import COLUMNS, State
 
 __all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
@@ -78,22 +79,17 @@ def load_checkpoint(
     path = Path(path)
     if not path.is_file():
         raise FitError(f"there is no checkpoint {path} to resume from.", remedy="Start the fit without --resume.")
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise FileFormatError(
-                    f"{path} is no checkpoint of a fit that this version reads; expected the format {FORMAT!r}.",
-                    remedy="Start the fit without --resume.",
-                )
-            _check(path, file, image_mark, config, given or {})
-            return _read(file["state"], State)
-    except CytoformError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileFormatError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error}).",
-            remedy="Start the fit without --resume.",
-        ) from error
+    with (
+        named_when_damaged(f"{path} cannot be read as a checkpoint", "Start the fit without --resume."),
+        h5py.File(path, "r") as file,
+    ):
+        if file.attrs.get("format") != FORMAT:
+            raise FileFormatError(
+                f"{path} is no checkpoint of a fit that this version reads; expected the format {FORMAT!r}.",
+                remedy="Start the fit without --resume.",
+            )
+        _check(path, file, image_mark, config, given or {})
+        return _read(file["state"], State)
 
 
 def _check(path: Path, file: h5py.File, image_mark: str, config: FitConfig, given: dict[str, str]) -> None:

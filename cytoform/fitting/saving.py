@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..atomic import ensure_folder, write_text
-from ..errors import CytoformError, FileFormatError, OutputError
+from ..errors import OutputError
 from ..image.io import read_volume, write_volume
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
@@ -21,6 +21,7 @@ from ..optics import psf_from_description
 from ..report import ReportData, write_report
 from .bodies import body_class
 from .config import FitConfig
+from .damaged import named_when_damaged
 
 if TYPE_CHECKING:
     from .result import FitResult
@@ -135,19 +136,13 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
         When a file is missing or damaged.
     """
     folder = Path(folder)
-    try:
+    remedy = "It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv."
+    with named_when_damaged(f"{folder} cannot be read as a result of a fit", remedy):
         saved = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         config = FitConfig.from_dict(saved["config"])
         psf = psf_from_description(_whole_psf(saved["psf"], folder))
         history = _read_history(folder / "history.csv")
         known = {name: saved[name] for name in ("gain", "background", "stop_reason", "iterations", "seconds")}
-    except CytoformError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileFormatError(
-            f"{folder} cannot be read as a result of a fit ({type(error).__name__}: {error}).",
-            remedy="It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv.",
-        ) from error
     mesh = body_class(saved.get("body", "surface")).read(folder)
     size = saved.get("spacing_um")
     model = read_volume(folder / "rendered.tif", spacing=size)
