@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..atomic import ensure_folder
 from ..errors import FitError, Interrupted
-from ..fourier import device_for
+from ..fourier import choose_backend, device_for
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..mesh.topology import edge_lengths
@@ -101,14 +101,13 @@ def fit(
     request = Request(volume, config, mesh, psf, roi, labels, label, prior, inputs)
     request.check()
     path = None if out is None else ensure_folder(out) / CHECKPOINT
-    mark = "" if path is None else fingerprint(volume)
-    state = _resumed(path, mark, request) if resume else None
+    mark, marks = ("", {}) if path is None else (fingerprint(volume), request.marks())
+    state = _resumed(path, mark, marks, config) if resume else None
     body = _body(request, state)
     if state is None:
         state = body.begin(request)
         state.inputs, state.remarks = request.described(), (*request.remarks(), *state.remarks)
         state.device = device_for(config.device, config.backend)
-    marks = request.marks()
 
     def save(now: State) -> None:
         assert path is not None
@@ -136,13 +135,14 @@ def _body(request: Request, state: State | None) -> Body[Any]:
     return kind(Scene.of(volume), edge)
 
 
-def _resumed(path: Path | None, mark: str, request: Request) -> State:
+def _resumed(path: Path | None, mark: str, marks: dict[str, str], config: FitConfig) -> State:
     """The state of a checkpoint that belongs to the image, the settings and what was given."""
     if path is None:
         raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
-    state = load_checkpoint(path, mark, request.config, request.marks())
-    device = device_for(request.config.device, request.config.backend)
-    if state.device != device:  # another machine: what it transforms with is to be chosen anew
+    state = load_checkpoint(path, mark, config, marks)
+    device = device_for(config.device, config.backend)
+    able = choose_backend("auto", tolerance=config.tolerance, device=device)
+    if state.device != device or (state.transform == "nufft" and able == "exact"):  # another machine, or no finufft
         state.device, state.transform = device, ""
     return state
 

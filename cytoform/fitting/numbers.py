@@ -17,6 +17,7 @@ from .. import __version__
 from ..errors import ConfigError
 from ..mesh import geometry
 from ..registry import import_entry_points
+from .plain import plain
 
 if TYPE_CHECKING:
     from .result import FitResult
@@ -65,7 +66,7 @@ class Number:
         if result.saved is not None and self.name in result.saved:
             return result.saved[self.name]
         try:
-            return _plain(self.of(result))
+            return _finite(plain(self.of(result), "it"))
         except Exception as error:  # whatever a number of another's raises
             _LOG.warning("the number %r cannot be worked out: %r", self.key, error)
             return None
@@ -126,21 +127,13 @@ def _load_others() -> None:
     import_entry_points("cytoform.numbers")
 
 
-def _plain(value: Any) -> Any:
-    """What JSON can hold: numbers of NumPy as Python's, arrays as lists; NaN and infinity are no value."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, np.generic):
-        value = value.item()
+def _finite(value: Any) -> Any:
+    """A plain value with lists for tuples, and None for NaN and infinity, which JSON cannot hold."""
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if value is None or isinstance(value, (str, int)):
-        return value
-    raise TypeError(f"it is a {type(value).__name__}; expected a number, text, or lists of them")
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def with_error(value: float, error: float | None, digits: int) -> str:

@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from ..devices import to_host
 from ..errors import VolumeError
-from ..fourier import choose_backend, device_for
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
 from ..mesh import geometry
@@ -84,7 +83,7 @@ class Problem:
         self._blurred = lru_cache(maxsize=2)(self._target_at)
         self._plain = lru_cache(maxsize=1)(lambda: Target(self._sharp(), self._plain_weights))
         self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
-        self._settled = lru_cache(maxsize=2)(self._settle)
+        self._settled = lru_cache(maxsize=2)(lambda psf, blur: self._narrow(psf, blur).with_backend(self._transform))
 
     def hold(
         self,
@@ -118,7 +117,7 @@ class Problem:
         if sources is not None or self._light is not None or self._given is not None:
             self._blurred.cache_clear()
             self._plain.cache_clear()
-        self._transform, self._light, self._given = self._usable(transform), None, None
+        self._transform, self._light, self._given = transform or self.config.backend, None, None
         self._settled.cache_clear()
         here = self.at(psf, blur).prepared(mesh)
         rendered = self.at(psf, blur).image(here.forward())[self._box]
@@ -130,12 +129,6 @@ class Problem:
         if weigh_at is not None and (self.config.robust is not None or self.config.camera is not None):
             self._given = self._reweighed(rendered if weigh_at is mesh else self.at(psf).render(weigh_at)[self._box])
         return Held(self._transform, self._explained(rendered, blur))
-
-    def _usable(self, transform: str) -> str:
-        """A transform that was chosen, or what the settings say where it cannot be had here (no finufft)."""
-        config = self.config
-        able = choose_backend("auto", tolerance=config.tolerance, device=device_for(config.device, config.backend))
-        return config.backend if not transform or (transform == "nufft" and able == "exact") else transform
 
     def _observe(self, blur: float) -> npt.NDArray:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
@@ -197,9 +190,6 @@ class Problem:
     def at(self, psf: PSF, blur: float = 0.0) -> Renderer:
         """Return the renderer of shape steps: the narrow band of a PSF on an image blurred by a σ in voxels."""
         return self._settled(psf, blur)
-
-    def _settle(self, psf: PSF, blur: float) -> Renderer:
-        return self._narrow(psf, blur).with_backend(self._transform)
 
     def _optics(self, psf: PSF, blur: float) -> Renderer:
         return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)

@@ -2,9 +2,16 @@
 
 from . import cost, exact, nufft, on_device, pruned
 from .quadrature import Shells
-from .transform import BackendName, MeshGradient, MeshOnBand, MeshTransform, choose_backend, device_for
-from .transform import mesh_ft as mesh_ft
-from .transform import mesh_ft_vjp as mesh_ft_vjp
+from .transform import (
+    BackendName,
+    MeshGradient,
+    MeshOnBand,
+    MeshTransform,
+    choose_backend,
+    device_for,
+    mesh_ft,
+    mesh_ft_vjp,
+)
 
 __all__ = [
     "BackendName",

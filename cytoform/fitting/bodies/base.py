@@ -41,7 +41,7 @@ REACH, LAST_REACH = 5.0, 3.0
 class Body(abc.ABC, Generic[MeshT]):
     """A kind of mesh in an image: its start, the voxels it concerns, its upkeep, what is known of it beforehand.
 
-    A new kind derives from this class in a file of its own, sets `kind` and `mesh_class`, writes the three abstract
+    A new kind derives from this class in a file of its own, sets `kind` and `mesh_class`, writes the two abstract
     methods, replaces what is particular to it, and registers itself (:func:`.register_body`).
 
     Parameters
