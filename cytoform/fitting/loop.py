@@ -137,9 +137,7 @@ def _tell(state: State, loss: float, message: str, how: Run) -> None:
         return
     count = state.count
     r2 = next((row[4] for row in reversed(state.history) if row[2] == 1), None)
-    progress = Progress(
-        count.iteration, how.config.iterations, count.stage, loss, r2, message, state.mesh, state.psf
-    )
+    progress = Progress(count.iteration, how.config.iterations, count.stage, loss, r2, message, state.mesh, state.psf)
     for callback in how.callbacks:
         callback(progress)
 

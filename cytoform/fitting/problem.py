@@ -248,9 +248,7 @@ class Problem:
         return FinalModel((gain * rendered + background).astype(np.float32), light, gain, background)
 
 
-def room_for(
-    points: npt.NDArray, psf: PSF, region: npt.NDArray[np.bool_], grid: Grid
-) -> tuple[float, float, float]:
+def room_for(points: npt.NDArray, psf: PSF, region: npt.NDArray[np.bool_], grid: Grid) -> tuple[float, float, float]:
     """Work out the room that a rendering needs around a region's box, µm, so that nothing wraps around into it.
 
     The PSF's reach, with something to spare for its growth, and what sticks out of the box at either end.

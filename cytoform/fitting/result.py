@@ -205,9 +205,7 @@ class FitResult:
         texts = [(title, number.text(self)) for title, number in rows if title]
         return [(title, text) for title, text in texts if text]
 
-    def save(
-        self, folder: str | os.PathLike[str], *, truth: Mesh | None = None, notes: tuple[str, ...] = ()
-    ) -> Path:
+    def save(self, folder: str | os.PathLike[str], *, truth: Mesh | None = None, notes: tuple[str, ...] = ()) -> Path:
         """Write mesh.ply, mesh.vtp, mask.tif, rendered.tif, fit.json, history.csv and report.html into a folder.
 
         With bright neighbours also surroundings.tif, their light; with a measured PSF also psf.json, the whole of it.

@@ -81,9 +81,7 @@ def save_result(
     return folder
 
 
-def report_data(
-    result: FitResult, image: Volume, truth: Mesh | None = None, notes: tuple[str, ...] = ()
-) -> ReportData:
+def report_data(result: FitResult, image: Volume, truth: Mesh | None = None, notes: tuple[str, ...] = ()) -> ReportData:
     """Gather what the report of a result shows: parameters as for :meth:`.FitResult.save`."""
     return ReportData(
         title=image.name or "fit",

@@ -27,9 +27,7 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
         slope[:, 3] += slope_of(tried, stain, found.density)
     slope[:, 3] /= state.stain_um
     before, value_before = state.mesh.vertices, optimiser.value
-    state.trial = optimiser.step(
-        state.trial, found.loss + learnt.noise * value, slope, stage.precondition, stage.most
-    )
+    state.trial = optimiser.step(state.trial, found.loss + learnt.noise * value, slope, stage.precondition, stage.most)
     taken = optimiser.place
     if taken is not None and not np.array_equal(taken, state.place):
         state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.stain_um

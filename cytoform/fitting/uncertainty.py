@@ -218,9 +218,7 @@ def _columns(
     for shape in shapes.T:
         step = NUDGE * seen.voxel / np.abs(shape).max()
         nudge = step * shape[:, None] * normals
-        up, down = (
-            seen.spectrum(mesh.with_vertices(mesh.vertices + s * nudge)) for s in (1.0, -1.0)
-        )
+        up, down = (seen.spectrum(mesh.with_vertices(mesh.vertices + s * nudge)) for s in (1.0, -1.0))
         yield gain / (2.0 * step) * otf * (up - down)
     if stain is not None:
         for shape in shapes.T:

@@ -204,9 +204,7 @@ def _several_files(folder, names=("t0.ome.tif", "t1.ome.tif"), *, binary_only=Fa
         (folder / "set.companion.ome").write_text(f'<?xml version="1.0"?><OME {space} UUID="urn:uuid:set">{body}')
     for t, name in enumerate(names):
         text = f'<OME {space} UUID="urn:uuid:0000-{t}">'
-        text += (
-            '<BinaryOnly MetadataFile="set.companion.ome" UUID="urn:uuid:set"/></OME>' if binary_only else body
-        )
+        text += '<BinaryOnly MetadataFile="set.companion.ome" UUID="urn:uuid:set"/></OME>' if binary_only else body
         _pages(folder / name, data[t], text)
     return data
 

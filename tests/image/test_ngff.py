@@ -124,9 +124,7 @@ def test_lengths_that_only_a_further_system_has(tmp_path):
         "input": {"name": "intrinsic"},
         "output": {"name": "physical"},
     }
-    attributes = _v06(
-        [{"type": "identity"} | NAMED], pixels, systems=[physical], coordinateTransformations=[further]
-    )
+    attributes = _v06([{"type": "identity"} | NAMED], pixels, systems=[physical], coordinateTransformations=[further])
     volume = read_volume(_group(tmp_path / "a.zarr", {"0": _stack()}, attributes))
     assert volume.spacing == (0.3, 0.2, 0.1) and any("'physical'" in r for r in volume.remarks)
 

@@ -145,9 +145,7 @@ def _at_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State
     best = starts[setup.likeliest(starts, region, outlined.neighbours)]
     room = body.room(best, setup.psf, region)
     scope = setup.scope(region, room, neighbours=outlined.neighbours, fixed=True)
-    state = State.at(
-        best, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(best)
-    )
+    state = State.at(best, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(best))
     state.count.evaluations += len(starts) if len(starts) > 1 else 0
     state.remarks = remarks[0] if mesh is not None else ()
     return state
@@ -179,9 +177,7 @@ def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
         region, masks = scene.where_measured(given), {"fixed": True}
     check_region(region, scene.volume)
     scope = setup.scope(region, body.room(mesh, setup.psf, region), **masks)
-    state = State.at(
-        mesh, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(mesh)
-    )
+    state = State.at(mesh, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(mesh))
     state.remarks = remarks
     if meant is not None and config.place_start:
         _place(setup, state, meant)
