@@ -17,11 +17,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ._typing import PathLike
 from .errors import OutputError
 
 __all__ = ["atomic_path", "ensure_folder", "write_bytes", "write_text"]
 
-PathLike = str | os.PathLike[str]
 
 _LONGEST_NAME = 200  # file systems allow 255 bytes; the temporary name adds a prefix
 

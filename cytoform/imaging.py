@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._typing import Array
 from .errors import ConfigError
 from .image.volume import Grid, Volume
 from .mesh.surface import SurfaceMesh
@@ -17,13 +18,13 @@ from .rendering import default_tolerance, render
 
 __all__ = ["CameraNoise", "GaussianNoise", "Noise", "Sample", "camera_image", "make_sample", "render_on"]
 
-Noise = Callable[[npt.NDArray[Any], int], npt.NDArray[Any]]
+Noise = Callable[[Array, int], Array]
 """Makes an image (z, y, x) of the light (z, y, x) and a seed."""
 
 
 def render_on(
     mesh: SurfaceMesh, psf: PSF, grid: Grid, *, room: float | Sequence[float] | None = None, **options: Any
-) -> npt.NDArray[Any]:
+) -> Array:
     """Image of a mesh on a grid as if it were cut from a wider one: nothing wraps around from the other side.
 
     Parameters
@@ -52,19 +53,19 @@ def render_on(
     return _cut(_rendered_wide(mesh, psf, grid, room, options), grid)
 
 
-def _rendered_wide(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> npt.NDArray[Any]:
+def _rendered_wide(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> Array:
     """The image with the room around it."""
     if room is None:
         room = tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach()))
     return render(mesh, psf, grid.padded(room), **options)
 
 
-def _cut(image: npt.NDArray[Any], grid: Grid) -> npt.NDArray[Any]:
+def _cut(image: Array, grid: Grid) -> Array:
     return np.ascontiguousarray(image[tuple(slice(n) for n in grid.shape)])
 
 
 def camera_image(
-    image: npt.NDArray[Any], *, photons: float = 100.0, background: float = 100.0, read_noise: float = 2.0,
+    image: Array, *, photons: float = 100.0, background: float = 100.0, read_noise: float = 2.0,
     seed: int = 0,
 ) -> npt.NDArray[np.uint16]:  # fmt: skip
     """What a camera makes of an image: photons are counted, an offset and read-out noise are added.
@@ -107,7 +108,7 @@ class CameraNoise:
     background: float = 100.0
     read_noise: float = 2.0
 
-    def __call__(self, light: npt.NDArray[Any], seed: int) -> npt.NDArray[np.uint16]:
+    def __call__(self, light: Array, seed: int) -> npt.NDArray[np.uint16]:
         """The camera's image of the light, (z, y, x)."""
         return camera_image(light, **dataclasses.asdict(self), seed=seed)
 
@@ -133,7 +134,7 @@ class GaussianNoise:
         if not 0 <= self.deviation < np.inf:
             raise ConfigError(f"deviation is {self.deviation!r}; expected a finite number, 0 or more.")
 
-    def __call__(self, light: npt.NDArray[Any], seed: int) -> npt.NDArray[Any]:
+    def __call__(self, light: Array, seed: int) -> Array:
         """The light with noise, (z, y, x), in its own dtype."""
         if self.deviation == 0:
             return light
@@ -158,7 +159,7 @@ class Sample:
     """
 
     image: Volume
-    light: npt.NDArray[Any]
+    light: Array
     truth: SurfaceMesh
     psf: PSF
 
@@ -238,11 +239,11 @@ def _check_within_reach(truth: SurfaceMesh, psf: PSF, grid: Grid) -> None:
         )
 
 
-def _place(point: npt.NDArray[Any]) -> str:
+def _place(point: Array) -> str:
     return f"({', '.join(f'{x:.4g}' for x in point)})"
 
 
-def _scaled(light: npt.NDArray[Any], peak: float, least: float) -> npt.NDArray[Any]:
+def _scaled(light: Array, peak: float, least: float) -> Array:
     brightest = light.max()
     if not brightest > least:
         raise ConfigError(
@@ -253,7 +254,7 @@ def _scaled(light: npt.NDArray[Any], peak: float, least: float) -> npt.NDArray[A
     return light * peak / brightest
 
 
-def _noisy(light: npt.NDArray[Any], noise: Noise, seed: int) -> npt.NDArray[Any]:
+def _noisy(light: Array, noise: Noise, seed: int) -> Array:
     data = np.asarray(noise(light, seed))
     if data.shape != light.shape:
         name = getattr(noise, "__name__", None) or type(noise).__name__

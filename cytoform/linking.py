@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize
 
+from ._typing import Bools, Floats, Ints
+
 __all__ = ["Lineage", "OverlapLinker", "PlaceLinker"]
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 _HALF = 0.5  # of an object; what covers that much of it is its heir
 
@@ -62,7 +62,7 @@ class PlaceLinker:
     def __init__(self) -> None:
         self._last: Floats = np.empty((0, 3))
 
-    def order(self, places: npt.ArrayLike, volumes: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def order(self, places: npt.ArrayLike, volumes: npt.ArrayLike) -> Ints:
         """Index of each object of a frame, in the order of the objects of the frame before that they are linked to.
 
         Parameters

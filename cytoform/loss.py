@@ -6,14 +6,13 @@ The model of a measurement is gain · rendering + background. Both are part of t
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from ._typing import Array, Bools, Floats
 
 __all__ = ["affine_of_moments", "best_affine", "huber_weights", "signal_weights"]
 
 
-def best_affine(
-    rendered: npt.NDArray, observed: npt.NDArray, weights: npt.NDArray | None = None
-) -> tuple[float, float]:
+def best_affine(rendered: Array, observed: Array, weights: Array | None = None) -> tuple[float, float]:
     """Gain and background that minimise the weighted L2 loss: a linear least squares of two unknowns.
 
     The gain is kept positive: where the rendering explains nothing it is the one that gives the right contrast.
@@ -39,7 +38,7 @@ def affine_of_moments(
     return gain, mean_observed - gain * mean_rendered
 
 
-def signal_weights(observed: npt.NDArray, background: float, *, floor: float = 0.0) -> npt.NDArray:
+def signal_weights(observed: Array, background: float, *, floor: float = 0.0) -> Array:
     """Weights of the shape loss, max(observed - background, 0) scaled to maximum 1, and at least `floor`.
 
     The paper weights by the image itself (Ichbiah et al. 2025, section 5.1), on images without a camera's offset.
@@ -51,7 +50,7 @@ def signal_weights(observed: npt.NDArray, background: float, *, floor: float = 0
     return np.maximum(signal / observed.dtype.type(peak), observed.dtype.type(floor))
 
 
-def huber_weights(residual: npt.NDArray, where: npt.NDArray[np.bool_], limit: float) -> npt.NDArray[np.float64]:
+def huber_weights(residual: Array, where: Bools, limit: float) -> Floats:
     """Weights min(1, limit · s / |residual|) of Huber's loss by reweighting, s the robust spread of the residuals.
 
     Light that the surface cannot explain, such as a neighbour's, then pulls no harder than a residual of limit · s.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ._typing import Bools, Floats, Floats32, Ints, Ints32
 from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
@@ -16,9 +16,6 @@ from .mesh.surface import SurfaceMesh
 __all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "largest_part", "marching_cubes",
            "mask_on_grid", "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SPECK = 0.02  # part of a frame's voxels inside under which a component is no daughter
 
@@ -28,7 +25,7 @@ _LEVELS = (0.2, 0.7)  # beyond these the surface would follow the blur, not the 
 _DEPTH_TOLERANCE = 0.005  # voxels, by which the surface may lie too far out or in
 
 
-def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> npt.NDArray[np.bool_]:
+def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> Bools:
     """Voxels whose centres lie inside a closed surface.
 
     Each row of voxels along x is a ray; what it crosses is counted with its sign, and a voxel is inside where the count
@@ -181,7 +178,7 @@ def _levels(low: Floats, high: Floats, n: int) -> tuple[Ints, Ints]:
     return first, last
 
 
-def _crossings(corners: Floats, nz: int, ny: int) -> tuple[Ints, Floats, npt.NDArray[np.int32]]:
+def _crossings(corners: Floats, nz: int, ny: int) -> tuple[Ints, Floats, Ints32]:
     """Where faces cross the rows of voxels: number of the row, x as an index, and +1 or -1.
 
     corners : (n_faces, 3 corners, 3 axes), in voxel indices.
@@ -218,7 +215,7 @@ def _cut(corners: Floats, plane: Ints) -> tuple[Floats, Floats]:
 # Meshing and distances
 
 
-def binary_mask(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]:
+def binary_mask(mask: npt.ArrayLike, label: int | None) -> Bools:
     """Where a mask is not zero, or equal to ``label``; (z, y, x) bool.
 
     Raises
@@ -238,7 +235,7 @@ def binary_mask(mask: npt.ArrayLike, label: int | None) -> npt.NDArray[np.bool_]
 
 def mask_on_grid(
     mask: npt.ArrayLike, grid: Grid | float | Sequence[float], label: int | None = None
-) -> tuple[npt.NDArray[np.bool_], Grid]:
+) -> tuple[Bools, Grid]:
     """:func:`binary_mask` and the grid that it lies on, which may be told by the voxel size alone.
 
     Raises
@@ -253,7 +250,7 @@ def mask_on_grid(
     return inside, grid
 
 
-def largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def largest_part(inside: Bools) -> Bools:
     """The largest connected part of a mask (voxels that share a side belong together); itself where it is empty."""
     parts, count = ndimage.label(inside)
     if count < 2:
@@ -261,13 +258,13 @@ def largest_part(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
 
 
-def bounds(inside: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def bounds(inside: Bools) -> tuple[Ints, Ints]:
     """First index inside and first behind it along each axis, (3,) and (3,) int64, of a mask that is not empty."""
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
     return np.array([s.start for s in box]), np.array([s.stop for s in box])
 
 
-def _smooth_surface(inside: npt.NDArray[np.bool_], smooth: float) -> SurfaceMesh:
+def _smooth_surface(inside: Bools, smooth: float) -> SurfaceMesh:
     """Surface in voxels of a padded mask, blurred as much as it survives."""
     while smooth > _LEAST_BLUR:
         mesh = _same_volume(ndimage.gaussian_filter(inside.astype(np.float32), smooth), smooth, int(inside.sum()))
@@ -277,7 +274,7 @@ def _smooth_surface(inside: npt.NDArray[np.bool_], smooth: float) -> SurfaceMesh
     return marching_cubes(inside.astype(np.float32), 0.5)
 
 
-def _same_volume(field: npt.NDArray[np.float32], smooth: float, volume: int) -> SurfaceMesh | None:
+def _same_volume(field: Floats32, smooth: float, volume: int) -> SurfaceMesh | None:
     """Surface of a blurred mask that encloses ``volume`` voxels; None where no sensible level does."""
     level, mesh = 0.5, None
     for _ in range(4):
@@ -291,7 +288,7 @@ def _same_volume(field: npt.NDArray[np.float32], smooth: float, volume: int) -> 
     return mesh
 
 
-def between_levels(field: npt.NDArray[np.float32], level: float) -> float:
+def between_levels(field: Floats32, level: float) -> float:
     """The level, moved as little as keeps it off all voxels' values: one that lies on it gives triangles without area.
 
     Values must lie on both sides of the level.
@@ -301,7 +298,7 @@ def between_levels(field: npt.NDArray[np.float32], level: float) -> float:
     return min(max(level, below + room), above - room)
 
 
-def marching_cubes(field: npt.NDArray[np.float32], level: float) -> SurfaceMesh:
+def marching_cubes(field: Floats32, level: float) -> SurfaceMesh:
     """Surface of a field, larger inside or outside, at a level; in voxels, faces counter-clockwise from outside.
 
     Ref: Lewiner et al. 2003, doi 10.1080/10867651.2003.10487582.
@@ -313,7 +310,7 @@ def marching_cubes(field: npt.NDArray[np.float32], level: float) -> SurfaceMesh:
     return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
 
 
-def _distance_to_wall(outside: npt.NDArray[np.bool_], size: Floats) -> Floats:
+def _distance_to_wall(outside: Bools, size: Floats) -> Floats:
     """Distance from every voxel in ``outside`` to the wall of the voxels that are not; 0 elsewhere."""
     nearest = ndimage.distance_transform_edt(outside, sampling=size, return_distances=False, return_indices=True)
     square, half = np.zeros(outside.shape), np.zeros(outside.shape)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import devices as _devices
+from ._typing import Array, Floats
 from .errors import ConfigError, GridError, VolumeError
 from .fourier import BackendName, MeshGradient, MeshOnBand, MeshTransform, Shells, device_for, on_device, pruned
 from .image.band import Band
@@ -43,9 +44,9 @@ def default_tolerance(dtype: npt.DTypeLike) -> float:
 class RenderGradient:
     """Gradient of Σ cotangent · image: `vertices` (n, 3), `density` (n_faces,), `psf` (n_parameters,)."""
 
-    vertices: npt.NDArray
-    density: npt.NDArray
-    psf: npt.NDArray[np.float64]
+    vertices: Array
+    density: Array
+    psf: Floats
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class PSFLeastSquares:
     value: float
     gain: float
     background: float
-    psf: npt.NDArray[np.float64]
+    psf: Floats
 
 
 class Target:
@@ -78,7 +79,7 @@ class Target:
         Weights are zero or more.
     """
 
-    def __init__(self, observed: npt.NDArray, weights: npt.NDArray) -> None:
+    def __init__(self, observed: Array, weights: Array) -> None:
         if observed.ndim != 3 or weights.shape != observed.shape:
             raise GridError(f"weights have shape {weights.shape}; expected that of the image, {observed.shape}.")
         if not (np.isfinite(observed).all() and np.isfinite(weights).all() and weights.min(initial=0.0) >= 0):
@@ -166,15 +167,15 @@ class Renderer:
         """
         return self._transform(self._shells if behind_optics else None).of(mesh)
 
-    def spectrum(self, mesh: Mesh) -> npt.NDArray:
+    def spectrum(self, mesh: Mesh) -> Array:
         """Transform of the mesh on the band, before the optics; good for any optics on the band."""
         return _devices.to_host(self.prepared(mesh, behind_optics=False).forward())
 
-    def render(self, mesh: Mesh) -> npt.NDArray:
+    def render(self, mesh: Mesh) -> Array:
         """Image (z, y, x) of a mesh."""
         return self.image(self.prepared(mesh).forward())
 
-    def image(self, spectrum: Any) -> npt.NDArray:
+    def image(self, spectrum: Any) -> Array:
         """Image (z, y, x) of a mesh's spectrum."""
         return _devices.to_host(self._images.to_image(self._behind_optics(spectrum), self.band, workers=self._workers))
 
@@ -200,7 +201,7 @@ class Renderer:
         return 1 if self.deterministic else _devices.threads()
 
     @functools.cached_property
-    def _otf_here(self) -> npt.NDArray:
+    def _otf_here(self) -> Array:
         """The OTF, zero at modes that are left out."""
         otf = self.psf.otf_on(self.band)
         return otf if self.band.mask is None else np.where(self.band.mask, otf, 0)
@@ -214,11 +215,11 @@ class Renderer:
     def _shells(self) -> Shells:
         return Shells.of(self.band, self._otf_here)
 
-    def _cotangent(self, cotangent: npt.NDArray) -> Any:
+    def _cotangent(self, cotangent: Array) -> Any:
         box = self._images.to_band(self._arrays.asarray(cotangent), self.band, workers=self._workers)
         return box / box.real.dtype.type(self.band.grid.volume)
 
-    def mesh_vjp(self, mesh: Mesh, cotangent: npt.NDArray):
+    def mesh_vjp(self, mesh: Mesh, cotangent: Array):
         """Gradient for the mesh of Σ cotangent · image."""
         return self._transform(self._shells).vjp(mesh, self._otf.conj() * self._cotangent(cotangent))
 
@@ -236,7 +237,7 @@ class Renderer:
         slope, *found = self._slope(self._behind_optics(here.forward()), target)
         return LeastSquares(*found, here.vjp(self._otf.conj() * slope))
 
-    def psf_least_squares(self, spectrum: npt.NDArray, target: Target) -> PSFLeastSquares:
+    def psf_least_squares(self, spectrum: Array, target: Target) -> PSFLeastSquares:
         """The same loss, and its gradient for the PSF's parameters, given the mesh's spectrum."""
         slope, *found = self._slope(self._behind_optics(spectrum), target)
         return PSFLeastSquares(*found, self.psf.otf_vjp(self.band, _devices.to_host(slope) * np.conj(spectrum)))
@@ -251,26 +252,26 @@ class Renderer:
         slope *= slope.real.dtype.type(2.0 / (target.total * self.band.grid.volume))
         return slope, value, gain, background
 
-    def psf_vjp(self, spectrum: npt.NDArray, cotangent: npt.NDArray) -> npt.NDArray[np.float64]:
+    def psf_vjp(self, spectrum: Array, cotangent: Array) -> Floats:
         """Gradient for the PSF's parameters of Σ cotangent · image, given the mesh's spectrum."""
         return self.psf.otf_vjp(self.band, _devices.to_host(self._cotangent(cotangent)) * np.conj(spectrum))
 
-    def transform(self, image: npt.NDArray) -> npt.NDArray:
+    def transform(self, image: Array) -> Array:
         """Σ_n image_n exp(-i ξ · x_n) on the band's box, of an image (z, y, x) at the first voxels of the grid."""
         whole = np.zeros(self.band.grid.shape, dtype=image.dtype)
         whole[tuple(slice(0, n) for n in image.shape)] = image
         return _devices.to_host(self._images.to_band(self._arrays.asarray(whole), self.band, workers=self._workers))
 
-    def picture(self, box: npt.NDArray) -> npt.NDArray:
+    def picture(self, box: Array) -> Array:
         """Image (z, y, x) of a box that is behind the optics already."""
         return _devices.to_host(self._images.to_image(self._arrays.asarray(box), self.band, workers=self._workers))
 
-    def power(self, image: npt.NDArray) -> float:
+    def power(self, image: Array) -> float:
         """Mean of |:meth:`transform`|² over the modes that are kept."""
         box, weights = self.transform(image), self.band.kept_weights
         return float((weights * np.abs(box).astype(np.float64) ** 2).sum() / weights.sum())
 
-    def blur(self, image: npt.NDArray, *, adjoint: bool = False) -> npt.NDArray:
+    def blur(self, image: Array, *, adjoint: bool = False) -> Array:
         """An image at the first voxels of the (periodic) grid through the optics, on all of it; or the adjoint."""
         box, otf = self.transform(image), self._otf_here
         box = (box * (otf.conj() if adjoint else otf)).astype(box.dtype)
@@ -297,11 +298,11 @@ class Renderer:
         )
 
 
-def _moments(observed: npt.NDArray, weights: npt.NDArray) -> Any:
+def _moments(observed: Array, weights: Array) -> Any:
     """What is done at each slab of a rendering m: it becomes w m; returns Σ w m, Σ w m² and Σ w m o."""
     loops = _devices.loops("residual")
 
-    def visit(planes: slice, image: npt.NDArray) -> npt.NDArray:
+    def visit(planes: slice, image: Array) -> Array:
         sums = np.zeros(3)
         loops.weighted_moments(image, observed[planes], weights[planes], sums)
         return sums
@@ -312,7 +313,7 @@ def _moments(observed: npt.NDArray, weights: npt.NDArray) -> Any:
 def _moments_there(observed: Any, weights: Any) -> Any:
     """The same on the device, where the slab is the whole image."""
 
-    def visit(planes: slice, image: Any) -> npt.NDArray:
+    def visit(planes: slice, image: Any) -> Array:
         inside = image[tuple(slice(0, n) for n in observed.shape)]
         weighted = weights * inside
         sums = [float(weighted.sum(dtype=np.float64))]
@@ -342,7 +343,7 @@ def render(
     cutoff: float | None = None,
     normalize: bool = False,
     deterministic: bool = False,
-) -> npt.NDArray:
+) -> Array:
     """Image of a mesh through a point spread function.
 
     Parameters
@@ -377,7 +378,7 @@ def render_vjp(
     mesh: Mesh,
     psf: PSF,
     grid: Grid,
-    cotangent: npt.NDArray,
+    cotangent: Array,
     *,
     backend: BackendName = "auto",
     device: _devices.Device = "auto",

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from ._typing import Array
 
 __all__ = ["csv_text", "structured"]
 
 
-def structured(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type]) -> npt.NDArray[Any]:
+def structured(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type]) -> Array:
     """Rows as a structured array.
 
     Parameters

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .._typing import Triple
 from ..options import AXES, SERIES
 from .generated import annotated
 
 __all__ = ["Axes", "Series", "Triple", "plain_stem"]
 
-Triple = tuple[float, float, float]
 
 Series = annotated(int | None, SERIES, SERIES.name)
 Axes = annotated(str | None, AXES, AXES.name)

@@ -8,15 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from .._typing import Bools, Floats, Ints, Ints32
 from ..errors import MeshError
 from ..masks import SPECK, marching_cubes
 from ..mesh.surface import SurfaceMesh
 
 __all__ = ["at_border", "body_surface", "split"]
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int32]
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)  # voxels that share a corner belong together, as in MATLAB's bwconncomp
 _FINE = 12.0  # steps in a body's radius, 3 V / A, from which marching cubes errs by 0.4 % or less in the volume
@@ -24,7 +22,7 @@ _MOST_FINER = 4
 _MOST_VOXELS = 8_000_000  # of a refined box
 
 
-def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints, int, int]:
+def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints32, int, int]:
     """The bodies in a frame.
 
     Parameters
@@ -54,7 +52,7 @@ def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints, int, int]:
     return name[parts], len(kept), n - len(kept)
 
 
-def body_surface(sdf: npt.ArrayLike, labels: Ints, number: int, spacing: Sequence[float]) -> SurfaceMesh | None:
+def body_surface(sdf: npt.ArrayLike, labels: Ints32, number: int, spacing: Sequence[float]) -> SurfaceMesh | None:
     """Closed surface of one body, from marching cubes at the zero level.
 
     Bodies of few voxels are sampled finer first, by cubic splines: against spheres and capsules the volume then
@@ -103,7 +101,7 @@ def _zero_level(field: Floats, step: Floats, corner: Floats) -> SurfaceMesh | No
     return mesh if mesh.volume > 0 else None
 
 
-def _finer(field: Floats, factors: npt.NDArray[np.int64]) -> Floats:
+def _finer(field: Floats, factors: Ints) -> Floats:
     """Cubic splines through a field's samples, at ``factors`` times as many steps along the axes.
 
     Axis after axis, each a product with the matrix of the splines: several times as quick as ``ndimage.zoom`` at once.

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats
 from ..errors import BackendError, SequenceError
 from ..tables import csv_text
 
 __all__ = ["PCA", "CodeSpace", "NamedCodes", "code_space", "pca", "silhouette", "tsne"]
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
 
 _PERPLEXITY = 30.0
 _LEAST = 4  # codes, for t-SNE

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
-
+from .._typing import Array
 from ..atomic import ensure_folder, write_bytes, write_text
 from ..tables import csv_text
 from .codes import CodeSpace
@@ -16,8 +14,6 @@ from .descriptors import Descriptor, known
 from .shapes import Pictured
 
 __all__ = ["Evaluation"]
-
-Array = npt.NDArray[Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,8 +7,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import numpy.typing as npt
-
+from .._typing import Array
 from ..atomic import ensure_folder
 from ..errors import ConfigError
 from ..image.volume import Grid
@@ -23,7 +22,6 @@ from .statistics import FEW, sequence_table, smallest_distance, test_table
 
 __all__ = ["evaluate"]
 
-Array = npt.NDArray[Any]
 Progress = Callable[[int, int, str], None]
 
 _log = logging.getLogger(__name__)

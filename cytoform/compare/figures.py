@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .._typing import Array
 from ..report.figures import FAINT, INK, styled
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["boxes_figure", "colours", "overlap_figure", "pca_figure", "qq_figure", "short", "time_figure",
            "tsne_figure"]  # fmt: skip
 
-Array = npt.NDArray[Any]
 
 # Okabe and Ito's colours: orange for real, blue, green, ... for made, as in the papers.
 _COLOURS = ("#D98200", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy.typing as npt
-
 from ..errors import SequenceError
 from ..linking import OverlapLinker
 from ..masks import SPECK
@@ -18,7 +16,6 @@ from .sets import Entry
 
 __all__ = ["OVERLAP_COLUMNS", "check_usable", "frame_columns", "measure_sequence", "overlap_rows"]
 
-Array = npt.NDArray[Any]
 
 OVERLAP_COLUMNS: dict[str, type] = {
     "set": str, "sequence": str, "reference": str, "frame": int, "missing": bool, "dice": float, "jaccard": float,

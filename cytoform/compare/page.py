@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array
 from ..report.frame import caption, document, folded, headline, notes_box, picture, png, section, table
 from . import figures
 from .shapes import shapes_figure
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .descriptors import Descriptor
 
 __all__ = ["evaluation_html", "pictures"]
-
-Array = npt.NDArray[Any]
 
 
 # ---------------------------------------------------------------------------------------------------------------------

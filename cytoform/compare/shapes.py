@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from .._typing import Floats32
 from ..mesh.surface import SurfaceMesh
 from ..report.figures import FAINT, INK, styled
 from ..report.solid import camera, first_yaw, paint
@@ -87,7 +87,7 @@ def _surfaces(name: str, entry: Entry) -> Pictured:
     return Pictured(name, entry.name, frames, meshes)
 
 
-def _surface(frame: npt.NDArray[np.float32], entry: Entry) -> SurfaceMesh | None:
+def _surface(frame: Floats32, entry: Entry) -> SurfaceMesh | None:
     every = -(-max(frame.shape) // _MOST_SAMPLES)
     spacing = tuple(every * s for s in entry.spacing or (1.0, 1.0, 1.0))
     return frame_mesh(SDFSequence.from_array(frame[None, ::every, ::every, ::every], spacing), 0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats
 from ..tables import structured
 from .descriptors import known
 
@@ -22,8 +23,6 @@ __all__ = [
     "test_table",
 ]
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
 
 FEW = 10  # values in a set under which a test sees hardly anything
 LEVEL = 0.05

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array, Bools
 from ..errors import FitError
 from ..image.volume import Volume
 from ..optics import PSF
@@ -36,7 +34,7 @@ def _of_size(volume: Volume) -> list[str]:
     return []
 
 
-def _of_planes(data: npt.NDArray[Any]) -> list[str]:
+def _of_planes(data: Array) -> list[str]:
     """Planes without content, and planes that repeat the one before, where the others do neither."""
     flat = data.reshape(len(data), -1)
     empty = flat.min(axis=1) == flat.max(axis=1)
@@ -50,12 +48,12 @@ def _of_planes(data: npt.NDArray[Any]) -> list[str]:
     return found
 
 
-def _listed(numbers: npt.NDArray[Any]) -> str:
+def _listed(numbers: Array) -> str:
     """Numbers of slices, from 0."""
     return ", ".join(str(n) for n in numbers[:8]) + (", …" if len(numbers) > 8 else "") + " (counted from 0)"
 
 
-def saturated(data: npt.NDArray[Any], region: npt.NDArray[np.bool_]) -> str:
+def saturated(data: Array, region: Bools) -> str:
     """Say so where many voxels of a region share the image's largest value; empty otherwise."""
     top = data.max()
     share = float((data[region] == top).mean()) if region.any() else 0.0
@@ -83,7 +81,7 @@ def check_reach(psf: PSF, volume: Volume) -> None:
         )
 
 
-def check_region(region: npt.NDArray, volume: Volume) -> None:
+def check_region(region: Array, volume: Volume) -> None:
     """Refuse a region of interest of another shape, or an empty one.
 
     Raises

@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse.linalg import ArpackError
 
+from .._typing import Array, Bools, Floats
 from ..errors import FitError
 from ..image.volume import Volume
 from .bodies import Body
@@ -65,13 +65,13 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
     )
 
 
-def _on(volume: Volume, data: npt.NDArray) -> Volume:
+def _on(volume: Volume, data: Array) -> Volume:
     """An image on the grid of another one."""
     return Volume(data, volume.spacing, volume.origin, volume.name)
 
 
 def _uncertainty(
-    problem: Problem, state: State, config: FitConfig, body: Body[Any], sources: npt.NDArray[np.bool_] | None
+    problem: Problem, state: State, config: FitConfig, body: Body[Any], sources: Bools | None
 ) -> Uncertainty | None:
     """Standard errors, or None where the image says too little."""
     at, anchor = (mesh.astype(config.dtype) for mesh in (state.mesh, state.anchor.mesh))
@@ -90,7 +90,7 @@ def _uncertainty(
         return None
 
 
-def _free_directions(state: State, config: FitConfig) -> npt.NDArray[np.float64] | None:
+def _free_directions(state: State, config: FitConfig) -> Floats | None:
     """Orthonormal directions in which the PSF was fitted, (n_parameters, k); None where it was held."""
     if not psf_moves(state, config):
         return None

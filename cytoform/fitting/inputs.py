@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array, Triple
 from ..errors import ConfigError, FileFormatError, MeshError, VolumeError
 from ..image.slices import slices_by_another_name
 
@@ -20,7 +20,6 @@ __all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start"]
 
 _LOG = logging.getLogger(__name__)
 
-Triple = tuple[float, float, float]
 
 STARTS = ("auto", "sphere", "ellipsoid")
 
@@ -122,7 +121,7 @@ def load_region(
     return region
 
 
-def _check_labels(path: Path, data: npt.NDArray, label: int | None) -> None:
+def _check_labels(path: Path, data: Array, label: int | None) -> None:
     """Refuse values that are no labels, several where one is meant, and a region of no voxel."""
     labels = np.unique(data[data > 0])
     if not np.array_equal(labels, np.rint(labels)):
@@ -152,7 +151,7 @@ def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) 
     return chosen
 
 
-def _listed(labels: npt.NDArray) -> str:
+def _listed(labels: Array) -> str:
     shown = ", ".join(f"{v:.0f}" if v == round(v) else f"{v:g}" for v in labels[:8].tolist()) or "none"
     return shown + (", …" if len(labels) > 8 else "")
 
@@ -203,7 +202,7 @@ def check_inside(mesh: Mesh, grid: Grid, path: Path, *, remedy: str | None = Non
     if (middle >= first).all() and (middle <= last).all():
         return
 
-    def span(a: npt.NDArray, b: npt.NDArray) -> str:
+    def span(a: Array, b: Array) -> str:
         return ", ".join(f"{name} {p:.4g} to {q:.4g}" for name, p, q in zip("zyx", a, b))
 
     raise MeshError(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from skimage.segmentation import watershed
 
+from .._typing import Array, Bools, Floats
 from ..loss import best_affine
 from ..rendering import Renderer
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NEAR", "OFF", "bright_beside", "halo_of", "light_of", "light_sources", "neighbours_seen_from", "region_off"]
 
-Bools = npt.NDArray[np.bool_]
 
 NEAR = 12.0  # what is bright within so many finest voxels of a given start may be the cell itself
 HALO = 4.0  # finest voxels around a bright neighbour that its blur lights up
@@ -38,7 +37,7 @@ def bright_beside(mask: Bools, scene: Scene) -> Bools:
 
 def neighbours_seen_from(
     inside: Bools,
-    away: npt.NDArray[np.float64],
+    away: Floats,
     candidates: Bools,
     scene: Scene,
     reach: float,
@@ -90,7 +89,7 @@ def region_off(region: Bools, neighbours: Bools, scene: Scene, *, last: bool) ->
     return region if last else region & (~halo_of(neighbours, scene) | neighbours)
 
 
-def light_sources(away: npt.NDArray[np.float64], neighbours: Bools, scene: Scene) -> Bools:
+def light_sources(away: Floats, neighbours: Bools, scene: Scene) -> Bools:
     """Find the voxels that neighbours' light may come from.
 
     What is bright of the neighbours, and around it what is not next to the surface, whose distance is `away` (µm). The
@@ -101,11 +100,11 @@ def light_sources(away: npt.NDArray[np.float64], neighbours: Bools, scene: Scene
 
 def light_of(
     renderer: Renderer,
-    rendered: npt.NDArray,
-    observed: npt.NDArray,
-    weights: npt.NDArray,
+    rendered: Array,
+    observed: Array,
+    weights: Array,
     sources: Bools,
-) -> npt.NDArray:
+) -> Array:
     """Estimate the light from sources around a cell, blurred by the optics, in the image's unit.
 
     Emission e, zero or more, of voxels in `sources`, so that gain · rendered + background + H e comes near the image:
@@ -124,7 +123,7 @@ def light_of(
     """
     box = tuple(slice(0, n) for n in observed.shape)
 
-    def through(image: npt.NDArray, *, back: bool = False) -> npt.NDArray:
+    def through(image: Array, *, back: bool = False) -> Array:
         return renderer.blur(image.astype(observed.dtype, copy=False), adjoint=back)[box]
 
     gain, background = best_affine(rendered, observed, weights * ~sources)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array
 from ..image.band import Band
 from ..mesh import geometry
 from ..mesh.protocol import Mesh
@@ -56,7 +56,7 @@ def _unsure(problem: Problem) -> float:
     return (UNSURE * problem.config.tolerance) ** 2
 
 
-def _power(residual: npt.NDArray, weights: npt.NDArray, renderer: Renderer) -> float:
+def _power(residual: Array, weights: Array, renderer: Renderer) -> float:
     """Power of a residual, for each voxel that counts, on the modes that the optics pass."""
     return renderer.power(residual) / float(weights.sum(dtype=np.float64))
 

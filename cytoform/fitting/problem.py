@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from .._typing import Array, Bools
 from ..devices import to_host
 from ..errors import VolumeError
 from ..image.volume import Grid, Volume
@@ -52,10 +52,10 @@ class Problem:
     def __init__(
         self,
         volume: Volume,
-        region: npt.NDArray[np.bool_],
+        region: Bools,
         room: tuple[float, float, float],
         config: FitConfig,
-        neighbours: npt.NDArray[np.bool_] | None = None,
+        neighbours: Bools | None = None,
     ) -> None:
         check_region(region, volume)
         self.volume, self.config = volume, config
@@ -76,7 +76,7 @@ class Problem:
         self.offset, self.scale = float(low), float(high - low)
         self._clean = self._whole if neighbours is None else np.where(neighbours, self.dtype.type(low), self._whole)
         self._transform = config.backend
-        self._light: npt.NDArray | None = None  # of neighbours, in the sharp image
+        self._light: Array | None = None  # of neighbours, in the sharp image
         self._given: Target | None = None  # the sharp image with other weights
         self._plain_weights = self.region.astype(self.dtype)
         self._observed = lru_cache(maxsize=4)(self._observe)
@@ -92,7 +92,7 @@ class Problem:
         blur: float = 0.0,
         *,
         transform: str = "",
-        sources: npt.NDArray[np.bool_] | None = None,
+        sources: Bools | None = None,
         weigh_at: Mesh | None = None,
     ) -> Held:
         """Hold what stays the same until the next pause as it is at a surface; what was held before is forgotten.
@@ -130,7 +130,7 @@ class Problem:
             self._given = self._reweighed(rendered if weigh_at is mesh else self.at(psf).render(weigh_at)[self._box])
         return Held(self._transform, self._explained(rendered, blur))
 
-    def _observe(self, blur: float) -> npt.NDArray:
+    def _observe(self, blur: float) -> Array:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
         image = (self._clean - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
         if blur > 0:
@@ -140,7 +140,7 @@ class Problem:
     def _target_at(self, blur: float) -> Target:
         return Target(self._observed(blur) if blur > 0 else self._sharp(), self._weigh(blur))
 
-    def _sharp(self) -> npt.NDArray:
+    def _sharp(self) -> Array:
         """The image that is not blurred, without the light of neighbours."""
         return self._observed(0.0) if self._light is None else self._observed(0.0) - self._light
 
@@ -148,13 +148,13 @@ class Problem:
         """Return the image that is fitted, blurred by a σ in voxels, with the weights of its voxels."""
         return self._given if self._given is not None and blur == 0 else self._blurred(blur)
 
-    def _weigh(self, blur: float) -> npt.NDArray:
+    def _weigh(self, blur: float) -> Array:
         observed = self._observed(blur)
         dark = float(np.percentile(observed[self.region], 5.0))
         weights = signal_weights(np.where(self.region, observed, dark), dark, floor=self.config.weight_floor)
         return np.where(self.region, weights, 0).astype(self.dtype)
 
-    def _reweighed(self, rendered: npt.NDArray) -> Target:
+    def _reweighed(self, rendered: Array) -> Target:
         """The sharp image with weights of residuals as they are at a surface, by its rendering.
 
         A camera gives each voxel one over its variance where the model is right (so that repeated least squares come
@@ -205,18 +205,18 @@ class Problem:
         """Compute what a surface explains of the image, and what is left over."""
         return self._explained(self.at(psf, blur).render(mesh)[self._box], blur)
 
-    def _explained(self, rendered: npt.NDArray, blur: float) -> Explained:
+    def _explained(self, rendered: Array, blur: float) -> Explained:
         target = self.target(blur)
         gain, background = best_affine(rendered, target.observed, target.weights)
         residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
         return Explained(rendered, residual.astype(self.dtype), gain, target.weights)
 
-    def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, npt.NDArray]:
+    def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, Array]:
         """Compute the mesh's spectrum for steps of the PSF around `psf`, on the modes above a thousandth of its OTF."""
         renderer = self.renderer(psf, PSF_CUTOFF)
         return renderer, to_host(renderer.prepared(mesh, behind_optics=False).forward())
 
-    def psf_step(self, renderer: Renderer, spectrum: npt.NDArray, psf: PSF) -> PsfStep:
+    def psf_step(self, renderer: Renderer, spectrum: Array, psf: PSF) -> PsfStep:
         """Compute the plain L2 loss of a PSF, given the spectrum of the mesh."""
         target = self._plain()
         found = renderer.with_psf(psf).psf_least_squares(spectrum, target)
@@ -227,7 +227,7 @@ class Problem:
         """Convert gain and background to the image's own intensities."""
         return gain * self.scale, background * self.scale + self.offset
 
-    def final_model(self, mesh: Mesh, psf: PSF, sources: npt.NDArray[np.bool_] | None = None) -> FinalModel:
+    def final_model(self, mesh: Mesh, psf: PSF, sources: Bools | None = None) -> FinalModel:
         """Render the cell and estimate the light of neighbours on the whole image.
 
         `sources` are voxels of neighbours, (z, y, x) bool; without them there is no such light.
@@ -248,7 +248,7 @@ class Problem:
         return FinalModel((gain * rendered + background).astype(np.float32), light, gain, background)
 
 
-def room_for(points: npt.NDArray, psf: PSF, region: npt.NDArray[np.bool_], grid: Grid) -> tuple[float, float, float]:
+def room_for(points: Array, psf: PSF, region: Bools, grid: Grid) -> tuple[float, float, float]:
     """Work out the room that a rendering needs around a region's box, µm, so that nothing wraps around into it.
 
     The PSF's reach, with something to spare for its growth, and what sticks out of the box at either end.

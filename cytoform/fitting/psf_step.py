@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats
 from ..image.band import Band
 from ..optics import PSF
 from ..optim import LBFGS
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from .values import PsfStep
 
 __all__ = ["Displaced", "displaced", "psf_moves", "psf_optimiser", "step_psf"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,17 +58,17 @@ class Displaced:
         """The like that is no narrower along z than across."""
         return Displaced(self.psf.prolate(), self.by)
 
-    def otf_on(self, band: Band) -> npt.NDArray:
+    def otf_on(self, band: Band) -> Array:
         """OTF on a band's box."""
         return self.psf.otf_on(band) * self._phase(band)
 
-    def otf_vjp(self, band: Band, cotangent: npt.NDArray) -> Floats:
+    def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
         """d/d(θ, t) of Re Σ conj(cotangent) ĥ over the full spectrum, (n + 3,)."""
         own = self.psf.otf_vjp(band, cotangent * np.conj(self._phase(band)))
         weighted = band.kept_weights * (-1j * np.conj(cotangent) * self.otf_on(band)).real
         return np.concatenate([own, [float((weighted * axis).sum()) for axis in band.axes]])
 
-    def _phase(self, band: Band) -> npt.NDArray:
+    def _phase(self, band: Band) -> Array:
         z, y, x = (np.exp(-1j * t * axis) for t, axis in zip(self.by, band.axes))
         return z * y * x
 
@@ -108,7 +107,7 @@ def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
 
 
 def _best_of(
-    state: State, problem: Problem, renderer: Any, spectrum: npt.NDArray, axial: bool, config: FitConfig
+    state: State, problem: Problem, renderer: Any, spectrum: Array, axial: bool, config: FitConfig
 ) -> tuple[Any, PsfStep]:
     """The best of some steps of the optimiser, and its loss."""
     optimiser = state.psf_optimiser

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._typing import Triple
 from ..errors import ConfigError
 from ..image.volume import Volume
 from ..options import AXES, SERIES, option
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PATH", "ImageFile", "Region", "plain_indices", "plain_path"]
 
-Triple = tuple[float, float, float]
 PATH = (str, bytes, os.PathLike)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Bools
 from ..errors import ConfigError, VolumeError
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
@@ -69,7 +70,7 @@ class Request:
             check_reach(self.psf, self.volume)
 
     @functools.cached_property
-    def region(self) -> npt.NDArray[np.bool_] | None:
+    def region(self) -> Bools | None:
         """The region of interest that was given, (z, y, x) bool."""
         if self.roi is None:
             return None
@@ -78,7 +79,7 @@ class Request:
         return region
 
     @functools.cached_property
-    def label_image(self) -> npt.NDArray[Any] | None:
+    def label_image(self) -> Array | None:
         """The labels that were given, (z, y, x)."""
         return None if self.labels is None else _array(self.labels)
 
@@ -129,7 +130,7 @@ class Request:
         return marks
 
 
-def _array(values: Voxels) -> npt.NDArray[Any]:
+def _array(values: Voxels) -> Array:
     return np.asarray(values.data if isinstance(values, Volume) else values)
 
 

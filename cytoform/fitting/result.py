@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
+from .._typing import Array, Bools, Floats
 from ..errors import ConfigError, FitError
 from ..image.volume import Volume
 from ..mesh.curvature import curvatures
@@ -79,7 +79,7 @@ class FitResult:
     psf: PSF
     gain: float
     background: float
-    history: dict[str, npt.NDArray]
+    history: dict[str, Array]
     stop_reason: str
     iterations: int
     seconds: float
@@ -87,17 +87,17 @@ class FitResult:
     model: Volume
     surroundings: Volume | None = None
     image: Volume | None = None
-    roi: npt.NDArray[np.bool_] | None = None
+    roi: Bools | None = None
     start: Mesh | None = None
     evaluations: int = 0
     uncertainty: Uncertainty | None = None
     saved: dict[str, Any] | None = None
-    measured: npt.NDArray[np.bool_] | None = None
+    measured: Bools | None = None
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @cached_property
-    def mask(self) -> npt.NDArray[np.bool_]:
+    def mask(self) -> Bools:
         """Voxels whose centre is inside the surface, on the image's grid."""
         return self.body.voxels(self.mesh, self.model.grid)
 
@@ -123,7 +123,7 @@ class FitResult:
         """The same for the cell alone: what light of neighbours there is within 1 µm counts as unexplained."""
         return self._r2("r2_cell", self.model.data)
 
-    def _r2(self, name: str, model: npt.NDArray) -> float:
+    def _r2(self, name: str, model: Array) -> float:
         if self.image is None:
             value = (self.saved or {}).get(name)
             return float("nan") if value is None else float(value)
@@ -132,7 +132,7 @@ class FitResult:
         return r_squared(self.image.data, model, region) if region.any() else float("nan")
 
     @property
-    def whole_model(self) -> npt.NDArray:
+    def whole_model(self) -> Array:
         """The model with the light of neighbours, (z, y, x)."""
         return self.model.data if self.surroundings is None else self.model.data + self.surroundings.data
 
@@ -219,7 +219,7 @@ class FitResult:
         """
         return save_result(self, folder, truth, notes)
 
-    def at_vertices(self) -> dict[str, npt.NDArray[np.float64]]:
+    def at_vertices(self) -> dict[str, Floats]:
         """What ``mesh.ply`` holds at the vertices, (n_vertices,) each.
 
         `mean_curvature` (1/µm, positive where convex) and `gaussian_curvature` (1/µm²), averaged over an edge or two,
@@ -234,10 +234,10 @@ class FitResult:
         return found
 
     @cached_property
-    def _curvatures(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _curvatures(self) -> tuple[Floats, Floats]:
         return curvatures(self.mesh, smoothing=1.5 * float(np.mean(edge_lengths(self.mesh))))
 
-    def maps(self) -> dict[str, npt.NDArray[np.float64]]:
+    def maps(self) -> dict[str, Floats]:
         """What the report shows on the surface, (n_vertices,) each: curvatures, staining, standard error."""
         found, density = self.at_vertices(), np.asarray(self.mesh.density, dtype=np.float64)
         maps = {} if self.body.branching else {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array
 from ..atomic import ensure_folder, write_text
 from ..errors import OutputError
 from ..image.io import read_volume, write_volume
@@ -163,10 +163,10 @@ def _whole_psf(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
     return whole if same else brief  # an earlier fit may have left one there
 
 
-def _read_history(path: Path) -> dict[str, npt.NDArray]:
+def _read_history(path: Path) -> dict[str, Array]:
     with path.open(newline="", encoding="utf-8") as file:
         names, *rows = csv.reader(file)
-    columns: dict[str, npt.NDArray] = {}
+    columns: dict[str, Array] = {}
     for name, values in zip(names, zip(*rows) if rows else [()] * len(names)):
         kind = str if name == "kind" else int if name in ("iteration", "stage") else float
         columns[name] = np.array([kind(v) for v in values])

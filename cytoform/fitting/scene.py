@@ -6,10 +6,10 @@ import dataclasses
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from .._typing import Bools, Floats, Floats32, Ints32
 from ..errors import FitError
 from ..image.fill import constant_fill
 from ..image.volume import Grid, Volume
@@ -17,7 +17,6 @@ from .start import search
 
 __all__ = ["Scene", "typical_voxel"]
 
-Bools = npt.NDArray[np.bool_]
 
 FAINT, GLARING = 1e-12, 1e12  # largest values of an image between which it is taken as it is
 SMOOTHING = 1.5  # σ of the smoothing before the threshold, in finest voxels
@@ -78,7 +77,7 @@ class Scene:
         return float(min(self.spacing))
 
     @cached_property
-    def smooth(self) -> npt.NDArray[np.float32]:
+    def smooth(self) -> Floats32:
         """The image after a Gaussian of 1.5 finest voxels, (z, y, x)."""
         data = np.asarray(self.volume.data)
         size = float(np.abs(data).max())
@@ -93,7 +92,7 @@ class Scene:
         return self.smooth > threshold_otsu(self.smooth)
 
     @cached_property
-    def bodies(self) -> npt.NDArray[np.int32]:
+    def bodies(self) -> Ints32:
         """Numbers of the connected bright objects, their insides filled, from 1; 0 outside, (z, y, x)."""
         parts, _ = ndimage.label(search.filled(self.bright, np.asarray(self.spacing)))
         return parts
@@ -140,7 +139,7 @@ class Scene:
             )
         return region & self.measured
 
-    def distance_from(self, mask: Bools) -> npt.NDArray[np.float64]:
+    def distance_from(self, mask: Bools) -> Floats:
         """Return the distance of every voxel from a mask, µm; 0 in it, (z, y, x)."""
         return ndimage.distance_transform_edt(~mask, sampling=self.spacing)
 

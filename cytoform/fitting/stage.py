@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..optim import LaplacianPreconditioner
@@ -23,7 +23,6 @@ from .values import Explained
 
 __all__ = ["FAR", "SOON", "Stage", "look_around", "smoothness_prior", "stage_lengths", "staining_prior"]
 
-Floats = npt.NDArray[np.float64]
 
 SOON = 5  # steps from one pause to the next at least
 EARLY = 0.35  # of all steps, at most, go to the stages before the last

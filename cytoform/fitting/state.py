@@ -12,8 +12,8 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array, Bools, Floats
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..optim import LBFGS
@@ -26,9 +26,6 @@ COLUMNS = ("iteration", "stage", "kind", "loss", "r2", "gain", "background", "st
 KINDS = ("shape", "psf")
 MEMORY = 30  # pairs that L-BFGS keeps for the shape
 KEPT_AS = ("scalar", "array", "mask", "mesh", "psf", "optimiser", "json", "table", "group")
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 
 def stored(how: str, **options: Any) -> Any:
@@ -258,10 +255,10 @@ class State:
         row = (at.iteration, at.stage, KINDS.index(kind), loss, r2, gain, background, moved, at.seconds)
         self.history.append(row)
 
-    def columns(self) -> dict[str, npt.NDArray]:
+    def columns(self) -> dict[str, Array]:
         """Return the history as one array a column; `kind` in words."""
         table = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
-        columns: dict[str, npt.NDArray] = {name: table[:, i] for i, name in enumerate(COLUMNS)}
+        columns: dict[str, Array] = {name: table[:, i] for i, name in enumerate(COLUMNS)}
         for name in ("iteration", "stage"):
             columns[name] = columns[name].astype(np.int64)
         columns["kind"] = np.array(KINDS)[columns["kind"].astype(int)]

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csc_matrix, identity
 from scipy.sparse.linalg import eigsh
 
+from .._typing import Array, Floats
 from ..devices import to_host
 from ..errors import FitError
 from ..mesh import geometry
@@ -28,7 +28,6 @@ from .values import Explained
 
 __all__ = ["MODES", "Uncertainty", "uncertainty_of"]
 
-Floats = npt.NDArray[np.float64]
 
 MODES = 200  # ways in which the surface may move, and as many in which its staining may
 FEW = 3000  # faces: below, a second thread is only in the way
@@ -176,16 +175,16 @@ class _Seen:
         self.freedom = float(weights.sum(dtype=np.float64)) * float(kept.sum()) / band.grid.size
         self.left = float((self._on_band(residual) ** 2).sum(dtype=np.float64)) / self.freedom
 
-    def __call__(self, box: npt.NDArray) -> npt.NDArray:
+    def __call__(self, box: Array) -> Array:
         """A change of the model, behind the optics on the band, as a vector; products are those of the image's."""
         image = self.renderer.picture(box.astype(np.result_type(self.dtype, np.complex64)))
         return self._on_band(self._root * image[self._box])
 
-    def spectrum(self, mesh: Mesh) -> npt.NDArray:
+    def spectrum(self, mesh: Mesh) -> Array:
         """Transform a mesh on the band, before the optics, in the fit's precision."""
         return to_host(self.renderer.prepared(mesh.astype(self.dtype), behind_optics=False).forward())
 
-    def _on_band(self, image: npt.NDArray) -> npt.NDArray:
+    def _on_band(self, image: Array) -> Array:
         found = self._scale * self.renderer.transform(image)[self._kept]
         return np.concatenate([found.real, found.imag]).astype(self.dtype)
 
@@ -211,7 +210,7 @@ def _columns(
     normals: Floats,
     stain: Floats | None,
     directions: Floats,
-) -> Iterator[npt.NDArray]:
+) -> Iterator[Array]:
     """Derivatives of the model on the band, behind the optics, for one unknown after another."""
     renderer, gain = seen.renderer, seen.gain
     here, otf = seen.spectrum(mesh), psf.otf_on(renderer.band)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-import numpy.typing as npt
+from .._typing import Array, Floats
 
 __all__ = ["Explained", "FinalModel", "Held", "PsfStep", "ShapeStep"]
 
@@ -18,8 +17,8 @@ class ShapeStep:
     """
 
     loss: float
-    vertices: npt.NDArray[np.float64]
-    density: npt.NDArray[np.float64]
+    vertices: Floats
+    density: Floats
     gain: float
     background: float
 
@@ -29,7 +28,7 @@ class PsfStep:
     """Plain L2 loss at a PSF, its gradient for the PSF's parameters, gain, background and R² in the region."""
 
     loss: float
-    parameters: npt.NDArray[np.float64]
+    parameters: Floats
     gain: float
     background: float
     r2: float
@@ -49,10 +48,10 @@ class Explained:
     weights : (z, y, x) float
     """
 
-    rendered: npt.NDArray
-    residual: npt.NDArray
+    rendered: Array
+    residual: Array
     gain: float
-    weights: npt.NDArray
+    weights: Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,7 +83,7 @@ class FinalModel:
     gain, background : float
     """
 
-    cell: npt.NDArray
-    light: npt.NDArray | None
+    cell: Array
+    light: Array | None
     gain: float
     background: float

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import devices
+from .._typing import Floats
 from ..image.band import Band
 from ..kernels.triangle import SERIES_LIMIT, SHORT_LIMIT
 from . import exact, nufft, quadrature
 
 __all__ = ["EXACT", "NUFFT", "exact_work", "faster", "nufft_work"]
 
-Floats = npt.NDArray[np.float64]
 
 _SAMPLE = 200  # faces and modes that stand for all
 # Nanoseconds for the kinds of work that exact_work and nufft_work count, times the threads they were done with.

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import devices
+from .._typing import Array, Bools, Floats, Ints
 from ..image.band import Band
 from ..kernels.triangle import BLOCK, LANES
 from .scale import largest
 
 __all__ = ["Faces", "forward_at", "lanes"]
 
-Floats = npt.NDArray[np.float64]
 PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that threads end together
 
 
@@ -44,7 +44,7 @@ class Faces:
     def __init__(self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64) -> None:
         self.corners, self.strengths, self.band, self.dtype = corners, strengths, band, np.dtype(dtype)
 
-    def forward(self) -> npt.NDArray:
+    def forward(self) -> Array:
         """Transform on the band's box, complex64 or complex128."""
         complex_type = np.result_type(self.dtype, np.complex64)
         lines = _lines(self.band)
@@ -54,7 +54,7 @@ class Faces:
             loops.mesh_ft_lines(corners, self.strengths, *lines.arguments(self.dtype), work, out)
         return lines.to_box(out, complex_type)
 
-    def adjoint(self, cotangent: npt.NDArray) -> tuple[Floats, Floats]:
+    def adjoint(self, cotangent: Array) -> tuple[Floats, Floats]:
         """Adjoint of :meth:`forward` at a cotangent on the band.
 
         Returns
@@ -89,10 +89,10 @@ class _Lines:
     """
 
     shape: tuple[int, int, int]
-    mask: npt.NDArray[np.bool_] | None
+    mask: Bools | None
     order: tuple[int, int, int]
-    sort: npt.NDArray[np.int64]
-    numbers: npt.NDArray[np.int64]
+    sort: Ints
+    numbers: Ints
     axes: tuple[Floats, Floats, Floats]
 
     @property
@@ -103,13 +103,13 @@ class _Lines:
         """Coordinates in the order of the axes."""
         return np.ascontiguousarray(corners[:, :, list(self.order)])
 
-    def arguments(self, dtype: npt.DTypeLike) -> tuple[npt.NDArray, ...]:
+    def arguments(self, dtype: npt.DTypeLike) -> tuple[Array, ...]:
         """Frequencies, steps and lines, in the order in which the kernels take them."""
         along = self.axes[2]
         ends = along[::LANES].copy(), along[LANES - 1 :: LANES].copy()
         return *self.axes, along.astype(dtype), *ends, self.numbers
 
-    def work(self, count: int, dtype: npt.DTypeLike) -> tuple[npt.NDArray, ...]:
+    def work(self, count: int, dtype: npt.DTypeLike) -> tuple[Array, ...]:
         """Room for the tables of `count` faces."""
         n0, n1, n2 = map(len, self.axes)
         return (
@@ -117,7 +117,7 @@ class _Lines:
             np.empty((count, 2, n2), dtype),
         )  # fmt: skip
 
-    def to_box(self, out: Floats, complex_type: npt.DTypeLike) -> npt.NDArray:
+    def to_box(self, out: Floats, complex_type: npt.DTypeLike) -> Array:
         """Values on the lines (n, 2, length) to the band's box, zero at modes that are not kept."""
         shape = tuple(self.shape[d] for d in self.order)
         turned = np.zeros(shape, dtype=complex_type)
@@ -131,7 +131,7 @@ class _Lines:
             box[~self.mask] = 0
         return box
 
-    def from_box(self, box: npt.NDArray, dtype: npt.DTypeLike) -> npt.NDArray:
+    def from_box(self, box: Array, dtype: npt.DTypeLike) -> Array:
         """Real and imaginary parts (n, 2, length) of the box's kept modes on the lines, zero elsewhere."""
         kept = box if self.mask is None else np.where(self.mask, box, 0)
         i0, i1 = self.numbers[:, 0], self.numbers[:, 1]

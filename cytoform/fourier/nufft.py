@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import devices
+from .._typing import Array, Floats, Ints
 from ..image.band import Band
 from . import quadrature
 from .scale import largest
 
 __all__ = ["Faces", "Points", "accuracy", "gauss_points", "upsampling"]
 
-Floats = npt.NDArray[np.float64]
 
 # Parts of the tolerance. A surface's spectrum falls with frequency, and the relative error over the whole band has to
 # keep the tolerance too, so each part of the error is held well below it.
@@ -49,9 +49,9 @@ class Points:
     another: starts (n_rules + 1,), barycentric (n, 3), weights (n,).
     """
 
-    rules: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
+    rules: Ints
+    offsets: Ints
+    starts: Ints
     barycentric: Floats
     weights: Floats
 
@@ -133,7 +133,7 @@ class Faces:
         plan.setpts(*self._places)
         return plan
 
-    def forward(self) -> npt.NDArray:
+    def forward(self) -> Array:
         """Transform on the band's box, complex64 or complex128."""
         box = np.fft.ifftshift(self._plan(1, 1).execute(self._sources), axes=(0, 1))
         box = box.astype(np.result_type(self.dtype, np.complex64), copy=False)
@@ -141,7 +141,7 @@ class Faces:
             box[~self.band.mask] = 0
         return box
 
-    def adjoint(self, cotangent: npt.NDArray) -> tuple[Floats, Floats]:
+    def adjoint(self, cotangent: Array) -> tuple[Floats, Floats]:
         """Adjoint of :meth:`forward`; results as :meth:`cytoform.fourier.exact.Faces.adjoint`."""
         band, p = self.band, self.points
         stack = np.empty((4, *band.shape), dtype=self._complex)

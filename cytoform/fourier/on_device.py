@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import devices
+from .._typing import Floats
 from ..image.band import Band
 from .scale import largest
 
 __all__ = ["Faces", "through_image", "to_band", "to_image"]
 
-Floats = npt.NDArray[np.float64]
 Result = TypeVar("Result")
 
 

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft as _fft
 
+from .._typing import Array
 from ..image.band import Band
 
 __all__ = ["through_image", "to_band", "to_image"]
@@ -24,7 +24,7 @@ _SLAB_VOXELS = 2**18  # of an image that are in the making at a time: they stay 
 Result = TypeVar("Result")
 
 
-def _pad(box: npt.NDArray, axis: int, length: int) -> npt.NDArray:
+def _pad(box: Array, axis: int, length: int) -> Array:
     """Zeros between the non-negative and the negative modes of one axis in FFT order."""
     modes = box.shape[axis]
     if modes == length:
@@ -40,7 +40,7 @@ def _pad(box: npt.NDArray, axis: int, length: int) -> npt.NDArray:
     return out
 
 
-def _cut(array: npt.NDArray, axis: int, modes: int) -> npt.NDArray:
+def _cut(array: Array, axis: int, modes: int) -> Array:
     length = array.shape[axis]
     if modes == length:
         return array
@@ -50,7 +50,7 @@ def _cut(array: npt.NDArray, axis: int, modes: int) -> npt.NDArray:
     return np.concatenate([array[(*lead, slice(0, head))], tail], axis=axis)
 
 
-def to_image(box: npt.NDArray, band: Band, *, workers: int | None = None) -> npt.NDArray:
+def to_image(box: Array, band: Band, *, workers: int | None = None) -> Array:
     """Band spectrum to real image, (z, y, x); float32 for complex64, else float64."""
     spectrum = _to_planes(box, band, workers)
     image = np.empty(band.grid.shape, dtype=spectrum.real.dtype)
@@ -62,7 +62,7 @@ def to_image(box: npt.NDArray, band: Band, *, workers: int | None = None) -> npt
     return image
 
 
-def to_band(image: npt.NDArray, band: Band, *, workers: int | None = None) -> npt.NDArray:
+def to_band(image: Array, band: Band, *, workers: int | None = None) -> Array:
     """Real image to band spectrum; complex64 for float32, else complex128. Modes left out are zero.
 
     The image may be smaller than the grid: it lies at its first voxels, and the rest is zero.
@@ -82,12 +82,12 @@ def to_band(image: npt.NDArray, band: Band, *, workers: int | None = None) -> np
 
 
 def through_image(
-    box: npt.NDArray,
+    box: Array,
     band: Band,
-    visit: Callable[[slice, npt.NDArray], Result],
+    visit: Callable[[slice, Array], Result],
     *,
     workers: int | None = None,
-) -> tuple[npt.NDArray, list[Result]]:
+) -> tuple[Array, list[Result]]:
     """:func:`to_image`, a visit to every slab of the image, and :func:`to_band` of what the visits leave.
 
     Parameters
@@ -118,12 +118,12 @@ def through_image(
     return _from_planes(spectrum, band, workers), results
 
 
-def _to_planes(box: npt.NDArray, band: Band, workers: int | None) -> npt.NDArray:
+def _to_planes(box: Array, band: Band, workers: int | None) -> Array:
     """Modes along y and x of every plane, (z, my, mx)."""
     return _fft.ifft(_pad(box, 0, band.grid.shape[0]), axis=0, workers=workers)
 
 
-def _plane_images(spectrum: npt.NDArray, band: Band) -> npt.NDArray:
+def _plane_images(spectrum: Array, band: Band) -> Array:
     """Images (planes, y, x) of some planes' modes."""
     _, ny, nx = band.grid.shape
     rows = _fft.ifft(_pad(spectrum, 1, ny), axis=1, workers=1)
@@ -132,14 +132,14 @@ def _plane_images(spectrum: npt.NDArray, band: Band) -> npt.NDArray:
     return image
 
 
-def _plane_spectra(image: npt.NDArray, band: Band) -> npt.NDArray:
+def _plane_spectra(image: Array, band: Band) -> Array:
     """Modes along y and x of some planes' images."""
     _, my, mx = band.shape
     rows = _fft.rfft(image, axis=2, workers=1)[:, :, :mx]
     return _cut(_fft.fft(rows, axis=1, workers=1), 1, my)
 
 
-def _from_planes(spectrum: npt.NDArray, band: Band, workers: int | None) -> npt.NDArray:
+def _from_planes(spectrum: Array, band: Band, workers: int | None) -> Array:
     found = _cut(_fft.fft(spectrum, axis=0, overwrite_x=True, workers=workers), 0, band.shape[0])
     return found if band.mask is None else np.where(band.mask, found, found.dtype.type(0))
 

@@ -15,15 +15,14 @@ import functools
 import itertools
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
+from .._typing import Array, Floats, Ints
 from ..errors import ConfigError
 from ..image.band import Band
 
 __all__ = ["N_RULES", "Shells", "composite", "degree", "error", "reach", "rule", "rules_for"]
 
-Floats = npt.NDArray[np.float64]
 
 # Degree: weight of the middle, weights and coordinates (a, b, b) in three orders, weights and (a, b, c) in six.
 _SYMMETRIC: list[tuple[int, float, list[tuple[float, float]], list[tuple[float, float, float]]]] = [
@@ -130,7 +129,7 @@ class Shells:
     weights: tuple[float, ...] = (1.0,)
 
     @classmethod
-    def of(cls, band: Band, weights: npt.NDArray, count: int = 24) -> Shells:
+    def of(cls, band: Band, weights: Array, count: int = 24) -> Shells:
         """From weights on a band's box, such as the modulus of an OTF."""
         radii = band.radii
         size = np.abs(np.broadcast_to(weights, band.shape)).ravel()[band.index]
@@ -157,9 +156,7 @@ def reach(index: int, tolerance: float, shells: Shells = Shells()) -> float:
     return float(spreads[low] * (spreads[high] / spreads[low]) ** part)
 
 
-def rules_for(
-    spreads: Floats, tolerance: float, shells: Shells = Shells()
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def rules_for(spreads: Floats, tolerance: float, shells: Shells = Shells()) -> tuple[Ints, Ints]:
     """Number of the rule and of pieces along an edge for triangles of the given phase spreads, each (n,)."""
     largest = float(spreads.max(initial=0.0))
     limits = [0.0]

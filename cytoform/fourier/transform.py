@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import devices as _devices
+from .._typing import Array
 from ..errors import BackendError, ConfigError, GridError
 from ..image.band import Band
 from ..image.volume import Grid
@@ -34,8 +35,8 @@ TIGHTEST_NUFFT = 1e-12
 class MeshGradient:
     """Gradient for a mesh: `vertices` (n_vertices, 3) per µm, `density` (n_faces,); dtype of the mesh."""
 
-    vertices: npt.NDArray
-    density: npt.NDArray
+    vertices: Array
+    density: Array
 
 
 def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
@@ -109,7 +110,7 @@ class MeshTransform:
             raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
         choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=device_for(self.device, self.backend))
 
-    def _backend_for(self, corners: npt.NDArray, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
+    def _backend_for(self, corners: Array, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
         tolerance = self.tolerance_for(dtype)
         name = choose_backend(self.backend, tolerance=tolerance, device=device_for(self.device, self.backend))
         if name == "auto":
@@ -127,11 +128,11 @@ class MeshTransform:
         """A mesh made ready for value and gradient: what both need is done once."""
         return MeshOnBand(self, mesh)
 
-    def forward(self, mesh: Mesh) -> npt.NDArray:
+    def forward(self, mesh: Mesh) -> Array:
         """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
         return _devices.to_host(self.of(mesh).forward())
 
-    def vjp(self, mesh: Mesh, cotangent: npt.NDArray) -> MeshGradient:
+    def vjp(self, mesh: Mesh, cotangent: Array) -> MeshGradient:
         """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
         return self.of(mesh).vjp(cotangent)
 
@@ -193,7 +194,7 @@ class MeshOnBand:
         )
 
 
-def _mass(areas: npt.NDArray, density: npt.NDArray) -> float:
+def _mass(areas: Array, density: Array) -> float:
     mass = float((areas * density).sum())
     if mass == 0.0:
         raise ConfigError(
@@ -202,7 +203,7 @@ def _mass(areas: npt.NDArray, density: npt.NDArray) -> float:
     return mass
 
 
-def _gather(corner: npt.NDArray, faces: npt.NDArray, n_vertices: int) -> npt.NDArray:
+def _gather(corner: Array, faces: Array, n_vertices: int) -> Array:
     """Sum corner values (n_faces, 3, 3) at the vertices, in a fixed order."""
     index = faces.ravel()
     flat = corner.reshape(-1, 3)
@@ -219,7 +220,7 @@ def mesh_ft(
     normalize: bool = False,
     band: Band | None = None,
     deterministic: bool = False,
-) -> npt.NDArray:
+) -> Array:
     """Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
 
     Parameters
@@ -258,7 +259,7 @@ def mesh_ft(
 def mesh_ft_vjp(
     mesh: Mesh,
     grid: Grid,
-    cotangent: npt.NDArray,
+    cotangent: Array,
     *,
     backend: BackendName = "auto",
     device: _devices.Device = "auto",

@@ -9,12 +9,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Bools, Complex, Floats, Ints
 from ..errors import GridError
 from .volume import Grid
 
 __all__ = ["Band"]
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,7 +33,7 @@ class Band:
 
     grid: Grid
     shape: tuple[int, int, int]
-    mask: npt.NDArray[np.bool_] | None = None
+    mask: Bools | None = None
 
     def __post_init__(self) -> None:
         if any(m < 1 or m > n for m, n in zip(self.shape, self.grid.spectrum_shape)):
@@ -62,12 +61,12 @@ class Band:
         """All modes that have a partner: the spectrum without its Nyquist planes."""
         return cls.box(grid, grid.max_modes)
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> Band:
+    def where(self, mask: Bools) -> Band:
         """The same box with only the modes of `mask` kept."""
         return Band(self.grid, self.shape, np.ascontiguousarray(mask))
 
     @cached_property
-    def modes(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def modes(self) -> tuple[Ints, Ints, Ints]:
         """Mode numbers on the three axes."""
         mz, my, mx = self.shape
         return _fft_order(mz), _fft_order(my), np.arange(mx)
@@ -79,7 +78,7 @@ class Band:
         return z[:, None, None], y[None, :, None], x[None, None, :]
 
     @cached_property
-    def index(self) -> npt.NDArray[np.int64]:
+    def index(self) -> Ints:
         """Flat indices of the kept modes in the box."""
         if self.mask is None:
             return np.arange(math.prod(self.shape))
@@ -130,41 +129,41 @@ class Band:
         squares = sum((a / s) ** 2 for a, s in zip(self.axes, np.where(semi_axes > 0, semi_axes, 1.0)))
         return np.sqrt(np.asarray(squares).ravel()[self.index])
 
-    def reach(self, vectors: npt.NDArray) -> Floats:
+    def reach(self, vectors: Array) -> Floats:
         """Upper bound of |vector · frequency| / radius over the kept modes, (..., 3) µm -> (...) radians."""
         return np.linalg.norm(np.asarray(vectors, dtype=np.float64) * self._ellipsoid, axis=-1)
 
-    def support(self, vectors: npt.NDArray) -> Floats:
+    def support(self, vectors: Array) -> Floats:
         """Upper bound of max |vector · frequency| over the kept modes, (..., 3) µm -> (...) radians."""
         size = np.abs(np.asarray(vectors, dtype=np.float64))
         return np.minimum(size @ self.limits, self.reach(size))
 
-    def phase(self, shift: npt.ArrayLike, sign: float = -1.0) -> npt.NDArray[np.complex128]:
+    def phase(self, shift: npt.ArrayLike, sign: float = -1.0) -> Complex:
         """exp(sign · i · frequency · shift) on the box, for a shift (3,) in µm."""
         z, y, x = (np.exp(sign * 1j * a * float(s)) for a, s in zip(self.axes, np.asarray(shift, dtype=np.float64)))
         return z * y * x
 
-    def scatter(self, values: npt.NDArray) -> npt.NDArray:
+    def scatter(self, values: Array) -> Array:
         """Values at the kept modes to the box, zero elsewhere."""
         box = np.zeros(math.prod(self.shape), dtype=values.dtype)
         box[self.index] = values
         return box.reshape(self.shape)
 
-    def expand(self, box: npt.NDArray) -> npt.NDArray:
+    def expand(self, box: Array) -> Array:
         """The box in the half-space spectrum of the grid, zero elsewhere."""
         full = np.zeros(self.grid.spectrum_shape, dtype=box.dtype)
         full[self._slots()] = box
         return full
 
-    def restrict(self, spectrum: npt.NDArray) -> npt.NDArray:
+    def restrict(self, spectrum: Array) -> Array:
         """The box of a half-space spectrum; modes that are not kept are set to zero."""
         box = spectrum[self._slots()]
         return box if self.mask is None else np.where(self.mask, box, 0)
 
-    def _slots(self) -> tuple[npt.NDArray, ...]:
+    def _slots(self) -> tuple[Array, ...]:
         (kz, ky, kx), (nz, ny, _) = self.modes, self.grid.shape
         return np.ix_(kz % nz, ky % ny, kx)
 
 
-def _fft_order(n: int) -> npt.NDArray[np.int64]:
+def _fft_order(n: int) -> Ints:
     return np.rint(np.fft.fftfreq(n) * n).astype(np.int64)

@@ -5,11 +5,10 @@ Deskewing, rotating, registering and stitching leave such voxels around the meas
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
+
+from .._typing import Array, Bools
 
 __all__ = ["constant_fill"]
 
@@ -20,7 +19,7 @@ SHARP = 0.7  # of the step from a fill to the usual value is left beside it; les
 GAP = 3.0  # times the spread of the darkest measured voxels, by which a fill differs from them
 
 
-def constant_fill(data: npt.NDArray[Any]) -> tuple[npt.NDArray[np.bool_], float] | None:
+def constant_fill(data: Array) -> tuple[Bools, float] | None:
     """Find the block of one constant value around a sheared, turned or shifted window of measured voxels.
 
     A block counts as filled in when it touches the image's border, is solid, holds at least 1 % of the voxels, and its
@@ -50,7 +49,7 @@ def constant_fill(data: npt.NDArray[Any]) -> tuple[npt.NDArray[np.bool_], float]
     return (filled, kept[0]) if kept else None
 
 
-def _block(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None:
+def _block(same: Bools) -> Bools | None:
     """The solid block at the border of voxels that have one value, and a voxel around it; None where there is none."""
     if not LEAST * same.size <= same.sum() < same.size:
         return None
@@ -61,7 +60,7 @@ def _block(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None:
     return ndimage.binary_dilation(whole, np.ones((3, 3, 3), bool))
 
 
-def _at_the_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _at_the_border(mask: Bools) -> Bools:
     """The connected parts of a mask that touch the image's border."""
     parts, _ = ndimage.label(mask)
     touching = np.unique(np.concatenate([np.take(parts, k, axis=a).ravel() for a in range(3) for k in (0, -1)]))
@@ -71,9 +70,7 @@ def _at_the_border(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return kept[parts]
 
 
-def _lies_apart(
-    value: float, block: npt.NDArray[np.bool_], data: npt.NDArray[Any], filled: npt.NDArray[np.bool_]
-) -> bool:
+def _lies_apart(value: float, block: Bools, data: Array, filled: Bools) -> bool:
     """Whether a fill differs from all measured values by more than their darkest or brightest ones vary.
 
     Saturated light has the brightest value too, but falls off around it.

@@ -9,13 +9,13 @@ and one object gives all its volumes (:mod:`~cytoform.image.series`).
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._typing import PathLike
 from .choosing import described, flat_remedy, spacing_remark, spacing_remedy
 from .extremes import Extremes
 from .extremes import extremes as find_extremes
@@ -25,8 +25,6 @@ from .volume import Volume
 from .writing import write_volume
 
 __all__ = ["ImageInfo", "image_info", "read_volume", "write_volume"]
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .._typing import PathLike
 from ..errors import VolumeError
 from .choosing import chosen_index, chosen_source, in_order, spacing_remark, voxel_size
 from .formats.registry import opened
@@ -21,7 +22,6 @@ from .volume import Grid, Volume
 
 __all__ = ["Series", "open_series"]
 
-PathLike = str | os.PathLike[str]
 Spacing = float | Sequence[float] | None
 
 _LOG = logging.getLogger(__name__)

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft as _fft
 
+from .._typing import Array, Floats, Triple
 from ..errors import GridError, VolumeError
 
 __all__ = ["Grid", "Volume"]
-
-Triple = tuple[float, float, float]
 
 
 def _triple(name: str, value: Any, *, positive: bool) -> Triple:
@@ -109,30 +108,30 @@ class Grid:
         return z, y, x
 
     @property
-    def centre(self) -> npt.NDArray[np.float64]:
+    def centre(self) -> Floats:
         """Middle of the voxel centres in µm, (3,)."""
         return np.asarray(self.origin) + 0.5 * (np.asarray(self.shape) - 1) * np.asarray(self.spacing)
 
-    def frequencies(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def frequencies(self) -> tuple[Floats, Floats, Floats]:
         """Angular frequencies 2π k / (n · spacing) in rad/µm, one array an axis, FFT order, half of them along x."""
         (nz, ny, nx), (dz, dy, dx) = self.shape, self.spacing
         scale = 2.0 * math.pi
         return scale * np.fft.fftfreq(nz, dz), scale * np.fft.fftfreq(ny, dy), scale * np.fft.rfftfreq(nx, dx)
 
-    def coordinates(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def coordinates(self) -> tuple[Floats, Floats, Floats]:
         """Positions of the voxel centres in µm, one array an axis."""
         z, y, x = (o + d * np.arange(n) for o, d, n in zip(self.origin, self.spacing, self.shape))
         return z, y, x
 
-    def to_index(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def to_index(self, points: npt.ArrayLike) -> Floats:
         """Fractional voxel indices of points in µm, (..., 3)."""
         return (np.asarray(points, dtype=np.float64) - self.origin) / self.spacing
 
-    def to_um(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def to_um(self, index: npt.ArrayLike) -> Floats:
         """Positions in µm of (fractional) voxel indices, (..., 3)."""
         return np.asarray(index, dtype=np.float64) * self.spacing + self.origin
 
-    def overhang(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def overhang(self, points: npt.ArrayLike) -> Floats:
         """How far points (n, 3) µm stick out of the voxel centres, both ends of an axis together, (3,) µm."""
         positions = np.asarray(points, dtype=np.float64)
         first, last = np.asarray(self.origin), self.to_um(np.asarray(self.shape) - 1)
@@ -190,7 +189,7 @@ class Volume:
         When `data` is not 3D, is empty, or has values that are not finite.
     """
 
-    data: npt.NDArray[Any]
+    data: Array
     spacing: Triple
     origin: Triple = (0.0, 0.0, 0.0)
     name: str = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from .._typing import Array, PathLike
 from ..atomic import atomic_path
 from ..errors import VolumeError
 from .volume import Volume
@@ -21,8 +21,6 @@ _LOG = logging.getLogger(__name__)
 
 __all__ = ["write_volume"]
 
-PathLike = str | os.PathLike[str]
-Array = npt.NDArray[Any]
 
 _CLASSIC_TIFF_BYTES = 3_900_000_000  # ImageJ's TIFFs hold 4 GB
 _EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here survive the way through float32

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats, Ints
 from ..errors import MeshError
 from . import geometry
 
 __all__ = ["TriangleMesh"]
 
 
-def check_vertices(vertices: Any) -> npt.NDArray:
+def check_vertices(vertices: Any) -> Array:
     array = np.asarray(vertices)
     if array.ndim != 2 or array.shape[1] != 3:
         raise MeshError(f"vertices has shape {array.shape}; expected (n_vertices, 3), µm, (z, y, x).")
@@ -27,7 +28,7 @@ def check_vertices(vertices: Any) -> npt.NDArray:
     return np.ascontiguousarray(array)
 
 
-def check_finite(vertices: npt.NDArray, faces: npt.NDArray[np.int64]) -> None:
+def check_finite(vertices: Array, faces: Ints) -> None:
     """Refuse NaN and infinity in vertices that a face uses."""
     bad = ~np.isfinite(vertices).all(axis=1)
     if bad.any() and bad[faces].any():
@@ -38,7 +39,7 @@ def check_finite(vertices: npt.NDArray, faces: npt.NDArray[np.int64]) -> None:
         )
 
 
-def check_faces(faces: Any, n_vertices: int) -> npt.NDArray[np.int64]:
+def check_faces(faces: Any, n_vertices: int) -> Ints:
     array = np.asarray(faces)
     if array.size == 0:
         raise MeshError("the mesh has no faces; expected at least one triangle.", remedy="Is it a point cloud?")
@@ -57,7 +58,7 @@ def check_faces(faces: Any, n_vertices: int) -> npt.NDArray[np.int64]:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-def check_density(density: Any, n_faces: int, dtype: Any) -> npt.NDArray:
+def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
     if density is None:
         return np.ones(n_faces, dtype=dtype)
     array = np.asarray(density, dtype=dtype)
@@ -87,13 +88,13 @@ class TriangleMesh:
         When there are no faces, an index is out of range, or a value that a face uses is not finite.
     """
 
-    vertices: npt.NDArray
-    faces: npt.NDArray[np.int64]
+    vertices: Array
+    faces: Ints
 
     if TYPE_CHECKING:  # a field of each kind, after its own
 
         @property
-        def density(self) -> npt.NDArray: ...
+        def density(self) -> Array: ...
 
     def __post_init__(self) -> None:
         vertices = check_vertices(self.vertices)
@@ -108,7 +109,7 @@ class TriangleMesh:
     def _check_more(self) -> None:
         """Check the fields that a kind adds; they are set with ``object.__setattr__``."""
 
-    def _default_density(self) -> npt.NDArray | None:
+    def _default_density(self) -> Array | None:
         """Return the density of the faces where none is given; None for 1 everywhere."""
         return None
 
@@ -128,7 +129,7 @@ class TriangleMesh:
         return self.vertices.dtype
 
     @cached_property
-    def face_areas(self) -> npt.NDArray[np.float64]:
+    def face_areas(self) -> Floats:
         """Area of every face in µm²."""
         return geometry.face_areas(self.vertices, self.faces)
 
@@ -143,12 +144,12 @@ class TriangleMesh:
         return float((self.face_areas * self.density.astype(np.float64)).sum())
 
     @property
-    def normals(self) -> npt.NDArray[np.float64]:
+    def normals(self) -> Floats:
         """Unit normals of the faces, (z, y, x), by the counter-clockwise rule."""
         return geometry.face_normals(self.vertices, self.faces)
 
     @property
-    def bounds(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def bounds(self) -> tuple[Floats, Floats]:
         """Smallest and largest coordinate on each axis in µm, of the vertices that a face uses."""
         return geometry.bounding_box(self.vertices, self.faces)
 
@@ -159,7 +160,7 @@ class TriangleMesh:
             return self
         return dataclasses.replace(self, vertices=self.vertices[used], faces=(np.cumsum(used) - 1)[self.faces])
 
-    def with_vertices(self, vertices: npt.NDArray) -> Self:
+    def with_vertices(self, vertices: Array) -> Self:
         """The same mesh, moved: one position for each vertex."""
         array = np.asarray(vertices)
         if array.shape != self.vertices.shape:
@@ -176,11 +177,11 @@ class TriangleMesh:
             self, vertices=self.vertices.astype(dtype), density=self.density.astype(dtype)
         )
 
-    def arrays(self) -> dict[str, npt.NDArray]:
+    def arrays(self) -> dict[str, Array]:
         """All that makes the mesh, by name: what files, checkpoints and digests hold."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         """Make a mesh of what :meth:`arrays` gave."""
         return cls(**arrays)

@@ -7,13 +7,11 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
+from .._typing import Array, Floats, Ints
 from . import geometry
 from .surface import SurfaceMesh
 
 __all__ = ["Reference", "closest_points", "interpolation", "transfer_density"]
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 class Reference:
@@ -73,7 +71,7 @@ def _barycentric(queries: Floats, corners: Floats) -> Floats:
     return best
 
 
-def transfer_density(source: SurfaceMesh, target: SurfaceMesh) -> npt.NDArray:
+def transfer_density(source: SurfaceMesh, target: SurfaceMesh) -> Array:
     """Density for the faces of `target`: that of the face of `source` whose centre is nearest, (n_faces,)."""
     if (source.density == source.density[0]).all():
         return np.full(target.n_faces, source.density[0])

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import diags
 from scipy.sparse.linalg import splu
 
+from .._typing import Array, Floats
 from ..errors import MeshError
 from . import geometry, topology
 from .laplacian import cotangent_laplacian
 from .surface import SurfaceMesh
 
 __all__ = ["curvatures"]
-
-Floats = npt.NDArray[np.float64]
 
 
 def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Floats]:
@@ -64,7 +62,7 @@ def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Fl
     return np.where(used, mean, np.nan), np.where(used, gaussian, np.nan)
 
 
-def _shares(vertices: Floats, faces: npt.NDArray) -> Floats:
+def _shares(vertices: Floats, faces: Array) -> Floats:
     """The area that belongs to each vertex, (n_vertices,), µm²; all of them are the surface's."""
     corners = geometry.corner_points(vertices, faces)
     areas = geometry.face_areas(vertices, faces)

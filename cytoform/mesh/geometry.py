@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from .._typing import Array, Bools, Floats
 
 __all__ = [
     "area_gradient",
@@ -24,10 +25,8 @@ __all__ = [
     "volume_gradient",
 ]
 
-Floats = npt.NDArray[np.float64]
 
-
-def corner_points(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def corner_points(vertices: Array, faces: Array) -> Floats:
     """Corners of every face, (n_faces, 3 corners, 3 axes), float64, µm."""
     return np.asarray(vertices, dtype=np.float64)[faces]
 
@@ -80,17 +79,17 @@ def _product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
-def face_areas(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def face_areas(vertices: Array, faces: Array) -> Floats:
     """Area of every face in µm², (n_faces,)."""
     return 0.5 * np.linalg.norm(_normals_of(vertices, faces), axis=1)
 
 
-def face_normals(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def face_normals(vertices: Array, faces: Array) -> Floats:
     """Unit normals (z, y, x), (n_faces, 3), outwards for counter-clockwise faces; zero where a face has no area."""
     return _units(_normals_of(vertices, faces))
 
 
-def _normals_of(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def _normals_of(vertices: Array, faces: Array) -> Floats:
     return doubled_normals(corner_points(vertices, faces), precise=np.asarray(vertices).dtype != np.float32)
 
 
@@ -99,7 +98,7 @@ def _units(vectors: Floats) -> Floats:
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
 
 
-def vertex_normals(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def vertex_normals(vertices: Array, faces: Array) -> Floats:
     """Area-weighted unit normals at the vertices, (n_vertices, 3)."""
     normals = _normals_of(vertices, faces)
     total = np.zeros((len(vertices), 3))
@@ -109,7 +108,7 @@ def vertex_normals(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     return np.divide(total, length, out=np.zeros_like(total), where=length > 0)
 
 
-def area_gradient(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def area_gradient(vertices: Array, faces: Array) -> Floats:
     """Derivative of every face's area with respect to its corners, (n_faces, 3 corners, 3 axes), µm.
 
     ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p (Ichbiah et al. 2025, below Eq. 7); zero where the
@@ -128,7 +127,7 @@ def area_gradient_from(corners: Floats, normals: Floats) -> Floats:
     return out
 
 
-def volume_gradient(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def volume_gradient(vertices: Array, faces: Array) -> Floats:
     """What each corner of every face adds to the derivative of the enclosed volume, (n_faces, 3 corners, 3 axes), µm².
 
     A third of the face's area along its outward normal at each corner: exact when summed around a vertex.
@@ -137,14 +136,14 @@ def volume_gradient(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     return np.repeat(vectors[:, None], 3, axis=1)
 
 
-def sum_at_vertices(values: npt.NDArray, faces: npt.NDArray, n_vertices: int) -> Floats:
+def sum_at_vertices(values: Array, faces: Array, n_vertices: int) -> Floats:
     """Values at the faces' corners, (n_faces, 3, ...), summed at the vertices, (n_vertices, ...)."""
     total = np.zeros((n_vertices, *values.shape[2:]))
     np.add.at(total, faces, values)
     return total
 
 
-def mean_at_vertices(values: npt.NDArray, faces: npt.NDArray, n_vertices: int) -> Floats:
+def mean_at_vertices(values: Array, faces: Array, n_vertices: int) -> Floats:
     """Mean of the values (n_faces,) of the faces around each vertex, (n_vertices,); 0 where there is none."""
     corners = np.asarray(faces).reshape(-1)
     total = np.bincount(corners, weights=np.repeat(values, 3), minlength=n_vertices)
@@ -159,14 +158,14 @@ def six_volumes(corners: Floats) -> Floats:
     return -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
 
 
-def enclosed_volume(vertices: npt.NDArray, faces: npt.NDArray) -> float:
+def enclosed_volume(vertices: Array, faces: Array) -> float:
     """Signed volume in µm³ that a closed surface encloses, positive for outward normals."""
     corners = corner_points(vertices, faces)
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
     return float(six_volumes(corners).sum() / 6.0)
 
 
-def surface_centroid(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def surface_centroid(vertices: Array, faces: Array) -> Floats:
     """Centre of mass of the surface in µm, (3,)."""
     areas = face_areas(vertices, faces)
     centres = corner_points(vertices, faces).mean(axis=1)
@@ -174,25 +173,25 @@ def surface_centroid(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
     return centres.mean(axis=0) if total == 0 else (areas[:, None] * centres).sum(axis=0) / total
 
 
-def edge_lengths(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def edge_lengths(vertices: Array, faces: Array) -> Floats:
     """Length in µm of the edge opposite to each corner, (n_faces, 3)."""
     corners = corner_points(vertices, faces)
     return np.linalg.norm(np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1), axis=2)
 
 
-def used_vertices(faces: npt.NDArray, n_vertices: int) -> npt.NDArray[np.bool_]:
+def used_vertices(faces: Array, n_vertices: int) -> Bools:
     """Which vertices some face uses, (n_vertices,) bool. The others are no part of the surface."""
     used = np.zeros(n_vertices, dtype=bool)
     used[faces] = True
     return used
 
 
-def used_points(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def used_points(vertices: Array, faces: Array) -> Floats:
     """Positions of the vertices that some face uses, each once, (n, 3) float64, µm."""
     return np.asarray(vertices[used_vertices(faces, len(vertices))], dtype=np.float64)
 
 
-def bounding_box(vertices: npt.NDArray, faces: npt.NDArray | None = None) -> tuple[Floats, Floats]:
+def bounding_box(vertices: Array, faces: Array | None = None) -> tuple[Floats, Floats]:
     """Smallest and largest coordinate on each axis in µm, of all points or of those that faces use."""
     points = np.asarray(vertices, dtype=np.float64) if faces is None else used_points(vertices, faces)
     return points.min(axis=0), points.max(axis=0)

@@ -18,14 +18,14 @@ Each module of :mod:`cytoform.mesh.formats` turns one kind of bytes into its par
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, PathLike
 from ..atomic import atomic_path
 from ..errors import CytoformError, FileFormatError, MeshError
 from . import geometry
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["read_mesh", "read_surface", "write_mesh"]
 
-PathLike = str | os.PathLike[str]
-Array = npt.NDArray[Any]
 
 _LOG = logging.getLogger(__name__)
 _HEAD = 4096  # bytes that tell what a file is

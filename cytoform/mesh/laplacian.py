@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_matrix, csc_matrix, diags
 
+from .._typing import Array
 from . import geometry
 from .topology import edges
 
 __all__ = ["combinatorial_laplacian", "cotangent_laplacian"]
 
 
-def combinatorial_laplacian(faces: npt.NDArray, n_vertices: int) -> csc_matrix:
+def combinatorial_laplacian(faces: Array, n_vertices: int) -> csc_matrix:
     """Degree minus adjacency: symmetric, positive semi-definite, rows sum to zero.
 
     Every edge counts once, however many faces meet there; a vertex without faces has a zero row.
@@ -40,7 +40,7 @@ def combinatorial_laplacian(faces: npt.NDArray, n_vertices: int) -> csc_matrix:
     return csc_matrix(diags(degree, format="csc") - adjacency)
 
 
-def cotangent_laplacian(vertices: npt.NDArray, faces: npt.NDArray) -> csc_matrix:
+def cotangent_laplacian(vertices: Array, faces: Array) -> csc_matrix:
     """The stiffness matrix of linear finite elements: uᵀ L u = ∫ |∇u|² dS. Positive semi-definite, rows sum to zero.
 
     An edge's weight is half the sum of the cotangents opposite to it, over all its faces. A face without area adds

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array, Bools, Ints
 from ..errors import MeshError
 from . import geometry, topology
 from .base import TriangleMesh
@@ -19,8 +19,6 @@ __all__ = ["MultiMaterialMesh"]
 
 log = logging.getLogger(__name__)
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 _SAME_PLACE = 2e-7  # two ends of an edge closer than this multiple of the mesh size are one point (float32 rounding)
 
@@ -62,12 +60,12 @@ class MultiMaterialMesh(TriangleMesh):
     """
 
     labels: Ints
-    density: npt.NDArray = None  # type: ignore[assignment]
+    density: Array = None  # type: ignore[assignment]
 
     def _check_more(self) -> None:
         object.__setattr__(self, "labels", check_labels(self.labels, len(self.faces)))
 
-    def _default_density(self) -> npt.NDArray:
+    def _default_density(self) -> Array:
         return np.where((self.labels > 0).all(axis=1), 2.0, 1.0)
 
     def regions(self) -> Mapping[int, SurfaceMesh]:
@@ -156,7 +154,7 @@ def _without_empty(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:
 
 @dataclasses.dataclass(frozen=True)
 class _Bare:
-    vertices: npt.NDArray
+    vertices: Array
     faces: Ints
 
 
@@ -171,7 +169,7 @@ def _odd_ones(faces: Ints, labels: Ints) -> Bools:
     return stays
 
 
-def _wrong_windings(vertices: npt.NDArray, faces: Ints, labels: Ints) -> Bools:
+def _wrong_windings(vertices: Array, faces: Ints, labels: Ints) -> Bools:
     """Which faces to turn so that their normals point from labels[:, 0] into labels[:, 1]."""
     pairs, differ = [], []
     for region in np.unique(labels):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from .._typing import Array, Floats, Ints
 
 __all__ = ["Mesh"]
 
@@ -19,15 +21,15 @@ class Mesh(Protocol):
     """
 
     @property
-    def vertices(self) -> npt.NDArray[Any]:
+    def vertices(self) -> Array:
         """Positions in µm, (n_vertices, 3) float32 or float64, (z, y, x)."""
 
     @property
-    def faces(self) -> npt.NDArray[np.int64]:
+    def faces(self) -> Ints:
         """Corners of the triangles, (n_faces, 3)."""
 
     @property
-    def density(self) -> npt.NDArray[Any]:
+    def density(self) -> Array:
         """Intensity of every face per µm², (n_faces,), in the dtype of the vertices."""
 
     @property
@@ -43,7 +45,7 @@ class Mesh(Protocol):
         """float32 or float64, the dtype of the vertices."""
 
     @property
-    def face_areas(self) -> npt.NDArray[np.float64]:
+    def face_areas(self) -> Floats:
         """Area of every face in µm², (n_faces,)."""
 
     @property
@@ -55,10 +57,10 @@ class Mesh(Protocol):
         """Density times area, summed."""
 
     @property
-    def bounds(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def bounds(self) -> tuple[Floats, Floats]:
         """Smallest and largest coordinate on each axis in µm, (3,) each."""
 
-    def with_vertices(self, vertices: npt.NDArray) -> Self:
+    def with_vertices(self, vertices: Array) -> Self:
         """Move the vertices: the same mesh with other positions, (n_vertices, 3) µm."""
 
     def with_density(self, density: npt.ArrayLike | None) -> Self:
@@ -70,9 +72,9 @@ class Mesh(Protocol):
     def regions(self) -> Mapping[int, Mesh]:
         """Return the closed surface of every region by its number, from 1 on; 0 is the outside."""
 
-    def arrays(self) -> dict[str, npt.NDArray]:
+    def arrays(self) -> dict[str, Array]:
         """Return all that makes the mesh, by name: what files, checkpoints and digests hold."""
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         """Make a mesh of what :meth:`arrays` gave."""

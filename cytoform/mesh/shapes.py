@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Floats, Ints
 from ..errors import ConfigError
 from .remesh import remesh
 from .surface import SurfaceMesh
@@ -14,8 +15,6 @@ from .topology import edge_lengths
 
 __all__ = ["dividing_cell", "ellipsoid", "icosphere", "lobed_cell", "sphere_of_edge", "torus"]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 _MAX_FREQUENCY = 400  # 3.2 million faces
 _ICOSAHEDRON_EDGE = np.arctan(2.0)  # angle between neighbouring corners

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import numpy.typing as npt
-
+from .._typing import Array
 from . import geometry
 from .base import TriangleMesh
 
@@ -33,7 +32,7 @@ class SurfaceMesh(TriangleMesh):
         When there are no faces, an index is out of range, or a value that a face uses is not finite.
     """
 
-    density: npt.NDArray = None  # type: ignore[assignment]
+    density: Array = None  # type: ignore[assignment]
 
     @property
     def volume(self) -> float:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from .._typing import Array, Bools, Floats, Ints
 from ..errors import MeshError
 from . import geometry
 from .surface import SurfaceMesh
@@ -43,8 +43,6 @@ __all__ = [
     "zero_area_faces",
 ]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 FOLD_ANGLE = 160.0
 """Two neighbouring faces whose normals differ by more than this many degrees count as folded onto each other."""
@@ -190,7 +188,7 @@ def components(mesh: Any) -> Ints:
     return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def parity_flips(n_faces: int, pairs: Ints, differ: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], Ints, Ints]:
+def parity_flips(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, Ints, Ints]:
     """Which faces to turn so that the given pairs agree.
 
     Parameters
@@ -224,7 +222,7 @@ def parity_flips(n_faces: int, pairs: Ints, differ: npt.NDArray[np.bool_]) -> tu
     return flips, groups, conflicts
 
 
-def turned(faces: Ints, flips: npt.NDArray[np.bool_]) -> Ints:
+def turned(faces: Ints, flips: Bools) -> Ints:
     """The faces, with those marked by `flips` (n_faces,) wound the other way."""
     return np.where(flips[:, None], faces[:, [0, 2, 1]], faces)
 
@@ -255,7 +253,7 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
     return SurfaceMesh(mesh.vertices, faces, mesh.density)
 
 
-def zero_area_faces(mesh: Any) -> npt.NDArray[np.bool_]:
+def zero_area_faces(mesh: Any) -> Bools:
     """Which faces have no area (less than 1e-8 of their longest edge squared), (n_faces,)."""
     longest = geometry.edge_lengths(mesh.vertices, mesh.faces).max(axis=1)
     return geometry.face_areas(mesh.vertices, mesh.faces) <= ZERO_AREA * longest**2
@@ -299,7 +297,7 @@ class MeshQuality:
         return self.n_zero_area == 0 and self.n_folded == 0
 
 
-def corner_angles(vertices: npt.NDArray, faces: npt.NDArray) -> Floats:
+def corner_angles(vertices: Array, faces: Array) -> Floats:
     """Angle at every corner in degrees, (n_faces, 3)."""
     corners = geometry.corner_points(vertices, faces)
     to_next, to_last = np.roll(corners, -1, axis=1) - corners, np.roll(corners, -2, axis=1) - corners
@@ -352,7 +350,7 @@ def _separating_axes(p: Floats, q: Floats) -> Floats:
     return np.concatenate([np_, nq, crossed, np.cross(np_, ep), np.cross(nq, eq)], axis=1)
 
 
-def _triangles_meet(p: Floats, q: Floats) -> npt.NDArray[np.bool_]:
+def _triangles_meet(p: Floats, q: Floats) -> Bools:
     """Whether triangles p[i] and q[i], (n, 3, 3), share a point, by the separating-axis theorem."""
     centre = p.mean(axis=1, keepdims=True)
     p, q = p - centre, q - centre

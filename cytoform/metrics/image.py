@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Bools, Floats, Ints
 from ..errors import VolumeError
 
 __all__ = ["mse", "psnr", "r2", "region_of_r2", "ssim"]
 
-Array = npt.NDArray[Any]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 _SSIM_WINDOW = 7  # voxels, as Wang et al. 2004 and scikit-image
 
@@ -88,7 +85,7 @@ def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], reach: f
     return region
 
 
-def _around(inside: Bools, margin: npt.NDArray[np.int64]) -> tuple[slice, ...]:
+def _around(inside: Bools, margin: Ints) -> tuple[slice, ...]:
     """The box around a mask with `margin` voxels more on each side, within the image."""
     box = []
     for axis, room in enumerate(margin):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats
 from ..errors import ConfigError
 from ..mesh.closest import closest_points
 from ..mesh.surface import SurfaceMesh
 
 __all__ = ["SurfaceDistances", "sample_surface", "surface_distances"]
 
-Floats = npt.NDArray[np.float64]
 
 _AT_ONCE = 20_000  # points; bounds the memory that the search takes
 

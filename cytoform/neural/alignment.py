@@ -11,18 +11,18 @@ import numpy.typing as npt
 from scipy import optimize
 from scipy.spatial.transform import Rotation
 
+from .._typing import Array, Floats
 from . import rotation
 from .lattice import read_between
 
 __all__ = ["align"]
 
-Floats = npt.NDArray[np.float64]
 
 _STARTS, _FOLLOWED, _STEPS, _ROUNDS = 144, 2, 100, 3
 _LATTICE = 11  # samples across the ball in which shapes are compared
 
 
-def align(shapes: npt.NDArray, half: npt.ArrayLike) -> tuple[Floats, Floats]:
+def align(shapes: Array, half: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Rotations R such that shape k, read at R y, is as much like the others' as can be.
 
     Parameters
@@ -54,7 +54,7 @@ def align(shapes: npt.NDArray, half: npt.ArrayLike) -> tuple[Floats, Floats]:
     return matrices, np.stack([read_between(s, points @ m.T, half) for s, m in zip(shapes, matrices)])
 
 
-def _closest(shape: npt.NDArray, reference: Floats, points: Floats, half: npt.ArrayLike, tried: list) -> Floats:
+def _closest(shape: Array, reference: Floats, points: Floats, half: npt.ArrayLike, tried: list) -> Floats:
     """The rotation of a shape that is closest to the reference, from the best of some."""
 
     def difference(matrix: Floats) -> float:

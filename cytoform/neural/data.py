@@ -13,11 +13,11 @@ import itertools
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats, Floats32, Ints32
 from ..sdf.sequence import SDFSequence
 from .alignment import align
 from .lattice import read_between
@@ -26,7 +26,6 @@ from .sources import Sources
 
 __all__ = ["NEAR_FRACTION", "Draw", "Item", "TrainingSet", "Variant", "coordinates", "near_distance", "variants"]
 
-Floats = npt.NDArray[np.float32]
 
 NEAR_FRACTION = 0.7  # of the points that lie inside or near the surface
 _BYTES = 8  # of a point in a reservoir: its number and its distance
@@ -87,14 +86,14 @@ class Draw:
 
 @dataclasses.dataclass
 class _Reservoir:
-    near: npt.NDArray[np.int32]
-    near_values: Floats
-    far: npt.NDArray[np.int32]
-    far_values: Floats
+    near: Ints32
+    near_values: Floats32
+    far: Ints32
+    far_values: Floats32
     complete: bool
     fill: int = 0  # how often it has been drawn anew
 
-    def draw(self, n: int, fraction: float, rng: np.random.Generator) -> tuple[npt.NDArray[np.int32], Floats]:
+    def draw(self, n: int, fraction: float, rng: np.random.Generator) -> tuple[Ints32, Floats32]:
         """n voxels' numbers and distances, a share of them near the surface."""
         wanted = round(fraction * n) if len(self.far) else n
         if not len(self.near):
@@ -107,7 +106,7 @@ class _Reservoir:
         )
 
 
-def coordinates(numbers: npt.NDArray[Any], shape: Sequence[int]) -> Floats:
+def coordinates(numbers: Array, shape: Sequence[int]) -> Floats32:
     """Coordinates (n, 3) of voxels given by number in a frame of ``shape``: the longest axis runs from −1 to 1."""
     nz, ny, nx = shape
     index = np.stack(np.unravel_index(numbers, (nz, ny, nx)), axis=1).astype(np.float32)
@@ -230,7 +229,7 @@ class TrainingSet:
             if number not in self._coming and self._stale(number):
                 self._coming[number] = self._reader.submit(self._read, number, int(self.visits[number]))
 
-    def draw(self, draw: Draw) -> tuple[Floats, Floats]:
+    def draw(self, draw: Draw) -> tuple[Floats32, Floats32]:
         """Points (n, 4) and the network's target distances (n,) of a draw, anew at each visit."""
         number = draw.number
         visit = int(self.visits[number])
@@ -259,12 +258,12 @@ class TrainingSet:
             del self._reservoirs[number]
         return held
 
-    def _signs(self, code: int) -> Floats:
+    def _signs(self, code: int) -> Floats32:
         return np.array(self.variants[code // len(self.sources)].signs, dtype=np.float32)
 
     def _drawn(
         self, reservoir: _Reservoir, number: int, code: int, n: int, rng: np.random.Generator
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats32, Floats32]:
         chosen, values = reservoir.draw(n, self._fraction, rng)
         item = self.items[number]
         points = np.empty((n, 4), dtype=np.float32)
@@ -275,7 +274,9 @@ class TrainingSet:
     # -----------------------------------------------------------------------------------------------------------------
     # Blends
 
-    def _blended(self, draw: Draw, points: Floats, values: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    def _blended(
+        self, draw: Draw, points: Floats32, values: Floats32, rng: np.random.Generator
+    ) -> tuple[Floats32, Floats32]:
         """Half the points from near each of the two; distances mixed as the codes are."""
         number = self._at_time(draw.other, float(points[0, 3]))
         reservoir = self._reservoir(number, int(self.visits[number]))
@@ -293,7 +294,7 @@ class TrainingSet:
         frame = round((time * float(self._signs(code)[3]) + 1.0) / 2.0 * (n - 1))
         return self._first[sequence] + frame
 
-    def _look_up(self, number: int, points: Floats) -> Floats:
+    def _look_up(self, number: int, points: Floats32) -> Floats32:
         """Distances at any points (n, 4) of a frame, by linear interpolation between few samples."""
         if number not in self._coarse:
             self._reservoirs[number] = self._read(number, int(self.visits[number]))
@@ -304,7 +305,7 @@ class TrainingSet:
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    def shape_scores(self, latent: int) -> npt.NDArray[np.float64]:
+    def shape_scores(self, latent: int) -> Floats:
         """Principal components (n_codes, latent) of the shapes, scaled to a standard deviation of 1 over all.
 
         Each sequence counts by its distances at a few times on a coarse lattice, levelled off away from the surface.
@@ -312,13 +313,13 @@ class TrainingSet:
         shapes = self._shapes()
         return _scores(shapes.reshape(len(shapes), -1), latent)
 
-    def aligned_scores(self, latent: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def aligned_scores(self, latent: int) -> tuple[Floats, Floats]:
         """The same of the shapes turned to be alike, and the rotations (n_codes, 3, 3) that turn them back."""
         full = np.array(self.sources.shape)
         matrices, turned = align(self._shapes(), (full - 1) / (full.max() - 1))
         return _scores(turned.reshape(len(turned), -1), latent), matrices
 
-    def _shapes(self) -> Floats:
+    def _shapes(self) -> Floats32:
         """Distances (n_codes, times, z, y, x) on a coarse lattice, levelled off away from the surface."""
         room = _FEATURE_BYTES / (4 * _FEATURE_TIMES * len(self.names))
         side = int(min(_FEATURE_SIDE, max(2.0, room ** (1 / 3))))
@@ -329,7 +330,7 @@ class TrainingSet:
             rows += [f[time, space[0], space[1], space[2]] for f in each]
         return np.stack(rows)
 
-    def _features(self, sequence: int, side: int) -> Floats:
+    def _features(self, sequence: int, side: int) -> Floats32:
         reach = np.float32(_REACH * self._unit if self.space.half_um else _REACH * self.space.slope)
         found = []
         for number in _spread_frames(self.sources.lengths[sequence]):
@@ -378,9 +379,7 @@ def near_distance(space: Space, near_um: float | None) -> float:
     return (least if near_um is None else near_um) / space.half_um
 
 
-def _others(
-    near: npt.NDArray[np.int32], values: Floats, limit: float, count: int, rng: np.random.Generator
-) -> npt.NDArray[np.int32]:
+def _others(near: Ints32, values: Floats32, limit: float, count: int, rng: np.random.Generator) -> Ints32:
     """``count`` voxels, each at most once, that are not near."""
     total = len(values)
     if count <= 0:
@@ -395,7 +394,7 @@ def _others(
     return np.sort(rng.choice(found, count, replace=False))
 
 
-def _scores(features: npt.NDArray, latent: int) -> npt.NDArray[np.float64]:
+def _scores(features: Array, latent: int) -> Floats:
     """Principal components (n, latent) of features (n, m), scaled to a standard deviation of 1 over all."""
     left, size, _ = np.linalg.svd(features - features.mean(0), full_matrices=False)
     kept = min(latent, len(size))
@@ -411,7 +410,7 @@ def _spread_frames(count: int) -> list[int]:
     return [*first, *(count - 1 - k for k in reversed(first))]
 
 
-def _thinned(frame: Floats, side: int) -> npt.NDArray[np.float16]:
+def _thinned(frame: Floats32, side: int) -> npt.NDArray[np.float16]:
     """A frame in fewer samples, the first and last of each axis among them, by linear interpolation."""
     size = [min(n, side) for n in frame.shape]
     if size == list(frame.shape):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .._typing import Floats, Floats32, Ints
 from ..errors import ConfigError
 from . import blocks
 from .model import AutoDecoder
@@ -21,8 +22,6 @@ from .workers import Workers
 
 __all__ = ["Decoder", "Sampling"]
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 MARGIN = 1.5  # by how much the network's distance may change quicker than a true one
 COARSEST = 8  # voxels along the side of the first blocks
@@ -64,7 +63,7 @@ class Sampling:
         first = tuple(-0.5 * step * (k - 1) for k in n)
         return cls(n, first, (step, step, step))  # type: ignore[arg-type]
 
-    def corners(self) -> npt.NDArray[np.float64]:
+    def corners(self) -> Floats:
         """Outermost samples (8, 3)."""
         return self.first + _EIGHT * (np.asarray(self.shape) - 1) * self.step  # type: ignore[no-any-return]
 
@@ -98,7 +97,7 @@ class Decoder:
         *,
         rotation: npt.ArrayLike | None = None,
         exhaustive: bool = False,
-    ) -> Floats:
+    ) -> Floats32:
         """Distances of one frame in the network's unit.
 
         Parameters
@@ -140,7 +139,7 @@ class _Question:
         self._leaves = reach > 1.0 + _EDGE and not _knows_beyond(decoder.model)
         self._slope = decoder.model.space.slope
 
-    def __call__(self, index: npt.NDArray[np.float64] | Ints) -> Floats:
+    def __call__(self, index: Floats | Ints) -> Floats32:
         places = (self._first + index * self._step) @ self._turn
         if self._leaves:
             inside = np.clip(places, -1.0, 1.0)
@@ -148,7 +147,7 @@ class _Question:
             return self._ask(inside) + (self._slope * further).astype(np.float32)
         return self._ask(places)
 
-    def _ask(self, places: npt.NDArray[np.float64]) -> Floats:
+    def _ask(self, places: Floats) -> Floats32:
         points = np.empty((len(places), 4), dtype=np.float32 if self._decoder._dtype == torch.float32 else np.float64)
         points[:, :3], points[:, 3] = places, self._time
         self._decoder.evaluations += len(points)
@@ -157,7 +156,7 @@ class _Question:
         return found.cpu().numpy().astype(np.float32, copy=False)
 
 
-def _everywhere(ask: _Question, sampling: Sampling) -> Floats:
+def _everywhere(ask: _Question, sampling: Sampling) -> Floats32:
     nz, ny, nx = sampling.shape
     plane = np.stack(np.meshgrid(np.arange(ny), np.arange(nx), indexing="ij"), -1).reshape(-1, 2)
     out = np.empty((nz, ny * nx), dtype=np.float32)
@@ -166,7 +165,7 @@ def _everywhere(ask: _Question, sampling: Sampling) -> Floats:
     return out.reshape(nz, ny, nx)
 
 
-def _along_surface(ask: _Question, sampling: Sampling, model: AutoDecoder) -> Floats:
+def _along_surface(ask: _Question, sampling: Sampling, model: AutoDecoder) -> Floats32:
     side = _first_side(sampling, model)
     if side < 2:
         return _everywhere(ask, sampling)
@@ -210,7 +209,7 @@ def _first_side(sampling: Sampling, model: AutoDecoder) -> int:
     return side
 
 
-def _spread(coarse: Floats, side: int) -> Floats:
+def _spread(coarse: Floats32, side: int) -> Floats32:
     """Distances at the blocks' centres interpolated linearly to their voxels, each of the sign of its block."""
     field = coarse
     for axis in range(3):
@@ -218,7 +217,7 @@ def _spread(coarse: Floats, side: int) -> Floats:
     return np.ascontiguousarray(field)
 
 
-def _weights(count: int, side: int) -> Floats:
+def _weights(count: int, side: int) -> Floats32:
     """Linear interpolation from ``count`` block centres to ``count * side`` voxels; the ends go on straight."""
     place = (np.arange(count * side) - 0.5 * (side - 1)) / side
     if count == 1:
@@ -231,7 +230,7 @@ def _weights(count: int, side: int) -> Floats:
     return weights
 
 
-def _settle(field: Floats, corners: Ints, side: int, found: Floats, least: float) -> None:
+def _settle(field: Floats32, corners: Ints, side: int, found: Floats32, least: float) -> None:
     """Shift each block's voxels so that their mean is what was found at its centre, all with its sign."""
     offsets = np.stack(np.meshgrid(*(np.arange(side),) * 3, indexing="ij"), -1).reshape(-1, 3)
     z, y, x = ((corners[:, axis, None] + offsets[None, :, axis]) for axis in range(3))

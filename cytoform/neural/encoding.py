@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from .._typing import Bools, Floats, Floats32, Ints
 from ..errors import ConfigError, SequenceError
 from ..sdf.sequence import SDFSequence
 from . import blocks, rotation
@@ -31,7 +31,6 @@ from .workers import Workers
 
 __all__ = ["EncodeConfig", "Encoded", "encode"]
 
-Floats = npt.NDArray[np.float64]
 Tensor = torch.Tensor
 
 _HUBER = 0.1  # voxels of the training grid, below which the loss is smoothed for L-BFGS
@@ -269,12 +268,12 @@ def _ratio(own: Space, given: Space, reach: float) -> float:
 
 
 def _spread_voxels(
-    near: npt.NDArray[np.bool_],
+    near: Bools,
     count: int,
     shape: tuple[int, int, int],
     rng: np.random.Generator,
     share: float = NEAR_FRACTION,
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """``count`` voxels of a frame, ``share`` of them near, spread evenly over both kinds.
 
     Those that are not near come from the ball inside the cube: the corners would not turn with the data. Each kind is
@@ -292,13 +291,13 @@ def _spread_voxels(
     return np.concatenate(chosen)
 
 
-def _ball(shape: tuple[int, int, int]) -> npt.NDArray[np.bool_]:
+def _ball(shape: tuple[int, int, int]) -> Bools:
     """The voxels within the ball that touches the cube's faces."""
     z, y, x = np.ogrid[tuple(slice(-1, 1, n * 1j) for n in shape)]
     return z * z + y * y + x * x <= 1.0
 
 
-def _along_curve(numbers: npt.NDArray[np.int64], shape: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+def _along_curve(numbers: Ints, shape: tuple[int, int, int]) -> Ints:
     """Places of voxels along the Z-order curve: the bits of z, y and x in turn (Morton 1966)."""
     place = np.zeros(len(numbers), dtype=np.int64)
     for axis, index in enumerate(np.unravel_index(numbers, shape)):
@@ -307,7 +306,7 @@ def _along_curve(numbers: npt.NDArray[np.int64], shape: tuple[int, int, int]) ->
     return place
 
 
-def _reach(frame: npt.NDArray[np.float32]) -> float:
+def _reach(frame: Floats32) -> float:
     """How far the inside of a frame reaches from its middle along an axis, in half sides of the cube."""
     inside = np.argwhere(frame < 0)
     middle = (np.asarray(frame.shape) - 1) / 2

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats32
 from ..atomic import atomic_path, ensure_folder, write_bytes
 from ..errors import ConfigError, OutputError
 from ..mesh.geometry import vertex_normals
@@ -34,7 +34,7 @@ _IMAGEJ_BYTES = 2**32 - 2**25  # of voxels; ImageJ's TIFF counts its bytes with 
 
 FORMATS = ("h5", "mat", "mask", "mesh", "points")
 
-Frames = Iterable[npt.NDArray[np.float32]]
+Frames = Iterable[Floats32]
 
 
 class Writer:

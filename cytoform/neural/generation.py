@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .._typing import Floats, Floats32
 from ..errors import ConfigError
 from ..sdf.sequence import SDFSequence, SequenceInfo
 from . import rotation as rotations
@@ -46,8 +47,8 @@ class Codes:
         Side of the cube that is sampled, in sides of the training's.
     """
 
-    codes: npt.NDArray[np.float64]
-    matrices: npt.NDArray[np.float64]
+    codes: Floats
+    matrices: Floats
     names: list[str]
     frames: list[int] | None = None
     box: float = 1.0
@@ -247,19 +248,19 @@ def decode_codes(
 def _stream(
     decoder: Decoder,
     code: torch.Tensor,
-    matrix: npt.NDArray[np.float64],
+    matrix: Floats,
     times: Sequence[float],
     sampling: Sampling,
     exhaustive: bool,
-) -> Iterator[npt.NDArray[np.float32]]:
+) -> Iterator[Floats32]:
     unit = np.float32(decoder.model.space.half_um or 1.0)
     for time in times:
         yield decoder.frame(code, time, sampling, rotation=matrix, exhaustive=exhaustive) * unit
 
 
 def _told(
-    stream: Iterator[npt.NDArray[np.float32]], done: int, total: int, name: str, progress: Progress | None
-) -> Iterator[npt.NDArray[np.float32]]:
+    stream: Iterator[Floats32], done: int, total: int, name: str, progress: Progress | None
+) -> Iterator[Floats32]:
     empty: list[int] = []
     n = 0
     for n, frame in enumerate(stream, start=1):
@@ -300,13 +301,13 @@ def _info(
     return SequenceInfo(spacing=spacing, time_step=step, clamp=clamp, name=name, source=source)  # type: ignore[arg-type]
 
 
-def _matrix(model: AutoDecoder, index: int, rotation: npt.ArrayLike | str) -> npt.NDArray[np.float64]:
+def _matrix(model: AutoDecoder, index: int, rotation: npt.ArrayLike | str) -> Floats:
     if isinstance(rotation, str) and rotation == "learned":
         return model.rotation(index)
     return _given_matrices(rotation, 1, np.random.default_rng(0))[0]
 
 
-def _given_matrices(rotation: npt.ArrayLike | str, n: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _given_matrices(rotation: npt.ArrayLike | str, n: int, rng: np.random.Generator) -> Floats:
     if isinstance(rotation, str):
         if rotation == "random":
             drawn = rng.standard_normal((n, 4))

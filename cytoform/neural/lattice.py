@@ -7,12 +7,12 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array
+
 __all__ = ["read_between"]
 
 
-def read_between(
-    shape: npt.NDArray, points: npt.ArrayLike, half: npt.ArrayLike, dtype: npt.DTypeLike = np.float64
-) -> npt.NDArray:
+def read_between(shape: Array, points: npt.ArrayLike, half: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> Array:
     """Distances between samples, linear from one to the next; outside, those of the nearest place inside.
 
     Parameters

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from .. import __version__
+from .._typing import Array, Floats
 from ..atomic import atomic_path, write_text
 from ..errors import ConfigError, FileFormatError, SequenceError
 from . import blocks, rotation
@@ -23,7 +24,6 @@ from .workers import ready_after_fork
 
 __all__ = ["AutoDecoder", "Learned", "Space"]
 
-Floats = npt.NDArray[np.float32]
 
 BLOCK = 2048  # points a block: its activations stay in a core's cache
 _WEIGHTS, _TEXT = ".safetensors", ".json"
@@ -211,7 +211,7 @@ class AutoDecoder(nn.Module):
             hidden = torch.sin(self.config.omega * argument) if self.config.activation == "sine" else argument.relu()
         return self.layers[-1](hidden, xyzt, code)[..., 0]
 
-    def decode(self, xyzt: npt.ArrayLike, latent: npt.ArrayLike) -> npt.NDArray[Any]:
+    def decode(self, xyzt: npt.ArrayLike, latent: npt.ArrayLike) -> Array:
         """Signed distances at points, without gradients.
 
         Parameters
@@ -412,7 +412,7 @@ class AutoDecoder(nn.Module):
             raise ConfigError(f"code has shape {tuple(code.shape)}; expected ({self.config.latent},).")
         return code.to(self.layers[0].matrix.dtype)
 
-    def rotation(self, which: int | str) -> npt.NDArray[np.float64]:
+    def rotation(self, which: int | str) -> Floats:
         """Rotation matrix (3, 3) of a learned sequence."""
         return rotation.as_matrix(self.learned.rotations[self.learned.index(which)].double().numpy())
 

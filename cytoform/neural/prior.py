@@ -6,14 +6,13 @@ import dataclasses
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats, Ints
 from ..errors import ConfigError
 from .model import Learned
 
 __all__ = ["PRIORS", "Gaussian", "Mixture", "Near", "Prior", "fit_prior"]
 
-Floats = npt.NDArray[np.float64]
 
 PRIORS = ("gaussian", "near", "mixture")
 _MOST_PARTS = 6
@@ -116,7 +115,7 @@ def fit_prior(learned: Learned, kind: str = "gaussian", *, spread: float | None 
     return Mixture(tuple(Gaussian(codes[member == k], wide) for k in np.unique(member)))
 
 
-def _members(codes: Floats, labels: list[str], seed: int) -> npt.NDArray[np.int64]:
+def _members(codes: Floats, labels: list[str], seed: int) -> Ints:
     if len(set(labels)) > 1:
         return np.unique(labels, return_inverse=True)[1]
     try:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .._typing import Array, Floats, Floats32, Ints
 from ..errors import FileFormatError
 from . import rotation
 from .model import Learned, Space
@@ -192,7 +193,7 @@ def _read(place: Path, keys: Sequence[str]) -> _Named | None:
         raise FileFormatError(f"{place} cannot be read: {error}", remedy=_EXPECTED) from error
 
 
-def _codes(found: _Named, latent: int) -> npt.NDArray[np.float32]:
+def _codes(found: _Named, latent: int) -> Floats32:
     values = found.values
     if values.ndim == 3 and values.shape[1] == 1:  # as the code before embeddings stored them
         values = values[:, 0]
@@ -207,7 +208,7 @@ def _codes(found: _Named, latent: int) -> npt.NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def _quaternions(found: _Named | None, count: int) -> npt.NDArray[np.float64]:
+def _quaternions(found: _Named | None, count: int) -> Floats:
     """(count, 4) of angles (count, 3) in radians, intrinsic about the first, second and third axis; or of matrices."""
     if found is None:
         return np.tile([1.0, 0.0, 0.0, 0.0], (count, 1))
@@ -271,7 +272,7 @@ def measured_space(path: Path, model: AutoDecoder) -> Space:
     return Space(told.samples, told.frames, slope=slope, clamp=min(tops))
 
 
-def _beside_surface(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _beside_surface(values: Floats) -> Ints:
     """Numbers of the samples whose sign differs from that of a next one."""
     inside = values < 0
     beside = np.zeros(values.shape, dtype=bool)
@@ -282,7 +283,7 @@ def _beside_surface(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.flatnonzero(beside)
 
 
-def _slopes(model: AutoDecoder, points: npt.NDArray[np.float64], code: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _slopes(model: AutoDecoder, points: Floats, code: Array) -> Floats:
     """Sizes of the gradient by place (n,)."""
     like = model.layers[0].matrix
     at = torch.as_tensor(points, dtype=like.dtype).requires_grad_()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch.autograd.function import once_differentiable
 
+from .._typing import Array
 from ..errors import ConfigError, MeshError
 from ..image.volume import Grid
 from ..mesh.surface import SurfaceMesh
@@ -96,7 +97,7 @@ class _Render(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
         given = _array(cotangent).astype(ctx.mesh.dtype, copy=False)
-        found: list[npt.NDArray[Any] | None] = [None, None, None]
+        found: list[Array | None] = [None, None, None]
         if any(ctx.needs_input_grad[:2]):
             moved = ctx.how.mesh_vjp(ctx.mesh, given)
             found[:2] = moved.vertices, moved.density
@@ -109,7 +110,7 @@ class _Render(torch.autograd.Function):
         return *given_back, None, None
 
 
-def _array(tensor: Tensor) -> npt.NDArray[Any]:
+def _array(tensor: Tensor) -> Array:
     """A copy on the CPU: what the tensor becomes later does not reach the backward pass."""
     return tensor.detach().cpu().numpy().copy()
 

@@ -11,11 +11,10 @@ import numpy.typing as npt
 import torch
 from scipy.spatial.transform import Rotation
 
+from .._typing import Floats
 from ..errors import ConfigError
 
 __all__ = ["as_matrix", "even_rotations", "from_angles", "quaternion_of", "to_matrix"]
-
-Floats = npt.NDArray[np.float64]
 
 
 def to_matrix(quaternion: torch.Tensor) -> torch.Tensor:

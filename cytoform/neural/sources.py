@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats32
 from ..errors import SequenceError
 from ..sdf.sequence import SDFSequence, SequenceInfo, opened
 from .model import Space
 
 __all__ = ["Sources"]
 
-Floats = npt.NDArray[np.float32]
 
 _SAME = 1e-3  # relative difference at which two boxes count as different
 
@@ -66,7 +65,7 @@ class Sources:
     def __len__(self) -> int:
         return len(self._heads)
 
-    def frame(self, sequence: int, frame: int) -> Floats:
+    def frame(self, sequence: int, frame: int) -> Floats32:
         """Distances of one frame (z, y, x), in the unit of the file.
 
         Raises
@@ -106,7 +105,7 @@ def _head(source: SDFSequence | str | Path) -> _Head:
         return _Head(kept, sequence.name, sequence.info, sequence.shape)
 
 
-def _slope(frame: Floats, name: str) -> float:
+def _slope(frame: Floats32, name: str) -> float:
     """Median change of the distance beside the surface, per half of the cube's side.
 
     Beside the surface: where the sign changes to a next voxel. Most of a clamped frame does not change at all.

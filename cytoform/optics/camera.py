@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from .._typing import Array, Floats
 from ..errors import ConfigError, VolumeError
 from ..image.volume import Volume
 
 __all__ = ["Camera", "Likelihood"]
 
-Floats = npt.NDArray[np.float64]
 
 _LEAST = 1e-3  # photo-electrons; below, the likelihood goes on as its tangent
 _ROUGH = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0])  # no slopes, no ridges along x or y; 36 σ² of noise
@@ -79,7 +78,7 @@ class Camera:
         """Mean counts of expected photo-electrons, any shape."""
         return self.gain * np.asarray(electrons, dtype=np.float64) + self.offset
 
-    def simulate(self, electrons: npt.ArrayLike, seed: int | np.random.Generator = 0) -> npt.NDArray[Any]:
+    def simulate(self, electrons: npt.ArrayLike, seed: int | np.random.Generator = 0) -> Array:
         """Counts for the expected number of photo-electrons in each voxel.
 
         Parameters

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from .._typing import Triple
 from ..errors import ConfigError, FileFormatError
 from ..options import NEEDED, Setting
 from .psf import PSF
 from .registry import FILE, named_kinds, psf_from_options, settings_of_kind
 
 __all__ = ["PSFOptions", "psf_settings"]
-
-Triple = tuple[float, float, float]
 
 
 def psf_settings(without: Collection[str] = ()) -> tuple[Setting, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats, Triple
 from ..errors import ConfigError
 from ..image.band import Band
 from ..image.volume import Grid
@@ -19,7 +20,6 @@ from .registry import register
 __all__ = ["FWHM_PER_SIGMA", "GaussianPSF"]
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-Triple = tuple[float, float, float]
 _ROWS, _COLUMNS = np.tril_indices(3)
 _DIAGONAL = _ROWS == _COLUMNS
 
@@ -44,7 +44,7 @@ class GaussianPSF:
         When Σ is not a symmetric positive definite 3 × 3 matrix.
     """
 
-    covariance: npt.NDArray[np.float64]
+    covariance: Floats
     kind = "gaussian"
     centred = True
 
@@ -89,17 +89,17 @@ class GaussianPSF:
         return cls.from_sigma(given["sigma"]) if "sigma" in given else None
 
     @property
-    def sigma(self) -> npt.NDArray[np.float64]:
+    def sigma(self) -> Floats:
         """Standard deviation along (z, y, x), µm."""
         return np.sqrt(np.diag(self.covariance))
 
     @property
-    def fwhm(self) -> npt.NDArray[np.float64]:
+    def fwhm(self) -> Floats:
         """Full width at half maximum along (z, y, x), µm."""
         return FWHM_PER_SIGMA * self.sigma
 
     @property
-    def parameters(self) -> npt.NDArray[np.float64]:
+    def parameters(self) -> Floats:
         """Log-Cholesky parameters (6,): l00, l10, l11, l20, l21, l22, with logarithms of l00, l11, l22."""
         entries = np.linalg.cholesky(self.covariance)[_ROWS, _COLUMNS]
         entries[_DIAGONAL] = np.log(entries[_DIAGONAL])
@@ -110,7 +110,7 @@ class GaussianPSF:
         factor = _factor(np.asarray(parameters, dtype=np.float64))
         return GaussianPSF(factor @ factor.T)
 
-    def axial(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def axial(self, gradient: Floats) -> Floats:
         """The part of a gradient (6,) that keeps the PSF round about z: one width along z and one across."""
         kept = np.zeros(6)
         kept[0] = gradient[0]
@@ -126,11 +126,11 @@ class GaussianPSF:
         theta[[0, 2, 5]] = (theta[0] + 2.0 * across) / 3.0
         return self.with_parameters(theta)
 
-    def otf(self, grid: Grid) -> npt.NDArray[np.float64]:
+    def otf(self, grid: Grid) -> Floats:
         """ĥ on the half-space spectrum of a grid, real, ``rfftn`` layout."""
         return self.otf_on(Band.full(grid))
 
-    def otf_on(self, band: Band) -> npt.NDArray[np.float64]:
+    def otf_on(self, band: Band) -> Floats:
         """ĥ on a band's box, real."""
         s, (z, y, x) = self.covariance, band.axes
         if np.count_nonzero(s - np.diag(np.diag(s))) == 0:  # separable
@@ -139,7 +139,7 @@ class GaussianPSF:
         mixed = 2.0 * (s[0, 2] * z + s[1, 2] * y)
         return np.exp(-0.5 * (plane + (mixed + s[2, 2] * x) * x))
 
-    def otf_vjp(self, band: Band, cotangent: npt.NDArray) -> npt.NDArray[np.float64]:
+    def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
         """Gradient for the six parameters, (6,): ∂ĥ/∂Σ_ij = -½ ξ_i ξ_j ĥ, Σ = L Lᵀ."""
         weighted = np.real(cotangent).astype(np.float64) * self.otf_on(band) * band.weights
         if band.mask is not None:
@@ -169,7 +169,7 @@ class GaussianPSF:
         z, y, x = 4.0 * self.sigma
         return float(z), float(y), float(x)
 
-    def profile(self, axis: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def profile(self, axis: int) -> tuple[Floats, Floats]:
         """Four standard deviations either way: that of its σ along the axis, whatever it is tilted by."""
         sigma = float(self.sigma[axis])
         place = np.linspace(-4.0 * sigma, 4.0 * sigma, 257)
@@ -198,7 +198,7 @@ class GaussianPSF:
         return self.describe()
 
 
-def _factor(parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _factor(parameters: Floats) -> Floats:
     if parameters.shape != (6,) or not np.isfinite(parameters).all():
         raise ConfigError(f"the PSF's parameters have shape {parameters.shape}; expected 6 finite numbers.")
     entries = parameters.copy()

@@ -8,8 +8,8 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Bools, Complex, Floats
 from ..errors import ConfigError
 from ..options import option
 from .objective import ObjectivePSF, check_index
@@ -17,8 +17,6 @@ from .registry import register
 
 __all__ = ["GibsonLanniPSF"]
 
-Floats = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complex128]
 
 FREE = ("depth", "sample_index")
 _ABSORPTION = 2e-5  # makes √(n² - NA² ρ²) smooth where it is zero; dims 10 µm of sample by a thousandth
@@ -157,7 +155,7 @@ class GibsonLanniPSF(ObjectivePSF):
         }
         return dataclasses.replace(self, **{n: taken[n](float(v)) for n, v in zip(self.free, parameters)})
 
-    def round_parameters(self) -> npt.NDArray[np.bool_]:
+    def round_parameters(self) -> Bools:
         """All of them."""
         return np.ones(len(self.free), dtype=bool)
 

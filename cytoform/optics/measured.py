@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Bools, Complex, Floats
 from ..errors import ConfigError, VolumeError
 from ..image.band import Band
 from ..image.slices import slices_by_another_name
@@ -26,8 +27,6 @@ from .registry import FILE, register
 
 __all__ = ["MeasuredPSF"]
 
-Floats = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complex128]
 
 _LOG = logging.getLogger(__name__)
 _PIXELS = "float32_zlib_base64"
@@ -186,7 +185,7 @@ class MeasuredPSF(NumericPSF):
             self._cache["otf"] = place, found
         return found
 
-    def otf_vjp(self, band: Band, cotangent: npt.NDArray) -> Floats:
+    def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
         """Gradient for the two logarithms: ∂ĥ/∂log s_z = Σ_n p_n (-i s ξ_z z_n) exp(…), and y and x for the other."""
         weighted = np.asarray(cotangent) * band.weights
         if band.mask is not None:
@@ -284,7 +283,7 @@ def _read(path: Path, size: Triple | None, channel: int | None, image_spacing: T
         ) from error
 
 
-def _shell(shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def _shell(shape: tuple[int, ...]) -> Bools:
     """The outermost voxels."""
     outer = np.ones(shape, dtype=bool)
     outer[1:-1, 1:-1, 1:-1] = False

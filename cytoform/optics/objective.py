@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Bools, Complex, Floats
 from ..errors import ConfigError
 from ..image.band import Band
 from ..image.volume import Grid
@@ -21,8 +22,6 @@ from .scalar import BEYOND, SPARE, Beam, Pupil, Stack
 
 __all__ = ["MODALITIES", "Blur", "ObjectivePSF"]
 
-Floats = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complex128]
 
 MODALITIES = ("widefield", "confocal", "light-sheet")
 APODISATIONS = ("aplanatic", "none")
@@ -183,7 +182,7 @@ class ObjectivePSF(NumericPSF, abc.ABC):
         """The same with other ones."""
 
     @abc.abstractmethod
-    def round_parameters(self) -> npt.NDArray[np.bool_]:
+    def round_parameters(self) -> Bools:
         """Which of them keep the pupil round about its centre, (n,)."""
 
     # -- parameters ---------------------------------------------------------------------------------------------------
@@ -253,7 +252,7 @@ class ObjectivePSF(NumericPSF, abc.ABC):
             self._keep("otf", band, found)
         return found
 
-    def otf_vjp(self, band: Band, cotangent: npt.NDArray) -> Floats:
+    def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
         """Gradient for the parameters, (n,), by hand-written reverse mode through the transforms.
 
         With ĥ = S / S_0 times the blur, ∂ĥ_k = (∂S_k - ĥ_k ∂S_0) / S_0; the intensities' slope goes back to the pupil,

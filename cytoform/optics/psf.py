@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats, Triple
 from ..errors import ConfigError
 from ..image.band import Band
 from ..image.volume import Grid, Volume
@@ -18,8 +19,6 @@ from .registry import psf_from_description, register
 
 __all__ = ["PSF", "Blurred", "NumericPSF", "band_above", "sample"]
 
-Floats = npt.NDArray[np.float64]
-Triple = tuple[float, float, float]
 
 _FINER = 16  # samples of a profile are interpolated this many times finer before its width is read
 _FAINT = 0.005  # a PSF reaches as far as its maximum along the other axes exceeds this part of its peak
@@ -42,29 +41,29 @@ class PSF(Protocol):
         """
 
     @property
-    def fwhm(self) -> npt.NDArray[np.float64]:
+    def fwhm(self) -> Floats:
         """Full width at half maximum along (z, y, x), µm, (3,)."""
 
     @property
-    def parameters(self) -> npt.NDArray[np.float64]:
+    def parameters(self) -> Floats:
         """Free parameters θ, (n,), without constraints: any real values make a valid PSF."""
 
     def with_parameters(self, parameters: npt.ArrayLike) -> PSF:
         """The same kind of PSF at other parameters."""
 
-    def axial(self, gradient: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def axial(self, gradient: Floats) -> Floats:
         """The part of a parameter gradient that keeps the PSF round about the optical axis, z."""
 
     def prolate(self) -> PSF:
         """The like PSF that is no narrower along z than across."""
 
-    def otf(self, grid: Grid) -> npt.NDArray:
+    def otf(self, grid: Grid) -> Array:
         """OTF on the half-space spectrum of a grid, ``rfftn`` layout."""
 
-    def otf_on(self, band: Band) -> npt.NDArray:
+    def otf_on(self, band: Band) -> Array:
         """OTF on a band's box."""
 
-    def otf_vjp(self, band: Band, cotangent: npt.NDArray) -> npt.NDArray[np.float64]:
+    def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
         """d/dθ of Re Σ conj(cotangent) ĥ over the full spectrum that the band's box stands for, (n,)."""
 
     def band(self, grid: Grid, cutoff: float) -> Band:
@@ -76,7 +75,7 @@ class PSF(Protocol):
     def blurred(self, sigma: float) -> PSF:
         """Convolved with an isotropic Gaussian of standard deviation `sigma`, µm."""
 
-    def profile(self, axis: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    def profile(self, axis: int) -> tuple[Floats, Floats] | None:
         """Positions (µm) and values (maximum 1) along one axis by a formula; None where it has to be sampled."""
 
     def describe(self) -> dict[str, Any]:
@@ -95,7 +94,7 @@ class NumericPSF:
     kind: str
     centred = False
 
-    def otf_on(self, band: Band) -> npt.NDArray:
+    def otf_on(self, band: Band) -> Array:
         """OTF on a band's box."""
         raise NotImplementedError
 
@@ -107,7 +106,7 @@ class NumericPSF:
         """A grid that is wide enough to see the PSF's extent and fine enough to see its peak."""
         raise NotImplementedError
 
-    def otf(self, grid: Grid) -> npt.NDArray:
+    def otf(self, grid: Grid) -> Array:
         """OTF on the half-space spectrum of a grid, complex, ``rfftn`` layout."""
         return self.otf_on(Band.full(grid))
 
@@ -202,7 +201,7 @@ def band_above(psf: Any, grid: Grid, cutoff: float) -> Band:
     return inner.where(inner_part(kept, outer, inner))
 
 
-def inner_part(box: npt.NDArray, outer: Band, inner: Band) -> npt.NDArray:
+def inner_part(box: Array, outer: Band, inner: Band) -> Array:
     """The modes of `inner` out of values on the box of `outer`, which holds them all and shares its grid."""
     (kz, ky, kx), (nz, ny, _) = inner.modes, outer.shape
     return box[np.ix_(kz % nz, ky % ny, kx)]
@@ -279,11 +278,11 @@ class Blurred(NumericPSF):
         """One blur for both: variances add."""
         return Blurred(self.psf, math.hypot(self.sigma_of_blur, sigma)) if sigma > 0 else self
 
-    def otf_on(self, band: Band) -> npt.NDArray:
+    def otf_on(self, band: Band) -> Array:
         """OTF on a band's box."""
         return self.psf.otf_on(band) * self._gaussian(band)
 
-    def otf_vjp(self, band: Band, cotangent: npt.NDArray) -> Floats:
+    def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
         """Gradient for the parameters of the PSF within, (n,)."""
         return self.psf.otf_vjp(band, cotangent * self._gaussian(band))
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Bools, Complex, Floats
 from ..errors import ConfigError
 from ..options import option
 from .objective import ObjectivePSF, Triple
@@ -18,8 +18,6 @@ from .zernike import degrees, zernike
 
 __all__ = ["PupilPSF"]
 
-Floats = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complex128]
 _TERMS = ("4:0", "12:0")
 
 
@@ -100,7 +98,7 @@ class PupilPSF(ObjectivePSF):
         phase, amplitude = ({j: next(values) for j in named} for named in (self.phase, self.amplitude))
         return dataclasses.replace(self, phase=phase, amplitude=amplitude)
 
-    def round_parameters(self) -> npt.NDArray[np.bool_]:
+    def round_parameters(self) -> Bools:
         """Those of polynomials without an angle."""
         return np.array([degrees(j)[1] == 0 for j in (*self.phase, *self.amplitude)], dtype=bool)
 

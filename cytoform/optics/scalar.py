@@ -26,15 +26,13 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft
 
 from .. import devices as _devices
+from .._typing import Complex, Floats
 
 __all__ = ["BEYOND", "SPARE", "Beam", "Pupil", "Sampling", "Stack"]
 
-Floats = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complex128]
 
 _FAR = 6.5  # a light sheet ends here, in σ: exp(-6.5²/2) is 7e-10
 _MARGIN = 12.0  # room around the cone of light, in λ / NA

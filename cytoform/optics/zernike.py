@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats
 from ..errors import ConfigError
 
 __all__ = ["degrees", "zernike"]
@@ -27,7 +27,7 @@ def degrees(index: int) -> tuple[int, int]:
     return n, 2 * j - n * (n + 2)
 
 
-def zernike(index: int, rho: npt.NDArray[np.float64], phi: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def zernike(index: int, rho: Floats, phi: Floats) -> Floats:
     """Z_j(ρ, φ) = N R_n^|m|(ρ) cos(m φ) for m ≥ 0 and N R_n^|m|(ρ) sin(|m| φ) for m < 0.
 
     N = √(2 (n + 1) / (1 + δ_m0)), so that ∫ Z_i Z_j over the unit disc is π δ_ij (Noll's normalisation): a phase of

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array, Floats
 from ..errors import ConfigError
 
 __all__ = ["LBFGS"]
 
-Smooth = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+Smooth = Callable[[Floats], Floats]
 
 SUFFICIENT = 1e-4  # part of the decrease that the slope promises which a step has to bring (Armijo)
 SHRINK = (0.1, 0.5)  # a refused step is cut to a part of itself between these, by a parabola through what is known
@@ -52,13 +52,13 @@ class LBFGS:
 
     def reset(self) -> None:
         """Forget all."""
-        self.steps: list[npt.NDArray[np.float64]] = []
-        self.changes: list[npt.NDArray[np.float64]] = []
+        self.steps: list[Floats] = []
+        self.changes: list[Floats] = []
         self.restart()
 
     def restart(self) -> None:
         """Forget the point, for a function that is another one by a little; keep what is known of its curvature."""
-        self.place: npt.NDArray[np.float64] | None = None
+        self.place: Floats | None = None
         self.value, self.part = np.inf, 1.0
         self.slope = self.direction = np.zeros(self.shape)
         self.failed = False
@@ -82,9 +82,7 @@ class LBFGS:
             other._remember(carry @ step, carry @ change)
         return other
 
-    def step(
-        self, params: npt.NDArray, value: float, gradient: npt.NDArray, smooth: Smooth, most: float
-    ) -> npt.NDArray[np.float64]:
+    def step(self, params: Array, value: float, gradient: Array, smooth: Smooth, most: float) -> Floats:
         """The next point.
 
         Parameters
@@ -118,10 +116,10 @@ class LBFGS:
         self._turn(smooth, most)
         return self.place + self.part * self.direction
 
-    def _accept(self, params: npt.NDArray, value: float, gradient: npt.NDArray[np.float64]) -> None:
+    def _accept(self, params: Array, value: float, gradient: Floats) -> None:
         self.place, self.value, self.slope = np.array(params, dtype=np.float64), float(value), gradient
 
-    def _remember(self, step: npt.NDArray[np.float64], change: npt.NDArray[np.float64]) -> None:
+    def _remember(self, step: Floats, change: Floats) -> None:
         if float((step * change).sum()) > 1e-10 * float(np.linalg.norm(step) * np.linalg.norm(change)):
             self.steps, self.changes = [*self.steps, step][-self.memory :], [*self.changes, change][-self.memory :]
 
@@ -136,7 +134,7 @@ class LBFGS:
             move = move * (most / longest)
         self.direction, self.part = move, 1.0
 
-    def _inverse_times(self, gradient: npt.NDArray[np.float64], smooth: Smooth) -> npt.NDArray[np.float64]:
+    def _inverse_times(self, gradient: Floats, smooth: Smooth) -> Floats:
         rest, weights = gradient.copy(), []
         for s, y in zip(reversed(self.steps), reversed(self.changes)):
             weight = float((s * rest).sum()) / float((s * y).sum())
@@ -150,7 +148,7 @@ class LBFGS:
             found += (weight - float((y * found).sum()) / float((s * y).sum())) * s
         return found
 
-    def _shorter(self, value: float, smooth: Smooth, most: float) -> npt.NDArray[np.float64]:
+    def _shorter(self, value: float, smooth: Smooth, most: float) -> Floats:
         slope = self.part * float((self.slope * self.direction).sum())
         bend = value - self.value - slope
         ratio = -0.5 * slope / bend if bend > 0 else SHRINK[1]
@@ -162,7 +160,7 @@ class LBFGS:
         assert self.place is not None
         return self.place + self.part * self.direction
 
-    def state_arrays(self) -> dict[str, npt.NDArray]:
+    def state_arrays(self) -> dict[str, Array]:
         """All that a later :meth:`load_state` needs, as arrays."""
         empty = np.zeros((0, *self.shape))
         return {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csc_matrix, identity
 from scipy.sparse.linalg import splu
 
+from .._typing import Array, Floats
 from ..errors import BackendError, ConfigError
 from ..mesh.laplacian import combinatorial_laplacian
 
@@ -51,7 +51,7 @@ class LaplacianPreconditioner:
     doi 10.1145/3478513.3480501.
     """
 
-    def __init__(self, faces: npt.NDArray, n_vertices: int, strength: float = 50.0, *, method: str = "auto") -> None:
+    def __init__(self, faces: Array, n_vertices: int, strength: float = 50.0, *, method: str = "auto") -> None:
         if not (np.isfinite(strength) and strength >= 0):
             raise ConfigError(f"strength is {strength!r}; expected zero or more.")
         self.n_vertices, self.strength = int(n_vertices), float(strength)
@@ -61,11 +61,11 @@ class LaplacianPreconditioner:
             matrix = csc_matrix(identity(self.n_vertices, format="csc") + self.strength * laplacian)
             self._factor = _CholespyFactor(matrix) if self.method == "cholespy" else _SpluFactor(matrix)
 
-    def solve(self, gradient: npt.NDArray) -> npt.NDArray:
+    def solve(self, gradient: Array) -> Array:
         """(1 + λL)^(-2) gradient, for a gradient of shape (n_vertices, k) or (n_vertices,); its dtype is kept."""
         return self.solve_once(self.solve_once(np.asarray(gradient, dtype=np.float64))).astype(_dtype(gradient))
 
-    def solve_once(self, gradient: npt.NDArray) -> npt.NDArray:
+    def solve_once(self, gradient: Array) -> Array:
         """(1 + λL)^(-1) gradient; shapes as in :meth:`solve`.
 
         Raises
@@ -81,7 +81,7 @@ class LaplacianPreconditioner:
         return rows.astype(_dtype(gradient))
 
 
-def _dtype(array: npt.NDArray) -> np.dtype:
+def _dtype(array: Array) -> np.dtype:
     dtype = np.asarray(array).dtype
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
@@ -105,7 +105,7 @@ class _CholespyFactor:
         rows, cols = entries.row.astype(np.int32), entries.col.astype(np.int32)
         self._solver = CholeskySolverD(matrix.shape[0], rows, cols, entries.data.astype(np.float64), MatrixType.COO)
 
-    def solve(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def solve(self, rows: Floats) -> Floats:
         out = np.zeros_like(rows)
         self._solver.solve(rows, out)
         return out
@@ -117,5 +117,5 @@ class _SpluFactor:
         options = {"SymmetricMode": True}
         self._factor = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
 
-    def solve(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def solve(self, rows: Floats) -> Floats:
         return self._factor.solve(rows)

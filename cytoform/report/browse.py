@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from .._typing import Array
 from .data import ReportData
 from .drawing import matplotlib
 from .figures import grey_range, outlines, residual_range, window
@@ -18,8 +18,6 @@ from .frame import caption, inlined, section
 __all__ = ["browse_html", "browse_script"]
 
 MOST_VOXELS = 1_200_000  # in the window; of larger ones every second, third … voxel and slice is shown
-
-Array = npt.NDArray[Any]
 
 
 def browse_html(data: ReportData) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array, Bools
 from ..errors import VolumeError
 from ..image.volume import Volume
 from ..mesh.surface import SurfaceMesh
@@ -65,21 +64,21 @@ class ReportData:
 
     title: str
     image: Volume
-    model: npt.NDArray[Any]
+    model: Array
     mesh: SurfaceMesh
     psf: PSF
-    history: Mapping[str, npt.NDArray[Any]]
+    history: Mapping[str, Array]
     table: Sequence[tuple[str, str]]
     headline: Sequence[tuple[float | str, str, str]] = ()
     table_note: str = ""
     about: Sequence[str] = ()
     stop_reason: str = ""
-    roi: npt.NDArray[np.bool_] | None = None
-    measured: npt.NDArray[np.bool_] | None = None
+    roi: Bools | None = None
+    measured: Bools | None = None
     start: SurfaceMesh | None = None
     truth: SurfaceMesh | None = None
     notes: Sequence[str] = ()
-    maps: Mapping[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
+    maps: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("model", "roi", "measured"):
@@ -88,7 +87,7 @@ class ReportData:
                 raise VolumeError(f"{name} has shape {np.shape(array)}; expected {self.image.shape}, the image's.")
 
     @property
-    def seen(self) -> npt.NDArray[Any]:
+    def seen(self) -> Array:
         """The image; NaN where nothing was measured."""
         if self.measured is None:
             return self.image.data

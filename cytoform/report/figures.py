@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib import patheffects, rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .._typing import Array, Floats, Ints
 from ..image.volume import Grid, Volume
 from ..mesh import geometry
 from ..mesh.surface import SurfaceMesh
@@ -25,8 +25,6 @@ from .data import ReportData
 __all__ = ["Window", "contours", "grey_range", "loss_figure", "outlines", "psf_figure", "psf_profile", "residual_range",
            "slices_figure", "styled", "window"]  # fmt: skip
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
 
 # Okabe and Ito's colours, told apart with any kind of colour vision.
 FIT, TRUTH, START, ROI = "#E69F00", "#56B4E9", "#F0E442", "#CC79A7"
@@ -64,7 +62,7 @@ def styled(make: Any) -> Any:
 # Where a plane cuts a mesh
 
 
-def _crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, Ints]:
     """Where a plane cuts the faces: end points (n, 2 ends, 2 coordinates), and the mesh edge that each lies on."""
     points = mesh.vertices.astype(np.float64)
     height = points[:, axis] - position
@@ -115,9 +113,7 @@ def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
     return lines
 
 
-def _walk(
-    first: int, segments: Floats, names: npt.NDArray[np.int64], at: dict[int, list[int]], free: set[int]
-) -> Iterator[Floats]:
+def _walk(first: int, segments: Floats, names: Ints, at: dict[int, list[int]], free: set[int]) -> Iterator[Floats]:
     side = 0 if len(at[int(names[first, 0])]) == 1 else 1 if len(at[int(names[first, 1])]) == 1 else 0
     yield segments[first, side]
     here: int | None = first

@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from .._typing import Floats
 from ..errors import ConfigError
 from ..mesh.surface import SurfaceMesh
 from .figures import styled
@@ -18,7 +19,6 @@ from .solid import camera, first_yaw, paint
 
 __all__ = ["maps_figure", "widened"]
 
-Floats = npt.NDArray[np.float64]
 
 LEAST = 0.1  # of the middle value: the least range of the colours to either side
 MOST = 98.0  # percentile of the values at which the colours end

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats
 from ..atomic import write_text
 from ..mesh.surface import SurfaceMesh
 from . import figures, solid
@@ -168,7 +169,7 @@ def _surface(data: ReportData) -> str:
 # The turning surface
 
 
-def _staining(mesh: SurfaceMesh) -> tuple[npt.NDArray[np.float64], float, float] | None:
+def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
     """Density at the vertices over its mean, with 5 % and 95 % of it; None where it is even."""
     areas, density = mesh.face_areas, mesh.density.astype(np.float64)
     mean = float((areas * density).sum() / areas.sum())
@@ -216,11 +217,11 @@ def _coarser(mesh: SurfaceMesh) -> SurfaceMesh:
     return mesh
 
 
-def _code(array: npt.NDArray[Any], dtype: str) -> str:
+def _code(array: Array, dtype: str) -> str:
     return inlined(np.ascontiguousarray(array, dtype=dtype).tobytes())
 
 
-def _geometry(mesh: SurfaceMesh, centre: npt.NDArray[np.float64]) -> dict[str, str]:
+def _geometry(mesh: SurfaceMesh, centre: Floats) -> dict[str, str]:
     points = (mesh.vertices.astype(np.float64) - centre)[:, ::-1]
     return {"points": _code(points, "<f4"), "faces": _code(mesh.faces, "<u4")}
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from .._typing import Floats
 from ..mesh import geometry
 from ..mesh.surface import SurfaceMesh
 from .figures import styled
 
 __all__ = ["AMBER", "TILT", "camera", "first_yaw", "paint", "surface_figure"]
 
-Floats = npt.NDArray[np.float64]
 
 TILT = 1.1  # radians, as the turning view begins
 AMBER = np.array([[0.93, 0.66, 0.22]])

@@ -7,15 +7,14 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats
 from ..errors import MeshError
 from ..linking import PlaceLinker
 from ..mesh.surface import SurfaceMesh
 
 __all__ = ["Moments", "align_track", "followed", "moments", "principal_rotation"]
 
-Floats = npt.NDArray[np.float64]
 
 _ALIKE = 1.1  # principal lengths closer than this ratio have no direction of their own
 

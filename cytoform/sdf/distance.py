@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Bools, Floats, Floats32
 from ..devices import threads
 from ..errors import SequenceError
 from ..masks import mesh_to_mask
@@ -28,7 +28,7 @@ def _kernels() -> ModuleType:
     return importlib.import_module("cytoform.kernels.point_triangle")  # numba, on first use
 
 
-def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> npt.NDArray[np.float32]:
+def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> Floats32:
     """Euclidean distance in µm from every voxel's centre to a closed surface, negative inside.
 
     Exact, to the rounding of float32: the distance is that to the nearest point of the nearest triangle. The sign is
@@ -88,11 +88,11 @@ def has_sample(mesh: SurfaceMesh, grid: Grid) -> bool:
 
 def _shared(
     kernels: ModuleType,
-    table: npt.NDArray[np.float64],
+    table: Floats,
     grid: Grid,
-    inside: npt.NDArray[np.bool_],
+    inside: Bools,
     limit: float,
-    out: npt.NDArray[np.float32],
+    out: Floats32,
 ) -> None:
     """Distances without sign, the blocks shared out over threads that live no longer than this call.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats32
 from ..errors import FileFormatError
 
 __all__ = ["DATASET", "REMEDY", "Matlab5", "held_by", "is_matlab5", "open_hdf5", "read_matlab5"]
@@ -103,7 +103,7 @@ class Matlab5:
         self.path = path
         self.shape = _matlab5_shape(path)
 
-    def read(self, index: int) -> npt.NDArray[np.float32]:
+    def read(self, index: int) -> Floats32:
         """One frame (n1, n2, n3)."""
         return np.ascontiguousarray(read_matlab5(self.path)[..., index])
 
@@ -129,7 +129,7 @@ def _matlab5_shape(path: Path) -> tuple[int, int, int, int]:
     return shape[3], shape[0], shape[1], shape[2]
 
 
-def read_matlab5(path: Path) -> npt.NDArray[np.float32]:
+def read_matlab5(path: Path) -> Floats32:
     """All of ``sdf_vid`` as MATLAB sees it, (n1, n2, n3, t), from a file of format 5.
 
     Raises
@@ -142,7 +142,7 @@ def read_matlab5(path: Path) -> npt.NDArray[np.float32]:
 
 
 @functools.lru_cache(maxsize=_HELD)
-def _read_matlab5(path: Path, changed: int, size: int) -> npt.NDArray[np.float32]:
+def _read_matlab5(path: Path, changed: int, size: int) -> Floats32:
     from scipy import io
 
     try:

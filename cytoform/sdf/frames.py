@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Floats32
 from ..image.volume import Grid
 from ..masks import marching_cubes
 from ..mesh.surface import SurfaceMesh
@@ -21,7 +21,7 @@ def frame_mesh(sequence: SDFSequence, index: int) -> SurfaceMesh | None:
     return field_mesh(sequence.frame(index), sequence.grid)
 
 
-def field_mesh(field: npt.NDArray[np.float32], grid: Grid) -> SurfaceMesh | None:
+def field_mesh(field: Floats32, grid: Grid) -> SurfaceMesh | None:
     """Closed surface where a field (z, y, x), negative inside, is zero, by marching cubes; None without one.
 
     What the grid cuts is closed there.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from .._typing import Array, Bools, Ints32
 from ..errors import SequenceError, VolumeError
 from ..image.volume import Grid, Volume
 from ..linking import Lineage
@@ -19,7 +19,6 @@ from .surface import mask_surface
 
 __all__ = ["Crop", "Found", "Labels"]
 
-Bools = npt.NDArray[np.bool_]
 
 _SIDES = (("first z", "last z"), ("first y", "last y"), ("first x", "last x"))
 _UNSET = -1  # what ilastik and napari write where nothing is labelled
@@ -175,7 +174,7 @@ class Labels:
         return cls(crops, unset)
 
 
-def _check_whole(data: npt.NDArray[Any], what: str) -> None:
+def _check_whole(data: Array, what: str) -> None:
     """Refuse fractions: probabilities, or an image."""
     if data.dtype.kind != "f" or (data == np.rint(data)).all():
         return
@@ -192,7 +191,7 @@ def _check_whole(data: npt.NDArray[Any], what: str) -> None:
     )
 
 
-def _check_labels(numbers: npt.NDArray[np.int32], boxes: list[Any], what: str) -> None:
+def _check_labels(numbers: Ints32, boxes: list[Any], what: str) -> None:
     """Refuse grey values: most of many values are spread over some way, yet nowhere two voxels wide each way.
 
     A label has voxels inside of it, whose neighbours in the plane are its own; a speck has none, but spans little.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from .._typing import AnyFloats
 from ..image.volume import Grid
 from .distance import mesh_sdf
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["looks_like_two"]
 
-Floats = npt.NDArray[np.floating[Any]]
 
 _SAMPLES = 40  # along the body's longest side
 _ALIKE = 0.5  # of the thicker lobe's depth, that the other one has at least
@@ -63,7 +62,7 @@ def _nearly_convex(body: SurfaceMesh) -> bool:
     return abs(body.volume) > _CONVEX * hull.volume
 
 
-def _falls_apart(depth: Floats) -> bool:
+def _falls_apart(depth: AnyFloats) -> bool:
     """The same of depths inside, in samples."""
     largest = float(depth.max())
     for level in np.linspace(0.0, _NECK * largest, _LEVELS, endpoint=False):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from .. import __version__
+from .._typing import Floats32
 from ..atomic import ensure_folder
 from ..errors import ConfigError, SequenceError
 from ..image.volume import Grid
@@ -319,7 +319,7 @@ def _grid(size: tuple[float, float, float], n: int) -> Grid:
 def _write(path: Path, frames: list[Bodies], info: SequenceInfo, n: int, tell: Teller) -> None:
     grid = _grid(info.spacing, n)  # type: ignore[arg-type]
 
-    def sampled() -> Iterator[npt.NDArray[np.float32]]:
+    def sampled() -> Iterator[Floats32]:
         for bodies in frames:
             yield np.minimum.reduce([mesh_sdf(body, grid, clamp=info.clamp) for body in bodies])
             tell.step()

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import __version__
+from .._typing import Array, Floats32
 from ..atomic import atomic_path
 from ..errors import CytoformError, FileFormatError, SequenceError
 from ..image.volume import Grid
@@ -32,7 +33,6 @@ from .signs import check_signs, slope
 __all__ = ["DATASET", "SUFFIXES", "SDFSequence", "SequenceInfo", "natural", "open_sequence", "opened",
            "sequence_files", "write_sequence"]  # fmt: skip
 
-Floats = npt.NDArray[np.float32]
 
 SUFFIXES = (".h5", ".hdf5", ".mat")
 
@@ -81,7 +81,7 @@ class _InFile:
         self._data = data
         self.shape = tuple(data.shape[::-1])
 
-    def read(self, index: int) -> npt.NDArray[Any]:
+    def read(self, index: int) -> Array:
         return self._data[..., index].T
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class _Reopened:
     def __init__(self, path: Path, shape: tuple[int, int, int, int]) -> None:
         self._path, self.shape = path, shape
 
-    def read(self, index: int) -> npt.NDArray[Any]:
+    def read(self, index: int) -> Array:
         with open_sequence(self._path, check=False) as sequence:
             return sequence.frame(index)
 
@@ -157,7 +157,7 @@ class SDFSequence:
         shape = self.shape[1:]
         return Grid(shape, tuple(spacing), tuple(-0.5 * (np.asarray(shape) - 1) * spacing))
 
-    def frame(self, index: int) -> Floats:
+    def frame(self, index: int) -> Floats32:
         """Distances of one frame, (z, y, x) float32, µm.
 
         Raises
@@ -187,14 +187,14 @@ class SDFSequence:
             data *= np.float32(scale)
         return data
 
-    def _own_scale(self, index: int, data: Floats) -> float:
+    def _own_scale(self, index: int, data: Floats32) -> float:
         """What turns a frame's distances into µm: they grow by one a µm beside the surface."""
         if index not in self._scales:
             found = slope(data, self.grid.spacing)
             self._scales[index] = 1.0 if found is None else 1.0 / found
         return self._scales[index]
 
-    def __iter__(self) -> Iterator[Floats]:
+    def __iter__(self) -> Iterator[Floats32]:
         return (self.frame(index) for index in range(len(self)))
 
     def close(self) -> None:
@@ -237,7 +237,7 @@ def sequence_files(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found, key=natural)
 
 
-def _check_finite(data: npt.NDArray[Any], what: str) -> None:
+def _check_finite(data: Array, what: str) -> None:
     bad = data.size - int(np.isfinite(data).sum())
     if bad:
         raise SequenceError(f"{what} has {bad} values that are NaN or infinite; expected numbers.")

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import AnyFloats, Bools
 from ..errors import SequenceError
 
 __all__ = ["check_signs", "slope"]
 
-Floats = npt.NDArray[np.floating[Any]]
 
 _MOST = 0.75  # of the outermost samples that are negative: more are no shape that lies in its box
 
 
-def check_signs(frame: Floats, what: str) -> None:
+def check_signs(frame: AnyFloats, what: str) -> None:
     """Refuse distances that are positive inside and negative around it, or negative everywhere.
 
     A frame in which nothing is inside passes: what that means is up to the caller.
@@ -50,14 +48,14 @@ def check_signs(frame: Floats, what: str) -> None:
         )
 
 
-def _outermost(inside: npt.NDArray[np.bool_]) -> float:
+def _outermost(inside: Bools) -> float:
     """Share of the samples on the box's walls that are inside."""
     wall = np.ones(inside.shape, dtype=bool)
     wall[1:-1, 1:-1, 1:-1] = False
     return float(inside[wall].mean())
 
 
-def slope(frame: Floats, spacing: Sequence[float]) -> float | None:
+def slope(frame: AnyFloats, spacing: Sequence[float]) -> float | None:
     """Median length of the gradient beside the surface, per µm: 1 for distances in µm; None without a surface.
 
     Parameters

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
+from .._typing import AnyFloats, Bools, Ints
 from ..devices import threads
 from ..image.volume import Grid
 from ..masks import between_levels, bounds, marching_cubes, mask_on_grid, mask_sdf
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["mask_surface"]
 
-Floats = npt.NDArray[np.floating[Any]]
-Bools = npt.NDArray[np.bool_]
 
 _LENGTH = 1.1  # ℓ in h: noise of a voxel's size goes, a bump of six voxels stays
 _HOLD = 0.02  # weight that keeps nodes beside the surface at the last round's φ, so that each round is well posed
@@ -95,9 +94,9 @@ class _Lattice:
     """
 
     inside: Bools
-    size: Floats
-    factors: npt.NDArray[np.int64]
-    low: npt.NDArray[np.int64]
+    size: AnyFloats
+    factors: Ints
+    low: Ints
 
     @classmethod
     def around(cls, inside: Bools, grid: Grid) -> _Lattice:
@@ -113,7 +112,7 @@ class _Lattice:
         return tuple(int((n - 1) * k + 1) for n, k in zip(self.inside.shape, self.factors))
 
     @property
-    def step(self) -> Floats:
+    def step(self) -> AnyFloats:
         return self.size / self.factors
 
     @property
@@ -124,7 +123,7 @@ class _Lattice:
     def centres(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, int(k)) for k in self.factors)
 
-    def interpolate(self, values: Floats) -> Floats:
+    def interpolate(self, values: AnyFloats) -> AnyFloats:
         """Values at the centres to values at the nodes, linearly."""
         for axis, k in enumerate(self.factors):
             place = np.arange((values.shape[axis] - 1) * k + 1) / k
@@ -133,7 +132,7 @@ class _Lattice:
             values = np.take(values, first, axis) * (1 - weight) + np.take(values, first + 1, axis) * weight
         return values
 
-    def slopes(self, phi: Floats) -> tuple[Floats, Floats]:
+    def slopes(self, phi: AnyFloats) -> tuple[AnyFloats, AnyFloats]:
         """At the centres: length of the gradient, and of its part along the fine axes."""
         whole, part = np.zeros(self.inside.shape), np.zeros(self.inside.shape)
         for axis, step in enumerate(self.step):
@@ -143,14 +142,14 @@ class _Lattice:
                 part += square
         return np.sqrt(whole), np.sqrt(part)
 
-    def stiffness(self) -> Floats:
+    def stiffness(self) -> AnyFloats:
         """ℓ⁶ |D³|² of the cosines, with the differences' own wave numbers."""
         square = np.zeros(self.shape)
         for axis, (n, step) in enumerate(zip(self.shape, self.step)):
             square += _along((2 - 2 * np.cos(np.pi * np.arange(n) / n)) / step**2, axis)
         return (_LENGTH**2 * square) ** 3
 
-    def quadric(self, phi: Floats) -> Floats:
+    def quadric(self, phi: AnyFloats) -> AnyFloats:
         """The quadric that is nearest to φ beside the surface."""
         z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in self.shape), indexing="ij", sparse=True)
         terms = [1.0 + 0 * z, z, y, x, z * z, y * y, x * x, z * y, z * x, y * x]
@@ -159,7 +158,7 @@ class _Lattice:
         weights = np.linalg.lstsq(matrix @ matrix.T, matrix @ phi[beside], rcond=None)[0]
         return np.broadcast_to(sum(w * t for w, t in zip(weights, terms)), self.shape).copy()
 
-    def tidy(self, phi: Floats) -> Floats:
+    def tidy(self, phi: AnyFloats) -> AnyFloats:
         """Every centre on its side, nothing at the walls, no bodies or bubbles that hold no centre."""
         at = phi[self.centres]
         phi[self.centres] = np.where(self.inside, np.minimum(at, -_SIDE), np.maximum(at, _SIDE))
@@ -175,7 +174,7 @@ class _Lattice:
         return phi
 
 
-def _along(values: Floats, axis: int) -> Floats:
+def _along(values: AnyFloats, axis: int) -> AnyFloats:
     return values.reshape([-1 if a == axis else 1 for a in range(3)])
 
 
@@ -183,7 +182,7 @@ def _along(values: Floats, axis: int) -> Floats:
 # Minimising
 
 
-def _smoothest(lattice: _Lattice) -> Floats:
+def _smoothest(lattice: _Lattice) -> AnyFloats:
     """φ at the nodes of the lattice, after rounds of slopes, sides and a linear solve."""
     data = _Data.of(lattice)
     phi = lattice.interpolate(mask_sdf(lattice.inside, lattice.size))  # type: ignore[arg-type]
@@ -203,19 +202,19 @@ def _smoothest(lattice: _Lattice) -> Floats:
     return phi
 
 
-def _cosines(values: Floats) -> Floats:
+def _cosines(values: AnyFloats) -> AnyFloats:
     return fft.dctn(values, norm="ortho", workers=threads())
 
 
-def _nodes(rest: Floats) -> Floats:
+def _nodes(rest: AnyFloats) -> AnyFloats:
     return fft.idctn(rest, norm="ortho", workers=threads())
 
 
-def _solve(stiffness: Floats, pull: Floats, right: Floats, rest: Floats) -> Floats:
+def _solve(stiffness: AnyFloats, pull: AnyFloats, right: AnyFloats, rest: AnyFloats) -> AnyFloats:
     """(stiffness + pull) rest = right, in cosines, by conjugate gradients that start from ``rest``."""
     guess = 1 / (stiffness + pull.mean())
 
-    def apply(values: Floats) -> Floats:
+    def apply(values: AnyFloats) -> AnyFloats:
         return stiffness * values + _cosines(pull * _nodes(values))
 
     left = right - apply(rest)
@@ -239,10 +238,10 @@ class _Data:
     """What the centres demand: flat (z, y, x) distance within the fine axes; near, where it counts; floor, the least
     |φ| there; beyond, by how much wrong centres are pulled past it."""
 
-    flat: Floats
+    flat: AnyFloats
     near: Bools
-    floor: Floats
-    beyond: Floats
+    floor: AnyFloats
+    beyond: AnyFloats
 
     @classmethod
     def of(cls, lattice: _Lattice) -> _Data:
@@ -254,7 +253,7 @@ class _Data:
         floor = np.where(near, 0.0, np.clip(other - 1.5 * lattice.size.max(), 0.0, _FLOOR))
         return cls(flat, near, floor, np.zeros(inside.shape))
 
-    def demands(self, lattice: _Lattice, phi: Floats) -> tuple[Floats, Floats]:
+    def demands(self, lattice: _Lattice, phi: AnyFloats) -> tuple[AnyFloats, AnyFloats]:
         """Targets and weights at the centres for the next solve."""
         side = np.where(lattice.inside, -1.0, 1.0)
         at = phi[lattice.centres]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array
 from ..errors import CytoformError, FileFormatError, MeshError, SequenceError, VolumeError
 from ..image.formats.registry import is_image_folder, plain_stem
 from ..image.series import open_series
@@ -149,7 +149,7 @@ class Reader:
                 )
             return series.volume(channel=channel)
 
-    def _array(self, array: npt.NDArray[Any]) -> list[Track]:
+    def _array(self, array: Array) -> list[Track]:
         if array.ndim != 4:
             raise SequenceError(f"source has shape {array.shape}; expected (t, z, y, x).")
         if self.spacing is None:
@@ -261,7 +261,7 @@ class Reader:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise FileFormatError(f"{path} cannot be read as .npz: {error}.", remedy="Is it complete?") from error
 
-    def _from_archive(self, path: Path, data: Any, scale: npt.NDArray[Any]) -> list[Track]:
+    def _from_archive(self, path: Path, data: Any, scale: Array) -> list[Track]:
         found: dict[str, Track] = {}
         keys = sorted((m["track"], int(m["time"]), m.string[:-2]) for k in data.files if (m := _TRACK.fullmatch(k)))
         if not keys:

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array
 from ..errors import ConfigError
 from ..mesh.shapes import sphere_of_edge
 from ..mesh.surface import SurfaceMesh
@@ -122,7 +122,7 @@ class DeformingShape(LivingShape):
         radius = np.exp(table @ self._mixture(t))
         return SurfaceMesh(ball.vertices * radius[:, None] * self._axes(), ball.faces)
 
-    def _level(self, at: Samples, t: float) -> npt.NDArray:
+    def _level(self, at: Samples, t: float) -> Array:
         points = np.stack(np.broadcast_arrays(at.z, at.y, at.x), axis=-1).reshape(-1, 3) / self._axes()
         length = np.linalg.norm(points, axis=1)
         units = points / np.maximum(length, 1e-9)[:, None]

@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from .._typing import Array
 from ..mesh.surface import SurfaceMesh
 from .families import FRAMES, Family
 from .living import LivingShape
@@ -107,13 +107,13 @@ class DividingShape(LivingShape):
             blend = _BLEND[2] + (_BLEND[1] - _BLEND[2]) * float(np.exp(-((away / 0.1) ** 2)))
         return small * ratio, small, gap + 0.5 * blend, blend
 
-    def _axes(self, t: float) -> npt.NDArray:
+    def _axes(self, t: float) -> Array:
         p, after = self.parameters, float(ease((t - self.division + 0.3) / 0.6))
         flat = p["flattening"] + (p["flattening_daughters"] - p["flattening"]) * after
         long = p["elongation"] + (0.9 - p["elongation"]) * after
         return np.array([flat, 1.0, long])
 
-    def _level(self, at: Samples, t: float) -> npt.NDArray:
+    def _level(self, at: Samples, t: float) -> Array:
         first, second, gap, blend = self._bodies(t)
         z, y, x = self._unwarped(at)
         sz, sy, sx = self._axes(t).tolist()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array
 from ..errors import ConfigError
 from ..mesh.surface import SurfaceMesh
 from .families import Family
@@ -218,7 +219,7 @@ class FilopodialShape(LivingShape):
         radii = self._radius * young * np.linspace(root, tip, _PIECES + 1)
         return [(path[i], path[i + 1], (float(radii[i]), float(radii[i + 1]))) for i in range(_PIECES)]
 
-    def _level(self, at: Samples, t: float) -> npt.NDArray:
+    def _level(self, at: Samples, t: float) -> Array:
         far = 2.0 * self._radius  # what is said of places far from everything: enough to be outside
         level = np.full(at.shape, far, dtype=at.dtype)
         self._add_body(level, at, t, far)
@@ -227,7 +228,7 @@ class FilopodialShape(LivingShape):
             _add_branch(level, body, at, pieces, self._radius, far)
         return level
 
-    def _add_body(self, level: npt.NDArray, at: Samples, t: float, far: float) -> None:
+    def _add_body(self, level: Array, at: Samples, t: float, far: float) -> None:
         axes = np.asarray(self.parameters["body_axes"]) * self._body
         where, near = at.within(-1.6 * axes - far, 1.6 * axes + far)
         part = ellipsoid_level(near, np.zeros(3), axes)
@@ -281,9 +282,7 @@ def _keep_within(tree: list[dict[str, Any]], root: Floats, limit: float) -> None
             branch["length_um"] *= 0.95
 
 
-def _add_branch(
-    level: npt.NDArray, body: npt.NDArray, at: Samples, pieces: list[Any], radius: float, far: float
-) -> None:
+def _add_branch(level: Array, body: Array, at: Samples, pieces: list[Any], radius: float, far: float) -> None:
     """Join a branch to ``level``: smoothly to the other branches, and more so to the body."""
     flare, web = _FLARE * radius, _WEB * radius
     ends = np.array([p for piece in pieces for p in piece[:2]])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._typing import Array, Floats32
 from ..errors import ConfigError
 from ..image.volume import Grid
 from ..mesh.surface import SurfaceMesh
@@ -64,7 +65,7 @@ class LivingShape(abc.ABC):
         """Surface in the shape's own frame."""
 
     @abc.abstractmethod
-    def _level(self, at: Samples, t: float) -> npt.NDArray:
+    def _level(self, at: Samples, t: float) -> Array:
         """Level function in the shape's own frame, of ``at.shape``."""
 
     def _volume(self, t: float) -> float | None:
@@ -131,7 +132,7 @@ class LivingShape(abc.ABC):
         spacing = box / n
         return Grid((n, n, n), spacing, (-0.5 * (n - 1) * spacing,) * 3)  # type: ignore[arg-type]
 
-    def frame(self, t: float, grid: Grid, *, clamp_um: float | None = None) -> npt.NDArray[np.float32]:
+    def frame(self, t: float, grid: Grid, *, clamp_um: float | None = None) -> Floats32:
         """Signed distances on a grid, (z, y, x) float32, µm; outside none is larger than ``clamp_um``.
 
         They are exact for :meth:`surface`, which does not depend on the grid.
@@ -188,7 +189,7 @@ class LivingShape(abc.ABC):
 
     def plan(
         self, n_frames: int, shape: int, box_um: float | None, clamp_um: float | None
-    ) -> tuple[Grid, Iterator[npt.NDArray[np.float32]], SequenceInfo]:
+    ) -> tuple[Grid, Iterator[Floats32], SequenceInfo]:
         """What :meth:`sequence` holds, frame by frame: grid, frames as they are asked for, and what is told of them."""
         n = check_count("n_frames", n_frames, 2)
         grid = self.grid(shape, box_um)

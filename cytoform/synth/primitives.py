@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from .._typing import Array, Floats
 from ..masks import marching_cubes
 from ..mesh.closest import closest_points
 from ..mesh.surface import SurfaceMesh
@@ -30,8 +31,7 @@ __all__ = [
     "volume_centroid",
 ]
 
-Floats = npt.NDArray[np.float64]
-Level = Callable[["Samples"], npt.NDArray[Any]]
+Level = Callable[["Samples"], Array]
 
 _NEWTON_STEPS = 2  # marching cubes is right to second order; two steps bring vertices to about 1e-6 of a step
 _AT_ONCE = 16_384  # points; bounds memory
@@ -71,14 +71,14 @@ class Samples:
         (n,) for points, (nz, ny, nx) for axes.
     """
 
-    def __init__(self, z: npt.NDArray, y: npt.NDArray, x: npt.NDArray, *, axes: bool) -> None:
+    def __init__(self, z: Array, y: Array, x: Array, *, axes: bool) -> None:
         self.axes = axes
         self._raw = (z, y, x)
         self.z, self.y, self.x = (z[:, None, None], y[None, :, None], x[None, None, :]) if axes else (z, y, x)
         self.shape: tuple[int, ...] = (len(z), len(y), len(x)) if axes else (len(z),)
 
     @classmethod
-    def points(cls, points: npt.NDArray) -> Samples:
+    def points(cls, points: Array) -> Samples:
         """Scattered points, (n, 3)."""
         return cls(*np.ascontiguousarray(points.T), axes=False)
 
@@ -87,7 +87,7 @@ class Samples:
         """Of the coordinates."""
         return self._raw[0].dtype
 
-    def within(self, low: npt.NDArray, high: npt.NDArray) -> tuple[Any, Samples]:
+    def within(self, low: Array, high: Array) -> tuple[Any, Samples]:
         """Those in a box: the index that picks them from an array of ``shape``, and the samples themselves."""
         if self.axes:
             cuts = tuple(slice(*np.searchsorted(a, (lo, hi))) for a, lo, hi in zip(self._raw, low, high))
@@ -99,7 +99,7 @@ class Samples:
         return index, Samples(*(a[index] for a in self._raw), axes=False)
 
 
-def ellipsoid_level(at: Samples, centre: npt.NDArray, axes: npt.NDArray) -> npt.NDArray:
+def ellipsoid_level(at: Samples, centre: Array, axes: Array) -> Array:
     """Level of an ellipsoid with half axes (z, y, x), nearly a distance close to it. Ref: Quilez, "ellipsoid"."""
     offsets = [(c - m) for c, m in zip((at.z, at.y, at.x), centre.tolist())]
     first = np.sqrt(sum((o / a) ** 2 for o, a in zip(offsets, axes.tolist())))
@@ -107,7 +107,7 @@ def ellipsoid_level(at: Samples, centre: npt.NDArray, axes: npt.NDArray) -> npt.
     return np.where(second > 0, first * (first - 1.0) / np.maximum(second, 1e-12), -float(axes.min()))
 
 
-def cone_level(at: Samples, start: npt.NDArray, end: npt.NDArray, radii: tuple[float, float]) -> npt.NDArray:
+def cone_level(at: Samples, start: Array, end: Array, radii: tuple[float, float]) -> Array:
     """Level of a rod from ``start`` to ``end`` with round ends, whose radius goes evenly from one to the other."""
     run = end - start
     square = max(float(run @ run), 1e-18)
@@ -119,7 +119,7 @@ def cone_level(at: Samples, start: npt.NDArray, end: npt.NDArray, radii: tuple[f
     return far - (radii[0] + h * (radii[1] - radii[0]))
 
 
-def harmonics(directions: npt.NDArray) -> Floats:
+def harmonics(directions: Array) -> Floats:
     """Real spherical harmonics of degree 2, 3 and 4 at unit vectors (n, 3): (n, 21), mean square 1 over the sphere.
 
     Ref: the polynomial forms of the real (tesseral) harmonics.
@@ -159,7 +159,7 @@ def spread_directions(n: int) -> Floats:
     return np.stack([across * np.cos(around), across * np.sin(around), x], axis=1)
 
 
-def level_surface(level: Level, low: npt.NDArray, high: npt.NDArray, step: float) -> SurfaceMesh:
+def level_surface(level: Level, low: Array, high: Array, step: float) -> SurfaceMesh:
     """Where a level is zero: marching cubes on a lattice of ``step``, then Newton steps of every vertex.
 
     Parameters
@@ -211,7 +211,7 @@ def volume_centroid(mesh: SurfaceMesh) -> Floats:
     return (parts[:, None] * (a + b + c)).sum(axis=0) / (4.0 * parts.sum())
 
 
-def surface_distance(mesh: SurfaceMesh, points: npt.NDArray) -> Floats:
+def surface_distance(mesh: SurfaceMesh, points: Array) -> Floats:
     """Unsigned distance of scattered points (n, 3) to a finely meshed surface, (n,).
 
     Exact for points within three edges; beyond that the distance to the nearest of vertices and face centres, too

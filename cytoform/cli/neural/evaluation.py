@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ..._typing import Triple
 from ...errors import ConfigError, FileFormatError
 from ..console import WorkBar, check_empty, result_folder
 from .codes import read_codes
 
 __all__ = ["evaluate"]
-
-Triple = tuple[float, float, float]
 
 
 def evaluate(

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
+from ..._typing import Array, Bools, Floats
 from ...errors import FileFormatError, FitError
 from ...image.volume import Grid
 from ...mesh import geometry
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Body"]
 
 MeshT = TypeVar("MeshT", bound=Mesh)
-Bools = npt.NDArray[np.bool_]
 # Voxels: what is bright and nearer to the surface may be its own, before the last stage and in it.
 REACH, LAST_REACH = 5.0, 3.0
 
@@ -63,7 +61,7 @@ class Body(abc.ABC, Generic[MeshT]):
     def __init__(self, scene: Scene, edge: float) -> None:
         self.scene, self.edge = scene, edge
         self._seen: weakref.ref[MeshT] | None = None
-        self._away: npt.NDArray[np.float64] | None = None
+        self._away: Floats | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -118,7 +116,7 @@ class Body(abc.ABC, Generic[MeshT]):
             self._seen = weakref.ref(mesh)
         return self._inside
 
-    def away(self, mesh: MeshT) -> npt.NDArray[np.float64]:
+    def away(self, mesh: MeshT) -> Floats:
         """Return the distance of every voxel from those inside a mesh, µm; 0 inside, (z, y, x)."""
         inside = self.inside(mesh)
         if self._away is None:
@@ -170,7 +168,7 @@ class Body(abc.ABC, Generic[MeshT]):
 
     # -- staining ------------------------------------------------------------------------------------------------------
 
-    def pattern(self, mesh: MeshT) -> npt.NDArray[np.float64] | None:
+    def pattern(self, mesh: MeshT) -> Floats | None:
         """Return what an evenly stained mesh has for a density, (n_faces,); None, the default, for 1 everywhere."""
         return None
 
@@ -209,7 +207,7 @@ class Body(abc.ABC, Generic[MeshT]):
     """Measures what standard errors are worked out for: ``volume_um3`` and ``area_um2`` of a mesh."""
 
     @classmethod
-    def write(cls, mesh: MeshT, folder: Path, at_vertices: Mapping[str, npt.NDArray]) -> None:
+    def write(cls, mesh: MeshT, folder: Path, at_vertices: Mapping[str, Array]) -> None:
         """Write the mesh's files into a result's folder, with values at the vertices, (n_vertices,) each."""
         for name in (cls.mesh_file, "mesh.vtp"):  # ParaView and PyVista show numbers at vertices of the second alone
             write_mesh(folder / name, mesh, at_vertices)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Bools, Floats
 from ...errors import FitError
 from ...image.volume import Grid
 from ...masks import mesh_to_mask
@@ -18,7 +18,6 @@ from .registry import register_body
 
 __all__ = ["ClusterBody"]
 
-Bools = npt.NDArray[np.bool_]
 KEPT = (
     "The triangles of the cluster are not mended while it moves: a start that is far off will wear them out. Standard "
     "errors are not worked out for clusters."
@@ -75,6 +74,6 @@ class ClusterBody(Body[MultiMaterialMesh]):
             )
         return mesh, (KEPT,)
 
-    def pattern(self, mesh: MultiMaterialMesh) -> npt.NDArray[np.float64]:
+    def pattern(self, mesh: MultiMaterialMesh) -> Floats:
         """Return 2 between two cells, where two membranes lie, and 1 elsewhere."""
         return np.where((mesh.labels > 0).all(axis=1), 2.0, 1.0)

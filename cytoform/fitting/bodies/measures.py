@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
-
+from ..._typing import Floats
 from ...mesh import geometry
 from ...mesh.protocol import Mesh
 
@@ -26,7 +24,7 @@ class Measure:
     """
 
     value: float
-    slope: npt.NDArray[np.float64]
+    slope: Floats
 
 
 def volume_and_area(mesh: Mesh) -> Mapping[str, Measure]:

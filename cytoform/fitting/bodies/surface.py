@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from ..._typing import Bools
 from ...errors import FitError
 from ...image.volume import Grid
 from ...masks import mask_to_mesh, mesh_to_mask
@@ -22,7 +22,6 @@ from .registry import register_body
 __all__ = ["SurfaceBody", "label_surfaces"]
 
 _LOG = logging.getLogger(__name__)
-Bools = npt.NDArray[np.bool_]
 # What a triangle may become before it is mended; in the last stage a change of triangles costs more than a poor one.
 BOUNDS = {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0}
 LAST_BOUNDS = {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import identity
 
+from ..._typing import Array, Floats
 from ...errors import ConfigError
 from ...mesh.laplacian import combinatorial_laplacian
 from ...mesh.protocol import Mesh
@@ -47,16 +47,16 @@ class StainingPrior:
         self._matrix = ((once @ once) / (4.0 * math.pi * kappa**2 * spread**2 * area)).tocsr()
         self.strength = 1.0 / (math.sqrt(3.0) * kappa**2 * area)
 
-    def __call__(self, stain: npt.NDArray) -> tuple[float, npt.NDArray[np.float64]]:
+    def __call__(self, stain: Array) -> tuple[float, Floats]:
         """Value and gradient (n_vertices,) of a field (n_vertices,)."""
         slope = self._matrix @ np.asarray(stain, dtype=np.float64)
         return 0.5 * float((slope * stain).sum()), slope
 
-    def precision(self, squares: npt.NDArray) -> npt.NDArray[np.float64]:
+    def precision(self, squares: Array) -> Floats:
         """Second derivative of the energy for waves of the field, for each µm²; squared wave numbers, 1/µm²."""
         square = 8.0 / self._reach**2  # κ²
         return (square + squares) ** 2 / (4.0 * math.pi * square * self.spread**2)
 
-    def second(self, modes: npt.NDArray) -> npt.NDArray[np.float64]:
+    def second(self, modes: Array) -> Floats:
         """Second derivatives (k, k) for modes (n_vertices, k) of the field."""
         return modes.T @ (self._matrix @ modes)

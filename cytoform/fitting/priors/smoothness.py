@@ -6,11 +6,11 @@ import math
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import block_array, diags, identity
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
+from ..._typing import Array, Floats
 from ...mesh import geometry
 from ...mesh.laplacian import combinatorial_laplacian
 from ...mesh.protocol import Mesh
@@ -30,7 +30,7 @@ class Prior(Protocol):
     makes a surface e times less probable; the image speaks through its number of voxels and its noise.
     """
 
-    def __call__(self, mesh: Mesh) -> tuple[float, npt.NDArray]: ...
+    def __call__(self, mesh: Mesh) -> tuple[float, Array]: ...
 
 
 class Smoothness:
@@ -51,7 +51,7 @@ class Smoothness:
         What each vertex's part of the energy is multiplied by; 1 by default.
     """
 
-    def __init__(self, mesh: Mesh, edge: float, weights: npt.NDArray[np.float64] | None = None) -> None:
+    def __init__(self, mesh: Mesh, edge: float, weights: Floats | None = None) -> None:
         self.edge = edge
         self.weights = np.ones(mesh.n_vertices) if weights is None else weights
         laplacian = combinatorial_laplacian(mesh.faces, mesh.n_vertices)
@@ -60,19 +60,19 @@ class Smoothness:
         weighed = self._twice if (self.weights == 1.0).all() else diags(self.weights) @ self._twice
         self._matrix = (self._scale * (self._twice.T @ weighed)).tocsr()
 
-    def __call__(self, mesh: Mesh) -> tuple[float, npt.NDArray[np.float64]]:
+    def __call__(self, mesh: Mesh) -> tuple[float, Floats]:
         """Value and gradient (n_vertices, 3) per µm."""
         points = np.asarray(mesh.vertices, dtype=np.float64)
         slope = self._matrix @ points
         return float((slope * points).sum()), 2.0 * slope
 
-    def roughness(self, mesh: Mesh) -> npt.NDArray[np.float64]:
+    def roughness(self, mesh: Mesh) -> Floats:
         """The energy's part of every vertex, (n_vertices,): what lies along the normal, without the weights."""
         normals = geometry.vertex_normals(mesh.vertices, mesh.faces)
         along = ((self._twice @ np.asarray(mesh.vertices, dtype=np.float64)) * normals).sum(axis=1)
         return self._scale * along**2
 
-    def second(self, modes: npt.NDArray, normals: npt.NDArray) -> npt.NDArray[np.float64]:
+    def second(self, modes: Array, normals: Array) -> Floats:
         """Second derivatives (k, k) for moves along the normals (n_vertices, 3) in modes (n_vertices, k).
 
         The vertices are free to slide along the surface as suits the energy: what they gain is taken away (a Schur
@@ -83,7 +83,7 @@ class Smoothness:
         first /= np.linalg.norm(first, axis=1, keepdims=True)
         sides = (first, np.cross(normals, first))
 
-        def block(left: npt.NDArray, right: npt.NDArray) -> Any:
+        def block(left: Array, right: Array) -> Any:
             return sum(2.0 * diags(left[:, a]) @ self._matrix @ diags(right[:, a]) for a in range(3))
 
         n = len(normals)
@@ -119,9 +119,7 @@ class Contact:
         (self._one, self._two), self._edge = pairs.T, edge
 
     @staticmethod
-    def _facing(
-        points: npt.NDArray, normals: npt.NDArray, pairs: npt.NDArray, edge: float
-    ) -> tuple[npt.NDArray, npt.NDArray]:
+    def _facing(points: Array, normals: Array, pairs: Array, edge: float) -> tuple[Array, Array]:
         """The pairs (k, 2) that lie face to face, and the direction (k, 3) from the first to the second side."""
         pairs = pairs[(normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < FACING]
         along = normals[pairs[:, 0]] - normals[pairs[:, 1]]
@@ -131,7 +129,7 @@ class Contact:
         near = np.linalg.norm(apart - gap[:, None] * along, axis=1) < edge
         return pairs[near], (np.where(gap < 0, -1.0, 1.0)[:, None] * along)[near]
 
-    def __call__(self, mesh: Mesh) -> tuple[float, npt.NDArray[np.float64]]:
+    def __call__(self, mesh: Mesh) -> tuple[float, Floats]:
         """Value and gradient (n_vertices, 3) per µm."""
         points = np.asarray(mesh.vertices, dtype=np.float64)
         gap = ((points[self._two] - points[self._one]) * self._along).sum(axis=1)

@@ -6,8 +6,8 @@ import math
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Array, Floats
 from ...mesh import geometry
 from ...mesh.protocol import Mesh
 
@@ -18,7 +18,7 @@ LIMIT = math.log(2.2)  # densities stay between 0.45 and 2.2, and so between a t
 MOST = 0.99  # of the limit: what a start's density may be at most
 
 
-def stained(mesh: MeshT, stain: npt.NDArray, pattern: npt.NDArray | None = None) -> MeshT:
+def stained(mesh: MeshT, stain: Array, pattern: Array | None = None) -> MeshT:
     """The mesh with densities ρ from a field s at the vertices, (n_vertices,).
 
     ln ρ = L tanh(s / L), L = ln 2.2, with s at the middle of a face: near 1, s is the logarithm of the density, which
@@ -29,20 +29,20 @@ def stained(mesh: MeshT, stain: npt.NDArray, pattern: npt.NDArray | None = None)
     return mesh.with_density((density if pattern is None else pattern * density).astype(mesh.dtype))
 
 
-def slope_of(mesh: Mesh, stain: npt.NDArray, density: npt.NDArray) -> npt.NDArray[np.float64]:
+def slope_of(mesh: Mesh, stain: Array, density: Array) -> Floats:
     """Gradient for the field at the vertices, (n_vertices,), from that for the densities of the faces."""
     bend = 1.0 - np.tanh(np.asarray(stain)[mesh.faces].mean(axis=1) / LIMIT) ** 2
     third = np.asarray(density, dtype=np.float64) * mesh.density * bend / 3.0
     return np.bincount(mesh.faces.reshape(-1), weights=np.repeat(third, 3), minlength=mesh.n_vertices)
 
 
-def moved_density(mesh: MeshT, stain: npt.NDArray, change: npt.NDArray) -> MeshT:
+def moved_density(mesh: MeshT, stain: Array, change: Array) -> MeshT:
     """The mesh with what its densities gain for a small change of the field, both (n_vertices,); may be negative."""
     bend = 1.0 - np.tanh(np.asarray(stain)[mesh.faces].mean(axis=1) / LIMIT) ** 2
     return mesh.with_density(mesh.density * bend * np.asarray(change)[mesh.faces].mean(axis=1))
 
 
-def stain_of(mesh: Mesh, pattern: npt.NDArray | None = None) -> npt.NDArray[np.float64]:
+def stain_of(mesh: Mesh, pattern: Array | None = None) -> Floats:
     """The field (n_vertices,) that comes near a mesh's own densities over their mean: means of the faces around.
 
     A `pattern`, the density (n_faces,) of an evenly stained mesh, is divided out before.

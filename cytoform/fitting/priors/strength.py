@@ -14,16 +14,15 @@ import dataclasses
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy.integrate import trapezoid
 
+from ..._typing import Floats
 from ...optim import LaplacianPreconditioner
 from .field import StainingPrior
 from .smoothness import Smoothness
 
 __all__ = ["Sight", "learnt_spread", "learnt_stiffness"]
 
-Floats = npt.NDArray[np.float64]
 
 SOFTEST, STIFFEST = 0.1, 20.0  # times the prior's own strength: how far it may be learnt to be from that
 EVENEST = 0.03  # of the spread that was expected: how even a staining may be learnt to be

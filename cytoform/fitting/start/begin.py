@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Bools
 from ...errors import FitError
 from ...image.volume import Volume
 from ...mesh.protocol import Mesh
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["begin", "default_edge", "default_margin", "guess_psf"]
 
-Bools = npt.NDArray[np.bool_]
 
 STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ..._typing import Bools, Ints
 from ...errors import FitError
 from ..neighbours import NEAR, bright_beside
 from .search import SMALLEST, BrightObject
@@ -26,7 +27,6 @@ __all__ = [
     "labelled_cell",
 ]
 
-Bools = npt.NDArray[np.bool_]
 
 SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
 ALIKE = 0.55  # of the union of two masks that is shared: more, and they are of the same object, about as large
@@ -122,7 +122,7 @@ def _in_one_piece(whole: Bools, noun: str) -> tuple[Bools, tuple[str, ...]]:
     return mask, tuple(remarks)
 
 
-def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
     values = np.asarray(labels)
     if values.shape != shape:
         raise FitError(
@@ -145,7 +145,7 @@ def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.in
     return values.astype(np.int64)
 
 
-def _chosen(values: npt.NDArray[np.int64], label: int | None) -> int:
+def _chosen(values: Ints, label: int | None) -> int:
     known = np.unique(values[values > 0])
     listed = ", ".join(str(v) for v in known[:8]) + (", …" if len(known) > 8 else "")
     if label is None:

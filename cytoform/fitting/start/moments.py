@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Array, Bools, Floats
 from ...image.volume import Grid
 
 __all__ = ["FLAT", "RIM", "Moments", "object_moments"]
@@ -22,12 +22,12 @@ FEWEST = 100  # points that an ellipsoid is taken from
 class Moments:
     """An ellipsoid: centre (3,) µm, semi-axes (3,) µm and their directions, rows of (3, 3), (z, y, x)."""
 
-    centre: npt.NDArray[np.float64]
-    semi_axes: npt.NDArray[np.float64]
-    axes: npt.NDArray[np.float64]
+    centre: Floats
+    semi_axes: Floats
+    axes: Floats
 
 
-def object_moments(mask: npt.NDArray[np.bool_], grid: Grid) -> Moments:
+def object_moments(mask: Bools, grid: Grid) -> Moments:
     """Ellipsoid of an object's axes, a little inside its outline; what sticks out of it (neighbours) is left out."""
     points = grid.to_um(np.argwhere(mask))
     finest = min(grid.spacing)
@@ -45,16 +45,14 @@ def object_moments(mask: npt.NDArray[np.bool_], grid: Grid) -> Moments:
     return Moments(centre, np.maximum(semi - RIM * finest, 0.5 * semi), axes)
 
 
-def _principal(points: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+def _principal(points: Array) -> tuple[Array, Array, Array]:
     """Mean, principal directions (rows) and standard deviations along them, smallest first."""
     centre = points.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov((points - centre).T))
     return centre, vectors.T, np.sqrt(np.maximum(values, 1e-12))
 
 
-def _trimmed(
-    points: npt.NDArray, factor: float, trim: float, *, rounds: int = 50
-) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+def _trimmed(points: Array, factor: float, trim: float, *, rounds: int = 50) -> tuple[Array, Array, Array]:
     """Centre, axes and semi-axes of the body that most of the points fill.
 
     An even ellipse has semi-axes of 2 standard deviations, an even ellipsoid of √5 (`factor`). Points well outside are

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from scipy.linalg import sqrtm
 from skimage.segmentation import watershed
 
+from ..._typing import Array, Bools, Ints
 from ...image.volume import Grid
 from ...mesh.protocol import Mesh
 from .search import NECK, SMALLEST
@@ -31,7 +31,7 @@ THICK = 95.0  # percentile of the depths in what is bright that stands for half 
 HOLLOW = 0.1  # part of an object's depth that may be bright: more, and it is several cells
 
 
-def object_at(inside: npt.NDArray[np.bool_], scene: Scene) -> npt.NDArray[np.bool_] | None:
+def object_at(inside: Bools, scene: Scene) -> Bools | None:
     """The bright object that a start means, its inside filled, (z, y, x) bool; None where there is no single one.
 
     Smoothing, Otsu's threshold, filling of holes; bodies joined by necks narrower than half of the thinner one are
@@ -53,7 +53,7 @@ def object_at(inside: npt.NDArray[np.bool_], scene: Scene) -> npt.NDArray[np.boo
     return own if deep.any() and bright[deep].mean() <= HOLLOW else None
 
 
-def moved_onto(mesh: MeshT, inside: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_], grid: Grid) -> MeshT:
+def moved_onto(mesh: MeshT, inside: Bools, mask: Bools, grid: Grid) -> MeshT:
     """A start stretched and shifted so that its body, `inside`, has an object's centre and second moments.
 
     The map is the symmetric one, x -> A (x - m) + m', which turns nothing:
@@ -66,20 +66,20 @@ def moved_onto(mesh: MeshT, inside: npt.NDArray[np.bool_], mask: npt.NDArray[np.
     return mesh.with_vertices((mesh.vertices - first[0]) @ stretch.T + second[0])
 
 
-def _moments(mask: npt.NDArray[np.bool_], grid: Grid) -> tuple[npt.NDArray, npt.NDArray]:
+def _moments(mask: Bools, grid: Grid) -> tuple[Array, Array]:
     """Centre (3,) µm and covariance (3, 3) µm² of a mask; a voxel has some extent of its own."""
     points = grid.to_um(np.argwhere(mask))
     return points.mean(axis=0), np.cov(points.T, bias=True) + np.diag(np.asarray(grid.spacing) ** 2 / 12.0)
 
 
-def _most_common(labels: npt.NDArray) -> int:
+def _most_common(labels: Array) -> int:
     """The most common label but 0; 0 where there is none."""
     counts = np.bincount(labels.ravel(), minlength=1)
     counts[0] = 0
     return int(np.argmax(counts)) if counts.any() else 0
 
 
-def _bodies(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.int64]:
+def _bodies(mask: Bools, spacing: Array) -> Ints:
     """Labels of an object's bodies: parts around peaks of the depth, joined where the neck between them is wide.
 
     Two are one where the depth of the neck is at least half of that of the shallower one (persistence of peaks).
@@ -104,7 +104,7 @@ def _bodies(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np
     return np.array([root(i) for i in range(len(peaks))])[labels]
 
 
-def _necks(labels: npt.NDArray, depth: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+def _necks(labels: Array, depth: Array) -> tuple[Array, Array]:
     """Neighbouring labels (n, 2) and the greatest depth on the border between them, (n,)."""
     pairs, depths = [], []
     for axis in range(3):

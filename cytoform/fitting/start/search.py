@@ -6,10 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from ..._typing import Array, Bools
 from ...errors import FitError, VolumeError
 from .moments import FLAT, RIM, Moments, object_moments
 
@@ -40,8 +40,8 @@ class BrightObject:
     others : what else is bright, its neighbours
     """
 
-    mask: npt.NDArray[np.bool_]
-    others: npt.NDArray[np.bool_]
+    mask: Bools
+    others: Bools
 
 
 def largest_object(scene: Scene) -> BrightObject:
@@ -77,7 +77,7 @@ def largest_object(scene: Scene) -> BrightObject:
     return BrightObject(mask, bright & ~mask)
 
 
-def _clipped(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], scene: Scene) -> npt.NDArray[np.bool_]:
+def _clipped(mask: Bools, others: Bools, scene: Scene) -> Bools:
     """Without what sticks out of the object's ellipsoid towards a neighbour."""
     moments = object_moments(mask, scene.grid)
     outline = Moments(moments.centre, moments.semi_axes + RIM * scene.finest, moments.axes)
@@ -90,20 +90,18 @@ def _clipped(mask: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], scene: 
     return _largest_part(kept)
 
 
-def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _largest_part(mask: Bools) -> Bools:
     parts, n = ndimage.label(mask)
     return _largest(parts) if n else mask
 
 
-def _largest(parts: npt.NDArray) -> npt.NDArray[np.bool_]:
+def _largest(parts: Array) -> Bools:
     """The part with the most voxels, of parts numbered from 1; nothing where there is none."""
     sizes = np.bincount(parts.ravel())[1:]
     return parts == 1 + int(np.argmax(sizes)) if len(sizes) else np.zeros(parts.shape, dtype=bool)
 
 
-def _without_neighbours(
-    mask: npt.NDArray[np.bool_], dark: npt.NDArray[np.bool_], image: npt.NDArray, spacing: npt.NDArray
-) -> npt.NDArray[np.bool_]:
+def _without_neighbours(mask: Bools, dark: Bools, image: Array, spacing: Array) -> Bools:
     """Cut an object off others that touch it: an opening around its deepest point, then a watershed of the image.
 
     What the opening leaves out and the object's core are the seeds of the watershed: it moves the cut to the bright
@@ -145,7 +143,7 @@ def _without_neighbours(
     return _largest_part(mask & ~large[rest] & ((outward <= half) | away))
 
 
-def filled(mask: npt.NDArray[np.bool_], spacing: npt.NDArray) -> npt.NDArray[np.bool_]:
+def filled(mask: Bools, spacing: Array) -> Bools:
     """Fill what a membrane encloses, breaks up to some width notwithstanding; a cleft between two cells stays open.
 
     The membrane is thickened step by step; a dark inside that is cut off by then, grown back by as much, is filled.

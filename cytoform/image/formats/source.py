@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Array
 from ...errors import CytoformError, FileFormatError
 from ...file_registry import suffix_of
 
@@ -24,7 +24,6 @@ __all__ = ["UNKNOWN", "Array", "Entry", "ImageFormat", "Images", "Index", "Parti
            "um"]  # fmt: skip
 
 Partial = tuple[float | None, float | None, float | None]
-Array = npt.NDArray[Any]
 Index = tuple[int | slice, ...]
 
 UNKNOWN: Partial = (None, None, None)

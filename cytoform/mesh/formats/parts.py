@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..._typing import Array, Bools, Ints
 from ...errors import MeshError
 from ...file_registry import suffix_of
 
 __all__ = ["AGAIN", "LABELS", "Array", "MeshFormat", "Parts", "Polygons", "counted", "digits", "plural", "strips",
            "triangulated"]  # fmt: skip
 
-Array = npt.NDArray[Any]
 
 LABELS = ("label_from", "label_into")  # the normal points from the first region into the second
 AGAIN = "Copy it again, or export it again from its source."
@@ -95,8 +95,8 @@ class MeshFormat:
 class Polygons:
     """Faces of any number of corners: all corners one after another, and how many each face has."""
 
-    corners: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
+    corners: Ints
+    sizes: Ints
 
     @classmethod
     def of(cls, rows: Any) -> Polygons:
@@ -108,7 +108,7 @@ class Polygons:
         return cls(corners, sizes)
 
     @property
-    def starts(self) -> npt.NDArray[np.int64]:
+    def starts(self) -> Ints:
         """Where each face's corners begin."""
         return np.cumsum(self.sizes) - self.sizes
 
@@ -200,7 +200,7 @@ def _fans(polygons: Polygons) -> tuple[Array, Array]:
     return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1), source
 
 
-def _turned(points: Array, polygons: Polygons, faces: Array, source: Array) -> npt.NDArray[np.bool_]:
+def _turned(points: Array, polygons: Polygons, faces: Array, source: Array) -> Bools:
     """Which polygons have a fan with a triangle that looks the other way than the polygon, (n,)."""
     corners = points[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -15,8 +15,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Array
 from ...errors import FileFormatError
 from .parts import AGAIN
 from .text import number, stripped
@@ -56,7 +56,7 @@ class VtkFile:
         if self.encoding == "base64" and self._offsets_count_bytes():
             self.appended, self.encoding = base64.b64decode(self.appended or b""), "raw"
 
-    def array(self, element: ElementTree.Element) -> npt.NDArray[Any]:
+    def array(self, element: ElementTree.Element) -> Array:
         """The numbers of a ``DataArray``, (n,), or (n, k) where it has k > 1 components.
 
         Raises
@@ -80,7 +80,7 @@ class VtkFile:
             values = values.reshape(-1, components)
         return values
 
-    def _values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    def _values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> Array:
         form = element.get("format", "ascii")
         if form == "ascii":
             words = (element.text or "").split()
@@ -252,7 +252,7 @@ def _unpack_lz4(data: bytes, size: int) -> bytes:
     return bytes(out)
 
 
-def encoded(values: npt.NDArray[Any]) -> str:
+def encoded(values: Array) -> str:
     """Bytes as ``format="binary"`` has them: zlib, base64, counts of uint64, little endian."""
     data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
     blocks = [zlib.compress(data[k : k + _BLOCK]) for k in range(0, len(data), _BLOCK)]

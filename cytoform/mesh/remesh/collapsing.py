@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Bools, Floats, Ints
 from .. import topology
 from .edges import compact, connect, least, neighbours, ragged
 from .fairness import LONG, ROUNDS, SHORT, SLIVER, TURN, cosine, doubled, evenness
 
 __all__ = ["collapse"]
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 
 def collapse(points: Floats, faces: Ints, target: float) -> tuple[Floats, Ints]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Bools, Floats, Ints
 from ...errors import MeshError
 from .. import topology
 from ..closest import Reference, transfer_density
@@ -23,10 +23,6 @@ __all__ = ["remesh"]
 
 log = logging.getLogger(__name__)
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-
 
 def remesh(
     mesh: SurfaceMesh,
@@ -34,7 +30,7 @@ def remesh(
     *,
     iterations: int = 3,
     project: bool = True,
-    within: npt.NDArray[np.bool_] | None = None,
+    within: Bools | None = None,
 ) -> SurfaceMesh:
     """The same surface with triangles as equilateral and edges as close to `target_edge` as can be had.
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_matrix, csr_matrix
 
-__all__ = ["Edges", "compact", "connect", "least", "neighbours", "ragged"]
+from ..._typing import Array, Bools, Floats, Ints
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
+__all__ = ["Edges", "compact", "connect", "least", "neighbours", "ragged"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +43,7 @@ def neighbours(ends: Ints, n_vertices: int) -> csr_matrix:
     return coo_matrix((np.ones(len(rows)), (rows, cols)), shape=(n_vertices, n_vertices)).tocsr()
 
 
-def ragged(indptr: npt.NDArray, indices: npt.NDArray, rows: Ints) -> tuple[Ints, Ints]:
+def ragged(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, Ints]:
     """Entries of some rows of a CSR pattern, and which of the rows each belongs to."""
     counts = (indptr[rows + 1] - indptr[rows]).astype(np.int64)
     owner = np.repeat(np.arange(len(rows)), counts)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from ..._typing import Floats
 
 __all__ = ["LONG", "ROUNDS", "SHORT", "SLIVER", "TURN", "cosine", "doubled", "evenness"]
 
-Floats = npt.NDArray[np.float64]
 
 LONG, SHORT = 4.0 / 3.0, 4.0 / 5.0  # Botsch and Kobbelt's bounds, in units of the target edge
 TURN = np.cos(np.radians(60.0))  # a step may turn a face's normal by at most this much

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Array, Bools, Floats, Ints
 from .. import topology
 from .edges import Edges, connect, least, neighbours
 from .fairness import ROUNDS, SLIVER, TURN, cosine, doubled, evenness
 
 __all__ = ["flip"]
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 
 def flip(points: Floats, faces: Ints, *, by_valence: bool) -> Ints:
@@ -53,7 +49,7 @@ def _flip_once(points: Floats, faces: Ints, *, by_valence: bool) -> Ints | None:
     return faces
 
 
-def _valence_gain(valence: npt.NDArray, net: Edges) -> Floats:
+def _valence_gain(valence: Array, net: Edges) -> Floats:
     off = valence - np.where(net.fixed, 4, 6)
     before = np.abs(off[net.ends]).sum(axis=1) + np.abs(off[net.tips]).sum(axis=1)
     return (before - np.abs(off[net.ends] - 1).sum(axis=1) - np.abs(off[net.tips] + 1).sum(axis=1)).astype(np.float64)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Bools
 from ...errors import ConfigError
 from .. import geometry, topology
 from ..surface import SurfaceMesh
 
 __all__ = ["check_edge", "faces_around", "needs_remesh", "uneven", "worn_faces"]
-
-Bools = npt.NDArray[np.bool_]
 
 
 def check_edge(target_edge: float) -> float:
@@ -70,7 +68,7 @@ def worn_faces(mesh: SurfaceMesh, target_edge: float, *, shortest: float, longes
     return worn
 
 
-def faces_around(mesh: SurfaceMesh, faces: npt.NDArray[np.bool_], rings: int) -> Bools:
+def faces_around(mesh: SurfaceMesh, faces: Bools, rings: int) -> Bools:
     """Some faces (n_faces,) bool and so many rings of faces around them, (n_faces,) bool."""
     for _ in range(rings):
         at = np.zeros(mesh.n_vertices, dtype=bool)

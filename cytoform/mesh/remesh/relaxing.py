@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix, diags
 
+from ..._typing import Bools, Floats, Ints
 from .. import geometry, topology
 from ..closest import Reference
 from ..surface import SurfaceMesh
@@ -17,10 +17,6 @@ from .fairness import SLIVER, TURN, cosine, doubled, evenness
 __all__ = ["relax", "untangle"]
 
 log = logging.getLogger(__name__)
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 
 def _average(faces: Ints, n_vertices: int, fixed: Bools) -> csr_matrix:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from ..._typing import Floats, Ints
 from ...errors import MeshError
 from .. import topology
 from .fairness import ROUNDS
 
 __all__ = ["MAX_FACES", "split"]
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 MAX_FACES = 4_000_000
 
