@@ -6,6 +6,9 @@ expected and what to do about it; the command line prints that text and exits wi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 __all__ = [
     "BackendError",
     "ConfigError",
@@ -18,6 +21,7 @@ __all__ = [
     "OutputError",
     "SequenceError",
     "VolumeError",
+    "name_missing_library",
 ]
 
 
@@ -86,3 +90,32 @@ class Interrupted(CytoformError):
     """Work stopped by the user (Ctrl-C) after its state was saved."""
 
     exit_code = 130
+
+
+def name_missing_library(load: Callable[[str], Any], *, libraries: Sequence[str], remedy: str) -> Callable[[str], Any]:
+    """Wrap a package's ``__getattr__`` so that a missing optional library is reported with its remedy.
+
+    Parameters
+    ----------
+    load : callable
+        Takes a public name and returns its value, importing what it needs.
+    libraries : sequence of str
+        Optional libraries, by the names they are imported by.
+    remedy : str
+        What to tell the user when one of them is not installed.
+
+    Returns
+    -------
+    callable
+        Does what `load` does, but raises BackendError where one of `libraries` cannot be imported.
+    """
+
+    def load_or_explain(name: str) -> Any:
+        try:
+            return load(name)
+        except ModuleNotFoundError as error:
+            if error.name not in libraries:
+                raise
+            raise BackendError(f"{name} needs {error.name}, which is not installed.", remedy=remedy) from error
+
+    return load_or_explain

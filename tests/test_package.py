@@ -1,6 +1,7 @@
 """What importing costs and brings along."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ import cytoform
 ROOT = Path(cytoform.__file__).parent
 
 
-def _run(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+def _run(code: str, **environment: str) -> str:
+    env = {**os.environ, **environment}
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=env).stdout
 
 
 def test_import_loads_nothing_but_the_door():
@@ -26,8 +28,40 @@ print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before} - s
 print(*sorted(name for name in sys.modules if name.startswith("cytoform.")))
 """
     foreign, own = _run(code).splitlines()
-    assert foreign.split() == ["cytoform"]
-    assert own.split() == ["cytoform.lazy"]
+    assert foreign.split() == ["cytoform", "lazy_loader"]
+    assert own.split() == []
+
+
+def test_settings_load_no_library_for_figures():
+    code = """
+import sys, cytoform
+cytoform.FitConfig()
+print(*sorted({"matplotlib", "skimage", "h5py", "torch", "cytoform.report"} & set(sys.modules)))
+"""
+    assert _run(code).split() == []
+
+
+LAZY = ("cytoform", "cytoform.compare", "cytoform.fitting", "cytoform.neural", "cytoform.synth")
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_eager_import_finds_every_public_name(package):
+    """With EAGER_IMPORT, lazy_loader loads all names of a stub at once: a wrong line of a stub fails here."""
+    if package == "cytoform.neural":
+        pytest.importorskip("torch")
+    code = f"import {package} as p; print(all(hasattr(p, n) for n in p.__all__), len(p.__all__))"
+    found, number = _run(code, EAGER_IMPORT="1").split()
+    assert found == "True" and int(number) >= 10
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_stubs_export_what_they_import(package):
+    stub = ROOT.joinpath(*package.split(".")[1:], "__init__.pyi")
+    tree = ast.parse(stub.read_text(encoding="utf-8"))
+    imported = {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    listed = [ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign)]
+    assert [sorted(names) for names in listed] == [sorted(imported)]
+    assert (ROOT / "py.typed").is_file()
 
 
 def test_works_where_torch_cannot_be_imported_and_touches_no_gpu():
@@ -82,5 +116,5 @@ print(len(names))
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(AttributeError, match="no attribute 'colour'"):
+    with pytest.raises(AttributeError, match="colour"):
         cytoform.colour  # noqa: B018

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
+from .._version import __version__
 from . import demo, fitting, info, rendering
 from .console import DEBUG, Group, as_shown
 from .neural import neural

@@ -4,28 +4,13 @@ The only room that imports torch; public names are loaded when they are first us
 work without it.
 """
 
-from __future__ import annotations
+import lazy_loader as _lazy
 
-from ..lazy import load_on_first_use
+from ..errors import name_missing_library as _name_missing_library
 
-_HOME = {
-    "AutoDecoder": "neural.model",
-    "EncodeConfig": "neural.encoding",
-    "Encoded": "neural.encoding",
-    "NetworkConfig": "neural.config",
-    "PRESETS": "neural.config",
-    "TrainConfig": "neural.config",
-    "encode": "neural.encoding",
-    "evaluate": "compare",
-    "generate": "neural.generation",
-    "interpolate": "neural.generation",
-    "prepare": "sdf.prepare",
-    "preset": "neural.config",
-    "reconstruct": "neural.generation",
-    "render": "neural.rendering",
-    "train": "neural.training",
-}
-__all__ = sorted(_HOME)
-_REMEDY = 'pip install "cytoform[neural]"; for a computer without a GPU see the README.'
-
-load_on_first_use(__name__, _HOME, dict.fromkeys(("torch", "safetensors"), _REMEDY))
+_load, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__ = _name_missing_library(
+    _load,
+    libraries=("torch", "safetensors"),
+    remedy='pip install "cytoform[neural]"; for a computer without a GPU see the README.',
+)

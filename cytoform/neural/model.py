@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from .. import __version__
 from .._typing import Array, Floats
+from .._version import __version__
 from ..atomic import atomic_path, write_text
 from ..errors import ConfigError, FileFormatError, SequenceError
 from . import blocks, rotation

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .. import __version__
 from .._typing import Floats32
+from .._version import __version__
 from ..atomic import ensure_folder
 from ..errors import ConfigError, SequenceError
 from ..image.volume import Grid

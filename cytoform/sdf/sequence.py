@@ -22,8 +22,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .. import __version__
 from .._typing import Array, Floats32
+from .._version import __version__
 from ..atomic import atomic_path
 from ..errors import CytoformError, FileFormatError, SequenceError
 from ..image.volume import Grid

@@ -6,24 +6,6 @@ They stand in for the data of Wiesner et al. (MICCAI 2022, doi 10.1007/978-3-031
 Public names are loaded when they are first used.
 """
 
-from __future__ import annotations
+import lazy_loader as _lazy
 
-from ..lazy import load_on_first_use
-
-_HOME = {
-    "FAMILIES": "synth.known",
-    "Deforming": "synth.deforming",
-    "DeformingShape": "synth.deforming",
-    "Dividing": "synth.dividing",
-    "DividingShape": "synth.dividing",
-    "Family": "synth.families",
-    "Filopodial": "synth.filopodial",
-    "FilopodialShape": "synth.filopodial",
-    "LivingShape": "synth.living",
-    "family": "synth.families",
-    "register": "synth.known",
-    "write_family": "synth.writing",
-}
-__all__ = sorted(_HOME)
-
-load_on_first_use(__name__, _HOME)
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

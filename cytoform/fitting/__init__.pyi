@@ -1,0 +1,26 @@
+from .api import fit
+from .bodies import Body, register_body
+from .callbacks import Callback, Film, Progress
+from .config import FitConfig
+from .job import FitJob
+from .priors.smoothness import Prior
+from .references import ImageFile, Region
+from .result import FitResult, load_result
+from .uncertainty import Uncertainty
+
+__all__ = [
+    "Body",
+    "Callback",
+    "Film",
+    "FitConfig",
+    "FitJob",
+    "FitResult",
+    "ImageFile",
+    "Prior",
+    "Progress",
+    "Region",
+    "Uncertainty",
+    "fit",
+    "load_result",
+    "register_body",
+]
