@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .._typing import Array, Floats, Ints
 from ..errors import MeshError
 from . import geometry
+from .protocol import Mesh
 
 __all__ = ["TriangleMesh"]
 
@@ -137,6 +138,15 @@ class TriangleMesh:
     def area(self) -> float:
         """Area of all faces in µm², each counted once."""
         return float(self.face_areas.sum())
+
+    @property
+    def volume(self) -> float:
+        """Volume in µm³ that the regions enclose, summed."""
+        return float(sum(region.volume for region in self.regions().values()))
+
+    def regions(self) -> Mapping[int, Mesh]:
+        """Return the closed surface of every region by its number, from 1 on; 0 is the outside. Each kind has its own."""
+        raise NotImplementedError
 
     @property
     def mass(self) -> float:

@@ -53,6 +53,10 @@ class Mesh(Protocol):
         """Area of all faces in µm²."""
 
     @property
+    def volume(self) -> float:
+        """Volume in µm³ that the regions enclose, summed."""
+
+    @property
     def mass(self) -> float:
         """Density times area, summed."""
 
