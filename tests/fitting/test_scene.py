@@ -33,7 +33,7 @@ def test_a_start_is_voxelised_once(monkeypatch):
     """Once as it comes, and once more where it is remeshed or moved; six times before a scene kept it."""
     crossings = counted(monkeypatch, masks, "_crossings")
     _, volume, psf = ball()
-    config = cf.FitConfig(iterations=1, infer_psf=False, uncertainty=False, edge=0.4, device="cpu", place_start=False,
+    config = cf.FitConfig(iterations=1, infer_psf=False, uncertainty=False, edge=0.4, device="cpu", align_start=False,
                           blurs=(0.0,))  # fmt: skip
     start = shapes.sphere_of_edge(1.5, tuple(volume.grid.centre), 0.4)
     cf.fit(volume, start, psf, config)

@@ -194,7 +194,7 @@ def test_a_fit_on_the_device_follows_that_on_the_host():
         config = cf.FitConfig(
             iterations=2,
             blurs=0.0,
-            smoothness=10.0,
+            preconditioning=10.0,
             edge=0.9,
             device=device,
             dtype="float64",

@@ -18,10 +18,11 @@ from ...mesh.closest import interpolation
 from ...mesh.io import read_mesh, write_mesh
 from ...mesh.protocol import Mesh
 from ...optics import PSF
-from ..neighbours import light_sources, neighbours_seen_from, region_off
+from ..constants import LAST_STAGE_OWN_MEMBRANE_DISTANCE, OWN_MEMBRANE_DISTANCE
+from ..neighbours import emission_mask, exclude_neighbour_light, neighbour_mask
 from ..priors.field import StainingPrior
 from ..priors.smoothness import Contact, Prior, Smoothness
-from ..problem import room_for
+from ..problem import padding_for
 from .measures import Measure, volume_and_area
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ __all__ = ["Body"]
 
 MeshT = TypeVar("MeshT", bound=Mesh)
 # Voxels: what is bright and nearer to the surface may be its own, before the last stage and in it.
-REACH, LAST_REACH = 5.0, 3.0
 
 
 class Body(abc.ABC, Generic[MeshT]):
@@ -123,7 +123,7 @@ class Body(abc.ABC, Generic[MeshT]):
             self._away = self.scene.distance_from(inside)
         return self._away
 
-    def drop_distances(self) -> None:
+    def forget_distances(self) -> None:
         """Forget the distances of :meth:`away`: they take more memory than the image."""
         self._away = None
 
@@ -148,23 +148,23 @@ class Body(abc.ABC, Generic[MeshT]):
         else:
             region = self.away(mesh) <= margin if self.inside(mesh).any() else self.inside(mesh)
         region = region if self.scene.measured is None else region & self.scene.measured
-        return region_off(region, neighbours, self.scene, last=last)
+        return exclude_neighbour_light(region, neighbours, self.scene, last=last)
 
-    def room(self, mesh: MeshT, psf: PSF, region: Bools) -> tuple[float, float, float]:
-        """Return the room that a rendering needs around a region's box, µm (:func:`.room_for`)."""
-        return room_for(geometry.used_points(mesh.vertices, mesh.faces), psf, region, self.scene.grid)
+    def padding(self, mesh: MeshT, psf: PSF, region: Bools) -> tuple[float, float, float]:
+        """Return the room that a rendering needs around a region's box, µm (:func:`.padding_for`)."""
+        return padding_for(geometry.used_points(mesh.vertices, mesh.faces), psf, region, self.scene.grid)
 
     def neighbours(self, mesh: MeshT, candidates: Bools, cell: Bools | None = None, *, last: bool) -> Bools:
         """Find which candidates belong to neighbours, seen from the surface as it is, (z, y, x)."""
         if not candidates.any():
             return candidates
-        reach = (LAST_REACH if last else REACH) * self.scene.voxel
+        reach = (LAST_STAGE_OWN_MEMBRANE_DISTANCE if last else OWN_MEMBRANE_DISTANCE) * self.scene.voxel
         inside, away = self.inside(mesh), self.away(mesh)
-        return neighbours_seen_from(inside, away, candidates, self.scene, reach, cell)
+        return neighbour_mask(inside, away, candidates, self.scene, reach, cell)
 
-    def sources(self, mesh: MeshT, neighbours: Bools) -> Bools:
+    def emission_mask(self, mesh: MeshT, neighbours: Bools) -> Bools:
         """Find the voxels that neighbours' light may come from, (z, y, x)."""
-        return light_sources(self.away(mesh), neighbours, self.scene)
+        return emission_mask(self.away(mesh), neighbours, self.scene)
 
     # -- staining ------------------------------------------------------------------------------------------------------
 
@@ -174,19 +174,19 @@ class Body(abc.ABC, Generic[MeshT]):
 
     # -- upkeep of the triangles ---------------------------------------------------------------------------------------
 
-    def worn(self, mesh: MeshT, *, last: bool) -> bool:
+    def needs_remeshing(self, mesh: MeshT, *, last: bool) -> bool:
         """Tell whether triangles have degraded; the last stage puts up with more. By default they never do."""
         return False
 
-    def care(self, mesh: MeshT, *, last: bool) -> MeshT | None:
+    def improved(self, mesh: MeshT, *, last: bool) -> MeshT | None:
         """Make a better mesh of the same shape where triangles have degraded, else None."""
         return None
 
-    def carry(self, mesh: MeshT, better: MeshT) -> csr_matrix:
+    def prolongation(self, mesh: MeshT, better: MeshT) -> csr_matrix:
         """Return the matrix that takes values at vertices of one to those of the other: linear in the closest face."""
         return interpolation(mesh, better.vertices)
 
-    def sound(self, mesh: MeshT) -> bool:
+    def is_embedded(self, mesh: MeshT) -> bool:
         """Tell whether it neither folds nor crosses itself; by default it is taken to."""
         return True
 

@@ -14,13 +14,9 @@ from ..._typing import Array, Floats
 from ...mesh import geometry
 from ...mesh.laplacian import combinatorial_laplacian
 from ...mesh.protocol import Mesh
+from ..constants import FACING_COSINE, PAIRS_PER_CHUNK, SLIDING_STIFFNESS
 
 __all__ = ["Contact", "Prior", "Smoothness"]
-
-
-SLACK = 1e-6  # keeps the vertices' sliding from being without any cost
-CHUNK = 1_000_000  # pairs at a time, of which many are far from facing
-FACING = -0.5  # cosine between the normals of two vertices that lie face to face
 
 
 class Prior(Protocol):
@@ -87,7 +83,7 @@ class Smoothness:
             return sum(2.0 * diags(left[:, a]) @ self._matrix @ diags(right[:, a]) for a in range(3))
 
         n = len(normals)
-        slide = block_array([[block(a, b) for b in sides] for a in sides]) + SLACK * identity(2 * n)
+        slide = block_array([[block(a, b) for b in sides] for a in sides]) + SLIDING_STIFFNESS * identity(2 * n)
         mixed = np.vstack([block(side, normals) @ modes for side in sides])
         return modes.T @ (block(normals, normals) @ modes) - mixed.T @ splu(slide.tocsc()).solve(mixed)
 
@@ -113,7 +109,10 @@ class Contact:
         points = np.asarray(mesh.vertices, dtype=np.float64)
         normals = geometry.vertex_normals(points, mesh.faces)
         found = cKDTree(points).query_pairs(reach, output_type="ndarray")
-        parts = [self._facing(points, normals, found[i : i + CHUNK], edge) for i in range(0, len(found), CHUNK)]
+        parts = [
+            self._facing(points, normals, found[i : i + PAIRS_PER_CHUNK], edge)
+            for i in range(0, len(found), PAIRS_PER_CHUNK)
+        ]
         nothing = (np.zeros((0, 2), dtype=np.int64), np.zeros((0, 3)))
         pairs, self._along = (np.concatenate(column) for column in zip(nothing, *parts))
         (self._one, self._two), self._edge = pairs.T, edge
@@ -121,7 +120,7 @@ class Contact:
     @staticmethod
     def _facing(points: Array, normals: Array, pairs: Array, edge: float) -> tuple[Array, Array]:
         """The pairs (k, 2) that lie face to face, and the direction (k, 3) from the first to the second side."""
-        pairs = pairs[(normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < FACING]
+        pairs = pairs[(normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < FACING_COSINE]
         along = normals[pairs[:, 0]] - normals[pairs[:, 1]]
         along /= np.linalg.norm(along, axis=1, keepdims=True)
         apart = points[pairs[:, 1]] - points[pairs[:, 0]]

@@ -18,24 +18,29 @@ from scipy.integrate import trapezoid
 
 from ..._typing import Floats
 from ...optim import LaplacianPreconditioner
+from ..constants import (
+    LEAST_SMOOTHNESS_FACTOR,
+    LEAST_SPREAD_RATIO,
+    MOST_SMOOTHNESS_FACTOR,
+    N_STRENGTHS,
+    N_TABLE_ROWS,
+    N_WAVE_NUMBERS,
+    PATCH_SMOOTHING,
+    PRIOR_DEGREES_OF_FREEDOM,
+    VERTICES_PER_CHUNK,
+)
 from .field import StainingPrior
 from .smoothness import Smoothness
 
-__all__ = ["Sight", "learnt_spread", "learnt_stiffness"]
+__all__ = ["FisherInformation", "estimate_smoothness_factors", "estimate_staining_spread"]
 
 
-SOFTEST, STIFFEST = 0.1, 20.0  # times the prior's own strength: how far it may be learnt to be from that
-EVENEST = 0.03  # of the spread that was expected: how even a staining may be learnt to be
-PATCH = 1.0  # λ of the smoothing (1 + λL)^-2 that gathers roughness, from about 18 π λ squared edges
 # Degrees of freedom that a prior's own strength counts for beside those of a patch. Energies are averaged: a rough
 # patch is believed at once (strength 0.1 is found as 0.12), a smooth one less (10 as about 4).
-DOUBT = 2.0
-CHUNK = 10_000  # vertices at a time
-WAVES, STEPS, GRADES = 400, 120, 31  # wave numbers, strengths that are tried, and strengths until now in a table
 
 
 @dataclasses.dataclass(frozen=True)
-class Sight:
+class FisherInformation:
     """What an image tells of a stained sheet, for each µm² of it, the same everywhere.
 
     The PSF counts as round and Gaussian: the sheet's profile is gain · N(distance; σ).
@@ -57,14 +62,14 @@ class Sight:
     misfit: float = 0.0
 
     @property
-    def trust(self) -> float:
+    def reliability(self) -> float:
         """How far what is seen tells strengths: 1 for noise alone, 0 where half of what is left is a misfit or more.
 
         A misfit roughens surface and staining as well.
         """
         return max(0.0, 1.0 - 2.0 * self.misfit)
 
-    def of_place(self, squares: Floats) -> Floats:
+    def of_position(self, squares: Floats) -> Floats:
         """Precision of a wave of the sheet along its normal, for squared wave numbers (1/µm²)."""
         return self.contrast / (4.0 * math.sqrt(math.pi) * self.sigma**3) * self._passed(squares)
 
@@ -76,8 +81,8 @@ class Sight:
         return np.exp(-np.minimum(self.sigma**2 * squares, 100.0))
 
 
-def learnt_stiffness(
-    prior: Smoothness, roughness: Floats, weight: float, sight: Sight, gather: LaplacianPreconditioner
+def estimate_smoothness_factors(
+    prior: Smoothness, roughness: Floats, weight: float, information: FisherInformation, gather: LaplacianPreconditioner
 ) -> Floats:
     """What the smoothness energy has to be multiplied by at every vertex.
 
@@ -89,44 +94,52 @@ def learnt_stiffness(
         Energy of each vertex along the normal, without the weights (:meth:`Smoothness.roughness`).
     weight : float
         What the energy was multiplied by as a whole.
-    sight : Sight
+    sight : FisherInformation
     gather : LaplacianPreconditioner
-        Of the mesh, with λ = PATCH.
+        Of the mesh, with λ = PATCH_SMOOTHING.
 
     Returns
     -------
     (n_vertices,) float64
-        Between SOFTEST and STIFFEST, each to the power of `sight.trust`.
+        Between LEAST_SMOOTHNESS_FACTOR and MOST_SMOOTHNESS_FACTOR, each to the power of `information.reliability`.
     """
     edge = prior.edge
-    squares = _squares(edge, WAVES)
+    squares = _squares(edge, N_WAVE_NUMBERS)
     bends = weight * edge**4 * squares**4 / 6.0  # d² (e⁴/3) ∫ |ΔH|² dA of a wave, H = k² d / 2
-    seen = sight.of_place(squares)
-    free = 18.0 * math.pi * PATCH * edge**2 * _per_area(seen / (seen + bends), squares)
-    tried = np.geomspace(SOFTEST**sight.trust, STIFFEST**sight.trust, STEPS)
-    grades = np.geomspace(SOFTEST, STIFFEST, GRADES)
+    seen = information.of_position(squares)
+    free = 18.0 * math.pi * PATCH_SMOOTHING * edge**2 * _per_area(seen / (seen + bends), squares)
+    tried = np.geomspace(
+        LEAST_SMOOTHNESS_FACTOR**information.reliability, MOST_SMOOTHNESS_FACTOR**information.reliability, N_STRENGTHS
+    )
+    grades = np.geomspace(LEAST_SMOOTHNESS_FACTOR, MOST_SMOOTHNESS_FACTOR, N_TABLE_ROWS)
     table = np.array([_expected(seen, grade * bends, tried[:, None] * bends, squares) / grade for grade in grades])
     area = 0.5 * math.sqrt(3.0) * edge**2
     energy = free * weight * gather.solve(roughness) / area
     found = np.empty(len(energy))
-    for i in range(0, len(energy), CHUNK):
-        some = slice(i, i + CHUNK)
+    for i in range(0, len(energy), VERTICES_PER_CHUNK):
+        some = slice(i, i + VERTICES_PER_CHUNK)
         expected = _between(table, prior.weights[some])  # falls with the strength that is tried
         own = expected[:, np.abs(np.log(tried)).argmin()]
-        seen_there = (energy[some] + DOUBT * own) / (free + DOUBT)
-        found[some] = tried[np.minimum((expected > seen_there[:, None]).sum(axis=1), STEPS - 1)]
+        seen_there = (energy[some] + PRIOR_DEGREES_OF_FREEDOM * own) / (free + PRIOR_DEGREES_OF_FREEDOM)
+        found[some] = tried[np.minimum((expected > seen_there[:, None]).sum(axis=1), N_STRENGTHS - 1)]
     return found
 
 
 def _between(table: Floats, weights: Floats) -> Floats:
-    """Rows of a table over GRADES of strength, (n, STEPS), for strengths between them."""
-    place = (np.log(weights) - math.log(SOFTEST)) / math.log(STIFFEST / SOFTEST) * (GRADES - 1)
-    below = np.clip(place.astype(int), 0, GRADES - 2)
+    """Rows of a table over N_TABLE_ROWS of strength, (n, N_STRENGTHS), for strengths between them."""
+    place = (
+        (np.log(weights) - math.log(LEAST_SMOOTHNESS_FACTOR))
+        / math.log(MOST_SMOOTHNESS_FACTOR / LEAST_SMOOTHNESS_FACTOR)
+        * (N_TABLE_ROWS - 1)
+    )
+    below = np.clip(place.astype(int), 0, N_TABLE_ROWS - 2)
     part = np.clip(place - below, 0.0, 1.0)[:, None]
     return (1.0 - part) * table[below] + part * table[below + 1]
 
 
-def learnt_spread(prior: StainingPrior, stain: Floats, area: float, expected: float, sight: Sight) -> float:
+def estimate_staining_spread(
+    prior: StainingPrior, stain: Floats, area: float, expected: float, information: FisherInformation
+) -> float:
     """The standard deviation of the staining's field, no larger than what was expected.
 
     Parameters
@@ -138,23 +151,23 @@ def learnt_spread(prior: StainingPrior, stain: Floats, area: float, expected: fl
         Of the surface, µm².
     expected : float
         The setting.
-    sight : Sight
+    sight : FisherInformation
 
     Returns
     -------
     float
         Of the field, which has no unit.
     """
-    squares = _squares(prior.edge, 10 * WAVES)
-    held, seen = prior.precision(squares), sight.of_staining(squares)
-    tried = np.geomspace(EVENEST**sight.trust * expected, expected, STEPS)
+    squares = _squares(prior.edge, 10 * N_WAVE_NUMBERS)
+    held, seen = prior.precision(squares), information.of_staining(squares)
+    tried = np.geomspace(LEAST_SPREAD_RATIO**information.reliability * expected, expected, N_STRENGTHS)
     true = held * (prior.spread / tried[:, None]) ** 2
     energies = area * _expected(seen, held, true, squares)  # grows with the spread that is tried
-    return float(tried[min(int((energies < prior(stain)[0]).sum()), STEPS - 1)])
+    return float(tried[min(int((energies < prior(stain)[0]).sum()), N_STRENGTHS - 1)])
 
 
 def _squares(edge: float, count: int) -> Floats:
-    """Squared wave numbers up to what vertices an edge apart can carry, 1/µm²."""
+    """Squared wave numbers up to what vertices an edge apart can prolongation, 1/µm²."""
     return np.linspace(1e-3, 8.0 * math.pi / math.sqrt(3.0), count) / edge**2
 
 

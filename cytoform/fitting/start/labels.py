@@ -11,29 +11,22 @@ from scipy import ndimage
 
 from ..._typing import Bools, Ints
 from ...errors import FitError
-from ..neighbours import NEAR, bright_beside
-from .search import SMALLEST, BrightObject
+from ..constants import (
+    LABEL_CLEARANCE,
+    LEAST_OBJECT_VOXELS,
+    NEIGHBOUR_DISTANCE,
+    NOTEWORTHY_SHARE,
+    REGION_RIM_WIDTH,
+    SAME_OBJECT_JACCARD,
+    SAME_OBJECT_OVERLAP,
+)
+from ..neighbours import neighbour_candidates
+from .search import BrightObject
 
 if TYPE_CHECKING:
     from ..scene import Scene
 
-__all__ = [
-    "BRIGHT_RIM",
-    "LabelledCell",
-    "box_around",
-    "bright_rim",
-    "found_for",
-    "is_found",
-    "labelled_cell",
-]
-
-
-SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
-ALIKE = 0.55  # of the union of two masks that is shared: more, and they are of the same object, about as large
-APART = 3.0  # voxels: nearer to the cell's own label, light is not put down to a neighbour
-LEFT_OUT = 0.01  # of a label's voxels: so many in other parts, or in holes, are worth a word
-RIM = 1.5  # finest voxels: how far from its edge the rim of a region reaches
-BRIGHT_RIM = 0.7  # of a region's rim that is bright: it runs along a membrane, as the outline of a cell does
+__all__ = ["LabelledCell", "box_around", "bright_rim", "labelled_cell", "matches_search", "search_result_for"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,30 +74,30 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, nou
     wanted = _chosen(values, label)
     noun = noun or f"label {wanted}"
     whole = values == wanted
-    box = box_around(whole, scene.spacing, NEAR * scene.finest)
+    box = box_around(whole, scene.spacing, NEIGHBOUR_DISTANCE * scene.finest)
     mask = np.zeros(whole.shape, dtype=bool)
     mask[box], remarks = _in_one_piece(whole[box], noun)
-    if mask.sum() < SMALLEST:
+    if mask.sum() < LEAST_OBJECT_VOXELS:
         raise FitError(
-            f"{noun} has {int(mask.sum())} voxels; expected at least {SMALLEST} for a surface to be fitted.",
+            f"{noun} has {int(mask.sum())} voxels; expected at least {LEAST_OBJECT_VOXELS} for a surface to be fitted.",
             remedy="Choose another one, or an image with smaller voxels.",
         )
     off = np.full(whole.shape, np.inf, dtype=np.float32)
     off[box] = ndimage.distance_transform_edt(~mask[box], sampling=scene.spacing)
     others = (values > 0) & ~whole
-    apart = off > APART * scene.voxel
+    apart = off > LABEL_CLEARANCE * scene.voxel
     if others.any():
-        neighbours = apart & (others | (scene.bright & (values <= 0) & (off > NEAR * scene.finest)))
+        neighbours = apart & (others | (scene.bright & (values <= 0) & (off > NEIGHBOUR_DISTANCE * scene.finest)))
     else:
-        neighbours = apart & found_for(mask, scene)[0].others
+        neighbours = apart & search_result_for(mask, scene)[0].other_objects
     return LabelledCell(mask, neighbours, not others.any(), remarks)
 
 
 def box_around(mask: Bools, spacing: tuple[float, float, float], margin: float) -> tuple[slice, ...]:
     """Return the box of a mask and a margin of so many µm, with a voxel to spare."""
-    room = [int(np.ceil(margin / d)) + 2 for d in spacing]
+    padding = [int(np.ceil(margin / d)) + 2 for d in spacing]
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(found, room))
+    return tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(found, padding))
 
 
 def _in_one_piece(whole: Bools, noun: str) -> tuple[Bools, tuple[str, ...]]:
@@ -115,9 +108,9 @@ def _in_one_piece(whole: Bools, noun: str) -> tuple[Bools, tuple[str, ...]]:
     mask, remarks = ndimage.binary_fill_holes(part), []
     lost, filled = int(sizes.sum() - sizes.max()) / int(sizes.sum()), int((mask & ~part).sum())
     name = noun[0].upper() + noun[1:]
-    if lost > LEFT_OUT:
+    if lost > NOTEWORTHY_SHARE:
         remarks.append(f"{name} is in {n} pieces; the largest is taken, {lost:.0%} of its voxels are left out.")
-    if filled > LEFT_OUT * part.sum():
+    if filled > NOTEWORTHY_SHARE * part.sum():
         remarks.append(f"{name} has holes of {filled} voxels ({filled / part.sum():.0%}); they are filled.")
     return mask, tuple(remarks)
 
@@ -162,28 +155,28 @@ def _chosen(values: Ints, label: int | None) -> int:
     return int(label)
 
 
-def found_for(mask: Bools, scene: Scene) -> tuple[BrightObject, bool]:
+def search_result_for(mask: Bools, scene: Scene) -> tuple[BrightObject, bool]:
     """What a fit without a start finds, and True, where that is the object of a mask; else mask and neighbours."""
     try:
         found = scene.largest_object()
     except FitError:
-        return BrightObject(mask, bright_beside(mask, scene)), False
-    same = bool((found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum()))
-    return (found if same else BrightObject(mask, bright_beside(mask, scene))), same
+        return BrightObject(mask, neighbour_candidates(mask, scene)), False
+    same = bool((found.mask & mask).sum() > SAME_OBJECT_OVERLAP * min(found.mask.sum(), mask.sum()))
+    return (found if same else BrightObject(mask, neighbour_candidates(mask, scene))), same
 
 
-def is_found(mask: Bools, scene: Scene) -> bool:
+def matches_search(mask: Bools, scene: Scene) -> bool:
     """Whether a mask is about that of the object that a fit finds without one: most of their union shared."""
     try:
         found = scene.largest_object().mask
     except FitError:
         return False
-    return bool((found & mask).sum() > ALIKE * (found | mask).sum())
+    return bool((found & mask).sum() > SAME_OBJECT_JACCARD * (found | mask).sum())
 
 
 def bright_rim(region: Bools, scene: Scene) -> float:
     """Which part of a region's rim is brighter than Otsu's threshold, 0 to 1; the image's border is no rim."""
     if region.all():
         return 0.0
-    rim = region & (scene.distance_from(~region) <= RIM * scene.finest)
+    rim = region & (scene.distance_from(~region) <= REGION_RIM_WIDTH * scene.finest)
     return float(scene.bright[rim].mean())

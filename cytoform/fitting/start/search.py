@@ -11,22 +11,26 @@ from skimage.segmentation import watershed
 
 from ..._typing import Array, Bools
 from ...errors import FitError, VolumeError
-from .moments import FLAT, RIM, Moments, object_moments
+from ..constants import (
+    CLIP_DISTANCE,
+    CLIP_RADIUS,
+    FLAT_RATIO,
+    LARGE_NEIGHBOUR_SHARE,
+    LEAST_BORDER_NEIGHBOUR_SHARE,
+    LEAST_LUMEN_SHARE,
+    LEAST_NEIGHBOUR_SHARE,
+    LEAST_OBJECT_VOXELS,
+    MEMBRANE_GAP_RADIUS,
+    NECK_RATIO,
+    OUTLINE_INSET,
+)
+from .moments import Moments, object_moments
 
 if TYPE_CHECKING:
     from ..scene import Scene
 
-__all__ = ["NECK", "SMALLEST", "BrightObject", "filled", "largest_object"]
+__all__ = ["BrightObject", "filled", "largest_object"]
 
-NECK = 0.5  # a bridge narrower than this part of the object's greatest depth leads to a neighbour
-CLOSING = 4.0  # breaks in the membrane up to twice this many finest voxels do not keep the inside from being filled
-NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
-CUT = 0.003  # the same where it touches the border of the image: more of it lies outside
-LUMEN = 0.005  # an inside takes at least this part of a cell
-LARGE = 0.3  # what is cut off is a cell from this part of what is left, whether an inside is seen or not
-CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
-CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
-SMALLEST = 100  # voxels that an object needs
 GIVE_A_START = "Give a start: --init MESH, or mesh= in Python."
 
 
@@ -37,11 +41,11 @@ class BrightObject:
     Attributes
     ----------
     mask : the object, its inside filled
-    others : what else is bright, its neighbours
+    other_objects : what else is bright, its neighbours
     """
 
     mask: Bools
-    others: Bools
+    other_objects: Bools
 
 
 def largest_object(scene: Scene) -> BrightObject:
@@ -66,7 +70,7 @@ def largest_object(scene: Scene) -> BrightObject:
         )
     bright, parts = scene.bright, scene.bodies
     part = _largest(parts)
-    if part.sum() < SMALLEST:
+    if part.sum() < LEAST_OBJECT_VOXELS:
         raise FitError(
             "no bright object of at least a hundred voxels was found in the image.",
             remedy=GIVE_A_START,
@@ -80,11 +84,11 @@ def largest_object(scene: Scene) -> BrightObject:
 def _clipped(mask: Bools, others: Bools, scene: Scene) -> Bools:
     """Without what sticks out of the object's ellipsoid towards a neighbour."""
     moments = object_moments(mask, scene.grid)
-    outline = Moments(moments.centre, moments.semi_axes + RIM * scene.finest, moments.axes)
-    near = scene.distance_from(others) <= CLIP_REACH * outline.semi_axes[1]
+    outline = Moments(moments.centre, moments.semi_axes + OUTLINE_INSET * scene.finest, moments.axes)
+    near = scene.distance_from(others) <= CLIP_DISTANCE * outline.semi_axes[1]
     where = np.argwhere(mask & near)
     across = ((scene.grid.to_um(where) - outline.centre) @ outline.axes.T / outline.semi_axes)[:, 1:]
-    out = where[np.linalg.norm(across, axis=1) > CLIP]
+    out = where[np.linalg.norm(across, axis=1) > CLIP_RADIUS]
     kept = mask.copy()
     kept[tuple(out.T)] = False
     return _largest_part(kept)
@@ -113,10 +117,10 @@ def _without_neighbours(mask: Bools, dark: Bools, image: Array, spacing: Array) 
     """
     spread = spacing * np.argwhere(mask).std(axis=0)
     thin = int(np.argmin(spread))
-    flat = spread[thin] < FLAT * float(np.median(spread))
+    flat = spread[thin] < FLAT_RATIO * float(np.median(spread))
     solid, sampling = (mask.any(axis=thin), np.delete(spacing, thin)) if flat else (mask, spacing)
     depth = ndimage.distance_transform_edt(np.pad(solid, 1), sampling=sampling)[(slice(1, -1),) * solid.ndim]
-    radius = NECK * float(depth.max())
+    radius = NECK_RATIO * float(depth.max())
     cores, _ = ndimage.label(depth > radius)
     core = cores == cores[np.unravel_index(int(np.argmax(depth)), depth.shape)]
     opened = ndimage.distance_transform_edt(~core, sampling=sampling) <= radius
@@ -128,8 +132,10 @@ def _without_neighbours(mask: Bools, dark: Bools, image: Array, spacing: Array) 
     for axis in range(3):
         for side in (0, -1):
             cut[np.unique(np.take(rest, side, axis=axis))] = True
-    hollow = np.bincount(rest.ravel(), weights=dark.ravel()) >= LUMEN * share * mask.sum()
-    large = (share >= np.where(cut, CUT, NEIGHBOUR)) & (cut | hollow | (share >= LARGE * share[0]))
+    hollow = np.bincount(rest.ravel(), weights=dark.ravel()) >= LEAST_LUMEN_SHARE * share * mask.sum()
+    large = (share >= np.where(cut, LEAST_BORDER_NEIGHBOUR_SHARE, LEAST_NEIGHBOUR_SHARE)) & (
+        cut | hollow | (share >= LARGE_NEIGHBOUR_SHARE * share[0])
+    )
     large[0] = False
     if not large.any():
         return mask
@@ -149,12 +155,12 @@ def filled(mask: Bools, spacing: Array) -> Bools:
     The membrane is thickened step by step; a dark inside that is cut off by then, grown back by as much, is filled.
     """
     finest = float(spacing.min())
-    room = [int(np.ceil(CLOSING * finest / d)) + 1 for d in spacing]
-    cut = tuple(slice(n, -n) for n in room)
-    wide = np.pad(mask, [(n, n) for n in room])
+    padding = [int(np.ceil(MEMBRANE_GAP_RADIUS * finest / d)) + 1 for d in spacing]
+    cut = tuple(slice(n, -n) for n in padding)
+    wide = np.pad(mask, [(n, n) for n in padding])
     off = ndimage.distance_transform_edt(~wide, sampling=spacing)
     inside, known = wide.copy(), wide.copy()
-    for step in range(1 + int(CLOSING)):
+    for step in range(1 + int(MEMBRANE_GAP_RADIUS)):
         reach = step * finest
         thick = off <= reach
         holes = ndimage.binary_fill_holes(thick) & ~thick

@@ -16,22 +16,24 @@ from skimage.segmentation import watershed
 from ..._typing import Array, Bools, Ints
 from ...image.volume import Grid
 from ...mesh.protocol import Mesh
-from .search import NECK, SMALLEST
+from ..constants import (
+    DEPTH_CLEARANCE,
+    DEPTH_SMOOTHING,
+    LEAST_OBJECT_VOXELS,
+    MEMBRANE_DEPTH_PERCENTILE,
+    MOST_BRIGHT_INTERIOR,
+    NECK_RATIO,
+)
 
 if TYPE_CHECKING:
     from ..scene import Scene
 
-__all__ = ["moved_onto", "object_at"]
+__all__ = ["aligned_to", "object_overlapping"]
 
 MeshT = TypeVar("MeshT", bound=Mesh)
 
-PEAK = 1.0  # finest voxels: σ of the smoothing of depths before their peaks are looked for
-SPARE = 2.0  # finest voxels: so much deeper than its membrane is thick, an object's own light has ended
-THICK = 95.0  # percentile of the depths in what is bright that stands for half of the membrane's thickness
-HOLLOW = 0.1  # part of an object's depth that may be bright: more, and it is several cells
 
-
-def object_at(inside: Bools, scene: Scene) -> Bools | None:
+def object_overlapping(inside: Bools, scene: Scene) -> Bools | None:
     """The bright object that a start means, its inside filled, (z, y, x) bool; None where there is no single one.
 
     Smoothing, Otsu's threshold, filling of holes; bodies joined by necks narrower than half of the thinner one are
@@ -45,15 +47,15 @@ def object_at(inside: Bools, scene: Scene) -> Bools | None:
         return None
     bodies = _bodies(parts == most, spacing)
     own = bodies == _most_common(bodies[inside])
-    if own.sum() < SMALLEST:
+    if own.sum() < LEAST_OBJECT_VOXELS:
         return None
-    half = np.percentile(scene.distance_from(~bright)[bright & own], THICK)
-    reach = 2.0 * float(half) + SPARE * float(spacing.min())
+    half = np.percentile(scene.distance_from(~bright)[bright & own], MEMBRANE_DEPTH_PERCENTILE)
+    reach = 2.0 * float(half) + DEPTH_CLEARANCE * float(spacing.min())
     deep = scene.distance_from(~own) > reach
-    return own if deep.any() and bright[deep].mean() <= HOLLOW else None
+    return own if deep.any() and bright[deep].mean() <= MOST_BRIGHT_INTERIOR else None
 
 
-def moved_onto(mesh: MeshT, inside: Bools, mask: Bools, grid: Grid) -> MeshT:
+def aligned_to(mesh: MeshT, inside: Bools, mask: Bools, grid: Grid) -> MeshT:
     """A start stretched and shifted so that its body, `inside`, has an object's centre and second moments.
 
     The map is the symmetric one, x -> A (x - m) + m', which turns nothing:
@@ -85,7 +87,7 @@ def _bodies(mask: Bools, spacing: Array) -> Ints:
     Two are one where the depth of the neck is at least half of that of the shallower one (persistence of peaks).
     """
     depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[(slice(1, -1),) * 3]
-    even = ndimage.gaussian_filter(depth, PEAK * float(spacing.min()) / spacing)
+    even = ndimage.gaussian_filter(depth, DEPTH_SMOOTHING * float(spacing.min()) / spacing)
     labels = watershed(-even, mask=mask)
     pairs, necks = _necks(labels, depth)
     peaks = np.asarray(ndimage.maximum(depth, labels, np.arange(labels.max() + 1)), dtype=float)
@@ -98,7 +100,7 @@ def _bodies(mask: Bools, spacing: Array) -> Ints:
 
     for (a, b), neck in zip(pairs[np.argsort(-necks)], np.sort(necks)[::-1]):
         a, b = root(a), root(b)
-        if a != b and neck >= NECK * min(peaks[a], peaks[b]):
+        if a != b and neck >= NECK_RATIO * min(peaks[a], peaks[b]):
             peaks[min(a, b)] = max(peaks[a], peaks[b])
             parent[max(a, b)] = min(a, b)
     return np.array([root(i) for i in range(len(peaks))])[labels]
