@@ -70,7 +70,8 @@ def test_spread_of_a_staining_against_fields_that_were_drawn(spread):
 @pytest.mark.slow
 def test_stiffness_against_surfaces_that_were_drawn(monkeypatch):
     """A sheet that is smooth on one side and rough on the other, held alike when the image was looked at."""
-    monkeypatch.setattr(strength, "PRIOR_DEGREES_OF_FREEDOM", 0.0)  # a patch of some four degrees of freedom alone would hardly tell
+    # a patch has some four degrees of freedom: two more would hide what it tells
+    monkeypatch.setattr(strength, "PRIOR_DEGREES_OF_FREEDOM", 0.0)
     rng, n, weight = np.random.default_rng(2), 48, 50.0
     flat = lattice(EDGE, n)
     column = flat.vertices[:, 2] - 0.5 * flat.vertices[:, 1] / np.sqrt(0.75)
