@@ -23,8 +23,8 @@ from . import exact, nufft, quadrature
 __all__ = ["EXACT", "NUFFT", "exact_work", "faster", "nufft_work"]
 
 
-_SAMPLE_SIZE = 200  # faces and modes that stand for all
-# Nanoseconds for the kinds of work that exact_work and nufft_work count, times the threads they were done with.
+_SAMPLE_SIZE = 200  # faces, and modes, from which spreads and numbers of points are estimated
+# Nanoseconds per unit of each kind of work in exact_work and nufft_work, times the number of threads in use.
 EXACT: dict[str, tuple[float, ...]] = {
     "float32": (1.63e05, 0, 55.6, 4.64, 1.3, 3.38),
     "float64": (3.36e05, 0, 91, 4.93, 3.77, 1.53),
@@ -96,7 +96,7 @@ def nufft_work(
     points_tolerance, eps, complex_type = nufft.split_tolerance(dtype, tolerance, band, shells)
     points = _count_points(corners, band, points_tolerance, shells)
     upsampling = nufft.upsampling_factor(eps, complex_type)
-    # Barnett et al. 2019, Eq. 3.3, and what finufft takes for its smaller upsampling
+    # Barnett et al. 2019, Eq. 3.3, and finufft's formula for its smaller upsampling factor
     width = math.ceil(math.log10(1.0 / eps)) + 1
     if upsampling < 2.0:
         width = math.ceil(-math.log(eps) / (math.pi * math.sqrt(1.0 - 1.0 / upsampling)))

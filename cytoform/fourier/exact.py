@@ -16,7 +16,7 @@ from .scale import largest_modulus
 
 __all__ = ["Faces", "forward_at", "lanes"]
 
-PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that threads end together
+PARTS_PER_THREAD = 8  # parts into which the faces are divided for the adjoint, so that threads end together
 
 
 def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike) -> Floats:

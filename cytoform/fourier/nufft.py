@@ -20,24 +20,24 @@ from ..image.band import Band
 from . import quadrature
 from .scale import largest_modulus
 
-__all__ = ["Faces", "Points", "split_tolerance", "gauss_points", "upsampling_factor"]
+__all__ = ["Faces", "Points", "gauss_points", "split_tolerance", "upsampling_factor"]
 
 
 # Parts of the tolerance. A surface's spectrum falls with frequency, and the relative error over the whole band has to
 # keep the tolerance too, so each part of the error is held well below it.
-SHARES = (0.3, 0.1)  # of the points and of finufft
-# Where high modes count less, so does finufft's error, most of which lies there.
+SHARES = (0.3, 0.1)  # of the quadrature and of finufft
+# The same with weights: most of finufft's error lies at high modes, which then have small weights.
 WEIGHTED_SHARES = (0.5, 1.0)
-# Below these finufft's kernels lose their digits (and it says so on stderr).
+# Least tolerances of finufft in single and double precision: below, its kernels lose digits (and it warns on stderr).
 SMALLEST_SINGLE, SMALLEST_DOUBLE = 2e-6, 1e-14
-# The smaller upsampling of finufft's grid, and the least tolerances for it: its kernels are wide, those of single
-# precision lose digits below.
+# The smaller upsampling factor of finufft's grid, and the least tolerances for it: its kernels are wide, and those of
+# single precision lose digits below.
 LOW_UPSAMPLING = 1.25
 LOW_UPSAMPLING_TOLERANCE = {"complex64": 1.5e-5, "complex128": 1e-6}
-# finufft's single precision loses about this times the number of modes on the longest axis.
+# Relative error of finufft's single precision, per mode on the longest axis.
 SINGLE_ROUNDING = 1.2e-7
-# Up to so many points are spread by one thread, in one order: more save little, and their sums differ from run to
-# run. All else, the adjoint and FFTs among it, gives the same bits on every run with as many threads.
+# Up to this number of points are spread by one thread, in one order: several threads would save little time, and their
+# sums differ from run to run. Everything else (adjoint, FFTs) gives the same bits on every run with as many threads.
 ORDERED = 80_000
 
 
@@ -147,8 +147,8 @@ class Faces:
         p = self.points
         with devices.parallel_loops("points") as loops:
             loops.scatter(
-                corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._first_mode_shift), p.rules, p.starts,
-                p.barycentric, p.weights, p.offsets, self._positions, self._sources,
+                corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._first_mode_shift), p.rules,
+                p.starts, p.barycentric, p.weights, p.offsets, self._positions, self._sources,
             )  # fmt: skip
 
     @property

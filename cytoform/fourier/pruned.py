@@ -20,7 +20,7 @@ from ..image.band import Band
 
 __all__ = ["through_image", "to_band", "to_image"]
 
-_SLAB_VOXELS = 2**18  # of an image that are in the making at a time: they stay in the cache
+_SLAB_VOXELS = 2**18  # voxels of a slab of the image: it stays in the cache
 Result = TypeVar("Result")
 
 

@@ -24,7 +24,8 @@ from ..image.band import Band
 __all__ = ["N_RULES", "Shells", "composite", "degree", "largest_errors", "largest_spread", "rule", "rules_for"]
 
 
-# Degree: weight of the middle, weights and coordinates (a, b, b) in three orders, weights and (a, b, c) in six.
+# Degree; weight of the centroid; (weight, b) of the 3 permutations of (1 - 2 b, b, b); (weight, a, b) of the 6
+# permutations of (a, b, 1 - a - b).
 _SYMMETRIC: list[tuple[int, float, list[tuple[float, float]], list[tuple[float, float, float]]]] = [
     (1, 1.0, [], []),
     (2, 0.0, [(1 / 3, 1 / 6)], []),
@@ -41,9 +42,9 @@ _SYMMETRIC: list[tuple[int, float, list[tuple[float, float]], list[tuple[float, 
         [(0.027230314174435, 0.008394777409958, 0.263112829634638)],
     ),
 ]  # fmt: skip
-_SYMMETRIC_DIGITS = 1e-13  # to which their published coordinates are good
+_SYMMETRIC_DIGITS = 1e-13  # accuracy of their published coordinates
 _PRODUCTS = (5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32)
-# Rules by growing number of points: 1, 3, 6, 7, 12, 16, and from there n².
+# (degree, index in _SYMMETRIC or -1, order of a product or 0) by number of points: 1, 3, 6, 7, 12, 16, then n².
 _RULES = [*((s[0], k, 0) for k, s in enumerate(_SYMMETRIC)), *((2 * n - 1, -1, n) for n in _PRODUCTS)]
 N_RULES = len(_RULES)
 

@@ -27,7 +27,7 @@ __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells
            "mesh_ft", "mesh_ft_vjp"]  # fmt: skip
 
 BackendName = Literal["auto", "exact", "nufft"]
-# Tighter than this only the closed formula can be.
+# Least tolerance of the back end nufft; below it only the closed formula is accurate enough.
 TIGHTEST_NUFFT = 1e-12
 
 

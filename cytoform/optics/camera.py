@@ -16,8 +16,10 @@ from ..image.volume import Volume
 __all__ = ["Camera", "Likelihood"]
 
 
-_LEAST_ELECTRONS = 1e-3  # photo-electrons; below, the likelihood goes on as its tangent
-_SECOND_DIFFERENCE = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0])  # no slopes, no ridges along x or y; 36 σ² of noise
+_LEAST_ELECTRONS = 1e-3  # photo-electrons; below, the likelihood continues as its tangent
+_SECOND_DIFFERENCE = np.outer(
+    [1.0, -2.0, 1.0], [1.0, -2.0, 1.0]
+)  # zero on planes and on ridges along x or y; variance 36 σ²
 _BINS = 24
 
 
@@ -258,10 +260,12 @@ def _binned_mean_and_variance(data: Floats) -> tuple[Floats, Floats]:
     that is too small.
     """
     if data.size < 100 * _BINS or min(data.shape[1:]) < 7:
-        raise VolumeError(f"the image has shape {data.shape}; expected {100 * _BINS} voxels at least to judge it.")
+        raise VolumeError(
+            f"the image has shape {data.shape}; expected {100 * _BINS} voxels at least to estimate its noise."
+        )
     rough = ndimage.convolve(data, _SECOND_DIFFERENCE[None], mode="nearest")[:, 1:-1, 1:-1].ravel()
     near, wide = (ndimage.uniform_filter(data, (1, n, n), mode="nearest")[:, 1:-1, 1:-1].ravel() for n in (3, 7))
-    # sorted by what lies around: sorted by itself, a voxel's own noise would pass for brightness
+    # sorted by the surroundings' mean: sorted by the voxel's value, its noise would count as brightness
     parts = np.array_split(np.argsort(49.0 * wide - 9.0 * near, kind="stable"), _BINS)
     spread = [np.median(np.abs(rough[p])) / 0.6744897501960817 for p in parts]
     variances = np.maximum(np.square(spread) / 36.0, 1e-12)

@@ -244,7 +244,9 @@ class GaussianPSF:
         """
         s, (z, y, x) = self.covariance, band.axes
         if np.count_nonzero(s - np.diag(np.diag(s))) == 0:  # separable
-            otf: Floats = np.exp(-0.5 * s[0, 0] * z * z) * np.exp(-0.5 * s[1, 1] * y * y) * np.exp(-0.5 * s[2, 2] * x * x)
+            otf: Floats = (
+                np.exp(-0.5 * s[0, 0] * z * z) * np.exp(-0.5 * s[1, 1] * y * y) * np.exp(-0.5 * s[2, 2] * x * x)
+            )
             return otf
         plane = s[0, 0] * z * z + s[1, 1] * y * y + 2.0 * s[0, 1] * z * y
         mixed = 2.0 * (s[0, 2] * z + s[1, 2] * y)

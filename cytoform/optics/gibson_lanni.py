@@ -19,8 +19,8 @@ __all__ = ["GibsonLanniPSF"]
 
 
 FREE = ("depth", "sample_index")
-_ABSORPTION = 2e-5  # makes √(n² - NA² ρ²) smooth where it is zero; dims 10 µm of sample by a thousandth
-_FOCUS_FRACTION = 0.98  # the focus is judged on rays within this part of what the sample lets through
+_ABSORPTION = 2e-5  # makes √(n² - NA² ρ²) smooth where it is zero; 10 µm of sample absorb a thousandth
+_FOCUS_FRACTION = 0.98  # of the radius that the sample lets through: the focus is determined within it
 _NODES, _NODE_WEIGHTS = (0.5 * v for v in np.polynomial.legendre.leggauss(64))
 _NODES = _NODES + 0.5
 
@@ -290,7 +290,7 @@ class GibsonLanniPSF(ObjectivePSF):
         inner = self._focus_radius * _NODES
         share = self._defocus_of_path(path(inner).real)
         edge = np.sqrt(self.immersion_index**2 - (self.numerical_aperture * rho) ** 2)
-        # a constant phase changes nothing, but small ones keep digits; a constant amplitude is normalised away
+        # a constant phase changes nothing, but small phases keep digits; a constant amplitude is normalised away
         mean = path(np.zeros(1))[0] - share * self.immersion_index
         logarithm: Complex = 2j * math.pi / wavelength * (path(rho) - share * edge - mean)
         return logarithm

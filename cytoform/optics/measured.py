@@ -30,8 +30,8 @@ __all__ = ["MeasuredPSF"]
 
 _LOG = logging.getLogger(__name__)
 _PIXELS = "float32_zlib_base64"
-_MAX_ITERATIONS = 200  # of the search for the centre; it stops before where nothing moves
-_CONVERGED = 1e-9  # voxels
+_MAX_ITERATIONS = 200  # of the search for the centre
+_CONVERGED = 1e-9  # voxels; the search ends where the centre moves by less
 
 
 @register
@@ -91,7 +91,7 @@ class MeasuredPSF(NumericPSF):
         if not self.samples.sum() > 0:
             raise VolumeError(
                 f"the PSF's image has no light above its background of {self.background:g}.",
-                remedy="Pass background=, the intensity where there is nothing.",
+                remedy="Pass background=, the intensity without light.",
             )
         if self.centre is None:
             object.__setattr__(self, "centre", _windowed_centroid(self.samples, self.image.grid))
@@ -413,7 +413,7 @@ def _read_psf_image(path: Path, size: Triple | None, channel: int | None, image_
         )
     try:
         return read_volume(path, spacing=size, channel=channel, axes=axes)
-    except VolumeError as error:  # its remedies are options of the image's file
+    except VolumeError as error:  # its remedies name options for the image, not for the PSF
         raise VolumeError(
             f"{error.message} It is read as the image of a PSF (--psf).",
             remedy="Save the PSF alone, as one (z, y, x) stack, for example from Fiji.",

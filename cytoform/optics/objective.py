@@ -25,9 +25,9 @@ __all__ = ["MODALITIES", "Blur", "ObjectivePSF"]
 
 MODALITIES = ("widefield", "confocal", "light-sheet")
 APODISATIONS = ("aplanatic", "none")
-_STEEP = 1e-3  # least cos θ that the aplanatic factor sees: it is infinite where a ray runs across the axis
-_NEGLIGIBLE = 1e-9
-_VIEW = 12.0  # resolution lengths λ / NA shown across
+_STEEP = 1e-3  # least cos θ in the aplanatic factor, which is infinite at 0
+_NEGLIGIBLE = 1e-9  # of the maximum: a Gaussian's transform ends where it falls below
+_VIEW = 12.0  # width of the viewing grid across, in resolution lengths λ / NA
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Blur:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
                 raise ConfigError(
-                    f"the blur's {name} width is {value!r}; expected a positive σ in µm.", remedy="None leaves it away."
+                    f"the blur's {name} width is {value!r}; expected a positive σ in µm.", remedy="None means no blur."
                 )
 
     def otf_on(self, band: Band) -> Floats:
@@ -191,7 +191,7 @@ class ObjectivePSF(NumericPSF, abc.ABC):
             blur = (spacing[0] / math.sqrt(12.0), 0.5 * (spacing[1] + spacing[2]) / math.sqrt(12.0))
         return cls(**{**given, "blur": blur})
 
-    # -- what a kind of pupil has of its own ------------------------------------------------------------------------
+    # -- the pupil, which subclasses define ---------------------------------------------------------------------------
 
     @abc.abstractmethod
     def log_pupil(self, rho: Floats, phi: Floats, wavelength: float) -> Complex:
@@ -300,7 +300,7 @@ class ObjectivePSF(NumericPSF, abc.ABC):
         else:
             blur = Blur(*np.exp(theta[-2:]).tolist())
             found = dataclasses.replace(self.with_pupil_parameters(theta[:-2]), blur=blur)
-        if "stack" in self._cache:  # frequencies, samples and tables are the instrument's, not the parameters'
+        if "stack" in self._cache:  # frequencies, samples and tables do not depend on the parameters
             found._cache["stack"] = self._cache["stack"]
         return found
 
@@ -485,7 +485,7 @@ class ObjectivePSF(NumericPSF, abc.ABC):
             value.flags.writeable = False
         self._cache[name] = (band.grid.extent, band.grid.shape, band.shape), value
 
-    # -- for people ---------------------------------------------------------------------------------------------------
+    # -- sampling and description --------------------------------------------------------------------------------------
 
     def view(self) -> Grid:
         """Return a grid for widths and extent: some resolution lengths wide, sampled at twice the optical band.

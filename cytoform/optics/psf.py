@@ -21,7 +21,7 @@ __all__ = ["PSF", "Blurred", "NumericPSF", "band_above", "sample"]
 
 
 _FINER = 16  # samples of a profile are interpolated this many times finer before its width is read
-_FAINT = 0.005  # a PSF reaches as far as its maximum along the other axes exceeds this part of its peak
+_FAINT = 0.005  # of the peak: a PSF extends along an axis as far as its maximum over the other axes exceeds this
 
 
 @runtime_checkable

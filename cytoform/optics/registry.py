@@ -78,16 +78,18 @@ def register(psf_class: Class) -> Class:
     Raises
     ------
     ConfigError
-        When another class has the same kind, or an option of the class cannot be offered: another kind uses its name for
-        another type, or the command line (as far as its modules are imported) uses it for something else. A class of an
-        installed package is registered in the latter case, and left out of the command line with a warning.
+        When another class has the same kind, or an option of the class cannot be offered: another kind uses its name
+        for another type, or the command line (as far as its modules are imported) uses it for something else. A class
+        of an installed package is registered in the latter case, and left out of the command line with a warning.
     """
     kind: str = psf_class.kind  # type: ignore[attr-defined]  # a class of the protocol PSF, which a TypeVar cannot say
     known = _KINDS.get(kind)
     if known is not None and known.__qualname__ != psf_class.__qualname__:
         raise ConfigError(f"the PSFs {known.__qualname__} and {psf_class.__qualname__} are both of kind {kind!r}.")
     if problem := _option_conflict(psf_class):
-        raise ConfigError(f"{psf_class.__qualname__} has an option {problem}.", remedy="Name it otherwise, option(name=…).")
+        raise ConfigError(
+            f"{psf_class.__qualname__} has an option {problem}.", remedy="Name it otherwise, option(name=…)."
+        )
     _KINDS[kind] = psf_class
     return psf_class
 

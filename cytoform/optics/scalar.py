@@ -34,12 +34,12 @@ from .._typing import Complex, Floats
 __all__ = ["BEYOND", "SPARE", "Beam", "Pupil", "Sampling", "Stack"]
 
 
-_FAR = 6.5  # a light sheet ends here, in σ: exp(-6.5²/2) is 7e-10
-_MARGIN = 12.0  # room around the cone of light, in λ / NA
-_MOST = 1e7  # samples of the intensity, unless the grid's own period needs more
-_AT_ONCE = 2**20  # samples of a stack of planes that is worked on at a time
-SPARE = 1.15  # planes lie this much closer than the intensity's axial band needs,
-BEYOND = 6  # and go this many modes further: a wide field that is cut has a band without end, from the kink at the cut
+_FAR = 6.5  # σ at which a light sheet is cut: exp(-6.5²/2) is 7e-10
+_MARGIN = 12.0  # λ / NA between the cone of light and the border of the window
+_MOST = 1e7  # largest number of samples of the intensity, unless the grid's period needs more
+_AT_ONCE = 2**20  # samples of the planes that are processed at a time
+SPARE = 1.15  # factor by which planes are closer than the intensity's axial band needs
+BEYOND = 6  # axial modes beyond that band: the cut of a wide field makes its band infinite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Sampling:
         want = cone + 2.0 * _MARGIN * beam.wavelength / beam.aperture
         wide = 2.0 * sum(b.edge for b in beams)
         dense = [(wide + h) / (2.0 * math.pi) for h in highest]  # samples per µm
-        most = _MOST / ((2 * half + 1) * (wide / math.pi) ** 2)  # whatever the band, or its OTF would depend on it
+        most = _MOST / ((2 * half + 1) * (wide / math.pi) ** 2)  # not from the band, or the OTF would depend on it
         window = _lateral_window(want, extent[1:], most)
         counts = [fft.next_fast_len(math.ceil(w * d) + 1) for w, d in zip(window, dense)]
         return cls(step, half, window, (counts[0], counts[1]))
