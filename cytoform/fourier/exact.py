@@ -20,7 +20,7 @@ PARTS_PER_THREAD = 8  # parts into which the faces are divided for the adjoint, 
 
 
 def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike) -> Floats:
-    """Return Σ strengths · G over the faces at any frequencies.
+    """Return Σ strengths · G over the faces at any frequencies, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype
 
 class Faces:
     """The faces of a mesh on a band, for their transform by the closed formula and its adjoint.
+
+    The transform is Σ strengths · G over the faces, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
 
     Parameters
     ----------

@@ -109,6 +109,8 @@ def gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadratu
 class Faces:
     """The faces of a mesh on a band, for their transform by a non-uniform FFT and its adjoint.
 
+    The transform is Σ strengths · G over the faces, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
+
     Parameters
     ----------
     corners : (n_faces, 3 corners, 3 axes) float64

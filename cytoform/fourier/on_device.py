@@ -67,6 +67,8 @@ _modes_by_band: weakref.WeakKeyDictionary[Band, _Modes] = weakref.WeakKeyDiction
 class Faces:
     """The faces of a mesh on a band, for their transform by the closed formula on the device and its adjoint.
 
+    The transform is Σ strengths · G over the faces, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
+
     Parameters
     ----------
     corners : (n_faces, 3 corners, 3 axes) float64
