@@ -1,10 +1,10 @@
-"""Files that appear whole or not at all: a temporary name in the same folder, flushed, then renamed.
+"""Write files atomically: to a temporary name in the same folder, which is flushed and then renamed.
 
-Whatever goes wrong on the way (no right to write, a full disk, a folder that is not there) becomes an
-:class:`~cytoform.errors.OutputError`, the temporary file is removed, and what was there before stays untouched.
+An error on the way (no permission, a full disk, a missing folder) becomes an :class:`~cytoform.errors.OutputError`, the
+temporary file is removed, and an earlier file of that name stays unchanged.
 
-A new file gets the permissions that any new file gets (the umask's, 0644 as a rule), whatever the library that wrote it
-chose; a file that is replaced keeps the permissions that it had.
+A new file gets the permissions that the umask allows (0644 as a rule), whatever the library that wrote it chose; a file
+that is replaced keeps its permissions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .errors import OutputError
 __all__ = ["atomic_path", "ensure_folder", "write_bytes", "write_text"]
 
 
-_LONGEST_NAME = 200  # file systems allow 255 bytes; the temporary name adds a prefix
+_MAX_NAME = 200  # file systems allow 255 bytes; the temporary name adds a prefix
 
 _OTHER = "Choose another folder, or another name."
 _REASONS: dict[int, tuple[str, str]] = {
@@ -48,8 +48,7 @@ def _output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {reason}.", remedy=remedy)
 
 
-def _concerns(error: OSError, target: Path, temporary: Path) -> bool:
-    # An error about another file (an input that is missing, say) is not ours to explain.
+def _is_about_target(error: OSError, target: Path, temporary: Path) -> bool:
     if error.filename is None:
         return True
     name = os.fspath(error.filename)
@@ -57,12 +56,12 @@ def _concerns(error: OSError, target: Path, temporary: Path) -> bool:
     return Path(name) in (target, temporary, target.parent)
 
 
-def _temporary(target: Path, suffix: str | None) -> Path:
+def _temporary_path(target: Path, suffix: str | None) -> Path:
     name = target.name if suffix is None else target.stem + suffix
-    return target.with_name(f".tmp-{secrets.token_hex(4)}-{name[-_LONGEST_NAME:]}")
+    return target.with_name(f".tmp-{secrets.token_hex(4)}-{name[-_MAX_NAME:]}")
 
 
-def _mode_for(target: Path, temporary: Path) -> int | None:
+def _permissions_for(target: Path, temporary: Path) -> int | None:
     """Permission bits that a file shall have: those of the file it replaces, or of a new one; None on Windows.
 
     A new file's are read off one that is made for a moment: asking for the umask would change it, for all threads.
@@ -79,10 +78,10 @@ def _mode_for(target: Path, temporary: Path) -> int | None:
         temporary.unlink()
 
 
-def _set_mode(path: Path, mode: int | None) -> None:
+def _set_permissions(path: Path, mode: int | None) -> None:
     if mode is None or stat.S_IMODE(path.stat().st_mode) == mode:
         return
-    with contextlib.suppress(PermissionError):  # some network and memory-card file systems know no permissions
+    with contextlib.suppress(PermissionError):  # some network and memory-card file systems have no permissions
         path.chmod(mode)
 
 
@@ -92,7 +91,6 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    # So that the new name survives a power cut; not every system can do this to a folder.
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):
@@ -128,22 +126,22 @@ def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
         behind and an earlier file stays as it was, also after any other exception in the block.
     """
     target = Path(os.path.realpath(path))
-    temporary = _temporary(target, suffix)
+    temporary = _temporary_path(target, suffix)
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         if not target.parent.is_dir():
             code = errno.ENOTDIR if target.parent.exists() else errno.ENOENT
             raise OSError(code, os.strerror(code), str(target.parent))
-        mode = _mode_for(target, temporary)
+        mode = _permissions_for(target, temporary)
         yield temporary
         _flush(temporary)
-        _set_mode(temporary, mode)
+        _set_permissions(temporary, mode)
         os.replace(temporary, target)
     except OutputError:
         raise
     except OSError as error:
-        if not _concerns(error, target, temporary):
+        if not _is_about_target(error, target, temporary):
             raise
         raise _output_error(Path(path), error) from error
     finally:

@@ -1,4 +1,4 @@
-"""The one place that asks about devices and optional libraries, and that loads kernels on first use."""
+"""Detect devices and optional libraries, and load compiled kernels on first use; no other module does either."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ._typing import Array
 from .errors import BackendError, ConfigError
 
 __all__ = [
@@ -42,16 +43,21 @@ def has_cuda() -> bool:
     if importlib.util.find_spec("numba") is None:
         return False
     try:
-        import numba
-
         # the CUDA target inside numba itself is no longer kept up: its min and max fail to compile (numba 0.68)
-        if not numba.config.ENABLE_CUDASIM and importlib.util.find_spec("numba_cuda") is None:
+        if not _in_simulator() and importlib.util.find_spec("numba_cuda") is None:
             return False
         from numba import cuda
 
-        return bool(cuda.is_available()) and (bool(numba.config.ENABLE_CUDASIM) or _cupy_works())
-    except Exception:  # a broken driver or library must not keep the CPU from working
+        return bool(cuda.is_available()) and (_in_simulator() or _cupy_works())  # type: ignore[no-untyped-call]
+    except Exception:  # a broken driver or library must not prevent work on the CPU
         return False
+
+
+def _in_simulator() -> bool:
+    """Tell whether numba simulates its CUDA device on the CPU (NUMBA_ENABLE_CUDASIM=1)."""
+    import numba
+
+    return bool(numba.config.ENABLE_CUDASIM)  # type: ignore[attr-defined]  # numba sets it when it is imported
 
 
 def _cupy_works() -> bool:
@@ -63,7 +69,7 @@ def _cupy_works() -> bool:
 @functools.lru_cache(maxsize=1)
 def has_finufft() -> bool:
     """Whether finufft is installed and loads."""
-    # numba and finufft bring an OpenMP each, whose idle threads would spin in the other's way: nearly half of the time
+    # numba and finufft each load an OpenMP, whose idle threads would compete with the other's: nearly half of the time
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         importlib.import_module("finufft")
@@ -99,9 +105,7 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
 @functools.lru_cache(maxsize=1)
 def device_arrays() -> ModuleType:
     """CuPy, whose arrays live on the CUDA device; NumPy in numba's simulator of one."""
-    import numba
-
-    return importlib.import_module("numpy" if numba.config.ENABLE_CUDASIM else "cupy")
+    return importlib.import_module("numpy" if _in_simulator() else "cupy")
 
 
 def device_stream() -> Any:
@@ -131,9 +135,10 @@ def needs_device_memory(work: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def to_host(array: Any) -> np.ndarray:
+def to_host(array: Any) -> Array:
     """A NumPy array of one that may live on a device."""
-    return array.get() if hasattr(array, "get") else np.asarray(array)
+    host: Array = array.get() if hasattr(array, "get") else np.asarray(array)
+    return host
 
 
 def loops(name: str) -> ModuleType:
@@ -141,7 +146,7 @@ def loops(name: str) -> ModuleType:
     return importlib.import_module(f"cytoform.kernels.{name}")
 
 
-_parallel = {"process": 0}  # that first ran work on several threads
+_parallel = {"process": 0}  # id of the process that first did work on several threads; 0 before
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -154,13 +159,13 @@ def check_fork() -> None:
     ------
     BackendError
     """
-    here = os.getpid()
-    if _parallel["process"] not in (0, here):
+    process = os.getpid()
+    if _parallel["process"] not in (0, process):
         raise BackendError(
-            "this process was forked from one in which cytoform had worked already; its threads are not here.",
+            "this process was forked from one in which cytoform had worked already, and lacks the threads of that one.",
             remedy="Start processes with multiprocessing.get_context('spawn') or 'forkserver', as joblib does.",
         )
-    _parallel["process"] = here
+    _parallel["process"] = process
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""What a user can meet, each with a remedy.
+"""Exceptions that cytoform raises on purpose, each with a remedy for the user.
 
-Every error that cytoform raises on purpose derives from :class:`CytoformError`. Its text names what came, what was
-expected and what to do about it; the command line prints that text and exits with code 2.
+Every error that cytoform raises on purpose derives from :class:`CytoformError`. Its text names the
+value received, the value expected and a remedy; the command line prints that text and exits with code 2.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Registries of kinds of files: what cytoform reads itself, and what users and other packages add to it.
+"""Keep registries of file formats: those that cytoform reads itself, and those that users and other packages add.
 
-A kind is added in Python (:meth:`FileRegistry.register`), or by a package that is installed beside cytoform, through an
-entry point. An entry point that is named for a suffix (".toy") is imported only for files with this suffix; one of any
-other name is imported for files that nothing else claims.
+A format is added in Python (:meth:`FileRegistry.register`), or by a package that is installed beside cytoform, through
+an entry point. An entry point that is named for a suffix (".toy") is imported only for files with this suffix; one of
+any other name is imported for files that no other format claims.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ class FileRegistry(Generic[K]):
         ConfigError
             When it is of another type, or a suffix has no dot or is not in small letters.
         """
-        self._added.insert(0, self._checked(kind, "what is registered"))
+        self._added.insert(0, self._check(kind, "what is registered"))
 
     def unregister(self, kind: K) -> None:
         """Take a kind out again that was registered in Python; nothing happens where it is not there."""
-        self._added = [other for other in self._added if other is not kind]
+        self._added = [added for added in self._added if added is not kind]
 
     def find(self, path: Path) -> K | None:
         """The kind that a file or a folder is of; None where nothing claims it.
@@ -102,8 +102,8 @@ class FileRegistry(Generic[K]):
 
     def suffixes(self) -> tuple[str, ...]:
         """All suffixes, each once; nothing is imported for it."""
-        own = [s for kind in (*self._built_in, *self._added) for s in kind.suffixes]
-        return tuple(dict.fromkeys([*own, *(p.name for p in self._points() if p.name.startswith("."))]))
+        registered = [s for kind in (*self._built_in, *self._added) for s in kind.suffixes]
+        return tuple(dict.fromkeys([*registered, *(p.name for p in self._entry_points() if p.name.startswith("."))]))
 
     def file_suffixes(self) -> tuple[str, ...]:
         """Last parts of all suffixes, such as ".tif" of ".ome.tif", each once."""
@@ -118,32 +118,32 @@ class FileRegistry(Generic[K]):
         try:
             return bool(kind.claims(path))
         except Exception as error:  # whatever another package raises
-            if any(kind is one for one in self._built_in):
-                raise  # it tells what is wrong with the file
+            if any(kind is built_in for built_in in self._built_in):
+                raise  # its error states what is wrong with the file
             _LOG.warning(
-                "%s: the reader of %s fails when it is asked whether this is one (%r); it is passed over. "
+                "%s: the reader of %s fails when it checks whether the file is one (%r); it is skipped. "
                 "This is a mistake of that reader; tell its author.", path, kind.name, error,
             )  # fmt: skip
             return False
 
     def _candidates(self, name: str) -> Iterator[K]:
         yield from list(self._added)
-        points = self._points()
+        points = self._entry_points()
         for point in points:
             if point.name.startswith(".") and name.endswith(point.name):
-                yield self._loaded(point)
+                yield self._load(point)
         yield from self._built_in
         for point in points:
             if not point.name.startswith("."):
                 try:
-                    yield self._loaded(point)
+                    yield self._load(point)
                 except (BackendError, ConfigError) as error:
                     _LOG.warning("%s", error)
 
-    def _points(self) -> tuple[metadata.EntryPoint, ...]:
-        return _points(self._group, tuple(sys.path))
+    def _entry_points(self) -> tuple[metadata.EntryPoint, ...]:
+        return _find_entry_points(self._group, tuple(sys.path))
 
-    def _loaded(self, point: metadata.EntryPoint) -> K:
+    def _load(self, point: metadata.EntryPoint) -> K:
         package = point.dist.name if point.dist is not None else point.module
         try:
             kind = point.load()
@@ -153,9 +153,9 @@ class FileRegistry(Generic[K]):
                 f"loaded: {error or type(error).__name__}.",
                 remedy=f"Update the package, or remove it: pip uninstall {package}.",
             ) from error
-        return self._checked(kind, f"{point.value} of the package {package}")
+        return self._check(kind, f"{point.value} of the package {package}")
 
-    def _checked(self, kind: K, what: str) -> K:
+    def _check(self, kind: K, what: str) -> K:
         if not isinstance(kind, self._kind):
             raise ConfigError(
                 f"{what} is of type {type(kind).__name__}; expected {self._kind.__name__}.",
@@ -168,8 +168,7 @@ class FileRegistry(Generic[K]):
 
 
 @functools.lru_cache(maxsize=32)
-def _points(group: str, path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
-    # Looking through all installed packages takes time; it is done anew where the search path has changed.
+def _find_entry_points(group: str, path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
     return tuple(metadata.entry_points(group=group))
 
 

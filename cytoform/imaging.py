@@ -1,4 +1,4 @@
-"""Simulated images: a rendering without wrap-around, a camera's image, and a sample with the truth in it."""
+"""Simulate images: a rendering without wrap-around, a camera's image, and a sample with its ground truth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .rendering import default_tolerance, render
 __all__ = ["CameraNoise", "GaussianNoise", "Noise", "Sample", "camera_image", "make_sample", "render_on"]
 
 Noise = Callable[[Array, int], Array]
-"""Makes an image (z, y, x) of the light (z, y, x) and a seed."""
+"""Takes noise-free light (z, y, x) and a seed, returns the noisy image (z, y, x)."""
 
 
 def render_on(
@@ -50,7 +50,7 @@ def render_on(
     GridError, ConfigError, BackendError
         As :func:`cytoform.render`.
     """
-    return _cut(_rendered_wide(mesh, psf, grid, room, options), grid)
+    return _crop_to(_rendered_wide(mesh, psf, grid, room, options), grid)
 
 
 def _rendered_wide(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> Array:
@@ -60,7 +60,7 @@ def _rendered_wide(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: 
     return render(mesh, psf, grid.padded(room), **options)
 
 
-def _cut(image: Array, grid: Grid) -> Array:
+def _crop_to(image: Array, grid: Grid) -> Array:
     return np.ascontiguousarray(image[tuple(slice(n) for n in grid.shape)])
 
 
@@ -97,7 +97,7 @@ def camera_image(
         )
     light = np.clip(np.asarray(image, dtype=np.float64), 0.0, None)
     camera = Camera(offset=background, read_noise=read_noise, bits=16)
-    return camera.simulate(photons * light / max(float(light.max()), 1e-300), seed)  # type: ignore[return-value]
+    return camera.simulate(photons * light / max(float(light.max()), 1e-300), seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,17 +214,17 @@ def make_sample(
     if peak is not None:
         _check_within_reach(truth, psf, grid)
     wide = _rendered_wide(truth, psf, grid, room, options)
-    light = _cut(wide, grid)
+    light = _crop_to(wide, grid)
     if peak is not None:
         tolerance = options.get("tolerance")
         part = default_tolerance(wide.dtype) if tolerance is None else max(tolerance, 100.0 * np.finfo(wide.dtype).eps)
-        light = _scaled(light, peak, part * float(max(wide.max(), -wide.min())))
+        light = _scale_to_peak(light, peak, part * float(max(wide.max(), -wide.min())))
     light = light.astype(dtype, copy=False)
-    data = light if noise is None else _noisy(light, noise, seed)
+    data = light if noise is None else _add_noise(light, noise, seed)
     return Sample(Volume(data, grid.spacing, grid.origin, name), light, truth, psf)
 
 
-_ON_THE_GRID = "Is the body on the grid? Coordinates are µm, (z, y, x)."
+_REMEDY = "Is the body on the grid? Coordinates are µm, (z, y, x)."
 
 
 def _check_within_reach(truth: SurfaceMesh, psf: PSF, grid: Grid) -> None:
@@ -233,28 +233,30 @@ def _check_within_reach(truth: SurfaceMesh, psf: PSF, grid: Grid) -> None:
     first, last = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
     if np.any(low > last + reach) or np.any(high < first - reach):
         raise ConfigError(
-            f"the body lies from {_place(low)} to {_place(high)} µm, the image from {_place(first)} to {_place(last)}, "
-            f"and the PSF reaches {_place(reach)} far; expected light in the image, to scale it to a peak.",
-            remedy=_ON_THE_GRID,
+            f"the body lies from {_format_point(low)} to {_format_point(high)} µm, the image from "
+            f"{_format_point(first)} to {_format_point(last)}, and the PSF reaches {_format_point(reach)} far; "
+            "expected light in the image, to scale it to a peak.",
+            remedy=_REMEDY,
         )
 
 
-def _place(point: Array) -> str:
+def _format_point(point: Array) -> str:
     return f"({', '.join(f'{x:.4g}' for x in point)})"
 
 
-def _scaled(light: Array, peak: float, least: float) -> Array:
+def _scale_to_peak(light: Array, peak: float, least: float) -> Array:
     brightest = light.max()
     if not brightest > least:
         raise ConfigError(
             f"the image's brightest voxel is {brightest:g}, which is no more than the rendering errs by ({least:g}); "
             f"expected light, to scale it to a peak of {peak:g}.",
-            remedy=_ON_THE_GRID,
+            remedy=_REMEDY,
         )
-    return light * peak / brightest
+    scaled: Array = light * peak / brightest
+    return scaled
 
 
-def _noisy(light: Array, noise: Noise, seed: int) -> Array:
+def _add_noise(light: Array, noise: Noise, seed: int) -> Array:
     data = np.asarray(noise(light, seed))
     if data.shape != light.shape:
         name = getattr(noise, "__name__", None) or type(noise).__name__

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps of long work, never in the midst of one."""
+"""Delay Ctrl-C to the end of the current step of long work."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Interruption:
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self._earlier_handler: Any = None
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            self._earlier_handler = signal.signal(signal.SIGINT, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        if self._earlier_handler is not None:
+            signal.signal(signal.SIGINT, self._earlier_handler)
 
-    def _ask(self, *_: object) -> None:
+    def _on_signal(self, *_: object) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True

@@ -1,16 +1,18 @@
-"""Objects linked over time.
+"""Link objects over time.
 
 A *link* joins an object of one frame to the same object in a later one. A *gap* is a run of frames in which an object
-is not seen; it keeps its last place until it is seen again. In a *division* a *parent* becomes two *daughters*.
+is not detected; its last position is kept until it is detected again. In a *division* a *parent* becomes two
+*daughters*.
 
-:class:`PlaceLinker` links by places, :class:`OverlapLinker` by overlap; :class:`Lineage` holds divisions that somebody
-else found. A linker is given one frame after another and remembers what it has to.
+:class:`PlaceLinker` links by centroids, :class:`OverlapLinker` by overlap; :class:`Lineage` holds divisions that are
+known beforehand. A linker receives one frame after another and stores the frames that later links need.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +23,7 @@ from ._typing import Bools, Floats, Ints
 __all__ = ["Lineage", "OverlapLinker", "PlaceLinker"]
 
 
-_HALF = 0.5  # of an object; what covers that much of it is its heir
+_HALF = 0.5  # overlaps of more than half of the earlier object all count alike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Lineage:
 
     def with_daughters(self, labels: Iterable[int]) -> set[int]:
         """The labels and those of their daughters."""
-        wanted = set(labels)
-        return wanted | {daughter for label in wanted for daughter in self.divisions.get(label, ())}
+        parents = set(labels)
+        return parents | {daughter for label in parents for daughter in self.divisions.get(label, ())}
 
 
 class PlaceLinker:
@@ -77,13 +79,13 @@ class PlaceLinker:
         (n,) int
         """
         sizes = np.asarray(volumes, dtype=np.float64)
-        here = np.asarray(places, dtype=np.float64)
-        here = here - sizes @ here / sizes.sum()
-        order = np.arange(len(here))
-        if 1 < len(here) == len(self._last):
-            ways = ((self._last[:, None] - here[None]) ** 2).sum(axis=-1)
-            order = optimize.linear_sum_assignment(ways)[1]
-        self._last = here[order]
+        centred = np.asarray(places, dtype=np.float64)
+        centred = centred - sizes @ centred / sizes.sum()
+        order = np.arange(len(centred))
+        if 1 < len(centred) == len(self._last):
+            squared_distances = ((self._last[:, None] - centred[None]) ** 2).sum(axis=-1)
+            order = optimize.linear_sum_assignment(squared_distances)[1]
+        self._last = centred[order]
         return order
 
 
@@ -98,7 +100,7 @@ class OverlapLinker:
     def __init__(self) -> None:
         self._last: list[Bools] = []
 
-    def order(self, labels: npt.NDArray[np.integer], count: int) -> list[int]:
+    def order(self, labels: npt.NDArray[np.integer[Any]], count: int) -> list[int]:
         """Numbers of the objects of a frame, (count,), from 0.
 
         Parameters
@@ -109,10 +111,12 @@ class OverlapLinker:
         """
         bodies = [labels == number for number in range(1, count + 1)]
         known = len(self._last)
-        score = np.full((count, known + count), -1.0) - 1e-6 * np.arange(known + count)  # a new number: the last resort
+        score = np.full((count, known + count), -1.0) - 1e-6 * np.arange(
+            known + count
+        )  # a new number has the lowest score
         for row, body in enumerate(bodies):
             for column, last in enumerate(self._last):
-                score[row, column] = self._likeness(body, last) - 1e-6 * column
+                score[row, column] = self._similarity(body, last) - 1e-6 * column
         rows, columns = optimize.linear_sum_assignment(-score)
         found = [int(c) for _, c in sorted(zip(rows, columns))]
         for body, number in sorted(zip(bodies, found), key=lambda item: item[1]):
@@ -120,7 +124,7 @@ class OverlapLinker:
         return found
 
     @staticmethod
-    def _likeness(body: Bools, last: Bools) -> float:
+    def _similarity(body: Bools, last: Bools) -> float:
         covered = float((body & last).sum()) / float(last.sum())
         if covered > 0:
             return min(covered, _HALF)

@@ -1,14 +1,15 @@
-"""Between surfaces and masks: voxelise a mesh, mesh a mask, signed distance of a mask."""
+"""Convert between surfaces and masks: voxelise a mesh, mesh a mask, compute the signed distance of a mask."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ._typing import Bools, Floats, Floats32, Ints, Ints32
+from ._typing import Bools, Floats, Floats32, Ints, Ints32, Triple
 from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
@@ -17,12 +18,12 @@ __all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "largest_part", "
            "mask_on_grid", "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 
-SPECK = 0.02  # part of a frame's voxels inside under which a component is no daughter
+SPECK = 0.02  # share of a frame's voxels inside; a connected component with less is no daughter
 
-_FACES_AT_ONCE = 200_000  # bounds the memory that the scan takes
-_LEAST_BLUR = 0.2  # voxels; less changes nothing
-_LEVELS = (0.2, 0.7)  # beyond these the surface would follow the blur, not the body
-_DEPTH_TOLERANCE = 0.005  # voxels, by which the surface may lie too far out or in
+_FACES_AT_ONCE = 200_000  # limits the memory of the scan
+_MIN_BLUR = 0.2  # voxels; less changes nothing
+_LEVELS = (0.2, 0.7)  # levels outside of this interval would follow the blur, not the body
+_DEPTH_TOLERANCE = 0.005  # voxels; largest accepted mean displacement of the surface
 
 
 def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> Bools:
@@ -58,7 +59,8 @@ def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> Bools:
         first = np.clip(np.ceil(x), 0, nx).astype(np.int64)  # the first centre behind the crossing
         np.add.at(steps, row * (nx + 1) + first, sign)
     winding = np.cumsum(steps.reshape(nz, ny, nx + 1)[:, :, :nx], axis=2)
-    return winding != 0
+    mask: Bools = winding != 0
+    return mask
 
 
 def mask_to_mesh(
@@ -132,7 +134,7 @@ def mask_sdf(mask: npt.ArrayLike, spacing: float | Sequence[float]) -> Floats:
     inside = binary_mask(mask, None)
     if inside.all():
         raise VolumeError(f"mask is full, all {inside.size} voxels are inside; expected some outside.")
-    size = np.asarray(Grid(inside.shape, spacing).spacing)  # type: ignore[arg-type]
+    size = np.asarray(_grid_of(inside, spacing).spacing)
     return _distance_to_wall(~inside, size) - _distance_to_wall(inside, size)
 
 
@@ -150,20 +152,20 @@ def _check_closed(faces: Ints) -> None:
     key = edges.min(axis=1) * (int(faces.max()) + 1) + edges.max(axis=1)
     _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
     balance = np.bincount(inverse, weights=direction)
-    lonely, uneven = int((count % 2).sum()), int((balance != 0).sum())
-    if lonely:
+    open_edges, unbalanced = int((count % 2).sum()), int((balance != 0).sum())
+    if open_edges:
         raise MeshError(
-            f"the surface is open: {lonely} edges have no second face; expected a closed surface.",
+            f"the surface is open: {open_edges} edges have no second face; expected a closed surface.",
             remedy="Close its holes, or merge vertices at equal positions.",
         )
-    if uneven:
+    if unbalanced:
         raise MeshError(
-            f"the faces are wound inconsistently at {uneven} edges; expected all counter-clockwise from outside.",
+            f"the faces are wound inconsistently at {unbalanced} edges; expected all counter-clockwise from outside.",
             remedy="Repair the winding, for example with trimesh.repair.fix_winding.",
         )
 
 
-def _spread(first: Ints, last: Ints) -> tuple[Ints, Ints]:
+def _expand_ranges(first: Ints, last: Ints) -> tuple[Ints, Ints]:
     """All whole numbers first[i] ... last[i], and the i that each belongs to."""
     count = np.maximum(last - first + 1, 0)
     owner = np.repeat(np.arange(len(first)), count)
@@ -171,7 +173,7 @@ def _spread(first: Ints, last: Ints) -> tuple[Ints, Ints]:
     return first[owner] + offset, owner
 
 
-def _levels(low: Floats, high: Floats, n: int) -> tuple[Ints, Ints]:
+def _index_ranges(low: Floats, high: Floats, n: int) -> tuple[Ints, Ints]:
     """First and last index k in 0 ... n-1 with low <= k < high."""
     first = np.clip(np.ceil(low), 0, n).astype(np.int64)
     last = np.clip(np.ceil(high) - 1, -1, n - 1).astype(np.int64)
@@ -184,10 +186,10 @@ def _crossings(corners: Floats, nz: int, ny: int) -> tuple[Ints, Floats, Ints32]
     corners : (n_faces, 3 corners, 3 axes), in voxel indices.
     """
     heights = corners[:, :, 0]
-    plane, face = _spread(*_levels(heights.min(axis=1), heights.max(axis=1), nz))
-    at_up, at_down = _cut(corners[face], plane)
+    plane, face = _expand_ranges(*_index_ranges(heights.min(axis=1), heights.max(axis=1), nz))
+    at_up, at_down = _cut_by_planes(corners[face], plane)
     low, high = np.minimum(at_up[:, 0], at_down[:, 0]), np.maximum(at_up[:, 0], at_down[:, 0])
-    line, cut = _spread(*_levels(low, high, ny))
+    line, cut = _expand_ranges(*_index_ranges(low, high, ny))
     up, down = at_up[cut], at_down[cut]
     weight = (line - up[:, 0]) / (down[:, 0] - up[:, 0])  # never 0/0: a row lies between the two
     x = up[:, 1] + weight * (down[:, 1] - up[:, 1])
@@ -195,7 +197,7 @@ def _crossings(corners: Floats, nz: int, ny: int) -> tuple[Ints, Floats, Ints32]
     return plane[cut] * ny + line, x, sign
 
 
-def _cut(corners: Floats, plane: Ints) -> tuple[Floats, Floats]:
+def _cut_by_planes(corners: Floats, plane: Ints) -> tuple[Floats, Floats]:
     """Where the plane z = plane cuts a face: (y, x) on its edge that goes up and on the one that goes down.
 
     An edge is cut when the plane is at or above its lower end and below its upper end, so exactly two edges are.
@@ -205,7 +207,10 @@ def _cut(corners: Floats, plane: Ints) -> tuple[Floats, Floats]:
         a, b = corners[:, k], corners[:, (k + 1) % 3]
         for start, end, found in ((a, b, at_up), (b, a, at_down)):
             hit = (start[:, 0] <= plane) & (plane < end[:, 0])
-            lower, upper = start[hit], end[hit]  # the lower end first, whichever face asks
+            lower, upper = (
+                start[hit],
+                end[hit],
+            )  # the lower end first, so that both faces of the edge compute the same numbers
             weight = (plane[hit] - lower[:, 0]) / (upper[:, 0] - lower[:, 0])
             found[hit] = lower[:, 1:] + weight[:, None] * (upper[:, 1:] - lower[:, 1:])
     return at_up, at_down
@@ -226,7 +231,7 @@ def binary_mask(mask: npt.ArrayLike, label: int | None) -> Bools:
     array = np.asarray(mask)
     if array.ndim != 3:
         raise VolumeError(f"mask has {array.ndim} axes, shape {array.shape}; expected 3, (z, y, x).")
-    inside = array != 0 if label is None else array == label
+    inside: Bools = array != 0 if label is None else array == label
     if not inside.any():
         what = "all its voxels are 0" if label is None else f"no voxel has label {label}"
         raise VolumeError(f"mask is empty, {what}; expected a body.", remedy="Check the threshold or the label.")
@@ -244,10 +249,15 @@ def mask_on_grid(
         When the mask is not 3D, nothing is inside, or it does not fit the grid.
     """
     inside = binary_mask(mask, label)
-    grid = grid if isinstance(grid, Grid) else Grid(inside.shape, grid)  # type: ignore[arg-type]
+    grid = grid if isinstance(grid, Grid) else _grid_of(inside, grid)
     if inside.shape != grid.shape:
         raise VolumeError(f"mask has shape {inside.shape}; expected {grid.shape}, that of the grid.")
     return inside, grid
+
+
+def _grid_of(mask: Bools, spacing: float | Sequence[float]) -> Grid:
+    """Return the grid of a (z, y, x) mask whose voxel (0, 0, 0) lies at the origin, for a voxel size in µm."""
+    return Grid(cast(tuple[int, int, int], mask.shape), cast(Triple, spacing))  # Grid accepts one number as well
 
 
 def largest_part(inside: Bools) -> Bools:
@@ -255,7 +265,8 @@ def largest_part(inside: Bools) -> Bools:
     parts, count = ndimage.label(inside)
     if count < 2:
         return inside
-    return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    largest: Bools = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    return largest
 
 
 def bounds(inside: Bools) -> tuple[Ints, Ints]:
@@ -266,7 +277,7 @@ def bounds(inside: Bools) -> tuple[Ints, Ints]:
 
 def _smooth_surface(inside: Bools, smooth: float) -> SurfaceMesh:
     """Surface in voxels of a padded mask, blurred as much as it survives."""
-    while smooth > _LEAST_BLUR:
+    while smooth > _MIN_BLUR:
         mesh = _same_volume(ndimage.gaussian_filter(inside.astype(np.float32), smooth), smooth, int(inside.sum()))
         if mesh is not None:
             return mesh
@@ -294,8 +305,8 @@ def between_levels(field: Floats32, level: float) -> float:
     Values must lie on both sides of the level.
     """
     below, above = float(field[field <= level].max()), float(field[field > level].min())
-    room = min(1e-3, 0.25 * (above - below))
-    return min(max(level, below + room), above - room)
+    gap = min(1e-3, 0.25 * (above - below))
+    return min(max(level, below + gap), above - gap)
 
 
 def marching_cubes(field: Floats32, level: float) -> SurfaceMesh:
@@ -305,7 +316,7 @@ def marching_cubes(field: Floats32, level: float) -> SurfaceMesh:
     """
     from skimage import measure
 
-    points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)
+    points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)  # type: ignore[no-untyped-call]
     mesh = SurfaceMesh(points.astype(np.float64), faces.astype(np.int64))
     return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
 

@@ -1,4 +1,4 @@
-"""Options: the fields of a dataclass that people set from outside Python, on a command line or in a form.
+"""Options: the fields of a dataclass that users set from outside Python, on a command line or in a form.
 
 A field becomes an option where it is declared, ``edge: float | None = option(None, metavar="µm", help="…")``; its name,
 type and default are the field's own. :func:`settings_of` reads them back.
@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["AXES", "NEEDED", "SERIES", "Option", "Setting", "option", "reserve", "reserved", "settings_of"]
 
-NEEDED: Any = dataclasses.MISSING  # the default of a setting that has to be given
+NEEDED: Any = dataclasses.MISSING  # the default of a setting that the user must give
 _KEY = "option"
 _RESERVED = {"help", "-h"}
 
@@ -110,11 +110,11 @@ def option(default: Any = NEEDED, *, default_factory: Any = NEEDED, told: Option
 def settings_of(cls: type) -> tuple[Setting, ...]:
     """The options among a dataclass's fields, in their order."""
     found = []
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        told = field.metadata.get(_KEY)
-        if told is not None:
+    for field in dataclasses.fields(cls):
+        declared = field.metadata.get(_KEY)
+        if declared is not None:
             default = None if field.default_factory is not dataclasses.MISSING else field.default
-            found.append(Setting(field.name, told.kind or _type_of(cls, field.name), default, told))
+            found.append(Setting(field.name, declared.kind or _resolve_type(cls, field.name), default, declared))
     return tuple(found)
 
 
@@ -128,7 +128,7 @@ def reserved() -> frozenset[str]:
     return frozenset(_RESERVED)
 
 
-def _type_of(cls: type, name: str) -> Any:
+def _resolve_type(cls: type, name: str) -> Any:
     """The type of one field: those of others may be known to type checkers only."""
     owner = next(c for c in cls.__mro__ if name in vars(c).get("__annotations__", {}))
     only = type("Only", (), {"__annotations__": {name: owner.__annotations__[name]}, "__module__": owner.__module__})

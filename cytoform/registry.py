@@ -1,4 +1,4 @@
-"""Things of one kind by name, such as descriptors and families of shapes: built-in ones and those of other packages."""
+"""Look up objects of one kind by name, such as descriptors and families of shapes, built in or from other packages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import logging
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from .errors import BackendError, ConfigError
 
@@ -15,6 +15,14 @@ __all__ = ["Registry", "import_entry_points"]
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+
+class _Named(Protocol):
+    """An object with a name."""
+
+    @property
+    def name(self) -> str:
+        """Name under which the object is registered."""
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -54,7 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
         ConfigError
             When the name is taken by another one.
         """
-        name: str = item.name  # type: ignore[attr-defined]
+        name = cast(_Named, item).name
         if name in self and self._added.get(name) is not item:
             raise ConfigError(
                 f"there is a {self.kind} called {name!r} already; expected another name than {', '.join(self)}.",
@@ -88,9 +96,10 @@ class Registry(Mapping[str, T], Generic[T]):
             return self._added[name]
         if name in self._built_in:
             module, _, attribute = self._built_in[name].partition(":")
-            return getattr(importlib.import_module(f"cytoform.{module}"), attribute)  # type: ignore[no-any-return]
+            item: T = getattr(importlib.import_module(f"cytoform.{module}"), attribute)
+            return item
         if name in self._entry_points():
-            return self._loaded(self._entry_points()[name])
+            return self._load(self._entry_points()[name])
         raise KeyError(name)
 
     def named(self, name: str) -> T:
@@ -138,11 +147,11 @@ class Registry(Mapping[str, T], Generic[T]):
                     self._declared[point.name] = point
         return self._declared
 
-    def _loaded(self, point: EntryPoint) -> Any:
+    def _load(self, point: EntryPoint) -> T:
         package = getattr(point.dist, "name", None) or point.value
         remedy = f"Repair or remove that package: pip uninstall {package}."
         try:
-            item = point.load()
+            item: T = point.load()
         except Exception as error:  # whatever another package does when it is imported
             text = f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}."
             raise BackendError(text, remedy=remedy) from error

@@ -1,4 +1,4 @@
-"""Tables: rows as a structured array, and CSV files, which are all written here."""
+"""Make structured arrays and CSV text of the rows of a table."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def csv_text(head: Iterable[str], rows: Iterable[Iterable[Any]], *, digits: int 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([_cell(value, digits) for value in row] for row in rows)
+    writer.writerows([_format_cell(value, digits) for value in row] for row in rows)
     return buffer.getvalue()
 
 
-def _cell(value: Any, digits: int | None) -> str:
+def _format_cell(value: Any, digits: int | None) -> str:
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool):
         return str(int(value))

@@ -1,10 +1,11 @@
-"""The part of a grid's spectrum that is worth computing."""
+"""Select the low-frequency modes of a grid's spectrum that are computed."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,7 @@ class Band:
     def axes(self) -> tuple[Floats, Floats, Floats]:
         """Angular frequencies in rad/µm, shaped to broadcast to the box."""
         z, y, x = (2.0 * math.pi / length * k for length, k in zip(self.grid.extent, self.modes))
-        return z[:, None, None], y[None, :, None], x[None, None, :]
+        return cast(tuple[Floats, Floats, Floats], (z[:, None, None], y[None, :, None], x[None, None, :]))
 
     @cached_property
     def index(self) -> Ints:
@@ -127,21 +128,25 @@ class Band:
     def _distances(self, semi_axes: Floats) -> Floats:
         """Of the kept modes from zero, (size,), in units of an ellipsoid."""
         squares = sum((a / s) ** 2 for a, s in zip(self.axes, np.where(semi_axes > 0, semi_axes, 1.0)))
-        return np.sqrt(np.asarray(squares).ravel()[self.index])
+        distances: Floats = np.sqrt(np.asarray(squares).ravel()[self.index])
+        return distances
 
     def reach(self, vectors: Array) -> Floats:
         """Upper bound of |vector · frequency| / radius over the kept modes, (..., 3) µm -> (...) radians."""
-        return np.linalg.norm(np.asarray(vectors, dtype=np.float64) * self._ellipsoid, axis=-1)
+        bound: Floats = np.linalg.norm(np.asarray(vectors, dtype=np.float64) * self._ellipsoid, axis=-1)
+        return bound
 
     def support(self, vectors: Array) -> Floats:
         """Upper bound of max |vector · frequency| over the kept modes, (..., 3) µm -> (...) radians."""
         size = np.abs(np.asarray(vectors, dtype=np.float64))
-        return np.minimum(size @ self.limits, self.reach(size))
+        bound: Floats = np.minimum(size @ self.limits, self.reach(size))
+        return bound
 
     def phase(self, shift: npt.ArrayLike, sign: float = -1.0) -> Complex:
         """exp(sign · i · frequency · shift) on the box, for a shift (3,) in µm."""
         z, y, x = (np.exp(sign * 1j * a * float(s)) for a, s in zip(self.axes, np.asarray(shift, dtype=np.float64)))
-        return z * y * x
+        phase: Complex = z * y * x
+        return phase
 
     def scatter(self, values: Array) -> Array:
         """Values at the kept modes to the box, zero elsewhere."""
@@ -152,18 +157,19 @@ class Band:
     def expand(self, box: Array) -> Array:
         """The box in the half-space spectrum of the grid, zero elsewhere."""
         full = np.zeros(self.grid.spectrum_shape, dtype=box.dtype)
-        full[self._slots()] = box
+        full[self._positions_in_spectrum()] = box
         return full
 
     def restrict(self, spectrum: Array) -> Array:
         """The box of a half-space spectrum; modes that are not kept are set to zero."""
-        box = spectrum[self._slots()]
+        box = spectrum[self._positions_in_spectrum()]
         return box if self.mask is None else np.where(self.mask, box, 0)
 
-    def _slots(self) -> tuple[Array, ...]:
+    def _positions_in_spectrum(self) -> tuple[Array, ...]:
         (kz, ky, kx), (nz, ny, _) = self.modes, self.grid.shape
         return np.ix_(kz % nz, ky % ny, kx)
 
 
 def _fft_order(n: int) -> Ints:
-    return np.rint(np.fft.fftfreq(n) * n).astype(np.int64)
+    modes: Ints = np.rint(np.fft.fftfreq(n) * n).astype(np.int64)
+    return modes

@@ -1,4 +1,4 @@
-"""What is chosen of a file: the image, names for its axes, the channel, the time point, the voxel size."""
+"""Choose the image, the names of its axes, the channel, the time point and the voxel size of an image file."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from .formats.source import Array, Entry, Images, Index, Source
 
 __all__ = [
     "LETTERS",
-    "chosen_index",
-    "chosen_source",
-    "described",
-    "flat_remedy",
-    "in_order",
+    "choose_index",
+    "describe_entry",
+    "open_chosen_image",
+    "remedy_for_2d",
     "spacing_remark",
     "spacing_remedy",
+    "to_zyx",
     "voxel_size",
 ]
 
 LETTERS = "TCZYXS"
-_WORDS = {"T": "time points", "C": "channels", "Z": "slices", "S": "colours"}
-_KINDS = {"H": "lifetime", "P": "phase", "A": "angle", "E": "wavelength", "R": "region", "M": "mosaic tile"}
-_LISTED = 6  # images named in a message
+_AXIS_WORDS = {"T": "time points", "C": "channels", "Z": "slices", "S": "colours"}
+_OTHER_AXES = {"H": "lifetime", "P": "phase", "A": "angle", "E": "wavelength", "R": "region", "M": "mosaic tile"}
+_MAX_LISTED = 6  # images named in a message
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The image, and names for its axes
 
 
-def chosen_source(images: Images, *, series: int | None, axes: str | None) -> Source:
+def open_chosen_image(images: Images, *, series: int | None, axes: str | None) -> Source:
     """Open the image that is asked for, with names for its axes.
 
     Parameters
@@ -51,35 +51,35 @@ def chosen_source(images: Images, *, series: int | None, axes: str | None) -> So
     VolumeError
         When there is no such image, or the names do not fit.
     """
-    wanted = None if axes is None else _checked_axes(axes)
+    given_axes = None if axes is None else _check_axis_letters(axes)
     count = len(images.entries)
-    number = 0 if series is None else _whole(series, "series")
+    number = 0 if series is None else _whole_number(series, "series")
     if not 0 <= number < count:
         raise VolumeError(
             f"series is {series}, but {images.path} holds {count} {'image' if count == 1 else 'images'}; expected "
             f"{'0' if count == 1 else f'0 to {count - 1}'}.",
             remedy="Images count from 0; cytoform info lists them.",
         )
-    if wanted is not None and series is None and _stackable(images, wanted):
-        return _named_by_user(_stacked(images), wanted)
+    if given_axes is not None and series is None and _can_be_stacked(images, given_axes):
+        return _with_given_axes(_stack_images(images), given_axes)
     source = images.entries[number].open()
     if count > 1 and series is None:
-        source = source.remarked(_several(images))
-    return _named(source) if wanted is None else _named_by_user(source, wanted)
+        source = source.with_remarks(_remark_on_several(images))
+    return _with_guessed_axes(source) if given_axes is None else _with_given_axes(source, given_axes)
 
 
-def _several(images: Images) -> str:
+def _remark_on_several(images: Images) -> str:
     count = len(images.entries)
-    lines = [described(e) for e in images.entries]
+    lines = [describe_entry(e) for e in images.entries]
     if len(set(lines)) == 1:
         same = f"it holds {count} images, each {lines[0]}; the first one is read"
         return f"{same}, series=N (--series N) chooses another."
-    listed = "; ".join(f"{i}: {line}" for i, line in enumerate(lines[:_LISTED]))
-    more = f"; and {count - _LISTED} more" if count > _LISTED else ""
+    listed = "; ".join(f"{i}: {line}" for i, line in enumerate(lines[:_MAX_LISTED]))
+    more = f"; and {count - _MAX_LISTED} more" if count > _MAX_LISTED else ""
     return f"it holds {count} images ({listed}{more}); the first one is read, series=N (--series N) chooses another."
 
 
-def _checked_axes(axes: str) -> str:
+def _check_axis_letters(axes: str) -> str:
     wanted = str(axes).strip().upper()
     good = set(wanted) <= set(LETTERS) and len(set(wanted)) == len(wanted) and {"Y", "X"} <= set(wanted)
     if not good:
@@ -90,54 +90,54 @@ def _checked_axes(axes: str) -> str:
     return wanted
 
 
-def _named_by_user(source: Source, wanted: str) -> Source:
-    single = {i for i, n in enumerate(source.shape) if n == 1}
+def _with_given_axes(source: Source, wanted: str) -> Source:
+    unit_length = {i for i, n in enumerate(source.shape) if n == 1}
     if len(wanted) < len(source.shape):
-        source = source.without(set(list(sorted(single))[: len(source.shape) - len(wanted)]))
+        source = source.without_axes(set(list(sorted(unit_length))[: len(source.shape) - len(wanted)]))
     if len(wanted) != len(source.shape):
         raise VolumeError(
             f"axes={wanted!r} names {len(wanted)} axes, but {source.path} has {len(source.shape)}, of lengths "
-            f"{_lengths(source)} (by itself: {_shown(source.axes)}); expected a letter for each.",
+            f"{_format_shape(source)} (by itself: {_format_axes(source.axes)}); expected a letter for each.",
             remedy="T is time, C channel, Z slice, Y row, X column, S colour.",
         )
-    return dataclasses.replace(source.renamed(wanted), refusal=None)
+    return dataclasses.replace(source.with_axes(wanted), refusal=None)
 
 
-def _named(source: Source) -> Source:
+def _with_guessed_axes(source: Source) -> Source:
     # Axes without a name: of length 1 they do not count; slices come first, then time points, then channels.
-    source = source.without({i for i, (a, n) in enumerate(zip(source.axes, source.shape)) if a == "?" and n == 1})
-    places = [i for i, a in enumerate(source.axes) if a == "?"]
-    found = source.renamed(_guessed(source.axes))
-    names = [found.axes[i] for i in places]
+    source = source.without_axes({i for i, (a, n) in enumerate(zip(source.axes, source.shape)) if a == "?" and n == 1})
+    unnamed = [i for i, a in enumerate(source.axes) if a == "?"]
+    named = source.with_axes(_guess_axes(source.axes))
+    names = [named.axes[i] for i in unnamed]
     if names in ([], ["Z"]) or "?" in names:
-        return found
-    what = ", ".join(f"{source.shape[p]} {_WORDS[a]}" for p, a in zip(places, names))
-    return found.remarked(
-        f"{'axes without a name are' if len(places) > 1 else 'an axis without a name is'} taken as {what} "
-        f"({found.axes}); axes='{found.axes}' (--axes {found.axes}) or another order says so for certain."
+        return named
+    what = ", ".join(f"{source.shape[p]} {_AXIS_WORDS[a]}" for p, a in zip(unnamed, names))
+    return named.with_remarks(
+        f"{'axes without a name are' if len(unnamed) > 1 else 'an axis without a name is'} taken as {what} "
+        f"({named.axes}); pass axes='{named.axes}' (--axes {named.axes}) or another order to be certain."
     )
 
 
-def _guessed(axes: str) -> str:
+def _guess_axes(axes: str) -> str:
     # Names for the axes that have none, where there are enough to choose from.
     count, free = axes.count("?"), [a for a in "ZTC" if a not in axes]
     names = iter(sorted(free[:count], key="TCZ".index) if count <= len(free) else "?" * count)
     return "".join(next(names) if a == "?" else a for a in axes)
 
 
-def described(entry: Entry) -> str:
+def describe_entry(entry: Entry) -> str:
     """Name, axes and shape of an image of a file, in one line."""
     label = f"{entry.name}, " if entry.name else ""
-    return f"{label}{_guessed(entry.axes)} = {' × '.join(str(n) for n in entry.shape)}"
+    return f"{label}{_guess_axes(entry.axes)} = {' × '.join(str(n) for n in entry.shape)}"
 
 
-def _stackable(images: Images, wanted: str) -> bool:
+def _can_be_stacked(images: Images, wanted: str) -> bool:
     first = images.entries[0]
     alike = all((e.shape, e.dtype) == (first.shape, first.dtype) for e in images.entries)
     return len(images.entries) > 1 and alike and len(wanted) == len(first.shape) + 1
 
 
-def _stacked(images: Images) -> Source:
+def _stack_images(images: Images) -> Source:
     # Images of one shape as one image with a first axis more, each opened when it is read.
     entries = images.entries
     first = entries[0].open()
@@ -149,7 +149,7 @@ def _stacked(images: Images) -> Source:
         return np.stack(parts)
 
     return dataclasses.replace(
-        first.remarked(f"its {len(entries)} images of shape {first.shape} are stacked."),
+        first.with_remarks(f"its {len(entries)} images of shape {first.shape} are stacked."),
         axes="?" + first.axes,
         shape=(len(entries), *first.shape),
         chunks=(1, *first.chunks),
@@ -160,11 +160,11 @@ def _stacked(images: Images) -> Source:
     )
 
 
-def _lengths(source: Source) -> str:
+def _format_shape(source: Source) -> str:
     return " × ".join(str(n) for n in source.shape)
 
 
-def _shown(axes: str) -> str:
+def _format_axes(axes: str) -> str:
     return axes + (" (? has no name)" if "?" in axes else "")
 
 
@@ -172,7 +172,7 @@ def _shown(axes: str) -> str:
 # Channel and time, and bringing axes in order
 
 
-def chosen_index(
+def choose_index(
     source: Source, images: Images, *, channel: int | None, time: int | None
 ) -> tuple[Index, dict[str, int | None]]:
     """Choose one channel at one time point.
@@ -192,26 +192,26 @@ def chosen_index(
     if source.refusal is not None:
         raise source.refusal
     _check_axes(source, images)
-    colour = "S" if source.length("S") > 1 and source.length("C") == 1 else "C"
-    if colour == "S" and channel is None:
+    channel_axis = "S" if source.length("S") > 1 and source.length("C") == 1 else "C"
+    if channel_axis == "S" and channel is None:
         count = source.length("S")
         raise VolumeError(
-            f"{source.path} is a colour (RGB) image, {source.axes} = {_lengths(source)}; expected one channel.",
+            f"{source.path} is a colour (RGB) image, {source.axes} = {_format_shape(source)}; expected one channel.",
             remedy=f"Choose one with channel=N or --channel N, 0 to {count - 1}, or convert it to grey values.",
         )
     numbers = {
-        colour: _selected(source, colour, "channels", "channel", channel),
-        "T": _selected(source, "T", "time points", "time", time),
+        channel_axis: _choose_entry(source, channel_axis, "channels", "channel", channel),
+        "T": _choose_entry(source, "T", "time points", "time", time),
     }
     index = tuple(slice(None) if axis in "ZYX" else numbers.get(axis, 0) for axis in source.axes)
     chosen = {
-        "channel": numbers[colour] if source.length(colour) > 1 else None,
+        "channel": numbers[channel_axis] if source.length(channel_axis) > 1 else None,
         "time": numbers["T"] if source.length("T") > 1 else None,
     }
     return index, chosen
 
 
-def _selected(source: Source, axis: str, what: str, flag: str, chosen: int | None) -> int:
+def _choose_entry(source: Source, axis: str, what: str, flag: str, chosen: int | None) -> int:
     count = source.length(axis)
     if chosen is None:
         if count > 1:
@@ -220,7 +220,7 @@ def _selected(source: Source, axis: str, what: str, flag: str, chosen: int | Non
                 remedy=f"Choose one with {flag}=N or --{flag} N, 0 to {count - 1}.",
             )
         return 0
-    number = _whole(chosen, flag)
+    number = _whole_number(chosen, flag)
     if not 0 <= number < count:
         raise VolumeError(
             f"{flag} is {chosen}, but {source.path} has {count} {what}; expected 0 to {count - 1}.",
@@ -229,7 +229,7 @@ def _selected(source: Source, axis: str, what: str, flag: str, chosen: int | Non
     return number
 
 
-def _whole(chosen: Any, flag: str) -> int:
+def _whole_number(chosen: Any, flag: str) -> int:
     """A number that was chosen, where it is a whole one."""
     try:
         if isinstance(chosen, bool | np.bool_):
@@ -245,9 +245,9 @@ def _whole(chosen: Any, flag: str) -> int:
 def _check_axes(source: Source, images: Images) -> None:
     other = [a for a, n in zip(source.axes, source.shape) if a not in LETTERS and n > 1]
     if other:
-        kinds = [_KINDS.get(a, "no name" if a == "?" else f"the letter {a}") for a in other]
+        kinds = [_OTHER_AXES.get(a, "no name" if a == "?" else f"the letter {a}") for a in other]
         raise VolumeError(
-            f"{source.path} has axes {_shown(source.axes)} of lengths {_lengths(source)}, among them "
+            f"{source.path} has axes {_format_axes(source.axes)} of lengths {_format_shape(source)}, among them "
             f"{' and '.join(kinds)}; expected slices, rows and columns, with channels and time points.",
             remedy="Name its axes with axes= or --axes, a letter each, such as TCZYX; or save one 3D image out of it.",
         )
@@ -258,28 +258,35 @@ def _check_axes(source: Source, images: Images) -> None:
             remedy="Split its colours, in Fiji with Image > Color > Split Channels, and save one of them.",
         )
     if math.prod(source.shape) == 0:
-        raise VolumeError(f"{source.path} is empty, {source.axes} = {_lengths(source)}; expected at least one voxel.")
+        raise VolumeError(
+            f"{source.path} is empty, {source.axes} = {_format_shape(source)}; expected at least one voxel."
+        )
     if not {"Y", "X"} <= set(source.axes) or source.length("Z") == 1:
-        raise _flat(source, images)
+        raise _error_of_2d(source, images)
 
 
-def _flat(source: Source, images: Images) -> VolumeError:
+def _error_of_2d(source: Source, images: Images) -> VolumeError:
     count = len(images.entries)
     alike = len({e.shape for e in images.entries}) == 1
     several = f" holds {count} images{' of this shape' if alike else ''}, and this one" if count > 1 else ""
     return VolumeError(
-        f"{source.path}{several} is a 2D image, {_shown(source.axes)} = {_lengths(source)}; expected 3D, (z, y, x).",
-        remedy=flat_remedy(source, images) or "Use a stack with several slices.",
+        f"{source.path}{several} is a 2D image, {_format_axes(source.axes)} = {_format_shape(source)}; "
+        "expected 3D, (z, y, x).",
+        remedy=remedy_for_2d(source, images) or "Use a stack with several slices.",
     )
 
 
-def flat_remedy(source: Source, images: Images) -> str:
+def remedy_for_2d(source: Source, images: Images) -> str:
     """What to do about an image without depth, where something can be done; empty where it has depth."""
     if source.length("Z") > 1 or not {"Y", "X"} <= set(source.axes):
         return ""
-    deep = [str(i) for i, e in enumerate(images.entries) if any(a in "Z?" and n > 1 for a, n in zip(e.axes, e.shape))]
-    if deep:
-        return f"Of the file's images, {' and '.join(deep[:_LISTED])} is 3D: choose it with series=N or --series N."
+    volumes = [
+        str(i) for i, e in enumerate(images.entries) if any(a in "Z?" and n > 1 for a, n in zip(e.axes, e.shape))
+    ]
+    if volumes:
+        return (
+            f"Of the file's images, {' and '.join(volumes[:_MAX_LISTED])} is 3D: choose it with series=N or --series N."
+        )
     hints = []
     count = len(images.entries)
     if count > 1 and len({(e.shape, e.dtype) for e in images.entries}) == 1 and "Z" not in source.axes:
@@ -291,12 +298,12 @@ def flat_remedy(source: Source, images: Images) -> str:
     for axis in "CTS":
         if source.length(axis) > (4 if axis == "S" else 1):
             axes = "".join(a.replace(axis, "Z") for a, n in zip(source.axes, source.shape) if n > 1 or a in "YX")
-            what = f"its {source.length(axis)} {_WORDS[axis]}"
+            what = f"its {source.length(axis)} {_AXIS_WORDS[axis]}"
             hints.append(f"If {what} are slices, pass axes='{axes}' (--axes {axes}).")
     return " ".join(hints)
 
 
-def in_order(data: Array, source: Source, index: Index) -> Array:
+def to_zyx(data: Array, source: Source, index: Index) -> Array:
     """The loaded part as (z, y, x), contiguous and in the machine's byte order."""
     axes = [a for a, i in zip(source.axes, index) if isinstance(i, slice)]
     data = data.transpose([axes.index(a) for a in "ZYX"])

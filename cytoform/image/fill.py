@@ -12,11 +12,11 @@ from .._typing import Array, Bools
 
 __all__ = ["constant_fill"]
 
-VALUES = 3  # that are looked at: the most common ones at the image's border
-LEAST = 0.01  # of all voxels: a smaller block is left alone
-SOLID = 0.5  # of the voxels with the value lie in solid blocks at the image's border; single dark voxels do not
-SHARP = 0.7  # of the step from a fill to the usual value is left beside it; less, and it is saturated light
-GAP = 3.0  # times the spread of the darkest measured voxels, by which a fill differs from them
+MAX_VALUES = 3  # the most common values on the image's faces that are tested
+MIN_SHARE = 0.01  # of all voxels; a smaller block is ignored
+MIN_SOLID = 0.5  # share of the voxels of this value that must lie in solid blocks at the image's border
+MIN_STEP = 0.7  # share of |fill - median| that must lie between the fill and its direct neighbours; saturation has less
+MIN_GAP = 3.0  # gap between fill and measured values, in units of the spread of the darkest (brightest) 10 %
 
 
 def constant_fill(data: Array) -> tuple[Bools, float] | None:
@@ -39,28 +39,28 @@ def constant_fill(data: Array) -> tuple[Bools, float] | None:
     """
     sides = [np.take(data, k, axis=a).ravel() for a in range(3) for k in (0, -1)]
     values, counts = np.unique(np.concatenate(sides), return_counts=True)
-    most = values[np.argsort(-counts, kind="stable")][:VALUES]  # stitching may leave one value here, another there
+    most = values[np.argsort(-counts, kind="stable")][:MAX_VALUES]  # stitching may leave one value here, another there
     filled, kept = np.zeros(data.shape, dtype=bool), []
     for value in most:
-        block = _block(np.asarray(data == value))
-        if block is not None and _lies_apart(float(value), block, data, filled | block):
+        block = _find_fill_block(np.asarray(data == value))
+        if block is not None and _differs_from_measured(float(value), block, data, filled | block):
             filled |= block
             kept.append(float(value))
     return (filled, kept[0]) if kept else None
 
 
-def _block(same: Bools) -> Bools | None:
+def _find_fill_block(same: Bools) -> Bools | None:
     """The solid block at the border of voxels that have one value, and a voxel around it; None where there is none."""
-    if not LEAST * same.size <= same.sum() < same.size:
+    if not MIN_SHARE * same.size <= same.sum() < same.size:
         return None
-    block = _at_the_border(ndimage.binary_opening(np.pad(same, 1, constant_values=True))[(slice(1, -1),) * 3])
-    if block.sum() < max(SOLID * same.sum(), LEAST * same.size):
+    block = _parts_touching_border(ndimage.binary_opening(np.pad(same, 1, constant_values=True))[(slice(1, -1),) * 3])
+    if block.sum() < max(MIN_SOLID * same.sum(), MIN_SHARE * same.size):
         return None
     whole = ndimage.binary_propagation(block, np.ones((3, 3, 3), bool), mask=same)
     return ndimage.binary_dilation(whole, np.ones((3, 3, 3), bool))
 
 
-def _at_the_border(mask: Bools) -> Bools:
+def _parts_touching_border(mask: Bools) -> Bools:
     """The connected parts of a mask that touch the image's border."""
     parts, _ = ndimage.label(mask)
     touching = np.unique(np.concatenate([np.take(parts, k, axis=a).ravel() for a in range(3) for k in (0, -1)]))
@@ -70,7 +70,7 @@ def _at_the_border(mask: Bools) -> Bools:
     return kept[parts]
 
 
-def _lies_apart(value: float, block: Bools, data: Array, filled: Bools) -> bool:
+def _differs_from_measured(value: float, block: Bools, data: Array, filled: Bools) -> bool:
     """Whether a fill differs from all measured values by more than their darkest or brightest ones vary.
 
     Saturated light has the brightest value too, but falls off around it.
@@ -81,11 +81,13 @@ def _lies_apart(value: float, block: Bools, data: Array, filled: Bools) -> bool:
     lowest, low, high, highest = np.percentile(measured, (1.0, 10.0, 90.0, 99.0)).astype(float)
     if highest == lowest:  # a mask, no image
         return False
-    usual = float(np.median(measured))
+    median = float(np.median(measured))
     beside = block & (data != value) if value > highest else rim  # voxels next to the block, or a little farther
-    if beside.any() and abs(value - float(np.median(data[beside]))) < SHARP * abs(value - usual):
+    if beside.any() and abs(value - float(np.median(data[beside]))) < MIN_STEP * abs(value - median):
         return False
     step = 1.0 if measured.dtype.kind in "ui" else 0.0  # whole numbers that follow each other have no gap
     if value < lowest:
-        return lowest - value > max(GAP * (low - lowest), 3.0 * step, 1e-3 * (highest - lowest))
-    return value > highest and value - highest > max(GAP * (highest - high), 3.0 * step, 1e-3 * (highest - lowest))
+        return bool(lowest - value > max(MIN_GAP * (low - lowest), 3.0 * step, 1e-3 * (highest - lowest)))
+    return bool(
+        value > highest and value - highest > max(MIN_GAP * (highest - high), 3.0 * step, 1e-3 * (highest - lowest))
+    )

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import PathLike
-from .choosing import described, flat_remedy, spacing_remark, spacing_remedy
-from .extremes import Extremes
-from .extremes import extremes as find_extremes
+from .choosing import describe_entry, remedy_for_2d, spacing_remark, spacing_remedy
+from .extremes import Extremes, find_extremes
 from .formats.source import Images, Partial, Source
 from .series import open_series
 from .volume import Volume
@@ -171,13 +170,13 @@ def image_info(
             known_spacing=opened.known_spacing,
             frame_interval=opened.frame_interval,
             images=len(images.entries),
-            contents=tuple(described(entry) for entry in images.entries),
+            contents=tuple(describe_entry(entry) for entry in images.entries),
             remarks=_all_remarks(source, images, found),
         )
 
 
 def _all_remarks(source: Source, images: Images, found: Extremes) -> tuple[str, ...]:
     lacking = f"{source.hint.strip()} {spacing_remedy(source)}" if source.hint else ""
-    hints = [found.remark, spacing_remark(source), lacking, flat_remedy(source, images)]
+    hints = [found.remark, spacing_remark(source), lacking, remedy_for_2d(source, images)]
     refusal = [str(source.refusal)] if source.refusal is not None else []
     return (*source.remarks, *refusal, *(text for text in hints if text))

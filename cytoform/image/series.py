@@ -1,4 +1,4 @@
-"""One lazy (t, c, z, y, x) view of an image file: what is chosen of it, and one channel at one time point at a time."""
+"""Open an image file as one lazy (t, c, z, y, x) array and load one channel at one time point at a time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from .._typing import PathLike
+from .._typing import PathLike, Triple
 from ..errors import VolumeError
-from .choosing import chosen_index, chosen_source, in_order, spacing_remark, voxel_size
-from .formats.registry import opened
+from .choosing import choose_index, open_chosen_image, spacing_remark, to_zyx, voxel_size
+from .formats.registry import open_images
 from .formats.source import Images, Partial, Source
 from .volume import Grid, Volume
 
@@ -62,9 +62,11 @@ def open_series(
     ...         print(volume.shape, volume.data.max())
     """
     with ExitStack() as stack:
-        images = stack.enter_context(opened(Path(path)))
-        source = chosen_source(images, series=series, axes=axes)
-        size = None if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
+        images = stack.enter_context(open_images(Path(path)))
+        source = open_chosen_image(images, series=series, axes=axes)
+        size = (
+            None if spacing is None else Grid((1, 1, 1), cast(Triple, spacing)).spacing
+        )  # Grid accepts one number as well
         return Series(Path(path), images, source, size, series, axes, stack.pop_all())
 
 
@@ -95,7 +97,7 @@ class Series:
         stack: ExitStack,
     ) -> None:
         self.path, self.images, self.source = path, images, source
-        self._given, self._number, self._axes = spacing, number, axes
+        self._given_spacing, self._number, self._axes = spacing, number, axes
         self._stack: ExitStack | None = stack
         doubt = "" if spacing is not None else spacing_remark(source)
         self.remarks = (*source.remarks, doubt) if doubt else source.remarks
@@ -132,7 +134,7 @@ class Series:
     @property
     def spacing(self) -> tuple[float, float, float] | None:
         """Voxel size in µm, (z, y, x): the given one, else the file's; None where that is not complete."""
-        return self._given or self.source.complete_spacing
+        return self._given_spacing or self.source.complete_spacing
 
     @property
     def known_spacing(self) -> Partial:
@@ -172,13 +174,13 @@ class Series:
         """
         if self._stack is None:
             raise VolumeError(f"{self.path} was closed; expected an open series.", remedy="Open it with open_series.")
-        index, chosen = chosen_index(self.source, self.images, channel=channel, time=time)
-        size = voxel_size(self.source) if self._given is None else self._given
-        data = in_order(_loaded(self.source, index), self.source, index)
+        index, chosen = choose_index(self.source, self.images, channel=channel, time=time)
+        size = voxel_size(self.source) if self._given_spacing is None else self._given_spacing
+        data = to_zyx(_load_part(self.source, index), self.source, index)
         for remark in self.remarks:
-            _warn(str(self.path), _stamp(self.path), remark)
+            _warn_once(str(self.path), _modification_time(self.path), remark)
         origin = self.source.origin_at(size)
-        return Volume(data, size, origin, self.path.name, self._record(chosen, size), self.remarks)
+        return Volume(data, size, origin, self.path.name, self._source_record(chosen, size), self.remarks)
 
     def volumes(self, *, channel: int | None = None) -> Iterator[Volume]:
         """Load all time points of a channel one by one, (t, z, y, x); errors as in :meth:`volume`."""
@@ -208,9 +210,9 @@ class Series:
     def __repr__(self) -> str:
         return f"<Series {self.path.name!r}, {self.format}, (t, c, z, y, x) = {self.shape}, {self.dtype}>"
 
-    def _record(self, chosen: dict[str, int | None], size: tuple[float, float, float]) -> dict[str, Any]:
+    def _source_record(self, chosen: dict[str, int | None], size: tuple[float, float, float]) -> dict[str, Any]:
         # What is needed to read the volume again, as plain values.
-        given = self._given is not None
+        given = self._given_spacing is not None
         return {
             "path": os.path.abspath(self.path),
             "format": self.format,
@@ -222,7 +224,7 @@ class Series:
         }
 
 
-def _loaded(source: Source, index: tuple[int | slice, ...]) -> Any:
+def _load_part(source: Source, index: tuple[int | slice, ...]) -> Any:
     try:
         return source.load(index)
     except MemoryError as error:
@@ -235,12 +237,12 @@ def _loaded(source: Source, index: tuple[int | slice, ...]) -> Any:
 
 
 @functools.cache
-def _warn(path: str, stamp: int, remark: str) -> None:
+def _warn_once(path: str, stamp: int, remark: str) -> None:
     # Once for a state of a file: a film is read time point by time point.
     _LOG.warning("%s: %s", path, remark)
 
 
-def _stamp(path: Path) -> int:
+def _modification_time(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:

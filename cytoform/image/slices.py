@@ -1,4 +1,4 @@
-"""Slices of a stack that a file calls channels or time points."""
+"""Recognise stacks whose slices a file calls channels or time points."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def slices_by_another_name(axes: str, shape: tuple[int, ...], count: int | None 
     for name in "CT":
         n = shape[axes.index(name)] if name in axes else 1
         if n > 1 and count in (None, n):
-            return axes.translate(str.maketrans({name: "Z", "Z": name}))
+            return axes.translate(str.maketrans(name + "Z", "Z" + name))
     return None

@@ -1,11 +1,11 @@
-"""Images and the grids they are sampled on, in micrometres and (z, y, x)."""
+"""3D images and the grids on which they are sampled, in micrometres and in the order (z, y, x)."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from ..errors import GridError, VolumeError
 __all__ = ["Grid", "Volume"]
 
 
-def _triple(name: str, value: Any, *, positive: bool) -> Triple:
+def _check_triple(name: str, value: Any, *, positive: bool) -> Triple:
     array = np.asarray(value, dtype=np.float64).ravel()
     if array.size == 1:
         array = np.repeat(array, 3)
@@ -31,7 +31,7 @@ def _triple(name: str, value: Any, *, positive: bool) -> Triple:
     return float(array[0]), float(array[1]), float(array[2])
 
 
-def _shape(value: Any) -> tuple[int, int, int]:
+def _check_shape(value: Any) -> tuple[int, int, int]:
     try:
         shape = tuple(int(n) for n in value)
         good = len(shape) == 3 and all(n >= 1 for n in shape) and all(float(a) == b for a, b in zip(value, shape))
@@ -71,9 +71,9 @@ class Grid:
     origin: Triple = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _shape(self.shape))
-        object.__setattr__(self, "spacing", _triple("spacing", self.spacing, positive=True))
-        object.__setattr__(self, "origin", _triple("origin", self.origin, positive=False))
+        object.__setattr__(self, "shape", _check_shape(self.shape))
+        object.__setattr__(self, "spacing", _check_triple("spacing", self.spacing, positive=True))
+        object.__setattr__(self, "origin", _check_triple("origin", self.origin, positive=False))
 
     @property
     def size(self) -> int:
@@ -110,18 +110,20 @@ class Grid:
     @property
     def centre(self) -> Floats:
         """Middle of the voxel centres in µm, (3,)."""
-        return np.asarray(self.origin) + 0.5 * (np.asarray(self.shape) - 1) * np.asarray(self.spacing)
+        centre: Floats = np.asarray(self.origin) + 0.5 * (np.asarray(self.shape) - 1) * np.asarray(self.spacing)
+        return centre
 
     def frequencies(self) -> tuple[Floats, Floats, Floats]:
         """Angular frequencies 2π k / (n · spacing) in rad/µm, one array an axis, FFT order, half of them along x."""
         (nz, ny, nx), (dz, dy, dx) = self.shape, self.spacing
         scale = 2.0 * math.pi
-        return scale * np.fft.fftfreq(nz, dz), scale * np.fft.fftfreq(ny, dy), scale * np.fft.rfftfreq(nx, dx)
+        z, y, x = np.fft.fftfreq(nz, dz), np.fft.fftfreq(ny, dy), np.fft.rfftfreq(nx, dx)
+        return cast(tuple[Floats, Floats, Floats], (scale * z, scale * y, scale * x))
 
     def coordinates(self) -> tuple[Floats, Floats, Floats]:
         """Positions of the voxel centres in µm, one array an axis."""
         z, y, x = (o + d * np.arange(n) for o, d, n in zip(self.origin, self.spacing, self.shape))
-        return z, y, x
+        return cast(tuple[Floats, Floats, Floats], (z, y, x))
 
     def to_index(self, points: npt.ArrayLike) -> Floats:
         """Fractional voxel indices of points in µm, (..., 3)."""
@@ -135,15 +137,17 @@ class Grid:
         """How far points (n, 3) µm stick out of the voxel centres, both ends of an axis together, (3,) µm."""
         positions = np.asarray(points, dtype=np.float64)
         first, last = np.asarray(self.origin), self.to_um(np.asarray(self.shape) - 1)
-        return np.maximum(first - positions.min(axis=0), 0.0) + np.maximum(positions.max(axis=0) - last, 0.0)
+        before, behind = first - positions.min(axis=0), positions.max(axis=0) - last
+        overhang: Floats = np.maximum(before, 0.0) + np.maximum(behind, 0.0)
+        return overhang
 
     def crop(self, start: Sequence[int], stop: Sequence[int]) -> Grid:
         """The grid of ``data[start:stop]``, in voxels."""
         begin = [max(0, int(a)) for a in start]
         end = [min(n, int(b)) for n, b in zip(self.shape, stop)]
-        shape = [b - a for a, b in zip(begin, end)]
-        origin = [o + a * d for o, a, d in zip(self.origin, begin, self.spacing)]
-        return Grid(tuple(shape), self.spacing, tuple(origin))  # type: ignore[arg-type]
+        nz, ny, nx = (b - a for a, b in zip(begin, end))
+        z, y, x = (o + a * d for o, a, d in zip(self.origin, begin, self.spacing))
+        return Grid((nz, ny, nx), self.spacing, (z, y, x))
 
     def padded(self, margin: float | Sequence[float], *, fast: bool = True) -> Grid:
         """The grid with room behind its last voxel, so that nothing wraps around into the image.
@@ -157,11 +161,12 @@ class Grid:
         fast : bool
             Round the shape up to lengths that the FFT likes.
         """
-        room = _triple("margin", margin, positive=False)
-        shape = [n + math.ceil(max(0.0, m) / d - 1e-9) for n, m, d in zip(self.shape, room, self.spacing)]
+        widths = _check_triple("margin", margin, positive=False)
+        shape = [n + math.ceil(max(0.0, m) / d - 1e-9) for n, m, d in zip(self.shape, widths, self.spacing)]
         if fast:
             shape = [_fft.next_fast_len(n, real=True) for n in shape]
-        return Grid(tuple(shape), self.spacing, self.origin)  # type: ignore[arg-type]
+        nz, ny, nx = shape
+        return Grid((nz, ny, nx), self.spacing, self.origin)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -215,18 +220,19 @@ class Volume:
                 remedy="Replace them, for example with numpy.nan_to_num, or crop them away.",
             )
         object.__setattr__(self, "data", data)
-        object.__setattr__(self, "spacing", _triple("spacing", self.spacing, positive=True))
-        object.__setattr__(self, "origin", _triple("origin", self.origin, positive=False))
+        object.__setattr__(self, "spacing", _check_triple("spacing", self.spacing, positive=True))
+        object.__setattr__(self, "origin", _check_triple("origin", self.origin, positive=False))
 
     @property
     def grid(self) -> Grid:
         """The grid that the image is sampled on."""
-        return Grid(self.data.shape, self.spacing, self.origin)  # type: ignore[arg-type]
+        return Grid(self.shape, self.spacing, self.origin)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of voxels (z, y, x)."""
-        return self.data.shape  # type: ignore[return-value]
+        nz, ny, nx = self.data.shape
+        return nz, ny, nx
 
     def crop(self, start: Sequence[int], stop: Sequence[int]) -> Volume:
         """The part between two voxel indices, with its place in µm kept."""

@@ -1,4 +1,4 @@
-"""Images to TIFF files with their voxel size."""
+"""Write images as TIFF files with their voxel size."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from .._typing import Array, PathLike
+from .._typing import Array, PathLike, Triple
 from ..atomic import atomic_path
 from ..errors import VolumeError
 from .volume import Volume
@@ -23,7 +23,7 @@ __all__ = ["write_volume"]
 
 
 _CLASSIC_TIFF_BYTES = 3_900_000_000  # ImageJ's TIFFs hold 4 GB
-_EXACT_IN_FLOAT32 = 2**24  # whole numbers up to here survive the way through float32
+_EXACT_IN_FLOAT32 = 2**24  # float32 holds all whole numbers up to here exactly
 
 
 def write_volume(
@@ -55,41 +55,41 @@ def write_volume(
     OutputError
         When the place cannot be written.
     """
-    image = _as_volume(volume, spacing)
+    image = _to_volume(volume, spacing)
     name = Path(path).name.lower()
     ome = name.endswith((".ome.tif", ".ome.tiff"))
-    data = _storable(np.asarray(image.data), ome=ome)
+    data = _to_storable_type(np.asarray(image.data), ome=ome)
     with atomic_path(path, suffix=None if name.endswith((".tif", ".tiff")) else ".tif") as temporary:
         if ome:
-            _say_origin(Path(path), image)
+            _warn_origin_not_stored(Path(path), image)
             _write_ome(temporary, data, image)
         elif data.dtype.name in ("uint8", "uint16", "float32") and data.nbytes < _CLASSIC_TIFF_BYTES:
             _write_imagej(temporary, data, image)
         else:
-            _say_origin(Path(path), image)
+            _warn_origin_not_stored(Path(path), image)
             _write_plain(temporary, data, image)
 
 
-def _as_volume(volume: Volume | npt.ArrayLike, spacing: float | Sequence[float] | None) -> Volume:
+def _to_volume(volume: Volume | npt.ArrayLike, spacing: float | Sequence[float] | None) -> Volume:
     if isinstance(volume, Volume):
         if spacing is None:
             return volume
-        return dataclasses.replace(volume, spacing=spacing)
+        return dataclasses.replace(volume, spacing=cast(Triple, spacing))  # Volume accepts one number as well
     if spacing is None:
         raise VolumeError(
             "an array came without a voxel size; expected micrometres along z, y and x.",
             remedy="Pass spacing=(dz, dy, dx), or a Volume.",
         )
-    return Volume(np.asarray(volume), spacing)  # type: ignore[arg-type]
+    return Volume(np.asarray(volume), cast(Triple, spacing))
 
 
-def _storable(data: Array, *, ome: bool) -> Array:
+def _to_storable_type(data: Array, *, ome: bool) -> Array:
     if data.dtype.kind == "b":
         return data.astype(np.uint8)
     if data.dtype.kind == "f":
         return data.astype(data.dtype.newbyteorder("=") if ome and data.dtype.itemsize == 8 else np.float32)
-    known = ("uint8", "uint16", "int8", "int16", "int32", "uint32") if ome else ("uint8", "uint16")
-    if data.dtype.name in known:
+    storable = ("uint8", "uint16", "int8", "int16", "int32", "uint32") if ome else ("uint8", "uint16")
+    if data.dtype.name in storable:
         return data
     low, high = int(data.min()), int(data.max())
     kinds = (np.uint8, np.uint16, np.int32, np.uint32) if ome else (np.uint8, np.uint16)
@@ -109,16 +109,18 @@ def _storable(data: Array, *, ome: bool) -> Array:
 def _write_imagej(path: Path, data: Array, image: Volume) -> None:
     dz, dy, dx = image.spacing
     meta: dict[str, Any] = {"axes": "ZYX", "spacing": dz, "unit": "um"}
-    for axis, place, size in zip("zyx", image.origin, image.spacing):
-        if place:
-            meta[f"{axis}origin"] = repr(-place / size)
+    for axis, position, size in zip("zyx", image.origin, image.spacing):
+        if position:
+            meta[f"{axis}origin"] = repr(-position / size)
     tifffile.imwrite(path, data, imagej=True, resolution=(1 / dx, 1 / dy), metadata=meta)
 
 
-def _say_origin(path: Path, image: Volume) -> None:
+def _warn_origin_not_stored(path: Path, image: Volume) -> None:
     """Say that a format leaves the image's place out."""
     if any(image.origin):
-        _LOG.warning("%s: this kind of TIFF holds no origin; that of the image, %s µm, is left out", path, image.origin)
+        _LOG.warning(
+            "%s: this kind of TIFF holds no origin; the origin of the image, %s µm, is not stored", path, image.origin
+        )
 
 
 def _write_ome(path: Path, data: Array, image: Volume) -> None:

@@ -1,7 +1,7 @@
-"""What every reader tells of a file: its images, their axes and calibration, and how their voxels are loaded.
+"""Describe the images of a file: their axes and calibration, and a function that loads their voxels.
 
 A kind of image file is an :class:`ImageFormat`: its suffixes, and a function that opens a file as :class:`Images`. Each
-of these is an :class:`Entry` that opens a :class:`Source`. ``tests/image/test_extension.py`` has a whole one.
+of these is an :class:`Entry` that opens a :class:`Source`. ``tests/image/test_extension.py`` has a complete example.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ..._typing import Array
 from ...errors import CytoformError, FileFormatError
 from ...file_registry import suffix_of
 
-__all__ = ["UNKNOWN", "Array", "Entry", "ImageFormat", "Images", "Index", "Partial", "Source", "seconds", "truncated",
-           "um"]  # fmt: skip
+__all__ = ["UNKNOWN", "Array", "Entry", "ImageFormat", "Images", "Index", "Partial", "Source", "to_micrometres",
+           "to_seconds", "truncation_error"]  # fmt: skip
 
 Partial = tuple[float | None, float | None, float | None]
 Index = tuple[int | slice, ...]
@@ -83,11 +83,11 @@ class Source:
     refusal : CytoformError or None
         Why it cannot be read as the file describes it; naming its axes overrides that.
     steps, starts : tuple or None
-        Voxel size and origin in µm along each axis of the file, for formats that know them by place.
+        Voxel size and origin in µm along each axis of the file, for formats that know them by position.
     coarse : Source or None
         The same image at its lowest resolution.
     zero : (3,) float or None
-        Index of the voxel at position 0, for formats that place the image so.
+        Index of the voxel at position 0, for formats that position the image so.
     channel_names : tuple of str
         Names of the channels, empty where the file gives none.
     """
@@ -134,29 +134,29 @@ class Source:
         z, y, x = self.known_spacing
         return None if z is None or y is None or x is None else (z, y, x)
 
-    def remarked(self, *remarks: str) -> Source:
+    def with_remarks(self, *remarks: str) -> Source:
         """The same with further remarks."""
         return dataclasses.replace(self, remarks=(*self.remarks, *remarks)) if remarks else self
 
-    def renamed(self, axes: str) -> Source:
-        """The same with other names for its axes; the voxel size follows where it is known by place."""
+    def with_axes(self, axes: str) -> Source:
+        """The same with other names for its axes; the voxel size follows where it is known by position."""
         if self.steps is None or self.starts is None:
             return dataclasses.replace(self, axes=axes)
-        places = {a: i for i, a in enumerate(axes)}
-        spacing = tuple(self.steps[places[a]] if a in places else None for a in "ZYX")
-        origin = tuple(self.starts[places[a]] if a in places else 0.0 for a in "ZYX")
-        return dataclasses.replace(self, axes=axes, spacing=spacing, origin=origin)
+        z, y, x = (axes.rfind(a) for a in "ZYX")  # -1 where the axis is missing
+        dz, dy, dx = (self.steps[i] if i >= 0 else None for i in (z, y, x))
+        oz, oy, ox = (self.starts[i] if i >= 0 else 0.0 for i in (z, y, x))
+        return dataclasses.replace(self, axes=axes, spacing=(dz, dy, dx), origin=(oz, oy, ox))
 
-    def without(self, places: set[int]) -> Source:
+    def without_axes(self, positions: set[int]) -> Source:
         """The same without some axes of length 1."""
-        keep = [i for i in range(len(self.shape)) if i not in places]
+        keep = [i for i in range(len(self.shape)) if i not in positions]
         if len(keep) == len(self.shape):
             return self
 
         def load(index: Index) -> Array:
             full: list[int | slice] = [0] * len(self.shape)
-            for place, chosen in zip(keep, index):
-                full[place] = chosen
+            for position, chosen in zip(keep, index):
+                full[position] = chosen
             return self.load(tuple(full))
 
         def kept(values: Any) -> Any:
@@ -170,7 +170,7 @@ class Source:
             load=load,
             steps=kept(self.steps),
             starts=kept(self.starts),
-            coarse=None if self.coarse is None else self.coarse.without(places),
+            coarse=None if self.coarse is None else self.coarse.without_axes(positions),
         )
 
 
@@ -226,17 +226,17 @@ class ImageFormat:
         return bool(suffix_of(path, self.suffixes)) if self.looks_right is None else self.looks_right(path)
 
 
-def um(value: Any, unit: Any) -> float | None:
+def to_micrometres(value: Any, unit: Any) -> float | None:
     """A length in µm, or None where value or unit make no sense."""
-    return _scaled(value, unit, _UM_PER)
+    return _convert(value, unit, _UM_PER)
 
 
-def seconds(value: Any, unit: Any) -> float | None:
+def to_seconds(value: Any, unit: Any) -> float | None:
     """A time in seconds, or None where value or unit make no sense."""
-    return _scaled(value, unit, _SECONDS_PER)
+    return _convert(value, unit, _SECONDS_PER)
 
 
-def _scaled(value: Any, unit: Any, factors: dict[str, float]) -> float | None:
+def _convert(value: Any, unit: Any, factors: dict[str, float]) -> float | None:
     text = re.sub(r"\\u00b5", "µ", str(unit or ""), flags=re.IGNORECASE).strip().lower()
     factor = factors.get(text.replace("\ufffd", "µ").replace("âµ", "µ"))
     try:
@@ -248,7 +248,7 @@ def _scaled(value: Any, unit: Any, factors: dict[str, float]) -> float | None:
     return float(f"{number * factor:.12g}")
 
 
-def truncated(path: Path, reason: str) -> FileFormatError:
+def truncation_error(path: Path, reason: str) -> FileFormatError:
     """The error of a file whose voxels are not all there."""
     return FileFormatError(
         f"{path} is damaged or cut short: {reason}.", remedy="Copy it again, or export it again from its source."
