@@ -43,12 +43,17 @@ if hasattr(errno, "EDQUOT"):
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:
+    """Return the OutputError for a path that cannot be written, with reason and remedy by the error's number."""
     fallback = (error.strerror or str(error) or type(error).__name__, "Choose another folder, or check the disk.")
     reason, remedy = _REASONS.get(error.errno or 0, fallback)
     return OutputError(f"cannot write {path}: {reason}.", remedy=remedy)
 
 
 def _is_about_target(error: OSError, target: Path, temporary: Path) -> bool:
+    """Tell whether an OSError is about the target, the temporary file or their folder, or names no file at all.
+
+    Errors about other files, such as a missing input, are not turned into OutputError.
+    """
     if error.filename is None:
         return True
     name = os.fspath(error.filename)
@@ -57,14 +62,16 @@ def _is_about_target(error: OSError, target: Path, temporary: Path) -> bool:
 
 
 def _temporary_path(target: Path, suffix: str | None) -> Path:
+    """Return a random path in the target's folder, whose name ends as the target's or, if given, with `suffix`."""
     name = target.name if suffix is None else target.stem + suffix
     return target.with_name(f".tmp-{secrets.token_hex(4)}-{name[-_MAX_NAME:]}")
 
 
 def _permissions_for(target: Path, temporary: Path) -> int | None:
-    """Permission bits that a file shall have: those of the file it replaces, or of a new one; None on Windows.
+    """Return the permission bits of the file that is replaced, else those of a new file; None on Windows.
 
-    A new file's are read off one that is made for a moment: asking for the umask would change it, for all threads.
+    Those of a new file are read off `temporary`, which is made for a moment: reading the umask would change it for all
+    threads.
     """
     if os.name != "posix":
         return None
@@ -79,6 +86,7 @@ def _permissions_for(target: Path, temporary: Path) -> int | None:
 
 
 def _set_permissions(path: Path, mode: int | None) -> None:
+    """Set the permission bits of a file, unless they are None or as wanted."""
     if mode is None or stat.S_IMODE(path.stat().st_mode) == mode:
         return
     with contextlib.suppress(PermissionError):  # some network and memory-card file systems have no permissions
@@ -86,11 +94,13 @@ def _set_permissions(path: Path, mode: int | None) -> None:
 
 
 def _flush(path: Path) -> None:
+    """Write a file's buffered data to the disk."""
     with open(path, "r+b") as file:
         os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:
+    """Write a folder's entries to the disk, so that a renamed file survives a power cut, on systems that allow it."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):
@@ -103,12 +113,12 @@ def _flush_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
-    """A temporary path to write to, which takes the place of ``path`` when the block ends well.
+    """Give a temporary path to write to, which replaces ``path`` when the block ends without an exception.
 
     Parameters
     ----------
     path : path
-        Where the file shall be. A symbolic link is followed.
+        Path of the file. A symbolic link is followed.
     suffix : str, optional
         Extension of the temporary name, such as ``".h5"``; by default the name ends as ``path`` does, so that a writer
         which chooses the format by extension chooses the right one.
@@ -151,32 +161,52 @@ def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:
-    """Write ``data`` to ``path``, whole or not at all.
+    """Write bytes to a file atomically: an error leaves an earlier file unchanged.
+
+    Parameters
+    ----------
+    path : path
+        Path of the file.
+    data : bytes
+        Its content.
 
     Raises
     ------
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: PathLike, text: str) -> None:
-    """Write ``text`` to ``path`` as UTF-8 with ``\\n`` line ends, whole or not at all.
+    """Write text to a file atomically, as UTF-8 with ``\\n`` line ends.
 
-    What UTF-8 has no place for, as in the names of files of old disks, is written as ``\\udcb5`` and the like.
+    Surrogates, as in the names of files of old disks, which UTF-8 cannot encode, are written as ``\\udcb5`` and the
+    like.
+
+    Parameters
+    ----------
+    path : path
+        Path of the file.
+    text : str
+        Its content.
 
     Raises
     ------
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def ensure_folder(path: PathLike) -> Path:
-    """Make a folder (and those above it) and check, by writing, that files can be made in it.
+    """Make a folder and those above it, and check that files can be written in it by writing one.
+
+    Parameters
+    ----------
+    path : path
+        Path of the folder.
 
     Returns
     -------
@@ -186,7 +216,7 @@ def ensure_folder(path: PathLike) -> Path:
     Raises
     ------
     OutputError
-        When it cannot be made or written, for example because a file of that name is in the way.
+        When it cannot be made or written, for example because a file of that name exists.
     """
     folder = Path(path)
     probe = folder / f".tmp-{secrets.token_hex(4)}"

@@ -10,12 +10,14 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """Ctrl-C, held back until a step is done, so that what is saved is the state between two steps.
+    """A context that delays Ctrl-C until a step is done, so that the state between two steps can be saved.
 
-    A second Ctrl-C interrupts at once. In other threads than the main one signals are left alone.
+    The first Ctrl-C sets ``asked``, which the work reads after each step; a second one raises KeyboardInterrupt at
+    once. In other threads than the main one signals are not handled.
     """
 
     def __init__(self) -> None:
+        """Start without a request to stop."""
         self.asked = False
         self._earlier_handler: Any = None
 
@@ -29,6 +31,7 @@ class Interruption:
             signal.signal(signal.SIGINT, self._earlier_handler)
 
     def _on_signal(self, *_: object) -> None:
+        """Note the first Ctrl-C; raise KeyboardInterrupt at the second."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Named(Protocol):
-    """An object with a name."""
+    """Protocol of an object with a name."""
 
     @property
     def name(self) -> str:
@@ -26,18 +26,19 @@ class _Named(Protocol):
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Things of one kind by ``name``, an attribute that each has. A thing is loaded when it is first asked for.
+    """A mapping from names to objects of one kind, which loads an object when it is first requested.
 
-    Built-in ones come first, then those of installed packages (entry points), then those that :meth:`add` brought.
+    An object is registered under its attribute ``name``. Built-in objects come first, then those of installed packages
+    (entry points), then those that :meth:`add` registered.
 
     Parameters
     ----------
     kind : str
-        What they are, for messages, such as "family".
+        What the objects are, for messages, such as "family".
     group : str
-        Under which name other packages declare theirs as entry points, such as "cytoform.families".
+        Group of entry points under which other packages declare theirs, such as "cytoform.families".
     built_in : mapping of str to str, optional
-        Name, and "module:attribute" relative to cytoform.
+        Names of the built-in objects, and "module:attribute" relative to cytoform.
 
     Examples
     --------
@@ -48,6 +49,7 @@ class Registry(Mapping[str, T], Generic[T]):
     """
 
     def __init__(self, kind: str, group: str, built_in: Mapping[str, str] | None = None) -> None:
+        """Make a registry of the built-in objects; the parameters are those of the class."""
         self.kind, self.group = kind, group
         self._built_in = dict(built_in or {})
         self._added: dict[str, T] = {}
@@ -55,12 +57,17 @@ class Registry(Mapping[str, T], Generic[T]):
         self._left_out: set[str] = set()
 
     def add(self, item: T) -> None:
-        """Register a thing, which tells its ``name``, in this process.
+        """Register an object under its ``name``, in this process.
+
+        Parameters
+        ----------
+        item : object
+            An object with the attribute ``name``.
 
         Raises
         ------
         ConfigError
-            When the name is taken by another one.
+            When another object has the name.
         """
         name = cast(_Named, item).name
         if name in self and self._added.get(name) is not item:
@@ -71,12 +78,17 @@ class Registry(Mapping[str, T], Generic[T]):
         self._added[name] = item
 
     def remove(self, name: str) -> None:
-        """Take one out that :meth:`add` brought.
+        """Remove an object that :meth:`add` registered.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
 
         Raises
         ------
         ConfigError
-            When :meth:`add` did not bring it.
+            When :meth:`add` has not registered this name.
         """
         if name not in self._added:
             raise ConfigError(f"no {self.kind} {name!r} was added; expected one of {list(self._added)}.")
@@ -103,23 +115,43 @@ class Registry(Mapping[str, T], Generic[T]):
         raise KeyError(name)
 
     def named(self, name: str) -> T:
-        """The one of that name.
+        """Return the object of a name, loading it if need be.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        object
+            The object.
 
         Raises
         ------
         ConfigError
-            When there is none; it lists all names.
+            When there is none; the message lists all names.
         BackendError
-            When it belongs to another package and cannot be loaded, or is called otherwise there.
+            When it belongs to another package and cannot be loaded, or has another name there.
         """
         if name not in self:
             raise ConfigError(f"{self.kind} is {name!r}; expected one of {', '.join(sorted(self))}.")
         return self[name]
 
     def usable(self, of: type[T]) -> dict[str, T]:
-        """All of them by name, without those of other packages that cannot be loaded or are of another type than `of`.
+        """Return all objects by name, without those of other packages that cannot be loaded or are not of type `of`.
 
-        A warning is logged for each that is left out, once.
+        A warning is logged for each object that is left out, once.
+
+        Parameters
+        ----------
+        of : type
+            Type that the objects must have.
+
+        Returns
+        -------
+        dict of str to object
+            The objects, in the order of the registry.
         """
         found: dict[str, T] = {}
         for name in self:
@@ -138,6 +170,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return found
 
     def _entry_points(self) -> dict[str, EntryPoint]:
+        """Return the entry points of the registry's group by name, with a warning for each whose name is taken."""
         if self._declared is None:
             self._declared = {}
             for point in entry_points(group=self.group):
@@ -148,6 +181,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._declared
 
     def _load(self, point: EntryPoint) -> T:
+        """Load the object of an entry point; raise BackendError where that fails or their names differ."""
         package = getattr(point.dist, "name", None) or point.value
         remedy = f"Repair or remove that package: pip uninstall {package}."
         try:
@@ -166,9 +200,9 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def import_entry_points(group: str) -> None:
-    """Import what installed packages name under a group of entry points: modules that register what they bring.
+    """Import the modules that installed packages declare under a group of entry points, which register their objects.
 
-    One that cannot be imported is left out, with a warning.
+    A module that cannot be imported is left out, with a warning.
     """
     for point in entry_points(group=group):
         try:

@@ -35,16 +35,22 @@ _MAX_LISTED = 6  # images named in a message
 
 
 def open_chosen_image(images: Images, *, series: int | None, axes: str | None) -> Source:
-    """Open the image that is asked for, with names for its axes.
+    """Open the requested image of a file and name its axes.
 
     Parameters
     ----------
     images : Images
-        What the file holds.
+        All images of the file.
     series : int, optional
-        Which image, counted from 0; by default the first one, with a remark where there are more.
+        Number of the image, from 0; by default the first one, with a remark where there are more.
     axes : str, optional
-        Names for the axes of the file. With one more than an image has, images of one shape are stacked along it.
+        Names for the axes of the file. With one more than an image has, images of one shape are stacked along it. By
+        default the file's own names; axes without a name are guessed.
+
+    Returns
+    -------
+    Source
+        The image, without loaded voxels.
 
     Raises
     ------
@@ -69,6 +75,7 @@ def open_chosen_image(images: Images, *, series: int | None, axes: str | None) -
 
 
 def _remark_on_several(images: Images) -> str:
+    """Return the remark on a file with several images: their number, what they are, and that the first one is read."""
     count = len(images.entries)
     lines = [describe_entry(e) for e in images.entries]
     if len(set(lines)) == 1:
@@ -80,6 +87,10 @@ def _remark_on_several(images: Images) -> str:
 
 
 def _check_axis_letters(axes: str) -> str:
+    """Return the user's names of the axes in capitals.
+
+    VolumeError is raised unless they are letters of T, C, Z, Y, X and S, none repeated, with Y and X among them.
+    """
     wanted = str(axes).strip().upper()
     good = set(wanted) <= set(LETTERS) and len(set(wanted)) == len(wanted) and {"Y", "X"} <= set(wanted)
     if not good:
@@ -91,6 +102,11 @@ def _check_axis_letters(axes: str) -> str:
 
 
 def _with_given_axes(source: Source, wanted: str) -> Source:
+    """Return the image with its axes named by the user, one letter for each.
+
+    Where there are fewer letters than axes, axes of length 1 are dropped, the first ones first; VolumeError is raised
+    if the numbers still differ.
+    """
     unit_length = {i for i, n in enumerate(source.shape) if n == 1}
     if len(wanted) < len(source.shape):
         source = source.without_axes(set(list(sorted(unit_length))[: len(source.shape) - len(wanted)]))
@@ -104,7 +120,11 @@ def _with_given_axes(source: Source, wanted: str) -> Source:
 
 
 def _with_guessed_axes(source: Source) -> Source:
-    # Axes without a name: of length 1 they do not count; slices come first, then time points, then channels.
+    """Return the image with guessed names for its axes without one (letter "?"), and a remark on the guess.
+
+    Such axes of length 1 are dropped; the others are taken as Z, then T, then C, as far as these are free. No remark is
+    needed where the only one is Z.
+    """
     source = source.without_axes({i for i, (a, n) in enumerate(zip(source.axes, source.shape)) if a == "?" and n == 1})
     unnamed = [i for i, a in enumerate(source.axes) if a == "?"]
     named = source.with_axes(_guess_axes(source.axes))
@@ -119,26 +139,27 @@ def _with_guessed_axes(source: Source) -> Source:
 
 
 def _guess_axes(axes: str) -> str:
-    # Names for the axes that have none, where there are enough to choose from.
+    """Return the axes with each "?" replaced by a free letter of Z, T and C, or unchanged if too few are free."""
     count, free = axes.count("?"), [a for a in "ZTC" if a not in axes]
     names = iter(sorted(free[:count], key="TCZ".index) if count <= len(free) else "?" * count)
     return "".join(next(names) if a == "?" else a for a in axes)
 
 
 def describe_entry(entry: Entry) -> str:
-    """Name, axes and shape of an image of a file, in one line."""
+    """Describe an image of a file in one line: its name, axes and shape."""
     label = f"{entry.name}, " if entry.name else ""
     return f"{label}{_guess_axes(entry.axes)} = {' × '.join(str(n) for n in entry.shape)}"
 
 
 def _can_be_stacked(images: Images, wanted: str) -> bool:
+    """Tell whether a file has several images of one shape and dtype, with one axis less than `wanted` names."""
     first = images.entries[0]
     alike = all((e.shape, e.dtype) == (first.shape, first.dtype) for e in images.entries)
     return len(images.entries) > 1 and alike and len(wanted) == len(first.shape) + 1
 
 
 def _stack_images(images: Images) -> Source:
-    # Images of one shape as one image with a first axis more, each opened when it is read.
+    """Return the images of a file, all of one shape, as one with a further first axis; each is opened when read."""
     entries = images.entries
     first = entries[0].open()
 
@@ -161,10 +182,12 @@ def _stack_images(images: Images) -> Source:
 
 
 def _format_shape(source: Source) -> str:
+    """Return the lengths of the axes as text, such as "3 × 64 × 64"."""
     return " × ".join(str(n) for n in source.shape)
 
 
 def _format_axes(axes: str) -> str:
+    """Return the letters of the axes as text, with a note if an axis has no name ("?")."""
     return axes + (" (? has no name)" if "?" in axes else "")
 
 
@@ -175,19 +198,32 @@ def _format_axes(axes: str) -> str:
 def choose_index(
     source: Source, images: Images, *, channel: int | None, time: int | None
 ) -> tuple[Index, dict[str, int | None]]:
-    """Choose one channel at one time point.
+    """Return the index of one channel at one time point in a file's array.
+
+    Parameters
+    ----------
+    source : Source
+        The image.
+    images : Images
+        All images of the file, for the remedies in messages.
+    channel : int or None
+        Number of the channel, from 0; may be None where there is only one. Of a colour image, the colour.
+    time : int or None
+        Number of the time point, from 0; may be None where there is only one.
 
     Returns
     -------
     index : tuple of int or slice
-        One entry an axis of the file: a number where one is chosen, a full slice for z, y and x.
+        One entry for each axis of the file: a number where one is chosen, a full slice for z, y and x.
     chosen : dict
-        "channel" and "time", None where the file has no choice.
+        "channel" and "time"; None where the file has only one.
 
     Raises
     ------
     VolumeError
         When it is not 3D, or a choice is missing or out of range.
+    CytoformError
+        The error that the reader attached to the image (``source.refusal``).
     """
     if source.refusal is not None:
         raise source.refusal
@@ -212,6 +248,11 @@ def choose_index(
 
 
 def _choose_entry(source: Source, axis: str, what: str, flag: str, chosen: int | None) -> int:
+    """Return the number chosen along an axis, 0 where it is None and the axis has length 1.
+
+    `what` names the entries of the axis in messages and `flag` the option; VolumeError is raised for a number that is
+    missing or out of range.
+    """
     count = source.length(axis)
     if chosen is None:
         if count > 1:
@@ -230,7 +271,7 @@ def _choose_entry(source: Source, axis: str, what: str, flag: str, chosen: int |
 
 
 def _whole_number(chosen: Any, flag: str) -> int:
-    """A number that was chosen, where it is a whole one."""
+    """Return a chosen number as int; raise VolumeError, which names the option `flag`, unless it is a whole number."""
     try:
         if isinstance(chosen, bool | np.bool_):
             raise TypeError
@@ -243,6 +284,7 @@ def _whole_number(chosen: Any, flag: str) -> int:
 
 
 def _check_axes(source: Source, images: Images) -> None:
+    """Raise VolumeError unless the image is 3D: slices, rows and columns, beside them channels and time points only."""
     other = [a for a, n in zip(source.axes, source.shape) if a not in LETTERS and n > 1]
     if other:
         kinds = [_OTHER_AXES.get(a, "no name" if a == "?" else f"the letter {a}") for a in other]
@@ -266,6 +308,7 @@ def _check_axes(source: Source, images: Images) -> None:
 
 
 def _error_of_2d(source: Source, images: Images) -> VolumeError:
+    """Return the error for a 2D image, with what the user can do about it."""
     count = len(images.entries)
     alike = len({e.shape for e in images.entries}) == 1
     several = f" holds {count} images{' of this shape' if alike else ''}, and this one" if count > 1 else ""
@@ -277,7 +320,11 @@ def _error_of_2d(source: Source, images: Images) -> VolumeError:
 
 
 def remedy_for_2d(source: Source, images: Images) -> str:
-    """What to do about an image without depth, where something can be done; empty where it has depth."""
+    """Return advice on how to read a 2D image as 3D, in one or two sentences.
+
+    The text is empty for a 3D image and where no advice is known. The advice is to choose another image of the file
+    that is 3D, to stack its images, or to name an axis of channels, time points or colours Z.
+    """
     if source.length("Z") > 1 or not {"Y", "X"} <= set(source.axes):
         return ""
     volumes = [
@@ -304,7 +351,10 @@ def remedy_for_2d(source: Source, images: Images) -> str:
 
 
 def to_zyx(data: Array, source: Source, index: Index) -> Array:
-    """The loaded part as (z, y, x), contiguous and in the machine's byte order."""
+    """Return loaded data with the axes in the order (z, y, x), contiguous and in the machine's byte order.
+
+    `index` is the one they were loaded with: its slices are the axes that `data` has.
+    """
     axes = [a for a, i in zip(source.axes, index) if isinstance(i, slice)]
     data = data.transpose([axes.index(a) for a in "ZYX"])
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("="))
@@ -315,12 +365,12 @@ def to_zyx(data: Array, source: Source, index: Index) -> Array:
 
 
 def voxel_size(source: Source) -> tuple[float, float, float]:
-    """The file's voxel size in µm, (z, y, x).
+    """Return the file's voxel size in µm, (z, y, x).
 
     Raises
     ------
     VolumeError
-        When the file does not give it, or not all of it, with what is known and the option to pass.
+        When the file does not give all of it; the message states what is known and which option to pass.
     """
     complete = source.complete_spacing
     if complete is not None:
@@ -334,7 +384,7 @@ def voxel_size(source: Source) -> tuple[float, float, float]:
 
 
 def spacing_remedy(source: Source) -> str:
-    """Which voxel size to pass, with the numbers that are known."""
+    """Return advice on which voxel size to pass, with the numbers in µm that the file gives."""
     z, y, x = source.known_spacing
     if z is None and y is not None and x is not None:
         if source.unit_step is not None:
@@ -349,7 +399,7 @@ def spacing_remedy(source: Source) -> str:
 
 
 def spacing_remark(source: Source) -> str:
-    """Doubts about a voxel size of exactly 1 µm, which programs write that know none; empty where there are none."""
+    """Return a warning about sizes of exactly 1 µm, which many programs write by default, or an empty text."""
     size = source.complete_spacing
     if size is None:
         return ""

@@ -22,7 +22,19 @@ _BLOCK_VOXELS = 2**22  # voxels loaded at a time
 
 @dataclasses.dataclass(frozen=True)
 class Extremes:
-    """Smallest and largest value, None where they were not looked for, and a sentence about how they were found."""
+    """Smallest and largest value of an image.
+
+    Parameters
+    ----------
+    minimum : float or None
+        Smallest value; None where it was not determined.
+    maximum : float or None
+        Largest value; None where it was not determined.
+    remark : str
+        A sentence on how they were found, or why not; empty where all voxels were read.
+    complete : bool
+        Whether all voxels were read.
+    """
 
     minimum: float | None = None
     maximum: float | None = None
@@ -31,7 +43,11 @@ class Extremes:
 
 
 def find_extremes(source: Source) -> Extremes:
-    """Extremes of the image, of its coarsest level where it is large, or none where that is too large as well."""
+    """Find the smallest and the largest value of an image, reading it block by block.
+
+    An image of more than 2²⁸ voxels is read at its coarsest level; where that is too large or missing, nothing is read.
+    The scan stops after 20 s. Values that cannot be read give no error, but a remark.
+    """
     count = math.prod(source.shape)
     if not count or source.dtype.kind not in "uifb":
         return Extremes()
@@ -52,6 +68,7 @@ def find_extremes(source: Source) -> Extremes:
 
 
 def _scan_blocks(source: Source) -> tuple[float, float, bool]:
+    """Return the smallest and largest value, NaN if one is met, and whether all blocks were read within 20 s."""
     low, high, begin = math.inf, -math.inf, time.monotonic()
     for index in _blocks(source):
         if low != math.inf and time.monotonic() - begin > _MAX_SECONDS:
@@ -62,7 +79,10 @@ def _scan_blocks(source: Source) -> tuple[float, float, bool]:
 
 
 def _blocks(source: Source) -> Iterator[Index]:
-    # Blocks of whole chunks, as many of them as fit, along the last axes first.
+    """Yield the index, a slice for each axis, of blocks that cover the image.
+
+    A block is made of whole chunks, as many as fit into 2²² voxels, joined along the last axes first.
+    """
     shape = source.shape
     block = [min(c, n) for c, n in zip(source.chunks or shape, shape)]
     for axis in reversed(range(len(shape))):

@@ -20,11 +20,11 @@ MIN_GAP = 3.0  # gap between fill and measured values, in units of the spread of
 
 
 def constant_fill(data: Array) -> tuple[Bools, float] | None:
-    """Find the block of one constant value around a sheared, turned or shifted window of measured voxels.
+    """Find the block of one constant value around a sheared, rotated or shifted window of measured voxels.
 
     A block counts as filled in when it touches the image's border, is solid, holds at least 1 % of the voxels, and its
-    value lies apart from the measured ones: a background that is clipped at zero is measured and has its values next to
-    zero as well.
+    value is separated from the measured ones by a gap: a background that is clipped at zero is measured, and has values
+    next to zero as well.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def constant_fill(data: Array) -> tuple[Bools, float] | None:
     Returns
     -------
     (z, y, x) bool and float, or None
-        The filled voxels, one voxel of interpolated values around them included, and the value that most of them at
-        the border have.
+        The filled voxels, one voxel of interpolated values around them included, and the most frequent fill value on
+        the image's faces; None where there is no such block.
     """
     sides = [np.take(data, k, axis=a).ravel() for a in range(3) for k in (0, -1)]
     values, counts = np.unique(np.concatenate(sides), return_counts=True)
@@ -50,7 +50,12 @@ def constant_fill(data: Array) -> tuple[Bools, float] | None:
 
 
 def _find_fill_block(same: Bools) -> Bools | None:
-    """The solid block at the border of voxels that have one value, and a voxel around it; None where there is none."""
+    """Return the solid block at the image's border among voxels of one value, or None where there is none.
+
+    `same`, the voxels of this value, and the result are (z, y, x) bool. Solid is what survives an opening by one voxel;
+    the block is grown back to its connected component and dilated by one voxel. None is returned too where `same`
+    covers all voxels, where the block has less than 1 % of the image, or less than half of the voxels of this value.
+    """
     if not MIN_SHARE * same.size <= same.sum() < same.size:
         return None
     block = _parts_touching_border(ndimage.binary_opening(np.pad(same, 1, constant_values=True))[(slice(1, -1),) * 3])
@@ -61,7 +66,10 @@ def _find_fill_block(same: Bools) -> Bools | None:
 
 
 def _parts_touching_border(mask: Bools) -> Bools:
-    """The connected parts of a mask that touch the image's border."""
+    """Return the connected components of a mask, (z, y, x) bool, that touch the image's border.
+
+    Voxels are connected where they share a face.
+    """
     parts, _ = ndimage.label(mask)
     touching = np.unique(np.concatenate([np.take(parts, k, axis=a).ravel() for a in range(3) for k in (0, -1)]))
     kept = np.zeros(int(parts.max()) + 1, dtype=bool)
@@ -71,9 +79,21 @@ def _parts_touching_border(mask: Bools) -> Bools:
 
 
 def _differs_from_measured(value: float, block: Bools, data: Array, filled: Bools) -> bool:
-    """Whether a fill differs from all measured values by more than their darkest or brightest ones vary.
+    """Tell whether a gap separates a fill value from all measured values.
 
-    Saturated light has the brightest value too, but falls off around it.
+    The gap to the 1 % (or 99 %) quantile must exceed three times the distance from there to the 10 % (90 %) quantile.
+    Saturated light has the brightest value too, but the voxels beside it are nearly as bright.
+
+    Parameters
+    ----------
+    value : float
+        The value of the block.
+    block : (z, y, x) bool
+        The block, with the voxel around it.
+    data : (z, y, x) array
+        Intensities.
+    filled : (z, y, x) bool
+        This block and those found before; all other voxels are measured.
     """
     measured, rim = data[~filled], ndimage.binary_dilation(block, iterations=2) & ~filled
     if measured.size == 0 or not rim.any():

@@ -31,7 +31,7 @@ def write_volume(
     volume: Volume | npt.ArrayLike,
     spacing: float | Sequence[float] | None = None,
 ) -> None:
-    """Write a 3D image as TIFF with its voxel size, whole or not at all.
+    """Write a 3D image as a TIFF file with its voxel size; an error leaves no partial file.
 
     ``.ome.tif`` and ``.ome.tiff`` give an OME-TIFF, other names a TIFF as ImageJ writes it. OME-TIFF keeps float64 and
     integers of up to 32 bits; ImageJ knows uint8, uint16 and float32 only. Values are stored in the smallest type that
@@ -42,7 +42,7 @@ def write_volume(
     Parameters
     ----------
     path : path
-        File to write; its folder exists.
+        File to write; its folder must exist.
     volume : Volume or (z, y, x) array
         The image.
     spacing : (3,) float or float, optional
@@ -53,7 +53,7 @@ def write_volume(
     VolumeError
         When an array comes without a voxel size, or the image is not 3D and finite.
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     image = _to_volume(volume, spacing)
     name = Path(path).name.lower()
@@ -71,6 +71,10 @@ def write_volume(
 
 
 def _to_volume(volume: Volume | npt.ArrayLike, spacing: float | Sequence[float] | None) -> Volume:
+    """Return the image as a Volume with the given voxel size in µm; None keeps a Volume's own.
+
+    VolumeError is raised for an array without a voxel size.
+    """
     if isinstance(volume, Volume):
         if spacing is None:
             return volume
@@ -84,6 +88,11 @@ def _to_volume(volume: Volume | npt.ArrayLike, spacing: float | Sequence[float] 
 
 
 def _to_storable_type(data: Array, *, ome: bool) -> Array:
+    """Convert (z, y, x) data to the smallest number type that holds their values and that the format knows.
+
+    `ome` means OME-TIFF, which holds integers of up to 32 bits and float64; else ImageJ's TIFF. Integers that ImageJ's
+    types cannot hold are returned unchanged; VolumeError is raised for those that OME-TIFF cannot hold.
+    """
     if data.dtype.kind == "b":
         return data.astype(np.uint8)
     if data.dtype.kind == "f":
@@ -107,6 +116,7 @@ def _to_storable_type(data: Array, *, ome: bool) -> Array:
 
 
 def _write_imagej(path: Path, data: Array, image: Volume) -> None:
+    """Write (z, y, x) data as ImageJ's TIFF, with the voxel size and the origin of `image`."""
     dz, dy, dx = image.spacing
     meta: dict[str, Any] = {"axes": "ZYX", "spacing": dz, "unit": "um"}
     for axis, position, size in zip("zyx", image.origin, image.spacing):
@@ -116,7 +126,7 @@ def _write_imagej(path: Path, data: Array, image: Volume) -> None:
 
 
 def _warn_origin_not_stored(path: Path, image: Volume) -> None:
-    """Say that a format leaves the image's place out."""
+    """Log a warning if the image has an origin other than 0, which the format of the file at `path` does not store."""
     if any(image.origin):
         _LOG.warning(
             "%s: this kind of TIFF holds no origin; the origin of the image, %s µm, is not stored", path, image.origin
@@ -124,6 +134,7 @@ def _warn_origin_not_stored(path: Path, image: Volume) -> None:
 
 
 def _write_ome(path: Path, data: Array, image: Volume) -> None:
+    """Write (z, y, x) data as OME-TIFF with the voxel size of `image`."""
     dz, dy, dx = image.spacing
     meta = {"axes": "ZYX", "PhysicalSizeZ": dz, "PhysicalSizeY": dy, "PhysicalSizeX": dx}
     meta |= {f"PhysicalSize{a}Unit": "µm" for a in "ZYX"}
@@ -131,6 +142,7 @@ def _write_ome(path: Path, data: Array, image: Volume) -> None:
 
 
 def _write_plain(path: Path, data: Array, image: Volume) -> None:
+    """Write (z, y, x) data as a TIFF of tifffile's own kind, with the voxel size of `image` in its JSON description."""
     dz, dy, dx = image.spacing
     meta = {"axes": "ZYX", "spacing": dz, "unit": "um"}
     tifffile.imwrite(path, data, photometric="minisblack", resolution=(1 / dx, 1 / dy), metadata=meta)

@@ -23,24 +23,24 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What a file says of lengths and times.
+    """Voxel size, origin and frame interval that the metadata of a TIFF file give for an image.
 
-    Attributes
+    Parameters
     ----------
     format : str
         The format's name, for messages.
     spacing : (3,) float or None
-        Voxel size in µm, (z, y, x).
+        Voxel size in µm, (z, y, x); None along each axis for which the file gives none.
     zero : (3,) float
         Index of the voxel at position 0, (z, y, x); may be a fraction.
     frame_interval : float or None
-        Seconds from one time point to the next.
+        Time from one time point to the next in s; None where the file does not give it.
     hint : str
-        What is known of the voxel size beyond that.
+        A sentence on an incomplete voxel size, which begins with a space; empty where there is nothing to say.
     unit_step : float or None
-        Slice distance in µm that the format means where it gives none.
+        Slice distance in µm that the format implies where the file gives none.
     channel_names : tuple of str
-        Empty where the file gives none.
+        Names of the channels, empty where the file gives none.
     """
 
     format: str
@@ -55,19 +55,25 @@ class Calibration:
 def read_calibration(
     file: tifffile.TiffFile, page: Any, series: tifffile.TiffPageSeries, position: int, xml: str | None
 ) -> Calibration:
-    """Read the calibration of one image.
+    """Read the calibration of one image, by the rules of the program that wrote the file.
 
     Parameters
     ----------
     file : tifffile.TiffFile
+        The open file.
     page : tifffile.TiffPage
         The page that stands for all of the image's pages.
     series : tifffile.TiffPageSeries
         The image.
     position : int
-        Its position among the images of the file.
+        Number of the image among those of the file, from 0.
     xml : str or None
-        The OME-XML, where there is a sound one.
+        OME-XML that can be parsed; None where there is none.
+
+    Returns
+    -------
+    Calibration
+        Voxel size, origin, frame interval and channel names, as far as the file gives them.
     """
     if xml:
         return _from_ome_xml(xml, series, position)
@@ -89,7 +95,10 @@ def read_calibration(
 
 
 def shaped_metadata(page: Any) -> dict[str, Any]:
-    """What tifffile noted in a page as JSON when it wrote the file: "shape", and what its user gave."""
+    """Return the JSON that tifffile writes into a page's description: "shape", and entries that its user gave.
+
+    It is empty for pages of other programs.
+    """
     try:
         meta = json.loads(page.shaped_description or "{}")
     except ValueError:  # its first versions wrote shape=(…)
@@ -103,7 +112,10 @@ def shaped_metadata(page: Any) -> dict[str, Any]:
 
 
 def _pixel_size(page: Any, tag: str) -> float | None:
-    """Units a pixel, from a tag that holds pixels a unit as a fraction."""
+    """Return the size of a pixel in the page's resolution unit, from a tag that holds pixels per unit as a fraction.
+
+    None where the page lacks the tag or it holds 0.
+    """
     if tag not in page.tags:
         return None
     value = page.tags[tag].value
@@ -112,8 +124,11 @@ def _pixel_size(page: Any, tag: str) -> float | None:
 
 
 def _spacing_from_tags(page: Any, meta: Mapping[str, Any]) -> Partial:
-    # Resolution tags in pixels a unit, the unit's name and the slice distance in the description. A resolution in dots
-    # an inch without a unit in the description is a printer's default, no calibration; a resolution in cm (3) is meant.
+    """Return the voxel size in µm, (z, y, x), from the resolution tags of a page and the description `meta`.
+
+    The description holds the slice distance ("spacing") and the units ("unit", "yunit", "zunit"). Without a unit there,
+    a resolution per centimetre (ResolutionUnit 3) counts; one per inch is a printer's default and does not.
+    """
     unit = meta.get("unit")
     if unit is None and "ResolutionUnit" in page.tags and int(page.tags["ResolutionUnit"].value) == 3:
         unit = "cm"
@@ -125,6 +140,7 @@ def _spacing_from_tags(page: Any, meta: Mapping[str, Any]) -> Partial:
 
 
 def _from_imagej(meta: Mapping[str, Any], page: Any) -> Calibration:
+    """Return the calibration of an ImageJ TIFF from its description `meta` and the resolution tags of a page."""
     spacing = _spacing_from_tags(page, meta)
     step, hint = None, ""
     if "spacing" not in meta and spacing[1] is not None and spacing[2] is not None:
@@ -138,7 +154,7 @@ def _from_imagej(meta: Mapping[str, Any], page: Any) -> Calibration:
 
 
 def _imagej_origin(meta: Mapping[str, Any]) -> tuple[float, float, float]:
-    # ImageJ counts its origin in pixels: position = (index - origin) * size, whatever size that is.
+    """Return ImageJ's origin, the fractional voxel index (z, y, x) of position 0; 0 where it is missing."""
     found = []
     for axis in "zyx":
         try:
@@ -154,11 +170,16 @@ def _imagej_origin(meta: Mapping[str, Any]) -> tuple[float, float, float]:
 
 
 def _from_lsm(meta: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a Zeiss LSM file from its metadata, whose lengths are in metres."""
     z, y, x = (to_micrometres(meta.get(f"VoxelSize{a}"), _METRES) for a in "ZYX")
     return Calibration("LSM", (z, y, x), frame_interval=to_seconds(meta.get("TimeIntervall"), "s"))
 
 
 def _from_stk(meta: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a MetaMorph stack from its metadata.
+
+    The slice distance is known only where it is the same between all slices; a hint lists distances that differ.
+    """
     unit = meta.get("CalibrationUnits")
     steps = meta.get("ZDistance")
     distances = {abs(float(d)) for d in steps} if steps is not None and len(steps) else set()
@@ -170,6 +191,7 @@ def _from_stk(meta: Mapping[str, Any]) -> Calibration:
 
 
 def _from_micromanager(summary: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a Micro-Manager TIFF from the "Summary" of its metadata."""
     across = to_micrometres(summary.get("PixelSize_um"), "um")
     interval = to_seconds(summary.get("Interval_ms"), "ms")
     return Calibration(
@@ -182,7 +204,7 @@ def _from_micromanager(summary: Mapping[str, Any]) -> Calibration:
 
 
 def repair_xml(xml: str) -> str | None:
-    """OME-XML that can be parsed, with what is commonly wrong put right; None where that does not help."""
+    """Return OME-XML that can be parsed, with bare "&" escaped and control characters removed if need be, or None."""
     for text in (xml, _CONTROL.sub("", _ENTITY.sub("&amp;", xml))):
         try:
             ElementTree.fromstring(text)
@@ -193,7 +215,7 @@ def repair_xml(xml: str) -> str | None:
 
 
 def ome_pixels(xml: str) -> list[tuple[str, ElementTree.Element]]:
-    """Name and Pixels element of each image that an OME-XML describes."""
+    """Return the name and the Pixels element of each image that an OME-XML describes."""
     found = []
     for image in ElementTree.fromstring(xml).iter():
         if image.tag.rsplit("}", 1)[-1] == "Image":
@@ -202,6 +224,7 @@ def ome_pixels(xml: str) -> list[tuple[str, ElementTree.Element]]:
 
 
 def _from_ome_xml(xml: str, series: tifffile.TiffPageSeries, position: int) -> Calibration:
+    """Return the calibration of image number `position` from an OME-XML, empty where the image is not described."""
     pixels = _find_pixels(series, position, ome_pixels(xml))
     if pixels is None:
         return Calibration("OME-TIFF")
@@ -224,7 +247,13 @@ def _from_ome_xml(xml: str, series: tifffile.TiffPageSeries, position: int) -> C
 def _find_pixels(
     series: tifffile.TiffPageSeries, position: int, images: list[tuple[str, ElementTree.Element]]
 ) -> ElementTree.Element | None:
-    # tifffile leaves out images without data, so the position alone does not tell; the name and the sizes do.
+    """Return the Pixels element of an OME-XML that describes an image, or None where it cannot be told.
+
+    It is the element at `position` if its sizes give the image's number of voxels, else the first one of that number of
+    voxels and of the same name, else the only one. The position alone is not enough, since tifffile leaves out images
+    without data.
+    """
+
     def fits(pixels: ElementTree.Element) -> bool:
         sizes = [int(pixels.get(f"Size{a}", 1)) for a in "XYZCT"]
         return math.prod(sizes) == math.prod(series.shape)

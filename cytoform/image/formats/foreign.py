@@ -68,7 +68,7 @@ _TEXT: tuple[tuple[bytes, str, str], ...] = (
 
 
 def foreign_file_error(path: Path, reason: str) -> FileFormatError:
-    """The error of a file that is no TIFF, with its true format where that is known.
+    """Return the error for a file that is no TIFF; it names the file's true format where its signature is known.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def foreign_file_error(path: Path, reason: str) -> FileFormatError:
 
 
 def identify_foreign_file(path: Path) -> tuple[str, str] | None:
-    """What a file is by its first bytes, and what to do about it; None where they do not tell."""
+    """Return the name of a file's format and a remedy, by the signature in its first 4096 bytes, or None."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     for offset, magic, kind, remedy in _MAGIC:
@@ -98,22 +98,24 @@ def identify_foreign_file(path: Path) -> tuple[str, str] | None:
 
 
 def fiji_remedy(path: Path) -> str:
-    """How to get an OME-TIFF out of a microscope's file with other programs."""
+    """Return advice on how to convert a microscope's file to OME-TIFF with Fiji or Bio-Formats."""
     return _fill_in_names(_BIOFORMATS, path)
 
 
 def _fill_in_names(remedy: str, path: Path) -> str:
+    """Return the text with {name} and {stem} replaced by the file's name with and without its suffix."""
     return remedy.replace("{name}", path.name).replace("{stem}", path.stem)
 
 
 def _readable_kinds() -> str:
+    """Return the names of all registered formats, such as "a TIFF file or an OME-Zarr folder"."""
     from .registry import REGISTRY  # which holds the readers that raise these errors
 
     return REGISTRY.names()
 
 
 def foreign_folder_error(path: Path) -> FileFormatError:
-    """The error of a folder that is no Zarr, naming the images that lie in it."""
+    """Return the error for a folder that is no Zarr; its remedy names images in the folder."""
     inside = sorted(path.iterdir())
     zarrs = [p for p in inside if p.is_dir() and (p.suffix.lower() == ".zarr" or (p / "zarr.json").is_file())]
     tiffs = [p for p in inside if p.is_file() and p.suffix.lower() in (".tif", ".tiff")]
@@ -134,5 +136,6 @@ def foreign_folder_error(path: Path) -> FileFormatError:
 
 
 def _list_names(paths: list[Path]) -> str:
+    """Return the first five names of some paths, and how many more there are."""
     names = ", ".join(p.name for p in paths[:_MAX_LISTED])
     return names + (f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else "")

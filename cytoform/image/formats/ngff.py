@@ -20,21 +20,22 @@ _TYPES = {"time": "T", "channel": "C"}
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What the metadata say of one array.
+    """What the metadata of OME-Zarr say of one array.
 
-    Attributes
+    Parameters
     ----------
     axes : str
-        A letter for each axis; "?" is one without a meaning known here.
+        A letter for each axis; "?" is an axis of unknown meaning.
     steps : tuple of float or None
         Length of a voxel along each axis in µm; None where it is unknown or no length.
     starts : tuple of float
-        Position of the first voxel in µm.
+        Position of the first voxel along each axis in µm.
     frame_interval : float or None
-        Seconds from one time point to the next.
+        Time from one time point to the next in s; None where it is unknown.
     hint : str
-        What is known of the voxel size when it is not complete.
+        A sentence on an incomplete voxel size, which begins with a space; empty where it is complete.
     remarks : tuple of str
+        What was assumed or left out, one sentence each.
     """
 
     axes: str
@@ -46,26 +47,34 @@ class Description:
 
 
 def is_known_version(version: str) -> bool:
-    """Whether a version of the specification is one that is read here; drafts of 0.6 are taken as 0.6."""
+    """Tell whether a version of the NGFF specification is one of 0.1 to 0.6, a draft of these, or empty."""
     return not version or _KNOWN.match(version) is not None
 
 
 def describe_array(scales: Mapping[str, Any], level: Mapping[str, Any], ndim: int) -> Description:
-    """Read one entry of "multiscales" and one of its data sets.
+    """Return the axes, the voxel size and the origin of an array of an OME-Zarr.
+
+    The transformations of the level, then those of the image, are joined to one scale and shift for each axis; others
+    are named in a remark, and leave the voxel size unknown where they may change it.
 
     Parameters
     ----------
     scales : mapping
-        The entry of "multiscales".
+        The image's entry of "multiscales".
     level : mapping
-        The entry of its "datasets".
+        The array's entry of its "datasets".
     ndim : int
         Number of axes of the array.
+
+    Returns
+    -------
+    Description
+        Axes, voxel size and origin, with remarks.
 
     Raises
     ------
     ValueError
-        When the axes are not as many as the array's, or a transformation has the wrong length.
+        When the number of axes is not the array's, or a transformation has the wrong length.
     """
     if "coordinateSystems" in scales:
         entries, transform, remarks = _read_coordinate_systems(scales, level, ndim)
@@ -98,12 +107,17 @@ def describe_array(scales: Mapping[str, Any], level: Mapping[str, Any], ndim: in
 
 
 def _signed_micrometres(value: float, unit: Any) -> float:
+    """Return a position with a unit in µm, with its sign; 0 where value or unit cannot be used."""
     size = to_micrometres(value, unit) or 0.0
     return -size if value < 0 else size
 
 
 def _axis_letters(entries: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    # By type, then by name; space axes of other names are x, y and z from the last on.
+    """Return a letter for each entry of the metadata's "axes", and a remark where the order decided, else empty.
+
+    A letter follows from the axis's type (time, channel, space), then from its name; axes of space with other names are
+    X, Y and Z from the last one on. An axis of unknown meaning, or a letter that occurs twice, becomes "?".
+    """
     letters = []
     for entry in entries:
         name, kind = str(entry.get("name", "")), str(entry.get("type", "") or "").lower()
@@ -138,11 +152,15 @@ ScaleShift = tuple[list[float], list[float]]  # position = scale * index + shift
 
 
 def _transformation_list(transformations: Any) -> list[Mapping[str, Any]]:
+    """Return the transformations of the metadata that are mappings; none where the metadata have none."""
     return [t for t in transformations or () if isinstance(t, Mapping)]
 
 
 def _compose(steps: Sequence[Mapping[str, Any]], ndim: int) -> tuple[ScaleShift, list[str]]:
-    # The steps one after the other, and the kinds of those that do more than stretch and shift.
+    """Join transformations to one scale and shift for each axis; return them and the types of those left out.
+
+    A transformation is left out where it does more than scale and shift each axis.
+    """
     scale, shift = [1.0] * ndim, [0.0] * ndim
     unapplied = []
     for step in steps:
@@ -156,15 +174,23 @@ def _compose(steps: Sequence[Mapping[str, Any]], ndim: int) -> tuple[ScaleShift,
 
 
 def _may_change_voxel_size(kinds: Sequence[str]) -> bool:
-    """Whether what is left out may have stretched the voxels, so that their size is unknown."""
+    """Tell whether one of these types of transformation may change the voxel size.
+
+    All types may, but displacement and coordinate fields.
+    """
     return not {"displacements", "coordinates"}.issuperset(kinds)
 
 
 def _remark_on_unapplied(kinds: Sequence[str]) -> str:
+    """Return the remark that transformations of these types are not applied."""
     return f"its metadata have transformations ({', '.join(sorted(set(kinds)))}) that are not applied."
 
 
 def _scale_shift(step: Mapping[str, Any], ndim: int) -> ScaleShift | None:
+    """Return a transformation as scale and shift of each axis, or None where it does more or is of unknown type.
+
+    Lists of the wrong length raise ValueError.
+    """
     kind = step.get("type")
     ones, zeros = [1.0] * ndim, [0.0] * ndim
     if kind == "identity":
@@ -186,6 +212,7 @@ def _scale_shift(step: Mapping[str, Any], ndim: int) -> ScaleShift | None:
 
 
 def _parse_numbers(values: Any, ndim: int) -> list[float]:
+    """Return the numbers of a transformation as floats; raise ValueError unless there are `ndim`."""
     numbers = [float(v) for v in values]
     if len(numbers) != ndim:
         raise ValueError(f"a transformation has {len(numbers)} numbers, the array has {ndim} axes")
@@ -193,6 +220,10 @@ def _parse_numbers(values: Any, ndim: int) -> list[float]:
 
 
 def _scale_shift_of_matrix(rows: Any, ndim: int) -> ScaleShift | None:
+    """Return the diagonal and the last column of an affine matrix, or None where it is not diagonal.
+
+    The matrix has the shape (ndim, ndim), whose shift is 0, or (ndim, ndim + 1).
+    """
     matrix = [[float(v) for v in row] for row in rows]
     if len(matrix) != ndim or any(len(row) not in (ndim, ndim + 1) for row in matrix):
         return None
@@ -202,6 +233,7 @@ def _scale_shift_of_matrix(rows: Any, ndim: int) -> ScaleShift | None:
 
 
 def _scale_shift_by_dimension(step: Mapping[str, Any], ndim: int) -> ScaleShift | None:
+    """Return the scale and shift of a transformation of type "byDimension", or None where it does more."""
     scale, shift = [1.0] * ndim, [0.0] * ndim
     for part in _transformation_list(step.get("transformations")):
         inputs, outputs = (part.get(f"{d}_axes", part.get(f"{d}Axes")) for d in ("input", "output"))
@@ -223,10 +255,12 @@ def _scale_shift_by_dimension(step: Mapping[str, Any], ndim: int) -> ScaleShift 
 
 
 def _system_name(end: Any) -> str:
+    """Return the name of a coordinate system at the input or output of a transformation; empty where it has none."""
     return str(end.get("name", "") or end.get("path", "")) if isinstance(end, Mapping) else str(end or "")
 
 
 def _count_length_axes(system: Mapping[str, Any]) -> int:
+    """Return the number of axes of a coordinate system that are of type space with a unit of length."""
     return sum(
         a.get("type") == "space" and to_micrometres(1, a.get("unit")) is not None for a in system.get("axes", ())
     )
@@ -235,8 +269,12 @@ def _count_length_axes(system: Mapping[str, Any]) -> int:
 def _read_coordinate_systems(
     scales: Mapping[str, Any], level: Mapping[str, Any], ndim: int
 ) -> tuple[list[Mapping[str, Any]], ScaleShift | None, list[str]]:
-    # The level's transformation leads to the intrinsic system, in which an image is to be viewed and processed. Where
-    # that has no lengths, one of the image's further transformations may lead to a system that has.
+    """Return axes, scale and shift, and remarks from metadata that list coordinate systems (NGFF 0.6).
+
+    The level's transformations lead to the intrinsic system, in which an image is to be viewed and processed. Where
+    another transformation of the image leads from there to a system with more axes of known length, that system is
+    taken. The scale and shift are None where the voxel size is unknown.
+    """
     systems = {str(s.get("name")): s for s in scales["coordinateSystems"]}
     steps = _transformation_list(level.get("coordinateTransformations"))
     target = next((_system_name(t.get("output")) for t in reversed(steps) if t.get("output")), "")

@@ -29,12 +29,13 @@ _EXPECTED = "expected an OME-Zarr image (NGFF 0.1 to 0.6)"
 
 
 def _is_zarr(path: Path) -> bool:
+    """Tell whether a path is a folder with a metadata file of Zarr (zarr.json, .zgroup, .zarray or .zattrs)."""
     return path.is_dir() and any((path / name).is_file() for name in _MARKER_FILES)
 
 
 @contextmanager
 def _open_images(path: Path) -> Iterator[Images]:
-    """Open an OME-Zarr folder, and describe its images.
+    """Open an OME-Zarr folder while the context lasts, and give its images.
 
     Raises
     ------
@@ -61,6 +62,7 @@ FORMAT = ImageFormat("an OME-Zarr folder", (".ome.zarr", ".zarr"), _open_images,
 
 @contextmanager
 def _zarr_errors(path: Path) -> Iterator[None]:
+    """Turn exceptions of zarr into FileFormatError with the file's name, while the context lasts."""
     try:
         yield
     except (CytoformError, MemoryError):
@@ -80,6 +82,11 @@ def _zarr_errors(path: Path) -> Iterator[None]:
 
 
 def _list_entries(path: Path, node: Any) -> list[Entry]:
+    """Return the images in a Zarr group or array.
+
+    An array is one image; a group with "multiscales" holds one for each entry; a well or a collection of bioformats2raw
+    holds those of its members. FileFormatError is raised for a plate and for a group without images.
+    """
     if hasattr(node, "shape"):
         return [_array_entry(path, node)]
     meta, version = _read_metadata(node)
@@ -107,6 +114,7 @@ def _list_entries(path: Path, node: Any) -> list[Entry]:
 
 
 def _read_metadata(node: Any) -> tuple[Mapping[str, Any], str]:
+    """Return the NGFF metadata of a group and their version, empty where they give none."""
     attributes = node.attrs.asdict()
     meta = attributes.get("ome", attributes)
     version = meta.get("version", "")
@@ -116,7 +124,10 @@ def _read_metadata(node: Any) -> tuple[Mapping[str, Any], str]:
 
 
 def _collection_names(node: Any, meta: Mapping[str, Any]) -> list[str]:
-    # bioformats2raw numbers its images or lists them; a well lists its fields.
+    """Return the names of the members that are images: of a well its fields, of a bioformats2raw collection its series.
+
+    A collection lists them, or numbers them from 0. Other groups have none.
+    """
     if "well" in meta:
         return [str(i.get("path")) for i in meta["well"].get("images", ())]
     if "bioformats2raw.layout" not in meta:
@@ -132,12 +143,13 @@ def _collection_names(node: Any, meta: Mapping[str, Any]) -> list[str]:
 
 
 def _inner_paths(node: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Return the names of up to five members of a group that may hold images, and "…" where there are more."""
     names = [str(n) for n in meta.get("labels", ())] or sorted(str(n) for n, _ in node.members())
     return names[:_MAX_LISTED] + (["…"] if len(names) > _MAX_LISTED else [])
 
 
 def _channel_names(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    # The block "omero" is for viewers; whatever else it holds does not matter here.
+    """Return the labels of the channels from the block "omero" of the metadata; none where all of them are empty."""
     omero = meta.get("omero")
     channels = omero.get("channels") if isinstance(omero, Mapping) else None
     labels = [str(c.get("label") or "") if isinstance(c, Mapping) else "" for c in channels or ()]
@@ -147,6 +159,10 @@ def _channel_names(meta: Mapping[str, Any]) -> tuple[str, ...]:
 def _multiscale_entry(
     path: Path, node: Any, scales: Mapping[str, Any], version: str, channel_names: tuple[str, ...]
 ) -> Entry:
+    """Describe the image of one entry of "multiscales", which is opened at its highest resolution, the first data set.
+
+    The last data set, at the lowest resolution, becomes its ``coarse``.
+    """
     level = scales["datasets"][0]  # the highest resolution comes first
     array = node[level["path"]]
     found = _describe_level(path, scales, level, array, version)
@@ -165,6 +181,11 @@ def _multiscale_entry(
 def _describe_level(
     path: Path, scales: Mapping[str, Any], level: Mapping[str, Any], array: Any, version: str
 ) -> Description:
+    """Return axes, voxel size and origin of an array from its metadata.
+
+    A version that is not known is read as 0.6, with a remark. FileFormatError is raised where the metadata do not fit
+    the array, or the version is not known and they name no axes.
+    """
     try:
         found = describe_array(scales, level, array.ndim)
     except (ValueError, TypeError, KeyError) as error:
@@ -185,7 +206,11 @@ def _describe_level(
 
 
 def _array_entry(path: Path, array: Any) -> Entry:
-    # An array by itself: a level of the image whose folder is around it, or without metadata.
+    """Describe an array that was given by its own path.
+
+    Its metadata are those of the image in a folder above that has it as a level. Without these the axes are the array's
+    dimension names, else the last letters of TCZYX, with a remark, and the voxel size is unknown.
+    """
     found = _describe_from_parent(path, array)
     if found is None:
         dimensions = getattr(array.metadata, "dimension_names", None) or ()
@@ -198,6 +223,7 @@ def _array_entry(path: Path, array: Any) -> Entry:
 
 
 def _describe_from_parent(path: Path, array: Any) -> Description | None:
+    """Return the metadata of an array from the image, one or two folders above, of which it is a level, or None."""
     import zarr
 
     whole = path.resolve()
@@ -220,6 +246,8 @@ def _describe_from_parent(path: Path, array: Any) -> Description | None:
 
 
 def _make_source(path: Path, array: Any, found: Description, *, counted: bool = True) -> Source:
+    """Open an array with its description; with `counted`, a remark states how many of its chunks are missing."""
+
     def load(index: Index) -> Array:
         try:
             return np.asarray(array[index])
@@ -251,7 +279,11 @@ def _make_source(path: Path, array: Any, found: Description, *, counted: bool = 
 
 
 def _remark_on_missing_chunks(array: Any) -> tuple[str, ...]:
-    # Chunks that are not there are read as the fill value: a writer's thrift, or a copy that is not complete.
+    """Return a remark on the number of chunks that are not stored, or none where all are stored.
+
+    Chunks that are not stored are read as the fill value. Writers leave out chunks of one value; an incomplete copy
+    lacks some as well. Arrays of more than 50 000 chunks are not counted.
+    """
     chunks = getattr(array, "shards", None) or array.chunks
     total = math.prod(-(-n // c) for n, c in zip(array.shape, chunks))
     if not 0 < total <= _MAX_COUNTED:

@@ -34,30 +34,31 @@ register, unregister, file_suffixes = REGISTRY.register, REGISTRY.unregister, RE
 
 
 def plain_stem(path: Path) -> str:
-    """A file's name without its extension, also a double one such as ``.ome.tif``."""
+    """Return a file's name without its extension, also without a double one such as ``.ome.tif``."""
     path = path.resolve()
     found = suffix_of(path, REGISTRY.suffixes()) or path.suffix
     return path.name[: len(path.name) - len(found)] if found else path.name
 
 
 def is_image_folder(path: Path) -> bool:
-    """Whether a folder is an image itself, such as an OME-Zarr."""
+    """Tell whether a path is a folder that a registered format reads as an image, such as an OME-Zarr."""
     return path.is_dir() and REGISTRY.find(path) is not None
 
 
 @contextmanager
 def open_images(path: Path) -> Iterator[Images]:
-    """Open an image file or folder of any kind, and describe its images.
+    """Open an image file or folder of any registered format while the context lasts, and give its images.
 
-    Whatever its reader raises is an error with the file's name.
+    An unknown file is opened as TIFF and an unknown folder as OME-Zarr, whose errors name the true format. Errors of
+    the reader are turned into those below, with the file's name.
 
     Raises
     ------
     FileFormatError
-        When it is missing, empty, damaged or of a kind that is not read, or its reader gives something else than
-        images, sources and arrays of the shape that is asked for.
+        When the file is missing, empty, damaged or of an unknown format, or its reader returns something else than
+        Images, Sources and arrays of the requested shape.
     BackendError
-        When a library that its kind needs is not installed.
+        When a library that its format needs is not installed.
     """
     try:
         found = path.exists()
@@ -82,7 +83,7 @@ def open_images(path: Path) -> Iterator[Images]:
 
 
 def _reader_error(path: Path, form: ImageFormat, given: str, expected: str) -> FileFormatError:
-    """The error of a reader that does not give what it should."""
+    """Return the error for a reader that returns `given` in place of `expected`."""
     return FileFormatError(
         f"{path}: the reader of {form.name} gives {given}; expected {expected}.",
         remedy="This is a mistake of that reader; tell its author.",
@@ -90,7 +91,10 @@ def _reader_error(path: Path, form: ImageFormat, given: str, expected: str) -> F
 
 
 def _call_reader(path: Path, call: Callable[[], T]) -> T:
-    """What a reader gives; what it raises beside errors of cytoform's own becomes one."""
+    """Return what a call of a reader returns, and turn its exceptions into FileFormatError.
+
+    Errors of cytoform and MemoryError pass unchanged.
+    """
     try:
         return call()
     except (CytoformError, MemoryError):
@@ -105,6 +109,8 @@ def _call_reader(path: Path, call: Callable[[], T]) -> T:
 
 
 def _guard_entry(path: Path, form: ImageFormat, entry: Entry) -> Entry:
+    """Return the entry with an ``open`` that checks the reader's source and turns exceptions into FileFormatError."""
+
     def open_() -> Source:
         return _guard_source(path, form, _call_reader(path, entry.open))
 
@@ -112,6 +118,10 @@ def _guard_entry(path: Path, form: ImageFormat, entry: Entry) -> Entry:
 
 
 def _guard_source(path: Path, form: ImageFormat, source: Source) -> Source:
+    """Return the source with a ``load`` that checks the reader's arrays and turns exceptions into FileFormatError.
+
+    FileFormatError is raised unless the reader returned a Source with one letter for each axis.
+    """
     if not isinstance(source, Source):
         raise _reader_error(path, form, f"an object of type {type(source).__name__}", "a Source")
     if len(source.axes) != len(source.shape):

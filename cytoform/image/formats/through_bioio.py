@@ -56,6 +56,13 @@ _AXES = "TCZYXS"
 
 @contextmanager
 def _open_images(path: Path) -> Iterator[Images]:
+    """Open a microscope's file with bioio while the context lasts, and give its images.
+
+    Raises
+    ------
+    FileFormatError
+        When bioio or the plugin for this suffix is not installed, or the file cannot be read or holds no image.
+    """
     plugins = {point.name for point in metadata.entry_points(group="bioio.readers")}
     plugin = _PLUGINS.get(suffix_of(path, _PLUGINS), "")
     try:
@@ -81,6 +88,7 @@ def _open_images(path: Path) -> Iterator[Images]:
 
 
 def _has_known_suffix(path: Path) -> bool:
+    """Tell whether a path is a file with a suffix that one of bioio's plugins reads."""
     return path.is_file() and bool(suffix_of(path, _PLUGINS))
 
 
@@ -91,7 +99,10 @@ FORMAT = ImageFormat(
 
 @contextmanager
 def _mute_in_this_thread(name: str) -> Iterator[None]:
-    """Keep what a logger says in this thread off the terminal; the error says it."""
+    """Suppress messages of the logger `name` that come from this thread, while the context lasts.
+
+    The error that follows says the same.
+    """
     logger, this_thread = logging.getLogger(name), threading.get_ident()
 
     def from_another_thread(record: logging.LogRecord) -> bool:
@@ -105,7 +116,10 @@ def _mute_in_this_thread(name: str) -> Iterator[None]:
 
 
 def _plugin_error(path: Path, plugin: str, error: Exception) -> Exception:
-    """What a plugin itself says of a file that it does not take; bioio would have one install further plugins."""
+    """Return the exception that a plugin itself raises for a file, or `error` where it raises none.
+
+    The message of bioio would only advise the user to install further plugins.
+    """
     [point, *_] = metadata.entry_points(group="bioio.readers", name=plugin)
     try:
         point.load().ReaderMetadata.get_reader()(path)
@@ -115,11 +129,13 @@ def _plugin_error(path: Path, plugin: str, error: Exception) -> Exception:
 
 
 def _describe_kind(path: Path) -> str:
+    """Return what a file is, such as "a Zeiss CZI file": by its first bytes, else by its suffix."""
     known = identify_foreign_file(path)
     return f"a {path.suffix.lower()} file by its extension" if known is None else known[0]
 
 
 def _not_installed_error(path: Path, plugin: str) -> FileFormatError:
+    """Return the error for a file whose plugin, or bioio itself, is not installed; it states how to install them."""
     more = "" if plugin in _INCLUDED else f" {plugin}"
     return FileFormatError(
         f"{path} is {_describe_kind(path)}; it is read through bioio with its plugin {plugin}, which are not both "
@@ -130,6 +146,7 @@ def _not_installed_error(path: Path, plugin: str) -> FileFormatError:
 
 
 def _unreadable_error(path: Path, error: Exception) -> FileFormatError:
+    """Return the error for a file that bioio cannot read, with the reason that `error` gives."""
     reason = " ".join(str(getattr(error, "msg_extra", None) or error).split()) or type(error).__name__
     return FileFormatError(
         f"{path} is {_describe_kind(path)}, and bioio cannot read it: {reason.rstrip('.')}.",
@@ -142,6 +159,7 @@ def _unreadable_error(path: Path, error: Exception) -> FileFormatError:
 
 
 def _make_entry(path: Path, image: Any, scene: int) -> Entry:
+    """Describe image number `scene` of a file that is open in bioio."""
     image.set_scene(scene)
     name = str(image.current_scene) if len(image.scenes) > 1 else ""
     shape = tuple(int(n) for n in image.dims.shape)
@@ -149,6 +167,7 @@ def _make_entry(path: Path, image: Any, scene: int) -> Entry:
 
 
 def _make_source(path: Path, image: Any, scene: int) -> Source:
+    """Open image number `scene` of a file that is open in bioio."""
     image.set_scene(scene)
     axes, shape = image.dims.order, tuple(int(n) for n in image.dims.shape)
 
@@ -173,11 +192,16 @@ def _make_source(path: Path, image: Any, scene: int) -> Source:
 
 
 def _format_name(path: Path) -> str:
+    """Return the name of a file's format: its suffix in capitals."""
     return path.suffix.lstrip(".").upper()
 
 
 def _load_part(path: Path, image: Any, scene: int, index: Index) -> Array:
-    # One block of dask's is one channel at one time point, and is read when it is computed.
+    """Load the part of image number `scene` that `index` selects, a number or a slice for each axis.
+
+    Only the blocks of dask that it meets are read; one block is one channel at one time point. BackendError is raised
+    where a library is missing, FileFormatError where the data cannot be decoded.
+    """
     try:
         image.set_scene(scene)
         return np.asarray(image.dask_data[index].compute(scheduler="synchronous"))
@@ -190,7 +214,7 @@ def _load_part(path: Path, image: Any, scene: int, index: Index) -> Array:
 
 
 def _units(image: Any) -> dict[str, str]:
-    # Plugins that tell no unit give µm and seconds.
+    """Return the unit of each of the axes T, Z, Y and X; seconds and µm where the plugin gives none."""
     try:
         properties = image.dimension_properties
         found = {axis: getattr(properties, axis).unit for axis in "TZYX"}
@@ -202,12 +226,14 @@ def _units(image: Any) -> dict[str, str]:
 
 
 def _spacing(image: Any) -> Partial:
+    """Return the voxel size of the current image in µm, (z, y, x), with None for each axis where it is not given."""
     sizes, units = image.physical_pixel_sizes, _units(image)
     z, y, x = (to_micrometres(getattr(sizes, axis), units[axis]) for axis in "ZYX")
     return z, y, x
 
 
 def _frame_interval(image: Any) -> float | None:
+    """Return the time between the time points of the current image in s; None where the file does not give it."""
     interval = image.time_interval
     if isinstance(interval, timedelta):
         return to_seconds(interval.total_seconds(), "s")
@@ -215,6 +241,7 @@ def _frame_interval(image: Any) -> float | None:
 
 
 def _remarks(image: Any) -> tuple[str, ...]:
+    """Return remarks on the current image: axes of which only the first entry is read, joined mosaic tiles."""
     dims = image.reader.dims
     dropped = [f"{a} ({n} entries)" for a, n in zip(dims.order, dims.shape) if a not in f"{_AXES}M" and n > 1]
     remarks = [f"of its axes {' and '.join(dropped)} only the first entry is read."] if dropped else []

@@ -48,11 +48,29 @@ _MASK = 4  # bit of NewSubfileType that marks a transparency mask
 
 @dataclasses.dataclass
 class _Contents:
-    """The images of a TIFF file as they will be read, and the faults found in its metadata."""
+    """The images of a TIFF file as they will be read, and the faults found in its metadata.
 
-    file: tifffile.TiffFile  # opened so that its metadata are the repaired ones
+    Parameters
+    ----------
+    file : tifffile.TiffFile
+        The file, opened with the repaired OME-XML where it had to be repaired.
+    series : list of tifffile.TiffPageSeries
+        The images.
+    xml : str or None
+        OME-XML that can be parsed; None where there is none.
+    remarks : list of str
+        What was assumed or left out, one sentence each.
+    log : TifffileLog
+        Warnings of tifffile.
+    refusal : CytoformError or None
+        Error to raise when a volume is requested, since the metadata describe more planes than are stored.
+    missing : list of str
+        Names of files that the OME-XML refers to and that are missing.
+    """
+
+    file: tifffile.TiffFile
     series: list[tifffile.TiffPageSeries]
-    xml: str | None  # OME-XML that can be parsed
+    xml: str | None
     remarks: list[str]
     log: TifffileLog
     refusal: CytoformError | None = None
@@ -61,7 +79,7 @@ class _Contents:
 
 @contextmanager
 def _open_images(path: Path) -> Iterator[Images]:
-    """Open a TIFF file while the context lasts, and describe its images.
+    """Open a TIFF file while the context lasts, and give its images.
 
     Raises
     ------
@@ -83,7 +101,7 @@ FORMAT = ImageFormat(
 
 
 def _is_image(series: tifffile.TiffPageSeries) -> bool:
-    # Thumbnails and masks of an image are no images of their own.
+    """Tell whether a series is an image in its own right, neither a thumbnail nor a mask."""
     return not (series.keyframe.is_reduced or series.keyframe.subfiletype & _MASK)
 
 
@@ -92,6 +110,11 @@ def _is_image(series: tifffile.TiffPageSeries) -> bool:
 
 
 def _read_contents(path: Path, stack: ExitStack, log: TifffileLog) -> _Contents:
+    """Find the images of a TIFF file, as its metadata describe them or, where these contradict the pages, page by page.
+
+    Files are opened on `stack`, which closes them. FileFormatError is raised where the file is cut short or has no
+    image.
+    """
     file = stack.enter_context(tifffile.TiffFile(path))
     if not len(file.pages):
         raise truncation_error(path, "it holds no image")
@@ -115,7 +138,12 @@ def _read_contents(path: Path, stack: ExitStack, log: TifffileLog) -> _Contents:
 def _reopen_with_sound_xml(
     path: Path, file: tifffile.TiffFile, stack: ExitStack
 ) -> tuple[tifffile.TiffFile, str | None, list[str]]:
-    # The file opened anew where its OME-XML has to be mended or lies in another file.
+    """Return the file, its OME-XML and remarks.
+
+    The file is opened anew where the OME-XML had to be repaired or is in another file.
+
+    The OME-XML is None where the file has none, or none that can be parsed; then its pages are read as they are.
+    """
     if not (file.is_ome and file.ome_metadata):
         return file, None, []
     xml, remarks = repair_xml(file.ome_metadata), []
@@ -142,7 +170,10 @@ def _reopen_with_sound_xml(
 
 
 def _fill_in_series(path: Path, contents: _Contents, count: int) -> str:
-    # Fill in the images as the metadata describe them; a text tells why these are not to be believed.
+    """Fill in ``contents.series`` with the images that the metadata describe; return how these contradict the pages.
+
+    The text is empty where they agree. `count` is the number of pages in the chain.
+    """
     file = contents.file
     try:
         contents.series = list(file.series)
@@ -166,23 +197,28 @@ def _fill_in_series(path: Path, contents: _Contents, count: int) -> str:
 
 
 def _count_planes(series: tifffile.TiffPageSeries) -> int:
+    """Return the number of planes of an image: its voxels over those of a page."""
     return math.prod(series.shape) // max(series.keyframe.size, 1)
 
 
 def _count_planes_in_chain(contents: _Contents) -> int:
-    # Planes of the chain of pages that the images and their levels account for.
+    """Return the number of planes in the file's chain of pages that the images and their pyramid levels account for."""
     levels = [level for s in contents.series for level in s.levels]
     return sum(_count_planes(level) for level in levels if not level.keyframe.is_subifd)
 
 
 def _has_all_planes(series: tifffile.TiffPageSeries, size: int) -> bool:
-    # Every plane has a page, or they lie in one piece within the file.
+    """Tell whether every plane of an image has a page, or all lie in one piece within the file's `size` in bytes."""
     if len(series.pages) == _count_planes(series):
         return True
     return series.dataoffset is not None and series.dataoffset + series.nbytes <= size
 
 
 def _incomplete_error(path: Path, says: str, count: int, shape: tuple[int, ...]) -> FileFormatError:
+    """Return the error for a file with fewer planes than its metadata describe.
+
+    `says` is what the metadata state, `count` the number of planes of shape `shape` that are stored.
+    """
     what = f"one plane of {shape} is" if count == 1 else f"{count} planes are"
     return FileFormatError(
         f"{path} is cut short, or its metadata are those of another image: {says}, {what} there.",
@@ -192,6 +228,10 @@ def _incomplete_error(path: Path, says: str, count: int, shape: tuple[int, ...])
 
 
 def _check_shaped(path: Path, contents: _Contents, count: int) -> str:
+    """Return how the shape noted by tifffile contradicts the pages; empty where they agree.
+
+    ``contents.refusal`` is set where a single page is smaller than the shape. `count` is the number of pages.
+    """
     page = contents.file.pages.first
     shape = tuple(shaped_metadata(page).get("shape", ()))
     says = f"the shape noted in it by tifffile is {shape}"
@@ -209,6 +249,11 @@ def _check_shaped(path: Path, contents: _Contents, count: int) -> str:
 
 
 def _check_imagej(path: Path, contents: _Contents, count: int) -> str:
+    """Return how the counts in ImageJ's description contradict the planes that are stored; empty where they agree.
+
+    ImageJ may store all planes behind a single page. ``contents.refusal`` is set where planes are missing. `count` is
+    the number of pages.
+    """
     meta = contents.file.imagej_metadata or {}
     page = contents.file.pages.first
     counts = [int(meta.get(k, 1)) for k in ("channels", "slices", "frames")]
@@ -231,6 +276,11 @@ def _check_imagej(path: Path, contents: _Contents, count: int) -> str:
 
 
 def _check_ome(path: Path, contents: _Contents, count: int) -> str:
+    """Return how the OME-XML contradicts the pages; empty where they agree.
+
+    ``contents.missing`` lists files of the set that are missing; ``contents.refusal`` is set where planes are; a remark
+    is added on pages that the OME-XML leaves out. `count` is the number of pages.
+    """
     assert contents.xml is not None
     log = contents.log
     contents.missing = _missing_files(path, contents.xml)
@@ -256,6 +306,7 @@ def _check_ome(path: Path, contents: _Contents, count: int) -> str:
 
 
 def _missing_files(path: Path, xml: str) -> list[str]:
+    """Return the sorted names of the files that an OME-XML refers to and that are not in the folder of `path`."""
     names = {
         uuid.get("FileName", "")
         for _, pixels in ome_pixels(xml)
@@ -267,6 +318,7 @@ def _missing_files(path: Path, xml: str) -> list[str]:
 
 
 def _list_some(names: list[str]) -> str:
+    """Return the first five names as text, and how many more there are."""
     return ", ".join(names[:_MAX_LISTED]) + (
         f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     )
@@ -277,10 +329,13 @@ def _list_some(names: list[str]) -> str:
 
 
 def _axis_letters(series: tifffile.TiffPageSeries) -> str:
+    """Return a letter for each axis of an image, with "?" in place of those by which tifffile marks unknown axes."""
     return "".join("?" if a in _UNNAMED else a for a in series.axes)
 
 
 def _make_entry(path: Path, contents: _Contents, number: int, series: tifffile.TiffPageSeries) -> Entry:
+    """Describe image number `number` of the file, which is opened on request."""
+
     def open_() -> Source:
         with tiff_errors(path):
             return _make_source(path, contents, number, series)
@@ -290,6 +345,7 @@ def _make_entry(path: Path, contents: _Contents, number: int, series: tifffile.T
 
 
 def _make_source(path: Path, contents: _Contents, number: int, series: tifffile.TiffPageSeries) -> Source:
+    """Open image number `number`: check that its data are complete and can be decoded, and read its calibration."""
     page: Any = series.keyframe
     known = read_calibration(contents.file, page, series, number, contents.xml)
     remarks = list(contents.remarks)
@@ -317,6 +373,7 @@ def _make_source(path: Path, contents: _Contents, number: int, series: tifffile.
 
 
 def _check_end(path: Path, series: tifffile.TiffPageSeries) -> None:
+    """Raise FileFormatError where the data of an image, which lie in one piece, run beyond the end of the file."""
     assert series.dataoffset is not None
     end, size = series.dataoffset + series.nbytes, series.keyframe.parent.filehandle.size
     if end > size:
@@ -324,6 +381,7 @@ def _check_end(path: Path, series: tifffile.TiffPageSeries) -> None:
 
 
 def _make_level_source(path: Path, contents: _Contents, series: tifffile.TiffPageSeries, known: Calibration) -> Source:
+    """Return one pyramid level of an image as a source with the calibration `known`."""
     shape = tuple(series.shape)
     chunks = tuple(n if a in "YXS" else 1 for n, a in zip(shape, series.axes))
 
@@ -346,7 +404,11 @@ def _make_level_source(path: Path, contents: _Contents, series: tifffile.TiffPag
 
 
 def _load_part(path: Path, contents: _Contents, series: tifffile.TiffPageSeries, index: Index) -> Array:
-    # Only what is asked for is read: a part of the file where the voxels lie in one piece, else the pages concerned.
+    """Load the part of an image that `index` selects, a number or a slice for each axis.
+
+    Only what is selected is read: a part of the file where the voxels lie uncompressed in one piece, else the pages
+    that it meets. FileFormatError is raised where a page is missing.
+    """
     shape, page = tuple(series.shape), series.keyframe
     if series.dataoffset is not None and page.is_memmappable and page.parent.filehandle.is_file:
         kind = np.dtype(series.dtype).newbyteorder(page.parent.byteorder)
@@ -366,6 +428,7 @@ def _load_part(path: Path, contents: _Contents, series: tifffile.TiffPageSeries,
 
 
 def _missing_planes_error(path: Path, contents: _Contents) -> FileFormatError:
+    """Return the error for missing planes; it names the files that hold them where these are known."""
     if contents.missing:
         return FileFormatError(
             f"planes of {path} lie in files that are missing: {_list_some(contents.missing)}.",

@@ -35,16 +35,31 @@ _REWRITE = "Open it in Fiji and save it as an uncompressed TIFF."
 
 
 class TifffileLog(logging.Handler):
-    """Collects what tifffile complains about while it goes on."""
+    """A logging handler that collects the warnings of tifffile, sorted into damage and oddities.
+
+    Attributes
+    ----------
+    propagated : bool
+        Whether tifffile's messages reached other handlers before this one was added.
+    damage : list of str
+        Messages on tags that pixels depend on and that lie beyond the end of the file.
+    oddities : list of str
+        All other messages, each once.
+    """
 
     def __init__(self) -> None:
+        """Make an empty log for warnings and errors."""
         super().__init__(logging.WARNING)
         self.propagated = True  # whether tifffile's messages reached other handlers before
         self.damage: list[str] = []
         self.oddities: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sort a message: a tag that pixels need and that lies beyond the file's end is damage, all else is odd."""
+        """Sort a message into damage or oddities.
+
+        A tag that pixels depend on and that lies beyond the file's end is damage; tags of single programs, from number
+        32768 on, are ignored; the rest are oddities.
+        """
         message = record.getMessage()
         tag = re.search(r"TiffTag (\d+)", message)
         code = int(tag.group(1)) if tag else 0
@@ -58,7 +73,7 @@ class TifffileLog(logging.Handler):
 
 @contextmanager
 def collect_log() -> Iterator[TifffileLog]:
-    """Collect tifffile's complaints while the context lasts."""
+    """Collect tifffile's warnings while the context lasts, and keep them from other handlers."""
     logger, log = logging.getLogger("tifffile"), TifffileLog()
     log.propagated = next((h.propagated for h in logger.handlers if isinstance(h, TifffileLog)), logger.propagate)
     logger.propagate = False
@@ -72,7 +87,7 @@ def collect_log() -> Iterator[TifffileLog]:
 
 
 def has_tiff_signature(path: Path) -> bool:
-    """Whether a path is a file whose first bytes name the byte order of a TIFF."""
+    """Tell whether a path is a file whose first two bytes name the byte order of a TIFF (II, MM or EP)."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -81,7 +96,7 @@ def has_tiff_signature(path: Path) -> bool:
 
 @contextmanager
 def tiff_errors(path: Path) -> Iterator[None]:
-    """Translate what tifffile raises into errors that name the cause."""
+    """Turn exceptions of tifffile into errors that name the file and the cause, while the context lasts."""
     try:
         yield
     except CytoformError:
@@ -99,7 +114,7 @@ def tiff_errors(path: Path) -> Iterator[None]:
 
 
 def unreadable_error(path: Path, error: OSError) -> FileFormatError:
-    """The error of a file that the system does not let us read."""
+    """Return the error for a file that the operating system refuses to read, with its reason."""
     if isinstance(error, PermissionError) or error.errno in (errno.EACCES, errno.EPERM):
         return FileFormatError(
             f"{path} cannot be read: permission denied.",
@@ -112,12 +127,19 @@ def unreadable_error(path: Path, error: OSError) -> FileFormatError:
 
 
 def count_pages(path: Path, file: tifffile.TiffFile) -> int:
-    """Walk along the chain of pages to its end.
+    """Follow the chain of pages from the first to the last, and return their number.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    file : tifffile.TiffFile
+        The open file.
 
     Returns
     -------
     int
-        Number of pages in the chain.
+        Number of pages in the chain. For LSM and NDPI files it is the number that tifffile gives.
 
     Raises
     ------
@@ -144,17 +166,19 @@ def count_pages(path: Path, file: tifffile.TiffFile) -> int:
 
 
 def check_pages(path: Path, pages: list[Any]) -> str:
-    """See to it that every page's data lie within its file.
+    """Check that the data of every page lie within the page's file.
 
     Parameters
     ----------
     path : Path
+        The file, for messages.
     pages : list of tifffile.TiffPage or TiffFrame
+        The pages of an image.
 
     Returns
     -------
     str
-        A remark on parts that are not stored and read as zero, else empty.
+        A remark on strips or tiles that are not stored and read as zero, else empty.
 
     Raises
     ------
@@ -184,6 +208,7 @@ def check_pages(path: Path, pages: list[Any]) -> str:
 
 
 def _count_segments(page: Any) -> int:
+    """Return the number of strips or tiles of which a page is made."""
     count = 1
     for n in page.chunked:
         count *= n
@@ -191,7 +216,14 @@ def _count_segments(page: Any) -> int:
 
 
 def check_codec(path: Path, page: Any) -> None:
-    """See to it that a page's compression can be undone here.
+    """Check that a page's compression and predictor can be decoded.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    page : tifffile.TiffPage
+        A page of the image.
 
     Raises
     ------
@@ -223,11 +255,13 @@ def check_codec(path: Path, page: Any) -> None:
 
 
 def _codec_name(page: Any, kind: str) -> str:
+    """Return name and number of a page's codec; `kind` is "compression" or "predictor"."""
     value = getattr(page, kind)
     return f"{getattr(value, 'name', 'number')} ({int(value)})"
 
 
 def _has_imagecodecs() -> bool:
+    """Tell whether the library imagecodecs can be imported."""
     try:
         import imagecodecs  # noqa: F401
     except ImportError:
@@ -236,7 +270,7 @@ def _has_imagecodecs() -> bool:
 
 
 def undecodable_error(path: Path, page: Any, error: Exception) -> FileFormatError:
-    """The error of data that lie within the file, and that no decoder understands."""
+    """Return the error for data that are all stored but cannot be decoded: damaged, or of an unknown type."""
     reason = str(error) or type(error).__name__
     if int(page.compression) == 1:
         if page.dtype is None or "not supported" in reason:
