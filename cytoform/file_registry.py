@@ -79,7 +79,7 @@ class FileRegistry(Generic[K]):
         ConfigError
             When it is of another class, or a suffix has no dot or is not in small letters.
         """
-        self._added.insert(0, self._check(kind, "what is registered"))
+        self._added.insert(0, self._check(kind, "the registered object"))
 
     def unregister(self, kind: K) -> None:
         """Remove a format that was registered in Python; nothing happens where it is not registered.
@@ -131,7 +131,7 @@ class FileRegistry(Generic[K]):
         """
         try:
             return bool(kind.claims(path))
-        except Exception as error:  # whatever another package raises
+        except Exception as error:  # other packages raise exceptions of any type
             if any(kind is built_in for built_in in self._built_in):
                 raise  # its error states what is wrong with the file
             _LOG.warning(
@@ -171,7 +171,7 @@ class FileRegistry(Generic[K]):
         package = point.dist.name if point.dist is not None else point.module
         try:
             kind = point.load()
-        except Exception as error:  # whatever importing another package raises
+        except Exception as error:  # importing other packages raises exceptions of any type
             raise BackendError(
                 f"{point.value} of the package {package}, which says that it reads {point.name} files, cannot be "
                 f"loaded: {error or type(error).__name__}.",

@@ -186,7 +186,7 @@ class Registry(Mapping[str, T], Generic[T]):
         remedy = f"Repair or remove that package: pip uninstall {package}."
         try:
             item: T = point.load()
-        except Exception as error:  # whatever another package does when it is imported
+        except Exception as error:  # importing other packages raises exceptions of any type
             text = f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}."
             raise BackendError(text, remedy=remedy) from error
         name = getattr(item, "name", None)
@@ -207,5 +207,5 @@ def import_entry_points(group: str) -> None:
     for point in entry_points(group=group):
         try:
             point.load()
-        except Exception as error:  # whatever another package does when it is imported
+        except Exception as error:  # importing other packages raises exceptions of any type
             _log.warning("%s: %s cannot be loaded and is left out: %r", group, point.value, error)

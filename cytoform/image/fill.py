@@ -39,7 +39,9 @@ def constant_fill(data: Array) -> tuple[Bools, float] | None:
     """
     sides = [np.take(data, k, axis=a).ravel() for a in range(3) for k in (0, -1)]
     values, counts = np.unique(np.concatenate(sides), return_counts=True)
-    most = values[np.argsort(-counts, kind="stable")][:MAX_VALUES]  # stitching may leave one value here, another there
+    most = values[np.argsort(-counts, kind="stable")][
+        :MAX_VALUES
+    ]  # stitching may leave different values at different sides
     filled, kept = np.zeros(data.shape, dtype=bool), []
     for value in most:
         block = _find_fill_block(np.asarray(data == value))
@@ -99,13 +101,13 @@ def _differs_from_measured(value: float, block: Bools, data: Array, filled: Bool
     if measured.size == 0 or not rim.any():
         return False
     lowest, low, high, highest = np.percentile(measured, (1.0, 10.0, 90.0, 99.0)).astype(float)
-    if highest == lowest:  # a mask, no image
+    if highest == lowest:  # a mask, not an image
         return False
     median = float(np.median(measured))
     beside = block & (data != value) if value > highest else rim  # voxels next to the block, or a little farther
     if beside.any() and abs(value - float(np.median(data[beside]))) < MIN_STEP * abs(value - median):
         return False
-    step = 1.0 if measured.dtype.kind in "ui" else 0.0  # whole numbers that follow each other have no gap
+    step = 1.0 if measured.dtype.kind in "ui" else 0.0  # successive whole numbers have no gap between them
     if value < lowest:
         return bool(lowest - value > max(MIN_GAP * (low - lowest), 3.0 * step, 1e-3 * (highest - lowest)))
     return bool(

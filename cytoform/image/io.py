@@ -1,9 +1,9 @@
-"""Images from and to files: TIFF, ImageJ TIFF, OME-TIFF and OME-Zarr, with their voxel size, and what is registered.
+"""Read and write images with their voxel size: TIFF, ImageJ TIFF, OME-TIFF, OME-Zarr and registered formats.
 
 Every reader describes a file as images, each a :class:`~cytoform.image.formats.source.Source`: its axes, its
-calibration, and a function that loads one channel at one time point. :mod:`~cytoform.image.formats.registry` knows the
-readers. What is asked of a file and what it lacks is decided once, for all formats (:mod:`~cytoform.image.choosing`),
-and one object gives all its volumes (:mod:`~cytoform.image.series`).
+calibration, and a function that loads one channel at one time point. :mod:`~cytoform.image.formats.registry` lists the
+readers. Image, channel, time point, axes and voxel size are chosen by the same rules for all formats
+(:mod:`~cytoform.image.choosing`), and one object gives all volumes of a file (:mod:`~cytoform.image.series`).
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def _open_images(path: Path) -> Iterator[Images]:
         if plugin not in plugins:
             raise _not_installed_error(path, plugin) from error
         raise _unreadable_error(path, _plugin_error(path, plugin, error)) from error
-    except Exception as error:  # plugins raise whatever their libraries raise
+    except Exception as error:  # plugins raise exceptions of any type
         raise _unreadable_error(path, error) from error
     if not entries:
         raise truncation_error(path, "it holds no image")
@@ -123,7 +123,7 @@ def _plugin_error(path: Path, plugin: str, error: Exception) -> Exception:
     [point, *_] = metadata.entry_points(group="bioio.readers", name=plugin)
     try:
         point.load().ReaderMetadata.get_reader()(path)
-    except Exception as plugin_error:  # plugins raise whatever their libraries raise
+    except Exception as plugin_error:  # plugins raise exceptions of any type
         return plugin_error
     return error
 
@@ -209,7 +209,7 @@ def _load_part(path: Path, image: Any, scene: int, index: Index) -> Array:
         raise
     except ImportError as error:
         raise BackendError(f"{path} needs {error.name} to be read: {error}.", remedy="Install that library.") from error
-    except Exception as error:  # plugins raise whatever their libraries raise
+    except Exception as error:  # plugins raise exceptions of any type
         raise truncation_error(path, str(error) or type(error).__name__) from error
 
 

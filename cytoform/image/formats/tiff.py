@@ -106,7 +106,7 @@ def _is_image(series: tifffile.TiffPageSeries) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Which planes there are, and what the metadata say of them
+# The planes that are stored, and those that the metadata describe
 
 
 def _read_contents(path: Path, stack: ExitStack, log: TifffileLog) -> _Contents:
@@ -179,7 +179,7 @@ def _fill_in_series(path: Path, contents: _Contents, count: int) -> str:
         contents.series = list(file.series)
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # tifffile meets metadata that it did not expect
+    except Exception as error:  # tifffile raises exceptions of any type for metadata that it does not expect
         if contents.xml and _missing_files(path, contents.xml):
             contents.missing = _missing_files(path, contents.xml)
             return f"its OME-XML describes planes in other files, which are missing ({_list_some(contents.missing)})"
@@ -214,14 +214,14 @@ def _has_all_planes(series: tifffile.TiffPageSeries, size: int) -> bool:
     return series.dataoffset is not None and series.dataoffset + series.nbytes <= size
 
 
-def _incomplete_error(path: Path, says: str, count: int, shape: tuple[int, ...]) -> FileFormatError:
+def _incomplete_error(path: Path, statement: str, count: int, shape: tuple[int, ...]) -> FileFormatError:
     """Return the error for a file with fewer planes than its metadata describe.
 
-    `says` is what the metadata state, `count` the number of planes of shape `shape` that are stored.
+    `statement` is what the metadata state, `count` the number of planes of shape `shape` that are stored.
     """
     what = f"one plane of {shape} is" if count == 1 else f"{count} planes are"
     return FileFormatError(
-        f"{path} is cut short, or its metadata are those of another image: {says}, {what} there.",
+        f"{path} is cut short, or its metadata are those of another image: {statement}, {what} there.",
         remedy="Copy it again, or export it again from its source; to read the planes as they are, name the axes of "
         "the file: axes= or --axes, such as ZYX.",
     )
@@ -234,7 +234,7 @@ def _check_shaped(path: Path, contents: _Contents, count: int) -> str:
     """
     page = contents.file.pages.first
     shape = tuple(shaped_metadata(page).get("shape", ()))
-    says = f"the shape noted in it by tifffile is {shape}"
+    statement = f"the shape noted in it by tifffile is {shape}"
     kind = contents.series[0].kind if contents.series else ""
     size = contents.file.filehandle.size
     if (
@@ -244,8 +244,8 @@ def _check_shaped(path: Path, contents: _Contents, count: int) -> str:
     ):
         return ""
     if count == 1 and math.prod(shape) > page.size:
-        contents.refusal = _incomplete_error(path, says, 1, page.shape)
-    return f"{says}, it has {count} {'page' if count == 1 else 'pages'} of {page.shape}"
+        contents.refusal = _incomplete_error(path, statement, 1, page.shape)
+    return f"{statement}, it has {count} {'page' if count == 1 else 'pages'} of {page.shape}"
 
 
 def _check_imagej(path: Path, contents: _Contents, count: int) -> str:
@@ -262,17 +262,17 @@ def _check_imagej(path: Path, contents: _Contents, count: int) -> str:
     virtual = series is not None and series.kind == "imagej" and _has_all_planes(series, contents.file.filehandle.size)
     planes = max(count, _count_planes(series)) if series is not None and virtual else count
     named = [f"{n} {k}" for n, k in zip(counts, ("channels", "slices", "frames")) if n != 1] or [f"{images} images"]
-    says = f"ImageJ's description counts {' × '.join(named)}"
+    statement = f"ImageJ's description counts {' × '.join(named)}"
     samples = max(1, page.samplesperpixel)
     if virtual and product in (1, planes, planes * samples):
         if images > planes * samples:
             contents.remarks.append(f"its ImageJ description counts {images} images, {planes} planes are there.")
             if count == 1:
-                contents.refusal = _incomplete_error(path, f"{says} ({images} images)", planes, page.shape)
+                contents.refusal = _incomplete_error(path, f"{statement} ({images} images)", planes, page.shape)
         return ""
     if count == 1 and max(product, images) > planes * samples:
-        contents.refusal = _incomplete_error(path, says, 1, page.shape)
-    return f"{says}, it has {planes} planes"
+        contents.refusal = _incomplete_error(path, statement, 1, page.shape)
+    return f"{statement}, it has {planes} planes"
 
 
 def _check_ome(path: Path, contents: _Contents, count: int) -> str:
@@ -291,12 +291,12 @@ def _check_ome(path: Path, contents: _Contents, count: int) -> str:
     log.oddities = [t for t in log.oddities if "zeroed" not in t and "files" not in t]  # named in the remarks below
     if any(holes) and not contents.missing:
         first = contents.series[holes.index(max(holes))]
-        says = f"its OME-XML describes {_count_planes(first)} planes, {first.axes} = {first.shape}"
+        statement = f"its OME-XML describes {_count_planes(first)} planes, {first.axes} = {first.shape}"
         log.oddities = [t for t in log.oddities if "index" not in t]
         if len(contents.series) == 1 and sum(n > 1 for n, a in zip(first.shape, first.axes) if a not in "YXS") <= 1:
-            return f"{says}, it has {count} pages"
-        contents.refusal = _incomplete_error(path, says, count, contents.file.pages.first.shape)
-        return f"{says}, it has {count} pages"
+            return f"{statement}, it has {count} pages"
+        contents.refusal = _incomplete_error(path, statement, count, contents.file.pages.first.shape)
+        return f"{statement}, it has {count} pages"
     used = {p.index for s in contents.series for p in s.pages if p is not None and p.parent is contents.file}
     unused = count - len(used) if used else 0
     if unused > 0 and not contents.missing and _count_planes_in_chain(contents) < count:
@@ -313,8 +313,8 @@ def _missing_files(path: Path, xml: str) -> list[str]:
         for uuid in pixels.iter()
         if uuid.tag.rsplit("}", 1)[-1] == "UUID"
     }
-    own = path.name.lower()
-    return sorted(n for n in names if n and n.lower() != own and not (path.parent / n).is_file())
+    own_name = path.name.lower()
+    return sorted(n for n in names if n and n.lower() != own_name and not (path.parent / n).is_file())
 
 
 def _list_some(names: list[str]) -> str:
@@ -349,7 +349,7 @@ def _make_source(path: Path, contents: _Contents, number: int, series: tifffile.
     page: Any = series.keyframe
     known = read_calibration(contents.file, page, series, number, contents.xml)
     remarks = list(contents.remarks)
-    if series.dataoffset is not None:  # all in one piece: a look at its end is enough
+    if series.dataoffset is not None:  # all in one piece: only its end has to be checked
         _check_end(path, series)
     else:
         holes = sum(p is None for p in series.pages)
@@ -390,7 +390,7 @@ def _make_level_source(path: Path, contents: _Contents, series: tifffile.TiffPag
             return _load_part(path, contents, series, index)
         except (CytoformError, OSError, MemoryError):
             raise
-        except Exception as error:  # decoders raise whatever they like
+        except Exception as error:  # decoders raise exceptions of any type
             raise undecodable_error(path, series.keyframe, error) from error
 
     format_, spacing, zero, hint = known.format, known.spacing, known.zero, known.hint

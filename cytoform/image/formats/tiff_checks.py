@@ -109,7 +109,7 @@ def tiff_errors(path: Path) -> Iterator[None]:
         raise truncation_error(path, str(error)) from error
     except MemoryError as error:
         raise VolumeError(f"{path} does not fit into memory.", remedy="Crop the image.") from error
-    except Exception as error:  # whatever a broken file makes tifffile do
+    except Exception as error:  # tifffile raises exceptions of any type for a broken file
         raise truncation_error(path, str(error) or type(error).__name__) from error
 
 
