@@ -56,18 +56,22 @@ def render_on(
     BackendError
         When a requested device or library is missing.
     """
-    return _crop_to(_rendered_wide(mesh, psf, grid, room, options), grid)
+    return _crop_to(_render_extended(mesh, psf, grid, room, options), grid)
 
 
-def _rendered_wide(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> Array:
-    """Render a mesh on the extended grid, and return the image of all of it; the parameters are those of render_on."""
+def _render_extended(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> Array:
+    """Render a mesh on the grid extended by `room` µm behind its last voxels, and return all of that image.
+
+    None for `room` takes twice the PSF's extent and the mesh's overhang; `options` are keyword arguments of
+    :func:`cytoform.render`.
+    """
     if room is None:
         room = tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach()))
     return render(mesh, psf, grid.padded(room), **options)
 
 
 def _crop_to(image: Array, grid: Grid) -> Array:
-    """Return the part of an image on an extended grid that lies on `grid`, as a contiguous copy."""
+    """Return the part of an image on an extended grid that lies on `grid`, as a contiguous array."""
     return np.ascontiguousarray(image[tuple(slice(n) for n in grid.shape)])
 
 
@@ -242,7 +246,7 @@ def make_sample(
     """
     if peak is not None:
         _check_within_reach(truth, psf, grid)
-    wide = _rendered_wide(truth, psf, grid, room, options)
+    wide = _render_extended(truth, psf, grid, room, options)
     light = _crop_to(wide, grid)
     if peak is not None:
         tolerance = options.get("tolerance")

@@ -308,7 +308,7 @@ def _check_axes(source: Source, images: Images) -> None:
 
 
 def _error_of_2d(source: Source, images: Images) -> VolumeError:
-    """Return the error for a 2D image, with what the user can do about it."""
+    """Return the error for a 2D image; its remedy is to choose another image, stack images or rename an axis."""
     count = len(images.entries)
     alike = len({e.shape for e in images.entries}) == 1
     several = f" holds {count} images{' of this shape' if alike else ''}, and this one" if count > 1 else ""

@@ -140,7 +140,11 @@ def _spacing_from_tags(page: Any, meta: Mapping[str, Any]) -> Partial:
 
 
 def _from_imagej(meta: Mapping[str, Any], page: Any) -> Calibration:
-    """Return the calibration of an ImageJ TIFF from its description `meta` and the resolution tags of a page."""
+    """Return voxel size, origin and frame interval of an ImageJ TIFF.
+
+    `meta` is ImageJ's description and `page` holds the resolution tags. A missing slice distance means 1 unit in
+    ImageJ; it is not assumed, but becomes ``unit_step``, with a hint.
+    """
     spacing = _spacing_from_tags(page, meta)
     step, hint = None, ""
     if "spacing" not in meta and spacing[1] is not None and spacing[2] is not None:
@@ -170,13 +174,13 @@ def _imagej_origin(meta: Mapping[str, Any]) -> tuple[float, float, float]:
 
 
 def _from_lsm(meta: Mapping[str, Any]) -> Calibration:
-    """Return the calibration of a Zeiss LSM file from its metadata, whose lengths are in metres."""
+    """Return voxel size and frame interval of a Zeiss LSM file, from its metadata, whose lengths are in metres."""
     z, y, x = (to_micrometres(meta.get(f"VoxelSize{a}"), _METRES) for a in "ZYX")
     return Calibration("LSM", (z, y, x), frame_interval=to_seconds(meta.get("TimeIntervall"), "s"))
 
 
 def _from_stk(meta: Mapping[str, Any]) -> Calibration:
-    """Return the calibration of a MetaMorph stack from its metadata.
+    """Return the voxel size of a MetaMorph stack, from its metadata.
 
     The slice distance is known only where it is the same between all slices; a hint lists distances that differ.
     """
@@ -191,7 +195,7 @@ def _from_stk(meta: Mapping[str, Any]) -> Calibration:
 
 
 def _from_micromanager(summary: Mapping[str, Any]) -> Calibration:
-    """Return the calibration of a Micro-Manager TIFF from the "Summary" of its metadata."""
+    """Return voxel size and frame interval of a Micro-Manager TIFF, from the "Summary" of its metadata."""
     across = to_micrometres(summary.get("PixelSize_um"), "um")
     interval = to_seconds(summary.get("Interval_ms"), "ms")
     return Calibration(
@@ -224,7 +228,10 @@ def ome_pixels(xml: str) -> list[tuple[str, ElementTree.Element]]:
 
 
 def _from_ome_xml(xml: str, series: tifffile.TiffPageSeries, position: int) -> Calibration:
-    """Return the calibration of image number `position` from an OME-XML, empty where the image is not described."""
+    """Return voxel size, frame interval and channel names of image number `position` from an OME-XML.
+
+    They are empty where the OME-XML does not describe the image `series`.
+    """
     pixels = _find_pixels(series, position, ome_pixels(xml))
     if pixels is None:
         return Calibration("OME-TIFF")

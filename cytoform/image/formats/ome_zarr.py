@@ -82,7 +82,7 @@ def _zarr_errors(path: Path) -> Iterator[None]:
 
 
 def _list_entries(path: Path, node: Any) -> list[Entry]:
-    """Return the images in a Zarr group or array.
+    """Return the images in a Zarr group or array `node`, whose folder is `path`.
 
     An array is one image; a group with "multiscales" holds one for each entry; a well or a collection of bioformats2raw
     holds those of its members. FileFormatError is raised for a plate and for a group without images.
@@ -159,9 +159,21 @@ def _channel_names(meta: Mapping[str, Any]) -> tuple[str, ...]:
 def _multiscale_entry(
     path: Path, node: Any, scales: Mapping[str, Any], version: str, channel_names: tuple[str, ...]
 ) -> Entry:
-    """Describe the image of one entry of "multiscales", which is opened at its highest resolution, the first data set.
+    """Describe a multi-resolution image of an OME-Zarr, which is opened at its highest resolution.
 
-    The last data set, at the lowest resolution, becomes its ``coarse``.
+    Parameters
+    ----------
+    path : Path
+        Folder of the image.
+    node : zarr.Group
+        Its group.
+    scales : mapping
+        Its entry of "multiscales". The first data set is the image; the last one, at the lowest resolution, becomes its
+        ``coarse``.
+    version : str
+        Version of the NGFF specification; empty where it is not known.
+    channel_names : tuple of str
+        Names of the channels; may be empty.
     """
     level = scales["datasets"][0]  # the highest resolution comes first
     array = node[level["path"]]
@@ -246,7 +258,10 @@ def _describe_from_parent(path: Path, array: Any) -> Description | None:
 
 
 def _make_source(path: Path, array: Any, found: Description, *, counted: bool = True) -> Source:
-    """Open an array with its description; with `counted`, a remark states how many of its chunks are missing."""
+    """Return a Zarr array as a source with axes, voxel size and origin as `found` has them.
+
+    With `counted`, a remark states how many of its chunks are not stored.
+    """
 
     def load(index: Index) -> Array:
         try:

@@ -159,7 +159,7 @@ def _unreadable_error(path: Path, error: Exception) -> FileFormatError:
 
 
 def _make_entry(path: Path, image: Any, scene: int) -> Entry:
-    """Describe image number `scene` of a file that is open in bioio."""
+    """Describe image number `scene` of a file that is open in bioio (a BioImage) by name, axes, shape and dtype."""
     image.set_scene(scene)
     name = str(image.current_scene) if len(image.scenes) > 1 else ""
     shape = tuple(int(n) for n in image.dims.shape)
@@ -167,7 +167,7 @@ def _make_entry(path: Path, image: Any, scene: int) -> Entry:
 
 
 def _make_source(path: Path, image: Any, scene: int) -> Source:
-    """Open image number `scene` of a file that is open in bioio."""
+    """Return image number `scene` of a file that is open in bioio (a BioImage) as a source; voxels are loaded later."""
     image.set_scene(scene)
     axes, shape = image.dims.order, tuple(int(n) for n in image.dims.shape)
 
@@ -199,8 +199,8 @@ def _format_name(path: Path) -> str:
 def _load_part(path: Path, image: Any, scene: int, index: Index) -> Array:
     """Load the part of image number `scene` that `index` selects, a number or a slice for each axis.
 
-    Only the blocks of dask that it meets are read; one block is one channel at one time point. BackendError is raised
-    where a library is missing, FileFormatError where the data cannot be decoded.
+    `image` is the file as a BioImage. Only the blocks of dask that the part meets are read; one block is one channel at
+    one time point. BackendError is raised where a library is missing, FileFormatError where the data cannot be decoded.
     """
     try:
         image.set_scene(scene)
@@ -214,7 +214,7 @@ def _load_part(path: Path, image: Any, scene: int, index: Index) -> Array:
 
 
 def _units(image: Any) -> dict[str, str]:
-    """Return the unit of each of the axes T, Z, Y and X; seconds and µm where the plugin gives none."""
+    """Return the unit of each of the axes T, Z, Y and X of a BioImage; seconds and µm where the plugin gives none."""
     try:
         properties = image.dimension_properties
         found = {axis: getattr(properties, axis).unit for axis in "TZYX"}
@@ -226,14 +226,14 @@ def _units(image: Any) -> dict[str, str]:
 
 
 def _spacing(image: Any) -> Partial:
-    """Return the voxel size of the current image in µm, (z, y, x), with None for each axis where it is not given."""
+    """Return the voxel size of a BioImage's current scene in µm, (z, y, x), with None for each axis not given."""
     sizes, units = image.physical_pixel_sizes, _units(image)
     z, y, x = (to_micrometres(getattr(sizes, axis), units[axis]) for axis in "ZYX")
     return z, y, x
 
 
 def _frame_interval(image: Any) -> float | None:
-    """Return the time between the time points of the current image in s; None where the file does not give it."""
+    """Return the time between the time points of a BioImage's current scene in s; None where it is not given."""
     interval = image.time_interval
     if isinstance(interval, timedelta):
         return to_seconds(interval.total_seconds(), "s")
@@ -241,7 +241,7 @@ def _frame_interval(image: Any) -> float | None:
 
 
 def _remarks(image: Any) -> tuple[str, ...]:
-    """Return remarks on the current image: axes of which only the first entry is read, joined mosaic tiles."""
+    """Return remarks on a BioImage's current scene: axes of which only the first entry is read, joined mosaic tiles."""
     dims = image.reader.dims
     dropped = [f"{a} ({n} entries)" for a, n in zip(dims.order, dims.shape) if a not in f"{_AXES}M" and n > 1]
     remarks = [f"of its axes {' and '.join(dropped)} only the first entry is read."] if dropped else []

@@ -138,11 +138,10 @@ def _read_contents(path: Path, stack: ExitStack, log: TifffileLog) -> _Contents:
 def _reopen_with_sound_xml(
     path: Path, file: tifffile.TiffFile, stack: ExitStack
 ) -> tuple[tifffile.TiffFile, str | None, list[str]]:
-    """Return the file, its OME-XML and remarks.
+    """Return the TIFF file, its OME-XML and remarks.
 
-    The file is opened anew where the OME-XML had to be repaired or is in another file.
-
-    The OME-XML is None where the file has none, or none that can be parsed; then its pages are read as they are.
+    Where the OME-XML had to be repaired, or is in another file, the file is opened anew with it, on `stack`. The
+    OME-XML is None where the file has none, or none that can be parsed; then its pages are read as they are.
     """
     if not (file.is_ome and file.ome_metadata):
         return file, None, []
@@ -172,7 +171,8 @@ def _reopen_with_sound_xml(
 def _fill_in_series(path: Path, contents: _Contents, count: int) -> str:
     """Fill in ``contents.series`` with the images that the metadata describe; return how these contradict the pages.
 
-    The text is empty where they agree. `count` is the number of pages in the chain.
+    The text is empty where metadata and pages agree. `count` is the number of pages (image file directories) in the
+    file.
     """
     file = contents.file
     try:
@@ -197,12 +197,15 @@ def _fill_in_series(path: Path, contents: _Contents, count: int) -> str:
 
 
 def _count_planes(series: tifffile.TiffPageSeries) -> int:
-    """Return the number of planes of an image: its voxels over those of a page."""
+    """Return the number of planes of an image: its number of voxels divided by that of a page."""
     return math.prod(series.shape) // max(series.keyframe.size, 1)
 
 
 def _count_planes_in_chain(contents: _Contents) -> int:
-    """Return the number of planes in the file's chain of pages that the images and their pyramid levels account for."""
+    """Return how many planes of the main chain of pages the images and their pyramid levels use.
+
+    In the main chain each page (image file directory) links to the next; pages in SubIFDs are not part of it.
+    """
     levels = [level for s in contents.series for level in s.levels]
     return sum(_count_planes(level) for level in levels if not level.keyframe.is_subifd)
 
@@ -318,7 +321,7 @@ def _missing_files(path: Path, xml: str) -> list[str]:
 
 
 def _list_some(names: list[str]) -> str:
-    """Return the first five names as text, and how many more there are."""
+    """Return the first five names as text, followed by the number of those left out."""
     return ", ".join(names[:_MAX_LISTED]) + (
         f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     )
@@ -334,7 +337,7 @@ def _axis_letters(series: tifffile.TiffPageSeries) -> str:
 
 
 def _make_entry(path: Path, contents: _Contents, number: int, series: tifffile.TiffPageSeries) -> Entry:
-    """Describe image number `number` of the file, which is opened on request."""
+    """Describe image number `number` of a TIFF file by name, axes, shape and dtype; it is opened on request."""
 
     def open_() -> Source:
         with tiff_errors(path):
@@ -345,7 +348,11 @@ def _make_entry(path: Path, contents: _Contents, number: int, series: tifffile.T
 
 
 def _make_source(path: Path, contents: _Contents, number: int, series: tifffile.TiffPageSeries) -> Source:
-    """Open image number `number`: check that its data are complete and can be decoded, and read its calibration."""
+    """Open image number `number` of a TIFF file as a source, whose voxels are loaded later.
+
+    FileFormatError is raised where its data are incomplete or no decoder is known; voxel size and origin are read from
+    the metadata, and remarks on them are added.
+    """
     page: Any = series.keyframe
     known = read_calibration(contents.file, page, series, number, contents.xml)
     remarks = list(contents.remarks)
@@ -381,7 +388,7 @@ def _check_end(path: Path, series: tifffile.TiffPageSeries) -> None:
 
 
 def _make_level_source(path: Path, contents: _Contents, series: tifffile.TiffPageSeries, known: Calibration) -> Source:
-    """Return one pyramid level of an image as a source with the calibration `known`."""
+    """Return one pyramid level of an image as a source with voxel size, origin and names as `known` has them."""
     shape = tuple(series.shape)
     chunks = tuple(n if a in "YXS" else 1 for n, a in zip(shape, series.axes))
 
@@ -428,7 +435,7 @@ def _load_part(path: Path, contents: _Contents, series: tifffile.TiffPageSeries,
 
 
 def _missing_planes_error(path: Path, contents: _Contents) -> FileFormatError:
-    """Return the error for missing planes; it names the files that hold them where these are known."""
+    """Return the error for planes of a TIFF file that are missing, with the missing files that hold them if known."""
     if contents.missing:
         return FileFormatError(
             f"planes of {path} lie in files that are missing: {_list_some(contents.missing)}.",

@@ -127,7 +127,7 @@ def unreadable_error(path: Path, error: OSError) -> FileFormatError:
 
 
 def count_pages(path: Path, file: tifffile.TiffFile) -> int:
-    """Follow the chain of pages from the first to the last, and return their number.
+    """Return the number of pages (image file directories) of a TIFF file, following the link from each to the next.
 
     Parameters
     ----------
@@ -139,12 +139,12 @@ def count_pages(path: Path, file: tifffile.TiffFile) -> int:
     Returns
     -------
     int
-        Number of pages in the chain. For LSM and NDPI files it is the number that tifffile gives.
+        Number of pages. For LSM and NDPI files it is the number that tifffile gives.
 
     Raises
     ------
     FileFormatError
-        When the chain leads beyond the end of the file: the file is cut short.
+        When a link leads beyond the end of the file: the file is cut short.
     """
     form, handle, size = file.tiff, file.filehandle, file.filehandle.size
     offset, seen = file.pages.first.offset, set()
