@@ -13,13 +13,17 @@ from ..errors import MeshError
 from ..masks import SPECK, marching_cubes
 from ..mesh.surface import SurfaceMesh
 
-__all__ = ["at_border", "body_surface", "split"]
+__all__ = ["body_surface", "split", "touches_border"]
 
 
-_TOUCHING = np.ones((3, 3, 3), dtype=bool)  # voxels that share a corner belong together, as in MATLAB's bwconncomp
-_FINE = 12.0  # steps in a body's radius, 3 V / A, from which marching cubes errs by 0.4 % or less in the volume
-_MOST_FINER = 4
-_MOST_VOXELS = 8_000_000  # of a refined box
+_CONNECTIVITY_26 = np.ones(
+    (3, 3, 3), dtype=bool
+)  # voxels that share a corner belong together, as in MATLAB's bwconncomp
+_STEPS_PER_RADIUS = (
+    12.0  # steps in a body's radius, 3 V / A, from which marching cubes errs by 0.4 % or less in the volume
+)
+_MAX_FACTOR = 4
+_MAX_VOXELS = 8_000_000  # of a refined box
 
 
 def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints32, int, int]:
@@ -41,7 +45,7 @@ def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints32, int, int]:
     specks : int
         Components left out.
     """
-    parts, n = ndimage.label(np.asarray(sdf) < 0, structure=_TOUCHING, output=np.int32)
+    parts, n = ndimage.label(np.asarray(sdf) < 0, structure=_CONNECTIVITY_26, output=np.int32)
     if n == 0:
         return parts, 0, 0
     size = np.bincount(parts.ravel(), minlength=n + 1)[1:]
@@ -80,15 +84,15 @@ def body_surface(sdf: npt.ArrayLike, labels: Ints32, number: int, spacing: Seque
     box = ndimage.find_objects(labels, number)[number - 1]
     box = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in box)
     field = np.asarray(sdf)[box].astype(np.float64)
-    field = _closed(np.where(labels[box] == number, field, np.abs(field)))
+    field = _padded_outside(np.where(labels[box] == number, field, np.abs(field)))
     step = np.asarray(spacing, dtype=np.float64)
     corner = np.array([s.start - 1.0 for s in box]) * step  # of the field, one voxel before the box
     mesh = _zero_level(field, step, corner)
     if mesh is None:
         return None
-    finer = np.clip(np.ceil(_FINE * step * mesh.area / (3.0 * mesh.volume)), 1, _MOST_FINER).astype(int)
-    if np.any(finer > 1) and field.size * np.prod(finer) <= _MOST_VOXELS:
-        return _zero_level(_finer(field, finer), step / finer, corner)
+    factors = np.clip(np.ceil(_STEPS_PER_RADIUS * step * mesh.area / (3.0 * mesh.volume)), 1, _MAX_FACTOR).astype(int)
+    if np.any(factors > 1) and field.size * np.prod(factors) <= _MAX_VOXELS:
+        return _zero_level(_upsampled(field, factors), step / factors, corner)
     return mesh
 
 
@@ -101,7 +105,7 @@ def _zero_level(field: Floats, step: Floats, corner: Floats) -> SurfaceMesh | No
     return mesh if mesh.volume > 0 else None
 
 
-def _finer(field: Floats, factors: Ints) -> Floats:
+def _upsampled(field: Floats, factors: Ints) -> Floats:
     """Cubic splines through a field's samples, at ``factors`` times as many steps along the axes.
 
     Axis after axis, each a product with the matrix of the splines: several times as quick as ``ndimage.zoom`` at once.
@@ -114,7 +118,7 @@ def _finer(field: Floats, factors: Ints) -> Floats:
     return np.matmul(splines[1], along_z) @ splines[2].T  # type: ignore[no-any-return]
 
 
-def _closed(field: Floats) -> Floats:
+def _padded_outside(field: Floats) -> Floats:
     """With one voxel more on each side, outside; a wall that the grid cuts then lies half a voxel behind its end."""
     padded = np.pad(field, 1, mode="edge")
     inner = padded[1:-1, 1:-1, 1:-1].copy()
@@ -123,6 +127,6 @@ def _closed(field: Floats) -> Floats:
     return padded
 
 
-def at_border(inside: Bools) -> bool:
+def touches_border(inside: Bools) -> bool:
     """Whether a body, (z, y, x) bool, touches the border of its grid."""
     return any(bool(np.take(inside, end, axis=axis).any()) for axis in range(3) for end in (0, -1))

@@ -104,16 +104,16 @@ class NamedCodes:
         if len(set(self.names)) == len(self.names) and set(self.names) == set(sequences):
             return self.codes[[self.names.index(name) for name in sequences]], []
         return self.codes, [
-            f"codes: their names ({_few(self.names)}) are not those of the sequences of {of_set} ({_few(sequences)}); "
-            "they are taken in order."
+            f"codes: their names ({_first_two(self.names)}) are not those of the sequences of {of_set} "
+            f"({_first_two(sequences)}); they are taken in order."
         ]
 
 
-def _few(names: Sequence[str]) -> str:
+def _first_two(names: Sequence[str]) -> str:
     return ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
 
 
-def _checked(codes: npt.ArrayLike) -> Floats:
+def _checked_codes(codes: npt.ArrayLike) -> Floats:
     array = np.asarray(codes, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 1:
         raise SequenceError(f"codes has shape {array.shape}; expected (n, latent) with n at least 2.")
@@ -122,7 +122,7 @@ def _checked(codes: npt.ArrayLike) -> Floats:
     return array
 
 
-def _manifold() -> Any:
+def _scikit_learn() -> Any:
     try:
         import sklearn.manifold as manifold
         import sklearn.metrics as metrics
@@ -146,15 +146,15 @@ def pca(codes: npt.ArrayLike) -> PCA:
     SequenceError
         When it is not 2D, has fewer than 2 rows, or is not finite.
     """
-    array = _checked(codes)
+    array = _checked_codes(codes)
     mean = array.mean(axis=0)
     u, s, vt = np.linalg.svd(array - mean, full_matrices=False)
     k = min(array.shape[0] - 1, array.shape[1])
     u, s, vt = u[:, :k], s[:k], vt[:k]
     sign = np.sign(vt[np.arange(k), np.argmax(np.abs(vt), axis=1)])
     total = float((s**2).sum())
-    nothing = total <= (1e-14 * np.abs(array).max()) ** 2 * array.size
-    explained = np.zeros(k) if nothing else s**2 / total
+    constant = total <= (1e-14 * np.abs(array).max()) ** 2 * array.size
+    explained = np.zeros(k) if constant else s**2 / total
     return PCA(mean, vt * sign[:, None], explained, u * s * sign)
 
 
@@ -183,7 +183,7 @@ def tsne(codes: npt.ArrayLike, seed: int = 0, *, perplexity: float | None = None
 
     Ref: van der Maaten and Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html.
     """
-    array = _checked(codes)
+    array = _checked_codes(codes)
     n = len(array)
     if n < _LEAST:
         raise SequenceError(f"there are {n} codes; expected at least {_LEAST} for t-SNE.", remedy="Use pca instead.")
@@ -198,7 +198,7 @@ def tsne(codes: npt.ArrayLike, seed: int = 0, *, perplexity: float | None = None
     scores = pca(array).scores[:, :2]
     start[:, : scores.shape[1]] = 1e-4 * scores / scores[:, 0].std()
     method = "exact" if n <= 1000 else "barnes_hut"
-    fit = _manifold()[0].TSNE(perplexity=wanted, init=start.astype(np.float32), random_state=seed, method=method)
+    fit = _scikit_learn()[0].TSNE(perplexity=wanted, init=start.astype(np.float32), random_state=seed, method=method)
     return fit.fit_transform(array).astype(np.float64)
 
 
@@ -224,39 +224,41 @@ def silhouette(codes: npt.ArrayLike, labels: Sequence[Any] | Array) -> float:
 
     Ref: Rousseeuw 1987, doi 10.1016/0377-0427(87)90125-7.
     """
-    array, names = _checked(codes), np.asarray([str(x) for x in labels])
+    array, names = _checked_codes(codes), np.asarray([str(x) for x in labels])
     if len(names) != len(array):
         raise SequenceError(f"there are {len(names)} labels; expected {len(array)}, one for each code.")
     if not 2 <= len(np.unique(names)) < len(names):
         return float("nan")
-    return float(_manifold()[1].silhouette_score(array, names))
+    return float(_scikit_learn()[1].silhouette_score(array, names))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Codes of the sets of a comparison
 
 
-def _by_set(what: Any, sets: Mapping[str, Sequence[str]], likely: Sequence[str], noun: str) -> dict[str, Any]:
+def _split_by_set(
+    given: Any, sets: Mapping[str, Sequence[str]], candidates: Sequence[str], noun: str
+) -> dict[str, Any]:
     """``what`` for each set: itself if it is a dict, else that of the first likely set with as many sequences."""
-    if not isinstance(what, Mapping):
-        fits = [name for name in likely if len(sets[name]) == len(what)]
+    if not isinstance(given, Mapping):
+        fits = [name for name in candidates if len(sets[name]) == len(given)]
         if not fits:
-            counts = ", ".join(f"{len(sets[name])} in {name!r}" for name in likely)
+            counts = ", ".join(f"{len(sets[name])} in {name!r}" for name in candidates)
             raise SequenceError(
-                f"there are {len(what)} {noun}; expected one for each sequence of a set ({counts}).",
+                f"there are {len(given)} {noun}; expected one for each sequence of a set ({counts}).",
                 remedy=f"Pass a dict of set names and {noun}.",
             )
-        return {fits[0]: what}
-    for name, values in what.items():
+        return {fits[0]: given}
+    for name, values in given.items():
         if name not in sets:
             raise SequenceError(f"{noun} are given for {name!r}; expected names of sets: {', '.join(sets)}.")
         if len(values) != len(sets[name]):
             raise SequenceError(f"there are {len(values)} {noun} for {name!r}; expected {len(sets[name])}.")
-    return dict(what)
+    return dict(given)
 
 
 def code_space(
-    codes: Any, labels: Any, sets: Mapping[str, Sequence[str]], likely: Sequence[str], seed: int
+    codes: Any, labels: Any, sets: Mapping[str, Sequence[str]], candidates: Sequence[str], seed: int
 ) -> tuple[CodeSpace, list[str]]:
     """The codes of all sets in one space, and notes on what could not be computed.
 
@@ -276,7 +278,7 @@ def code_space(
     SequenceError
         When numbers do not match.
     """
-    given = _by_set(codes, sets, likely, "codes")
+    given = _split_by_set(codes, sets, candidates, "codes")
     notes: list[str] = []
     parts = []
     for name, values in given.items():
@@ -286,13 +288,13 @@ def code_space(
         parts.append(np.asarray(values, dtype=np.float64))
     if any(p.ndim != 2 for p in parts) or len({p.shape[1] for p in parts}) > 1:
         raise SequenceError(f"codes have shapes {[p.shape for p in parts]}; expected (n, latent), one latent for all.")
-    array = _checked(np.concatenate(parts))
+    array = _checked_codes(np.concatenate(parts))
     owners = np.array([name for name in given for _ in sets[name]])
     names = np.array([sequence for name in given for sequence in sets[name]])
     families = None
     if labels is not None:
-        known = _by_set(labels, sets, [*given, *likely], "labels")
-        families = np.array([str(x) for name in given for x in known.get(name, [""] * len(sets[name]))])
+        family_labels = _split_by_set(labels, sets, [*given, *candidates], "labels")
+        families = np.array([str(x) for name in given for x in family_labels.get(name, [""] * len(sets[name]))])
     plane, score = None, float("nan")
     try:
         plane = tsne(array, seed) if len(array) >= _LEAST else None

@@ -10,8 +10,8 @@ from .._typing import Array
 from ..atomic import ensure_folder, write_bytes, write_text
 from ..tables import csv_text
 from .codes import CodeSpace
-from .descriptors import Descriptor, known
-from .shapes import Pictured
+from .descriptors import Descriptor, known_descriptors
+from .shapes import SequenceSurfaces
 
 __all__ = ["Evaluation"]
 
@@ -55,8 +55,8 @@ class Evaluation:
     overlap: Array
     codes: CodeSpace | None = None
     notes: tuple[str, ...] = ()
-    pictured: tuple[tuple[Pictured, ...], ...] = ()
-    descriptors: tuple[Descriptor, ...] = dataclasses.field(default_factory=lambda: tuple(known().values()))
+    pictured: tuple[tuple[SequenceSurfaces, ...], ...] = ()
+    descriptors: tuple[Descriptor, ...] = dataclasses.field(default_factory=lambda: tuple(known_descriptors().values()))
 
     @property
     def reference(self) -> str:
@@ -66,17 +66,17 @@ class Evaluation:
     @property
     def summary(self) -> str:
         """The result in a few lines of plain words."""
-        from .words import summary_lines
+        from .summary import summary_lines
 
         return "\n".join(summary_lines(self))
 
     @property
-    def shown(self) -> list[Descriptor]:
+    def main_descriptors(self) -> list[Descriptor]:
         """Descriptors of the figures, the summary and the main table."""
         return [one for one in self.descriptors if not one.aside]
 
     @property
-    def asides(self) -> dict[str, list[Descriptor]]:
+    def folded_descriptors(self) -> dict[str, list[Descriptor]]:
         """The other descriptors, by the heading of the table that they stand in."""
         found: dict[str, list[Descriptor]] = {}
         for one in self.descriptors:
@@ -112,11 +112,11 @@ class Evaluation:
         """
         from .page import evaluation_html, pictures
 
-        place = ensure_folder(folder)
+        path = ensure_folder(folder)
         for name, text in self.tables().items():
-            write_text(place / name, text)
+            write_text(path / name, text)
         drawn = pictures(self)
         for name, data in drawn.items():
-            write_bytes(place / f"{name}.png", data)
-        write_text(place / "report.html", evaluation_html(self, drawn))
-        return place
+            write_bytes(path / f"{name}.png", data)
+        write_text(path / "report.html", evaluation_html(self, drawn))
+        return path

@@ -19,7 +19,7 @@ from ..mesh.protocol import Mesh
 from ..mesh.surface import SurfaceMesh
 from ..registry import Registry
 
-__all__ = ["DESCRIPTORS", "Descriptor", "describe", "known", "register"]
+__all__ = ["DESCRIPTORS", "Descriptor", "describe", "known_descriptors", "register"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -97,16 +97,16 @@ def _warn_once(descriptor: Descriptor, error: Exception) -> None:
         )  # fmt: skip
 
 
-_HERE = "compare.descriptors:"
+_MODULE = "compare.descriptors:"
 DESCRIPTORS: Registry[Descriptor] = Registry(
     "descriptor",
     "cytoform.descriptors",
     {
-        "volume": f"{_HERE}_VOLUME",
-        "area": f"{_HERE}_AREA",
-        "sphericity": f"{_HERE}_SPHERICITY",
-        "sphericity_miccai2022": f"{_HERE}_SPHERICITY_2022",
-        "sphericity_media2024": f"{_HERE}_SPHERICITY_2024",
+        "volume": f"{_MODULE}_VOLUME",
+        "area": f"{_MODULE}_AREA",
+        "sphericity": f"{_MODULE}_SPHERICITY",
+        "sphericity_miccai2022": f"{_MODULE}_SPHERICITY_2022",
+        "sphericity_media2024": f"{_MODULE}_SPHERICITY_2024",
     },
 )
 
@@ -128,7 +128,7 @@ def register(descriptor: Descriptor) -> Descriptor:
     return descriptor
 
 
-def known() -> dict[str, Descriptor]:
+def known_descriptors() -> dict[str, Descriptor]:
     """All descriptors by name; those of other packages that cannot be loaded are left out, with a warning each."""
     return DESCRIPTORS.usable(Descriptor)
 
@@ -152,13 +152,13 @@ def describe(mesh: Mesh) -> dict[str, float]:
     MeshError
         When the mesh has several regions.
     """
-    surface = _one_surface(mesh)
+    surface = _single_surface(mesh)
     if not (_volume(surface) > 0 and surface.area > 0):
-        return undefined()
-    return {name: descriptor(surface) for name, descriptor in known().items()}
+        return undefined_values()
+    return {name: descriptor(surface) for name, descriptor in known_descriptors().items()}
 
 
-def _one_surface(mesh: Mesh) -> SurfaceMesh:
+def _single_surface(mesh: Mesh) -> SurfaceMesh:
     regions = mesh.regions()
     if len(regions) != 1:
         raise MeshError(
@@ -169,9 +169,9 @@ def _one_surface(mesh: Mesh) -> SurfaceMesh:
     return surface  # type: ignore[return-value]
 
 
-def undefined() -> dict[str, float]:
+def undefined_values() -> dict[str, float]:
     """The descriptors of nothing: NaN."""
-    return dict.fromkeys(known(), math.nan)
+    return dict.fromkeys(known_descriptors(), math.nan)
 
 
 def _volume(mesh: SurfaceMesh) -> float:

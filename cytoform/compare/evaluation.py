@@ -16,9 +16,9 @@ from ..tables import structured
 from .codes import code_space
 from .comparison import Evaluation
 from .measuring import OVERLAP_COLUMNS, check_usable, frame_columns, measure_sequence, overlap_rows
-from .sets import Entry, length_unit, named_sets, originals, paired_sets
-from .shapes import pictured
-from .statistics import FEW, sequence_table, smallest_distance, test_table
+from .sets import Entry, check_paired, collect_sets, length_unit, match_originals
+from .shapes import choose_surfaces
+from .statistics import FEW, critical_distance, sequence_table, test_table
 
 __all__ = ["evaluate"]
 
@@ -85,28 +85,30 @@ def evaluate(
         raise ConfigError(f"speck is {speck!r}; expected 0 or more and less than 0.5, a part of the volume.")
     if out is not None:
         ensure_folder(out)
-    size = None if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
-    sets = named_sets(real, made, names, size)
-    together = paired_sets(paired, list(sets)[1:])
+    voxel_size = None if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
+    sets = collect_sets(real, made, names, voxel_size)
+    paired_names = check_paired(paired, list(sets)[1:])
     unit = length_unit(sets)
-    matched, notes = originals(sets, together)
-    likely = [*together, *(n for n in list(sets)[1:] if n not in together), next(iter(sets))]
+    matched, notes = match_originals(sets, paired_names)
+    candidates = [*paired_names, *(n for n in list(sets)[1:] if n not in paired_names), next(iter(sets))]
     space = None
     if codes is not None:
-        space, more = code_space(codes, labels, {n: [e.name for e in s] for n, s in sets.items()}, likely, seed)
+        space, more = code_space(codes, labels, {n: [e.name for e in s] for n, s in sets.items()}, candidates, seed)
         notes += more
-    frames, overlap = _measure(sets, matched, speck, progress)
+    frames, overlap = _measure_sets(sets, matched, speck, progress)
     sequences = sequence_table(frames, overlap)
     tests = test_table(sequences, frames, next(iter(sets)), list(sets)[1:])
     notes += _notes(sets, sequences, unit)
-    shown = pictured(sets, matched)
-    found = Evaluation(tuple(sets), together, unit, frames, sequences, tests, overlap, space, tuple(notes), shown)
+    surfaces = choose_surfaces(sets, matched)
+    found = Evaluation(
+        tuple(sets), paired_names, unit, frames, sequences, tests, overlap, space, tuple(notes), surfaces
+    )
     if out is not None:
         found.save(out)
     return found
 
 
-def _measure(
+def _measure_sets(
     sets: Mapping[str, Sequence[Entry]], matched: Mapping[tuple[str, str], Entry], speck: float, progress: Any
 ) -> tuple[Array, Array]:
     frames: list[dict[str, Any]] = []
@@ -140,8 +142,8 @@ def _notes(sets: Mapping[str, Sequence[Entry]], sequences: Array, unit: str) -> 
             notes.append(f"{name}: {int(part['specks'].sum())} specks beside the bodies are left out.")
     few = [name for name, entries in sets.items() if len(entries) < FEW]
     if few:
-        first, *others = (len(entries) for entries in sets.values())
-        low = max(smallest_distance(first, n) for n in others)
+        reference_count, *made_counts = (len(entries) for entries in sets.values())
+        low = max(critical_distance(reference_count, n) for n in made_counts)
         notes.append(
             f"Fewer than {FEW} sequences in {', '.join(few)}: only large differences show (D above about {low:.2f})."
         )

@@ -10,8 +10,8 @@ from ..linking import OverlapLinker
 from ..masks import SPECK
 from ..metrics import dice, iou
 from ..sdf.sequence import opened
-from .bodies import at_border, body_surface, split
-from .descriptors import describe, known, undefined
+from .bodies import body_surface, split, touches_border
+from .descriptors import describe, known_descriptors, undefined_values
 from .sets import Entry
 
 __all__ = ["OVERLAP_COLUMNS", "check_usable", "frame_columns", "measure_sequence", "overlap_rows"]
@@ -27,7 +27,7 @@ def frame_columns() -> dict[str, type]:
     """Columns of the table of frames: name and type."""
     return {
         "set": str, "sequence": str, "frame": int, "time_s": float, "component": int, "components": int, "specks": int,
-        "at_border": bool, "missing": bool, **dict.fromkeys(known(), float),
+        "at_border": bool, "missing": bool, **dict.fromkeys(known_descriptors(), float),
     }  # fmt: skip
 
 
@@ -51,12 +51,12 @@ def measure_sequence(entry: Entry, set_name: str, speck: float = SPECK) -> list[
             row = {"set": set_name, "sequence": entry.name, "frame": index, "components": count, "specks": specks}
             row["time_s"] = float("nan") if entry.time_step is None else index * entry.time_step
             if count == 0:
-                rows.append(row | {"component": 0, "at_border": False, "missing": True} | undefined())
+                rows.append(row | {"component": 0, "at_border": False, "missing": True} | undefined_values())
                 continue
             for component, number in sorted((c, n) for n, c in enumerate(linker.order(labels, count), start=1)):
                 surface = body_surface(sdf, labels, number, step)
-                found = undefined() if surface is None else describe(surface)
-                border = at_border(labels == number)
+                found = undefined_values() if surface is None else describe(surface)
+                border = touches_border(labels == number)
                 rows.append(row | {"component": component, "at_border": border, "missing": False} | found)
     return rows
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._typing import Array
-from ..report.frame import caption, document, folded, headline, notes_box, picture, png, section, table
+from ..report.frame import caption, details, document, headline, notes_box, picture, png, section, table
 from . import figures
 from .shapes import shapes_figure
-from .statistics import LEVEL, smallest_distance
-from .words import by_sequence, number, p_text, summary_lines
+from .statistics import LEVEL, critical_distance
+from .summary import number_text, p_text, sequence_test, summary_lines
 
 if TYPE_CHECKING:
     from .comparison import Evaluation
@@ -32,7 +32,7 @@ def pictures(ev: Evaluation) -> dict[str, bytes]:
     ``pca``, ``tsne``."""
     wanted: dict[str, Any] = {"time": figures.time_figure, "boxes": figures.boxes_figure, "qq": figures.qq_figure}
     if any(mesh is not None for row in ev.pictured for one in row for mesh in one.meshes):
-        wanted["shapes"] = lambda ev: shapes_figure(ev, figures.colours(ev.sets))
+        wanted["shapes"] = lambda ev: shapes_figure(ev, figures.set_colours(ev.sets))
     if len(ev.overlap) and np.isfinite(ev.overlap["dice"]).any():
         wanted["overlap"] = figures.overlap_figure
     if ev.codes is not None:
@@ -57,14 +57,14 @@ def evaluation_html(ev: Evaluation, drawn: Mapping[str, bytes] | None = None) ->
     """
     drawn = pictures(ev) if drawn is None else drawn
     parts = [notes_box(ev.notes), _headline(ev), _shapes(ev, drawn), _summary(ev), _time(ev, drawn),
-             _overlap(ev, drawn), _tests(ev), _spread(ev, drawn), _codes(ev, drawn), _sequences(ev)]  # fmt: skip
+             _overlap(ev, drawn), _tests(ev), _distributions(ev, drawn), _codes(ev, drawn), _sequences(ev)]  # fmt: skip
     footer = "Volume and surface area come from marching cubes at the zero level; tables lie beside this page as CSV."
     return document(
-        f"{' and '.join(ev.sets[1:])} against {ev.reference}", "evaluation", _lead(ev), parts, footer=footer
+        f"{' and '.join(ev.sets[1:])} against {ev.reference}", "evaluation", _subtitle(ev), parts, footer=footer
     )
 
 
-def _lead(ev: Evaluation) -> str:
+def _subtitle(ev: Evaluation) -> str:
     parts = []
     for name in ev.sets:
         part = ev.sequences[ev.sequences["set"] == name]
@@ -82,13 +82,13 @@ def _headline(ev: Evaluation) -> str:
             value = part[column][np.isfinite(part[column])]
             cells.append((f"{value.mean():.3f}" if value.size else "–", "", f"{column.capitalize()}, {name}"))
     for name in ev.sets[1:]:
-        rows = [by_sequence(ev, name, one.name) for one in ev.shown]
+        rows = [sequence_test(ev, name, one.name) for one in ev.main_descriptors]
         differ = sum(bool(row["p"] < LEVEL) for row in rows)
         cells.append((f"{differ} of {len(rows)}", "", f"descriptors that differ (p < {LEVEL:g}), {name}"))
     return headline(cells)
 
 
-def _unbroken(text: str) -> str:
+def _with_nonbreaking_spaces(text: str) -> str:
     """Numbers stay with their signs and units at the end of a line."""
     for mark in (" = ", " ± ", " &lt; "):
         text = text.replace(mark, mark.replace(" ", "&nbsp;"))
@@ -96,7 +96,7 @@ def _unbroken(text: str) -> str:
 
 
 def _summary(ev: Evaluation) -> str:
-    lines = "\n".join(f"<li>{_unbroken(html.escape(line))}</li>" for line in summary_lines(ev))
+    lines = "\n".join(f"<li>{_with_nonbreaking_spaces(html.escape(line))}</li>" for line in summary_lines(ev))
     return section("In short", f'<ul class="lines">\n{lines}\n</ul>')
 
 
@@ -111,23 +111,23 @@ def _shapes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     )
 
 
-def _titles(ev: Evaluation) -> str:
+def _descriptor_titles(ev: Evaluation) -> str:
     """The descriptors of the figures, in a sentence."""
-    *first, last = (one.title.split(" (")[0] for one in ev.shown)
+    *first, last = (one.title.split(" (")[0] for one in ev.main_descriptors)
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _meanings(descriptors: Sequence[Descriptor]) -> str:
+def _descriptor_notes(descriptors: Sequence[Descriptor]) -> str:
     return "".join(f" {one.note}" for one in descriptors if one.note)
 
 
 def _time(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     return section(
         "Do the shapes develop alike?",
-        picture(drawn["time"], f"Mean and quartiles of {_titles(ev)} at each frame"),
+        picture(drawn["time"], f"Mean and quartiles of {_descriptor_titles(ev)} at each frame"),
         caption(
             "Lines are means, bands hold the middle half of the shapes (quartiles), frame by frame. After a division "
-            f"each daughter counts as a shape of its own.{_meanings(ev.shown)}"
+            f"each daughter counts as a shape of its own.{_descriptor_notes(ev.main_descriptors)}"
         ),
     )
 
@@ -142,7 +142,7 @@ def _overlap(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
         last = part[part["frame"] == part["frame"].max()]
         error = np.abs(part["volume_error"][np.isfinite(part["volume_error"])])
         dice = part["dice"][np.isfinite(part["dice"])]
-        spread = [_spread_of(column) for column in (part["dice"], last["dice"], part["jaccard"])]
+        spread = [_mean_and_deviation(column) for column in (part["dice"], last["dice"], part["jaccard"])]
         off = f"{100 * error.mean():.1f} %" if error.size else "–"
         rows.append((name, str(len(np.unique(part["sequence"]))), *spread, f"{dice.min():.3f}", off))
     return section(
@@ -156,7 +156,7 @@ def _overlap(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     )
 
 
-def _spread_of(values: Array) -> str:
+def _mean_and_deviation(values: Array) -> str:
     good = values[np.isfinite(values)]
     return f"{good.mean():.3f} ± {good.std():.3f}" if good.size else "–"
 
@@ -171,9 +171,9 @@ def _test_rows(
     low: list[tuple[int, int]] = []
     for name in ev.sets[1:]:
         for descriptor in descriptors:
-            row = by_sequence(ev, name, descriptor.name)
+            row = sequence_test(ev, name, descriptor.name)
             label = descriptor.label(ev.unit)
-            numbers = [number(float(row[k])) for k in ("median_reference", "median")]
+            numbers = [number_text(float(row[k])) for k in ("median_reference", "median")]
             effect = [f"{float(row[k]):.2f}".replace("-", "−") for k in ("ks_statistic", "cliffs_delta")]
             if row["p"] < LEVEL:
                 low.append((len(rows), 6))
@@ -183,7 +183,7 @@ def _test_rows(
     return rows, low
 
 
-def _remarks(ev: Evaluation) -> str:
+def _test_remarks(ev: Evaluation) -> str:
     """What the tests say about themselves, each once; that there are few values is said above."""
     rows = ev.tests[ev.tests["scope"] == "sequence"]
     found: dict[str, list[str]] = {}
@@ -216,25 +216,25 @@ pairs by their overlap first.
 
 def _tests(ev: Evaluation) -> str:
     head = [name.format(ev.reference) for name in _TEST_HEAD]
-    rows, low = _test_rows(ev, ev.shown)
-    first, *others = (int((ev.sequences["set"] == name).sum()) for name in ev.sets)
-    least = smallest_distance(first, max(others))
-    words = _TESTS.format(first=first, most=max(others), least=least, level=LEVEL).strip()
+    rows, low = _test_rows(ev, ev.main_descriptors)
+    reference_count, *made_counts = (int((ev.sequences["set"] == name).sum()) for name in ev.sets)
+    least = critical_distance(reference_count, max(made_counts))
+    explanation = _TESTS.format(first=reference_count, most=max(made_counts), least=least, level=LEVEL).strip()
     if ev.paired:
-        words += "\n" + _PAIRS.format(sets=", ".join(ev.paired)).strip()
+        explanation += "\n" + _PAIRS.format(sets=", ".join(ev.paired)).strip()
     asides = []
-    for heading, descriptors in ev.asides.items():
+    for heading, descriptors in ev.folded_descriptors.items():
         more, low_more = _test_rows(ev, descriptors)
         inner = table(more, head, text=(0, 1), low=low_more)
-        asides.append(folded(heading, inner, caption(_meanings(descriptors).strip())))
+        asides.append(details(heading, inner, caption(_descriptor_notes(descriptors).strip())))
     main = table(rows, head, text=(0, 1), low=low)
-    return section("Are the sets alike?", main, _remarks(ev), caption(words), *asides)
+    return section("Are the sets alike?", main, _test_remarks(ev), caption(explanation), *asides)
 
 
-def _spread(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+def _distributions(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     return section(
         "How do the values spread?",
-        picture(drawn["boxes"], f"Box plots of {_titles(ev)}"),
+        picture(drawn["boxes"], f"Box plots of {_descriptor_titles(ev)}"),
         caption(
             "One point a sequence. Boxes hold the middle half, the line is the median, whiskers reach to the last "
             "value within 1.5 box lengths."
@@ -264,12 +264,12 @@ def _codes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
 
 
 def _sequences(ev: Evaluation) -> str:
-    shown = [dataclasses.replace(one, title=one.title.split(" (")[0]).label(ev.unit) for one in ev.shown]
+    shown = [dataclasses.replace(one, title=one.title.split(" (")[0]).label(ev.unit) for one in ev.main_descriptors]
     paired = ["Dice"] if ev.paired else []
     head = ["set", "sequence", "frames", "missing", "bodies", *shown, *paired]
     rows = []
     for row in ev.sequences:
         cells = [str(row["set"]), str(row["sequence"]), *(str(row[k]) for k in ("frames", "missing", "components"))]
-        cells += [number(float(row[one.name])) for one in ev.shown]
+        cells += [number_text(float(row[one.name])) for one in ev.main_descriptors]
         rows.append([*cells, *([f"{row['dice']:.3f}".replace("nan", "–")] if paired else [])])
-    return section("All sequences", folded(f"{len(rows)} rows: means over frames", table(rows, head, text=(0, 1))))
+    return section("All sequences", details(f"{len(rows)} rows: means over frames", table(rows, head, text=(0, 1))))

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import SequenceError
 from ..sdf.sequence import SDFSequence, opened, sequence_files
 
-__all__ = ["Entry", "collect", "length_unit", "named_sets", "originals", "paired_sets", "pairs"]
+__all__ = ["Entry", "check_paired", "collect_set", "collect_sets", "length_unit", "match_originals", "pair_sequences"]
 
 Source = SDFSequence | str | os.PathLike[str]
 
@@ -46,7 +46,7 @@ class Entry:
         return self.name if isinstance(self.source, SDFSequence) else Path(self.source).stem
 
 
-def collect(what: Any, set_name: str, spacing: tuple[float, float, float] | None = None) -> list[Entry]:
+def collect_set(given: Any, set_name: str, spacing: tuple[float, float, float] | None = None) -> list[Entry]:
     """The sequences of a set.
 
     Parameters
@@ -65,9 +65,9 @@ def collect(what: Any, set_name: str, spacing: tuple[float, float, float] | None
     FileFormatError
         When a file is not one of signed distances, or a folder holds none.
     """
-    given = [what] if isinstance(what, SDFSequence | str | os.PathLike) else list(what)
+    given = [given] if isinstance(given, SDFSequence | str | os.PathLike) else list(given)
     entries: list[Entry] = []
-    for source in (s for one in given for s in _files(one, set_name)):
+    for source in (s for one in given for s in _sources(one, set_name)):
         with opened(source) as sequence:
             name, info, shape = sequence.name, sequence.info, sequence.shape
         taken = {entry.name for entry in entries}
@@ -78,7 +78,7 @@ def collect(what: Any, set_name: str, spacing: tuple[float, float, float] | None
     return entries
 
 
-def _files(one: Any, set_name: str) -> list[Any]:
+def _sources(one: Any, set_name: str) -> list[Any]:
     if isinstance(one, SDFSequence):
         return [one]
     if not isinstance(one, str | os.PathLike):
@@ -86,11 +86,13 @@ def _files(one: Any, set_name: str) -> list[Any]:
             f"the set {set_name!r} holds a {type(one).__name__}; expected SDFSequence objects, files or a folder.",
             remedy="Make one with SDFSequence.from_array(sdf, spacing).",
         )
-    place = Path(one)
-    return sequence_files(place) if place.is_dir() else [place]
+    path = Path(one)
+    return sequence_files(path) if path.is_dir() else [path]
 
 
-def pairs(real: Sequence[Entry], made: Sequence[Entry], set_name: str) -> tuple[list[tuple[Entry, Entry]], str]:
+def pair_sequences(
+    real: Sequence[Entry], made: Sequence[Entry], set_name: str
+) -> tuple[list[tuple[Entry, Entry]], str]:
     """Which sequence is the reconstruction of which: by name, else by file name, else by order.
 
     Returns
@@ -117,11 +119,11 @@ def pairs(real: Sequence[Entry], made: Sequence[Entry], set_name: str) -> tuple[
             )
         found, how = list(zip(real, made)), "order"
     for first, second in found:
-        _check_alike(first, second, set_name)
+        _check_same_grid(first, second, set_name)
     return found, how
 
 
-def _check_alike(real: Entry, made: Entry, set_name: str) -> None:
+def _check_same_grid(real: Entry, made: Entry, set_name: str) -> None:
     remedy = "Decode the reconstructions on the grid and frames of the originals, or leave the set unpaired."
     if real.shape != made.shape:
         raise SequenceError(
@@ -137,7 +139,7 @@ def _check_alike(real: Entry, made: Entry, set_name: str) -> None:
         )
 
 
-def named_sets(real: Any, made: Any, names: tuple[str, str], spacing: Any) -> dict[str, list[Entry]]:
+def collect_sets(real: Any, made: Any, names: tuple[str, str], spacing: Any) -> dict[str, list[Entry]]:
     """The sequences of each set, the reference first.
 
     Raises
@@ -145,13 +147,13 @@ def named_sets(real: Any, made: Any, names: tuple[str, str], spacing: Any) -> di
     SequenceError
         When there is no made set, or one has the reference's name; see also :func:`collect`.
     """
-    others = dict(made) if isinstance(made, Mapping) else {names[1]: made}
-    if not others or names[0] in others:
-        raise SequenceError(f"made has the sets {list(others)}; expected at least one, none called {names[0]!r}.")
-    return {name: collect(what, name, spacing) for name, what in {names[0]: real, **others}.items()}
+    made_sets = dict(made) if isinstance(made, Mapping) else {names[1]: made}
+    if not made_sets or names[0] in made_sets:
+        raise SequenceError(f"made has the sets {list(made_sets)}; expected at least one, none called {names[0]!r}.")
+    return {name: collect_set(given, name, spacing) for name, given in {names[0]: real, **made_sets}.items()}
 
 
-def paired_sets(paired: Any, others: list[str]) -> tuple[str, ...]:
+def check_paired(paired: Any, made_names: list[str]) -> tuple[str, ...]:
     """Those of the made sets that hold reconstructions: True for all, a name, or names.
 
     Raises
@@ -161,11 +163,11 @@ def paired_sets(paired: Any, others: list[str]) -> tuple[str, ...]:
     """
     if not paired:
         return ()
-    wanted = others if paired is True else [paired] if isinstance(paired, str) else list(paired)
-    unknown = [name for name in wanted if name not in others]
+    wanted = made_names if paired is True else [paired] if isinstance(paired, str) else list(paired)
+    unknown = [name for name in wanted if name not in made_names]
     if unknown:
-        raise SequenceError(f"paired names {unknown[0]!r}; expected one of the made sets: {', '.join(others)}.")
-    return tuple(name for name in others if name in wanted)
+        raise SequenceError(f"paired names {unknown[0]!r}; expected one of the made sets: {', '.join(made_names)}.")
+    return tuple(name for name in made_names if name in wanted)
 
 
 def length_unit(sets: Mapping[str, Sequence[Entry]]) -> str:
@@ -186,15 +188,15 @@ def length_unit(sets: Mapping[str, Sequence[Entry]]) -> str:
     return "voxels" if bare else "µm"
 
 
-def originals(
-    sets: Mapping[str, Sequence[Entry]], together: Sequence[str]
+def match_originals(
+    sets: Mapping[str, Sequence[Entry]], paired_names: Sequence[str]
 ) -> tuple[dict[tuple[str, str], Entry], list[str]]:
     """The original of each reconstruction, by set and name, and notes."""
     reference = next(iter(sets))
     matched: dict[tuple[str, str], Entry] = {}
     notes: list[str] = []
-    for name in together:
-        found, how = pairs(sets[reference], sets[name], name)
+    for name in paired_names:
+        found, how = pair_sequences(sets[reference], sets[name], name)
         matched |= {(name, second.name): first for first, second in found}
         if how == "order":
             notes.append(f"{name}: the names of its sequences are not those of {reference}; paired in order.")

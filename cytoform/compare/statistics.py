@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from .._typing import Array, Floats
 from ..tables import structured
-from .descriptors import known
+from .descriptors import known_descriptors
 
 __all__ = [
     "FEW",
     "cliffs_delta",
     "compare_samples",
-    "frame_values",
+    "frame_means",
     "sequence_table",
-    "smallest_distance",
+    "critical_distance",
     "test_table",
 ]
 
@@ -38,7 +38,7 @@ TEST_COLUMNS: dict[str, type] = {
 def _sequence_columns() -> dict[str, type]:
     return {
         "set": str, "sequence": str, "frames": int, "missing": int, "components": int, "specks": int, "at_border": int,
-        **dict.fromkeys(known(), float), "dice": float, "jaccard": float,
+        **dict.fromkeys(known_descriptors(), float), "dice": float, "jaccard": float,
     }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def cliffs_delta(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(above - below) / (first.size * second.size)
 
 
-def smallest_distance(n: int, m: int) -> float:
+def critical_distance(n: int, m: int) -> float:
     """Kolmogorov–Smirnov distance from which two samples of n and m values differ at 5 %, about; at most 1."""
     return min(1.0, _CRITICAL * float(np.sqrt((n + m) / (n * m)))) if n and m else float("nan")
 
@@ -96,26 +96,31 @@ def compare_samples(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
     return found | {"cliffs_delta": cliffs_delta(first, second), "note": note}
 
 
-def _groups(*keys: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:
+def _group_rows(*keys: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:
     """Rows with equal keys, in the order in which they first come."""
-    places: dict[tuple[Any, ...], list[int]] = {}
+    row_numbers: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(zip(*(k.tolist() for k in keys))):
-        places.setdefault(key, []).append(row)
-    return ((key, np.array(rows)) for key, rows in places.items())
+        row_numbers.setdefault(key, []).append(row)
+    return ((key, np.array(rows)) for key, rows in row_numbers.items())
 
 
-def _mean(values: Floats) -> float:
+def _finite_mean(values: Floats) -> float:
     good = values[np.isfinite(values)]
     return float(good.mean()) if good.size else float("nan")
 
 
-def frame_values(frames: Array) -> Array:
+def frame_means(frames: Array) -> Array:
     """One row for each set, sequence and frame: mean over the components; NaN where the frame is missing."""
     rows = [
-        {"set": key[0], "sequence": key[1], "frame": key[2], **{d: _mean(frames[d][at]) for d in known()}}
-        for key, at in _groups(frames["set"], frames["sequence"], frames["frame"])
+        {
+            "set": key[0],
+            "sequence": key[1],
+            "frame": key[2],
+            **{d: _finite_mean(frames[d][at]) for d in known_descriptors()},
+        }
+        for key, at in _group_rows(frames["set"], frames["sequence"], frames["frame"])
     ]
-    return structured(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(known(), float)})
+    return structured(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(known_descriptors(), float)})
 
 
 def sequence_table(frames: Array, overlap: Array) -> Array:
@@ -124,19 +129,19 @@ def sequence_table(frames: Array, overlap: Array) -> Array:
     ``missing`` counts frames without a shape, ``at_border`` frames that the grid cuts, ``specks`` all of them,
     ``components`` is the most in a frame. ``dice`` and ``jaccard`` are means over frames, NaN where unpaired.
     """
-    means = frame_values(frames)
-    at = dict(_groups(means["set"], means["sequence"]))
-    paired = dict(_groups(overlap["set"], overlap["sequence"])) if len(overlap) else {}
+    means = frame_means(frames)
+    at = dict(_group_rows(means["set"], means["sequence"]))
+    paired = dict(_group_rows(overlap["set"], overlap["sequence"])) if len(overlap) else {}
     rows = []
-    for key, which in _groups(frames["set"], frames["sequence"]):
+    for key, which in _group_rows(frames["set"], frames["sequence"]):
         part = frames[which]
         _, first = np.unique(part["frame"], return_index=True)
         row = {"set": key[0], "sequence": key[1], "frames": len(first), "missing": int(part["missing"].sum())}
         row |= {"components": int(part["components"].max()), "specks": int(part["specks"][first].sum())}
         row["at_border"] = len(np.unique(part["frame"][part["at_border"]]))
-        row |= {d: _mean(means[d][at[key]]) for d in known()}
+        row |= {d: _finite_mean(means[d][at[key]]) for d in known_descriptors()}
         for name in ("dice", "jaccard"):
-            row[name] = _mean(overlap[name][paired[key]]) if key in paired else float("nan")
+            row[name] = _finite_mean(overlap[name][paired[key]]) if key in paired else float("nan")
         rows.append(row)
     return structured(rows, _sequence_columns())
 
@@ -147,28 +152,28 @@ def test_table(sequences: Array, frames: Array, reference: str, sets: Sequence[s
     ``scope`` is "sequence" (``frame`` −1) or "frame". ``p_adjusted`` is p itself for "sequence"; for "frame" it is
     adjusted over the frames of one descriptor (Benjamini and Hochberg), as many tests find something by chance.
     """
-    means, rows = frame_values(frames), []
+    means, rows = frame_means(frames), []
     for name in sets:
-        for descriptor in known():
+        for descriptor in known_descriptors():
             head = {"set": name, "reference": reference, "descriptor": descriptor}
             a, b = (sequences[descriptor][sequences["set"] == s] for s in (reference, name))
             found = compare_samples(a, b)
             rows.append(head | {"scope": "sequence", "frame": -1, "p_adjusted": found["p"]} | found)
-            rows += _adjusted([head | row for row in _by_frame(means, descriptor, reference, name)])
+            rows += _with_adjusted_p([head | row for row in _frame_tests(means, descriptor, reference, name)])
     return structured(rows, TEST_COLUMNS)
 
 
 test_table.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name
 
 
-def _by_frame(means: Array, descriptor: str, reference: str, name: str) -> Iterator[dict[str, Any]]:
+def _frame_tests(means: Array, descriptor: str, reference: str, name: str) -> Iterator[dict[str, Any]]:
     first, second = (means[means["set"] == s] for s in (reference, name))
     for frame in np.intersect1d(first["frame"], second["frame"]).tolist():
         values = (part[descriptor][part["frame"] == frame] for part in (first, second))
         yield {"scope": "frame", "frame": frame} | compare_samples(*values)
 
 
-def _adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     from scipy import stats
 
     p = np.array([row["p"] for row in rows])

@@ -16,7 +16,7 @@ __all__ = ["mse", "psnr", "r2", "region_of_r2", "ssim"]
 _SSIM_WINDOW = 7  # voxels, as Wang et al. 2004 and scikit-image
 
 
-def _pair(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None) -> tuple[Floats, Floats]:
+def _paired_voxels(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None) -> tuple[Floats, Floats]:
     """The voxels of both images that count, (n,), float64."""
     first, second = np.asarray(image), np.asarray(model)
     if first.shape != second.shape:
@@ -51,12 +51,12 @@ def r2(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = 
     VolumeError
         When shapes differ or the mask is empty.
     """
-    measured, modelled = _pair(image, model, mask)
+    measured, modelled = _paired_voxels(image, model, mask)
     spread = float(((measured - measured.mean()) ** 2).sum())
     return float("nan") if spread == 0 else 1.0 - float(((measured - modelled) ** 2).sum()) / spread
 
 
-def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], reach: float = 1.0) -> Bools:
+def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], margin: float = 1.0) -> Bools:
     """Ω of :func:`r2`: voxels inside a surface or within `reach` of it.
 
     Parameters
@@ -79,25 +79,25 @@ def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], reach: f
     if not inside.any():
         return inside.copy()
     sampling = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (3,))
-    part = _around(inside, np.ceil(reach / sampling).astype(int) + 1)
+    part = _padded_bounding_box(inside, np.ceil(margin / sampling).astype(int) + 1)
     region = np.zeros_like(inside)
-    region[part] = ndimage.distance_transform_edt(~inside[part], sampling=sampling) <= reach * (1.0 + 1e-9)
+    region[part] = ndimage.distance_transform_edt(~inside[part], sampling=sampling) <= margin * (1.0 + 1e-9)
     return region
 
 
-def _around(inside: Bools, margin: Ints) -> tuple[slice, ...]:
+def _padded_bounding_box(inside: Bools, margin: Ints) -> tuple[slice, ...]:
     """The box around a mask with `margin` voxels more on each side, within the image."""
     box = []
-    for axis, room in enumerate(margin):
-        others = tuple(a for a in range(inside.ndim) if a != axis)
-        hits = np.flatnonzero(inside.any(axis=others))
-        box.append(slice(max(0, int(hits[0] - room)), int(hits[-1] + room + 1)))
+    for axis, pad in enumerate(margin):
+        other_axes = tuple(a for a in range(inside.ndim) if a != axis)
+        hits = np.flatnonzero(inside.any(axis=other_axes))
+        box.append(slice(max(0, int(hits[0] - pad)), int(hits[-1] + pad + 1)))
     return tuple(box)
 
 
 def mse(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> float:
     """Mean squared error over the voxels of `mask`, in squared intensity. Arguments as for :func:`r2`."""
-    measured, modelled = _pair(image, model, mask)
+    measured, modelled = _paired_voxels(image, model, mask)
     return float(((measured - modelled) ** 2).mean())
 
 
@@ -117,7 +117,7 @@ def psnr(
     data_range : float, optional
         Largest minus smallest possible intensity; by default that of `image` within `mask`.
     """
-    measured, modelled = _pair(image, model, mask)
+    measured, modelled = _paired_voxels(image, model, mask)
     extent = float(np.ptp(measured)) if data_range is None else float(data_range)
     error = float(((measured - modelled) ** 2).mean())
     return float("inf") if error == 0 else 10.0 * float(np.log10(extent**2 / error))
@@ -151,7 +151,7 @@ def ssim(
     from skimage.metrics import structural_similarity
 
     first, second = np.asarray(image, dtype=np.float64), np.asarray(model, dtype=np.float64)
-    _pair(first, second, mask)
+    _paired_voxels(first, second, mask)
     if min(first.shape) < _SSIM_WINDOW:
         raise VolumeError(f"image has shape {first.shape}; expected at least {_SSIM_WINDOW} voxels on each axis.")
     extent = float(np.ptp(first)) if data_range is None else float(data_range)

@@ -15,7 +15,7 @@ from ..mesh.surface import SurfaceMesh
 __all__ = ["dice", "iou", "mesh_iou"]
 
 
-def _counts(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[int, int]:
+def _overlap_counts(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[int, int]:
     """Voxels in both and voxels in either, as numbers."""
     first, second = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
     if first.shape != second.shape:
@@ -31,7 +31,7 @@ def iou(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     VolumeError
         When the shapes differ.
     """
-    both, either = _counts(a, b)
+    both, either = _overlap_counts(a, b)
     return 1.0 if either == 0 else both / either
 
 
@@ -43,7 +43,7 @@ def dice(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     VolumeError
         As :func:`iou`.
     """
-    both, either = _counts(a, b)
+    both, either = _overlap_counts(a, b)
     return 1.0 if either == 0 else 2.0 * both / (both + either)
 
 

@@ -9,7 +9,7 @@ from ..errors import MeshError
 __all__ = ["sphericity", "sphericity_media2024", "sphericity_miccai2022"]
 
 
-def _check(volume: float, area: float) -> None:
+def _check_positive(volume: float, area: float) -> None:
     if not (math.isfinite(volume) and math.isfinite(area) and volume > 0 and area > 0):
         raise MeshError(
             f"volume is {volume:g} µm³ and area {area:g} µm²; expected both to be positive.",
@@ -32,7 +32,7 @@ def sphericity(volume: float, area: float) -> float:
 
     Ref: Wadell 1935, doi 10.1086/624298.
     """
-    _check(volume, area)
+    _check_positive(volume, area)
     return math.pi ** (1.0 / 3.0) * (6.0 * volume) ** (2.0 / 3.0) / area
 
 
@@ -41,7 +41,7 @@ def sphericity_miccai2022(volume: float, area: float) -> float:
 
     Ref: Wiesner et al. 2022, doi 10.1007/978-3-031-16440-8_6.
     """
-    _check(volume, area)
+    _check_positive(volume, area)
     return area**1.5 / (6.0 * math.sqrt(math.pi) * volume)
 
 
@@ -50,5 +50,5 @@ def sphericity_media2024(volume: float, area: float) -> float:
 
     The reading that fits the tables best. Ref: Wiesner et al. 2024, doi 10.1016/j.media.2023.102991.
     """
-    _check(volume, area)
+    _check_positive(volume, area)
     return 36.0 * math.pi * volume**2 / area**3

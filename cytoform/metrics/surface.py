@@ -14,7 +14,7 @@ from ..mesh.surface import SurfaceMesh
 __all__ = ["SurfaceDistances", "sample_surface", "surface_distances"]
 
 
-_AT_ONCE = 20_000  # points; bounds the memory that the search takes
+_CHUNK = 20_000  # points; bounds the memory that the search takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +56,19 @@ def sample_surface(mesh: SurfaceMesh, n_points: int, seed: int = 0) -> Floats:
     rng = np.random.default_rng(seed)
     areas = mesh.face_areas
     # One uniform number in each of n equal slices of the area: random, and without clumps.
-    places = (np.arange(n_points) + rng.random(n_points)) / n_points * areas.sum()
-    faces = np.minimum(np.searchsorted(np.cumsum(areas), places), mesh.n_faces - 1)
+    positions = (np.arange(n_points) + rng.random(n_points)) / n_points * areas.sum()
+    faces = np.minimum(np.searchsorted(np.cumsum(areas), positions), mesh.n_faces - 1)
     root, along = np.sqrt(rng.random(n_points)), rng.random(n_points)
     weights = np.stack([1.0 - root, root * (1.0 - along), root * along], axis=1)
     return np.einsum("nc,nci->ni", weights, mesh.vertices.astype(np.float64)[mesh.faces[faces]])
 
 
-def _distances(points: Floats, mesh: SurfaceMesh) -> Floats:
+def _point_to_surface_distances(points: Floats, mesh: SurfaceMesh) -> Floats:
     """Distance of every point to the surface, (n,), µm."""
     found = np.empty(len(points))
-    for start in range(0, len(points), _AT_ONCE):
-        part = points[start : start + _AT_ONCE]
-        found[start : start + _AT_ONCE] = np.linalg.norm(closest_points(mesh, part)[1] - part, axis=1)
+    for start in range(0, len(points), _CHUNK):
+        part = points[start : start + _CHUNK]
+        found[start : start + _CHUNK] = np.linalg.norm(closest_points(mesh, part)[1] - part, axis=1)
     return found
 
 
@@ -88,11 +88,11 @@ def surface_distances(a: SurfaceMesh, b: SurfaceMesh, *, n_points: int = 20_000,
     SurfaceDistances
         Point to triangle, exact for each point.
     """
-    there = _distances(sample_surface(a, n_points, seed), b)
-    back = _distances(sample_surface(b, n_points, seed + 1), a)
+    from_a = _point_to_surface_distances(sample_surface(a, n_points, seed), b)
+    from_b = _point_to_surface_distances(sample_surface(b, n_points, seed + 1), a)
     return SurfaceDistances(
-        mean=0.5 * float(there.mean() + back.mean()),
-        rms=float(np.sqrt(0.5 * ((there**2).mean() + (back**2).mean()))),
-        percentile_95=float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        hausdorff=float(max(there.max(), back.max())),
+        mean=0.5 * float(from_a.mean() + from_b.mean()),
+        rms=float(np.sqrt(0.5 * ((from_a**2).mean() + (from_b**2).mean()))),
+        percentile_95=float(max(np.percentile(from_a, 95), np.percentile(from_b, 95))),
+        hausdorff=float(max(from_a.max(), from_b.max())),
     )

@@ -6,7 +6,7 @@ from .figures import contours, loss_figure, psf_figure, slices_figure
 from .film import write_film
 from .maps import maps_figure
 from .page import report_html, write_report
-from .solid import surface_figure
+from .surface_view import surface_figure
 
 __all__ = [
     "ReportData",

@@ -13,11 +13,11 @@ from .._typing import Array
 from .data import ReportData
 from .drawing import matplotlib
 from .figures import grey_range, outlines, residual_range, window
-from .frame import caption, inlined, section
+from .frame import base64_text, caption, section
 
 __all__ = ["browse_html", "browse_script"]
 
-MOST_VOXELS = 1_200_000  # in the window; of larger ones every second, third … voxel and slice is shown
+MAX_VOXELS = 1_200_000  # in the window; of larger ones every second, third … voxel and slice is shown
 
 
 def browse_html(data: ReportData) -> str:
@@ -41,7 +41,7 @@ def browse_html(data: ReportData) -> str:
 def browse_script(data: ReportData) -> str:
     """What the slider shows, as a script element: three mosaics of slices, and the surface's line in each."""
     view = window(data)
-    stride = int(np.ceil((np.prod(view.grid.shape) / MOST_VOXELS) ** (1.0 / 3.0)))
+    stride = int(np.ceil((np.prod(view.grid.shape) / MAX_VOXELS) ** (1.0 / 3.0)))
     box = tuple(slice(s.start, s.stop, stride) for s in view.box)
     measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
     ranges = _ranges(data)
@@ -54,14 +54,14 @@ def browse_script(data: ReportData) -> str:
     places = [view.grid.origin[0] + k * stride * view.grid.spacing[0] for k in range(nz)]
     content = {
         "shape": [nz, ny, nx],
-        "columns": _columns(nz, ny, nx),
+        "columns": _mosaic_columns(nz, ny, nx),
         "size": [view.grid.spacing[1] * stride, view.grid.spacing[2] * stride],
         "places": [round(z, 4) for z in places],
         "first": int(np.argmin(np.abs(np.asarray(places) - view.position(0)))),
-        "data": _mosaic(grey[0]),
-        "model": _mosaic(grey[1]),
-        "residual": _mosaic(colours),
-        "lines": [_lines(data, view.grid.origin, view.grid.spacing, stride, z) for z in places],
+        "data": _mosaic_png(grey[0]),
+        "model": _mosaic_png(grey[1]),
+        "residual": _mosaic_png(colours),
+        "lines": [_slice_outlines(data, view.grid.origin, view.grid.spacing, stride, z) for z in places],
     }
     return f'<script type="application/json" id="slice-content">{json.dumps(content)}</script>'
 
@@ -74,7 +74,7 @@ def _ranges(data: ReportData) -> dict[str, float]:
     return {"low": low, "high": high, "less": -most, "most": most}
 
 
-def _lines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -> list[list[float]]:
+def _slice_outlines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -> list[list[float]]:
     """The surface in a slice: lines of x, y, x, y …, in shown voxels from the first one's corner."""
     found = []
     for line in outlines(data.mesh, 0, z):
@@ -83,19 +83,19 @@ def _lines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -
     return found
 
 
-def _columns(n: int, ny: int, nx: int) -> int:
+def _mosaic_columns(n: int, ny: int, nx: int) -> int:
     """How many slices stand side by side in a mosaic that is about square."""
     return max(1, min(n, round(float(np.sqrt(n * ny / nx)))))
 
 
-def _mosaic(stack: Array) -> str:
+def _mosaic_png(stack: Array) -> str:
     """Slices (n, y, x) or (n, y, x, 3) uint8, row by row, as one PNG in base64."""
     n, ny, nx = stack.shape[:3]
-    columns = _columns(n, ny, nx)
+    columns = _mosaic_columns(n, ny, nx)
     rows = -(-n // columns)
     wide = np.zeros((rows * columns, *stack.shape[1:]), dtype=np.uint8)
     wide[:n] = stack
     wide = np.moveaxis(wide.reshape(rows, columns, *stack.shape[1:]), 1, 2)
     buffer = io.BytesIO()
     Image.fromarray(wide.reshape(rows * ny, columns * nx, *stack.shape[3:])).save(buffer, format="png", optimize=True)
-    return inlined(buffer.getvalue())
+    return base64_text(buffer.getvalue())

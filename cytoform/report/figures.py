@@ -46,23 +46,23 @@ _STYLE = {
 }
 
 
-def styled(make: Any) -> Any:
+def styled(draw: Any) -> Any:
     """Draw a figure in the report's style, whatever the user's matplotlibrc says."""
 
-    @functools.wraps(make)
-    def drawn(*args: Any, **options: Any) -> Figure:
+    @functools.wraps(draw)
+    def styled_draw(*args: Any, **options: Any) -> Figure:
         base = {k: v for k, v in rcParamsDefault.items() if not k.startswith(("backend", "interactive"))}
         with rc_context({**base, **_STYLE}):
-            return make(*args, **options)
+            return draw(*args, **options)
 
-    return drawn
+    return styled_draw
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Where a plane cuts a mesh
 
 
-def _crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, Ints]:
+def _plane_crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, Ints]:
     """Where a plane cuts the faces: end points (n, 2 ends, 2 coordinates), and the mesh edge that each lies on."""
     points = mesh.vertices.astype(np.float64)
     height = points[:, axis] - position
@@ -95,12 +95,12 @@ def contours(mesh: SurfaceMesh, axis: int, position: float) -> Floats:
     (n_segments, 2 ends, 2) float64, µm
         Coordinates on the two other axes, in the order (z, y, x).
     """
-    return _crossings(mesh, axis, position)[0]
+    return _plane_crossings(mesh, axis, position)[0]
 
 
 def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
     """The segments of :func:`contours` joined to lines, each (n, 2) µm; closed ones end where they begin."""
-    segments, names = _crossings(mesh, axis, position)
+    segments, names = _plane_crossings(mesh, axis, position)
     at: dict[int, list[int]] = {}
     for number, pair in enumerate(names.tolist()):
         for name in pair:
@@ -109,11 +109,13 @@ def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
     loose = [n for found in at.values() if len(found) == 1 for n in found]  # ends of an open surface come first
     for first in [*loose, *range(len(segments))]:
         if first in free:
-            lines.append(np.array(list(_walk(first, segments, names, at, free))))
+            lines.append(np.array(list(_follow_segments(first, segments, names, at, free))))
     return lines
 
 
-def _walk(first: int, segments: Floats, names: Ints, at: dict[int, list[int]], free: set[int]) -> Iterator[Floats]:
+def _follow_segments(
+    first: int, segments: Floats, names: Ints, at: dict[int, list[int]], free: set[int]
+) -> Iterator[Floats]:
     side = 0 if len(at[int(names[first, 0])]) == 1 else 1 if len(at[int(names[first, 1])]) == 1 else 0
     yield segments[first, side]
     here: int | None = first
@@ -160,10 +162,10 @@ def window(data: ReportData) -> Window:
     meshes = [m for m in (data.mesh, data.start, data.truth) if m is not None]
     low = np.min([m.bounds[0] for m in meshes], axis=0)
     high = np.max([m.bounds[1] for m in meshes], axis=0)
-    room = np.maximum(0.25 * (high - low).max(), 1.0)
+    margin = np.maximum(0.25 * (high - low).max(), 1.0)
     shape = np.asarray(grid.shape)
-    start = np.clip(np.floor(grid.to_index(low - room)).astype(int), 0, np.maximum(shape - 2, 0))
-    stop = np.clip(np.ceil(grid.to_index(high + room)).astype(int) + 1, start + 1, shape)
+    start = np.clip(np.floor(grid.to_index(low - margin)).astype(int), 0, np.maximum(shape - 2, 0))
+    stop = np.clip(np.ceil(grid.to_index(high + margin)).astype(int) + 1, start + 1, shape)
     centre = geometry.surface_centroid(data.mesh.vertices, data.mesh.faces)
     planes = np.clip(np.rint(grid.to_index(centre)).astype(int), start, stop - 1)
     z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop))
@@ -184,16 +186,16 @@ def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
     axes.plot([x, x + length], [y, y], color="black", linewidth=4.5, **style)
     axes.plot([x, x + length], [y, y], color="white", linewidth=2.8, **style)
     text = axes.text(x + length / 2, y - 0.02 * (bottom - top), f"{length:g} µm", color="white", fontsize=8)
-    text.set(ha="center", va="bottom", path_effects=_halo())
+    text.set(ha="center", va="bottom", path_effects=_text_outline())
 
 
-def _halo() -> list[Any]:
+def _text_outline() -> list[Any]:
     return [patheffects.withStroke(linewidth=2.0, foreground="black")]
 
 
 def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> None:
-    drawn = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
-    for mesh, colour, width, style in drawn:
+    surfaces = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
+    for mesh, colour, width, style in surfaces:
         if mesh is not None:
             lines = [line[:, ::-1] for line in outlines(mesh, axis, view.position(axis))]
             axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, linestyles=style))
@@ -239,8 +241,8 @@ def _layout(view: Window) -> tuple[Figure, Floats]:
         y -= scale * heights[row]
         for k in range(3):
             x = margin_left + k * (column + gap) + 0.5 * (column - scale * widths[row])
-            place = (x / _WIDTH, y / total, scale * widths[row] / _WIDTH, scale * heights[row] / total)
-            panels[row, k] = figure.add_axes(place)
+            box = (x / _WIDTH, y / total, scale * widths[row] / _WIDTH, scale * heights[row] / total)
+            panels[row, k] = figure.add_axes(box)
         y -= between
     bars = [
         figure.add_axes((x / _WIDTH, 0.48 / total, width / _WIDTH, 0.1 / total))
@@ -285,7 +287,7 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
                 figure.colorbar(picture, cax=bar, orientation="horizontal", extend="both")
         _scale_bar(panels[axis, 0], extent)
         panels[axis, 0].text(0.03, 0.97, f"{_AXES[axis]} = {view.position(axis):.1f} µm", color="white", fontsize=8,
-                             transform=panels[axis, 0].transAxes, va="top", path_effects=_halo())  # fmt: skip
+                             transform=panels[axis, 0].transAxes, va="top", path_effects=_text_outline())  # fmt: skip
         if surfaces:
             _draw_surfaces(panels[axis, 0], data, view, axis)
         panels[axis, 0].set(xlim=extent[:2], ylim=extent[2:])
@@ -324,13 +326,13 @@ def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
 # Loss
 
 
-def _column(data: ReportData, name: str, n: int) -> Array | None:
+def _history_column(data: ReportData, name: str, n: int) -> Array | None:
     values = data.history.get(name)
     return None if values is None or len(values) != n else np.asarray(values)
 
 
-def _kinds(data: ReportData, n: int) -> Array:
-    kinds = _column(data, "kind", n)
+def _step_kinds(data: ReportData, n: int) -> Array:
+    kinds = _history_column(data, "kind", n)
     if kinds is None:
         return np.full(n, "shape")
     return np.array([k.decode() if isinstance(k, bytes) else str(k) for k in kinds.tolist()])
@@ -343,7 +345,7 @@ def loss_figure(data: ReportData) -> Figure:
     steps = np.arange(1, len(loss) + 1)
     figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
-    kinds, good = _kinds(data, len(loss)), np.isfinite(loss) & (loss > 0)
+    kinds, good = _step_kinds(data, len(loss)), np.isfinite(loss) & (loss > 0)
     names = {"shape": ("shape steps", "#0072B2"), "psf": ("PSF steps", "#D55E00")}
     for kind in dict.fromkeys(kinds.tolist()):
         which = good & (kinds == kind)
@@ -352,7 +354,7 @@ def loss_figure(data: ReportData) -> Figure:
         axes.plot(steps[which], loss[which], color=colour, label=label, linewidth=1.4, marker=marker)
     if good.any():
         axes.set_yscale("log")
-    _shade_stages(axes, _column(data, "stage", len(loss)), steps)
+    _shade_stages(axes, _history_column(data, "stage", len(loss)), steps)
     axes.set(xlabel="step", ylabel="loss", xlim=(0.5, max(1.5, len(loss) + 0.5)))
     axes.grid(True, which="major", axis="y", color="#d5dce3", linewidth=0.6)
     if len(set(kinds.tolist())) > 1:
@@ -385,8 +387,8 @@ _PSF_SAMPLES = 64
 
 def _psf_volume(psf: PSF) -> Volume:
     """The PSF in space, its maximum at 1 and its centre at the origin, by inverse transform of its OTF."""
-    reach = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
-    grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * reach / _PSF_SAMPLES))  # type: ignore[arg-type]
+    half_width = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
+    grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * half_width / _PSF_SAMPLES))  # type: ignore[arg-type]
     otf = np.array(psf.otf(grid))
     for axis in range(2):  # no partner, no contribution
         np.moveaxis(otf, axis, 0)[_PSF_SAMPLES // 2] = 0
@@ -418,7 +420,7 @@ def psf_figure(data: ReportData) -> Figure:
     figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")
     cells = figure.add_gridspec(2, 2, height_ratios=(1.2, 1))
     panels = [figure.add_subplot(cells[0, 0]), figure.add_subplot(cells[0, 1]), figure.add_subplot(cells[1, :])]
-    reach = 0.5 * max(volume.grid.extent)
+    half_width = 0.5 * max(volume.grid.extent)
     grid = volume.grid
     for panel, axis in zip(panels, (0, 1)):
         vertical, horizontal = (a for a in range(3) if a != axis)
@@ -427,16 +429,18 @@ def psf_figure(data: ReportData) -> Figure:
         extent = (low[horizontal], high[horizontal], high[vertical], low[vertical])
         panel.imshow(np.take(volume.data, centre[axis], axis=axis), extent=extent, cmap="viridis", vmin=0, vmax=1)
         panel.set(xlabel=f"{_AXES[horizontal]} (µm)", ylabel=f"{_AXES[vertical]} (µm)", facecolor="#440154")
-        panel.set(xlim=(-reach, reach), ylim=(reach, -reach))
+        panel.set(xlim=(-half_width, half_width), ylim=(half_width, -half_width))
         panel.set_title(f"slice in {_AXES[horizontal]} and {_AXES[vertical]}")
     for axis in range(3):
-        place, values, width = psf_profile(data.psf, axis, volume=volume)
+        box, values, width = psf_profile(data.psf, axis, volume=volume)
         label = f"{_AXES[axis]}: {width:.2f} µm" if np.isfinite(width) else f"{_AXES[axis]}: not within view"
         style = ("-", "-", "--")[axis]
-        panels[2].plot(place, values, style, color=PROFILE[_AXES[axis]], linewidth=1.5, label=label)
+        panels[2].plot(box, values, style, color=PROFILE[_AXES[axis]], linewidth=1.5, label=label)
     panels[2].axhline(0.5, color=FAINT, linewidth=0.7, linestyle=":")
     low = min(0.0, panels[2].get_ylim()[0])
-    panels[2].set(xlabel="distance from the centre (µm)", ylabel="profile", xlim=(-reach, reach), ylim=(low, 1.05))
+    panels[2].set(
+        xlabel="distance from the centre (µm)", ylabel="profile", xlim=(-half_width, half_width), ylim=(low, 1.05)
+    )
     panels[2].legend(title="FWHM", frameon=False, fontsize=8.5, title_fontsize=8.5, loc="upper right", handlelength=1.3)
     for side in ("top", "right"):
         panels[2].spines[side].set_visible(False)

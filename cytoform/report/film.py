@@ -18,12 +18,12 @@ from ..image.volume import Volume
 from ..mesh import geometry
 from ..mesh.surface import SurfaceMesh
 from .figures import FIT, outlines, styled
-from .solid import camera, first_yaw, paint
+from .surface_view import draw_surface, initial_yaw, view_axes
 
 __all__ = ["write_film"]
 
-AXES = (0, 1)  # slices across z and y
-HOLD = 1500  # ms that the last picture stays
+SLICE_AXES = (0, 1)  # slices across z and y
+LAST_PAUSE = 1500  # ms that the last picture stays
 
 
 def write_film(
@@ -51,27 +51,27 @@ def write_film(
     if not frames:
         raise ConfigError("no frames came; expected at least one surface.")
     last = frames[-1][1]
-    view = _View(volume, last)
+    view = _FilmView(volume, last)
     pictures = [view.picture(title, mesh) for title, mesh in frames]
     buffer = io.BytesIO()
-    times = [pause] * (len(pictures) - 1) + [HOLD]
+    times = [pause] * (len(pictures) - 1) + [LAST_PAUSE]
     colours = [p.convert("P", palette=Image.Palette.ADAPTIVE, colors=128) for p in pictures]
     colours[0].save(buffer, "GIF", save_all=True, append_images=colours[1:], duration=times, loop=0)
     write_bytes(path, buffer.getvalue())
 
 
-class _View:
+class _FilmView:
     """What stays the same from picture to picture."""
 
     def __init__(self, volume: Volume, last: SurfaceMesh) -> None:
         self.volume, grid = volume, volume.grid
         self.centre = geometry.surface_centroid(last.vertices, last.faces)
         index = np.clip(np.rint(grid.to_index(self.centre)).astype(int), 0, np.asarray(grid.shape) - 1)
-        self.slices = [np.take(np.asarray(volume.data), index[axis], axis=axis) for axis in AXES]
-        self.places = [float(grid.to_um(index)[axis]) for axis in AXES]
+        self.slices = [np.take(np.asarray(volume.data), index[axis], axis=axis) for axis in SLICE_AXES]
+        self.positions = [float(grid.to_um(index)[axis]) for axis in SLICE_AXES]
         self.range = np.percentile(np.concatenate([s.ravel() for s in self.slices]), (1.0, 99.8))
-        self.turn = camera(first_yaw(last))
-        self.reach = 1.1 * float(np.linalg.norm(last.vertices[last.faces] - self.centre, axis=2).max())
+        self.view = view_axes(initial_yaw(last))
+        self.half_width = 1.1 * float(np.linalg.norm(last.vertices[last.faces] - self.centre, axis=2).max())
 
     @styled
     def picture(self, title: str, mesh: SurfaceMesh) -> Image.Image:
@@ -79,17 +79,17 @@ class _View:
         figure = Figure(figsize=(9.0, 3.3), dpi=80, facecolor="white")
         low = np.asarray(self.volume.origin) - 0.5 * np.asarray(self.volume.spacing)
         high = low + np.asarray(self.volume.grid.extent)
-        for column, (axis, values, place) in enumerate(zip(AXES, self.slices, self.places)):
+        for column, (axis, values, position) in enumerate(zip(SLICE_AXES, self.slices, self.positions)):
             down, right = (a for a in range(3) if a != axis)
             panel = figure.add_axes((0.01 + 0.33 * column, 0.02, 0.32, 0.86))
             extent = (low[right], high[right], high[down], low[down])
             panel.imshow(values, cmap="gray", vmin=self.range[0], vmax=self.range[1], extent=extent)
-            lines = [line[:, ::-1] for line in outlines(mesh, axis, place)]
+            lines = [line[:, ::-1] for line in outlines(mesh, axis, position)]
             panel.add_collection(LineCollection(lines, colors=FIT, linewidths=1.6))
             panel.set(xlim=extent[:2], ylim=extent[2:])
             panel.set_axis_off()
-        solid = figure.add_axes((0.67, 0.02, 0.32, 0.86))
-        paint(solid, mesh, self.turn, centre=self.centre, reach=self.reach)
+        panel_3d = figure.add_axes((0.67, 0.02, 0.32, 0.86))
+        draw_surface(panel_3d, mesh, self.view, centre=self.centre, half_width=self.half_width)
         figure.text(0.01, 0.93, title, fontsize=10, va="center")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()

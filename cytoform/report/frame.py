@@ -16,11 +16,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 __all__ = [
+    "base64_text",
     "caption",
+    "details",
     "document",
-    "folded",
     "headline",
-    "inlined",
     "notes_box",
     "picture",
     "png",
@@ -90,7 +90,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def inlined(data: bytes) -> str:
+def base64_text(data: bytes) -> str:
     """Bytes in base64, as a page holds them."""
     return base64.b64encode(data).decode("ascii")
 
@@ -110,7 +110,7 @@ def picture(figure: Figure | bytes, alt: str, name: str = "") -> str:
     width, _ = struct.unpack(">II", data[16:24])  # of the PNG's header
     label = f' class="{name}"' if name else ""
     wide = f' style="width: {width / DPI * _SHOWN:.0f}px"'
-    return f'<img{label}{wide} alt="{html.escape(alt)}" src="data:image/png;base64,{inlined(data)}">'
+    return f'<img{label}{wide} alt="{html.escape(alt)}" src="data:image/png;base64,{base64_text(data)}">'
 
 
 def section(title: str, *parts: str, name: str = "") -> str:
@@ -125,7 +125,7 @@ def caption(text: str) -> str:
     return f'<p class="caption">{html.escape(text)}</p>'
 
 
-def folded(title: str, *parts: str) -> str:
+def details(title: str, *parts: str) -> str:
     """Something that opens on a click; `parts` are HTML."""
     return f"<details>\n<summary>{html.escape(title)}</summary>\n" + "\n".join(parts) + "\n</details>"
 

@@ -12,15 +12,15 @@ import numpy.typing as npt
 from .._typing import Array, Floats
 from ..atomic import write_text
 from ..mesh.surface import SurfaceMesh
-from . import figures, solid
+from . import figures, surface_view
 from .browse import browse_html, browse_script
 from .data import ReportData
-from .frame import caption, document, headline, inlined, notes_box, picture, resource, section, table
-from .maps import maps_figure, widened
+from .frame import base64_text, caption, document, headline, notes_box, picture, resource, section, table
+from .maps import maps_figure, widened_range
 
 __all__ = ["report_html", "write_report"]
 
-_MOST_FACES = 60_000  # of the turning surface; what is fitted has more only for very large cells
+_MAX_FACES = 60_000  # of the turning surface; what is fitted has more only for very large cells
 _EVEN = 0.05  # relative spread of the staining below which the surface has one colour
 _COLOUR = (237, 168, 56)
 _AXIS_COLOURS = {"x": "#009E73", "y": "#D55E00", "z": "#0072B2"}
@@ -46,14 +46,14 @@ def report_html(data: ReportData) -> str:
         Style, script, pictures and the surface's geometry are all inside.
     """
     parts = [
-        notes_box(data.notes), _headline(data), _slices(data), browse_html(data), _row(_surface(data), _numbers(data)),
-        _maps(data), _row(_loss(data), _psf(data)),
+        notes_box(data.notes), _headline(data), _slices(data), browse_html(data),
+        _side_by_side(_surface(data), _numbers(data)), _maps(data), _side_by_side(_loss(data), _psf(data)),
     ]  # fmt: skip
     footer = "Axes are z, y, x; lengths are in micrometres."
-    return document(data.title, "report", _lead(data), parts, footer=footer, after=_script(data))
+    return document(data.title, "report", _subtitle(data), parts, footer=footer, after=_script(data))
 
 
-def _row(*sections: str) -> str:
+def _side_by_side(*sections: str) -> str:
     inner = "\n".join(sections)
     return f'<div class="row">\n{inner}\n</div>'
 
@@ -62,7 +62,7 @@ def _row(*sections: str) -> str:
 # Parts of the page
 
 
-def _lead(data: ReportData) -> str:
+def _subtitle(data: ReportData) -> str:
     shape = " × ".join(str(n) for n in data.image.shape)
     size = " × ".join(f"{d:g}" for d in data.image.spacing)
     parts = [*data.about, f"{shape} voxels of {size} µm (z, y, x)", f"{data.mesh.n_vertices:,} vertices"]
@@ -71,7 +71,7 @@ def _lead(data: ReportData) -> str:
     return " · ".join(parts)
 
 
-def _number(value: float) -> str:
+def _number_text(value: float) -> str:
     """Four digits, without an exponent where that reads well."""
     if not np.isfinite(value):
         return "–"
@@ -79,7 +79,7 @@ def _number(value: float) -> str:
 
 
 def _headline(data: ReportData) -> str:
-    return headline([(v if isinstance(v, str) else _number(v), unit, name) for v, unit, name in data.headline])
+    return headline([(v if isinstance(v, str) else _number_text(v), unit, name) for v, unit, name in data.headline])
 
 
 def _slices(data: ReportData) -> str:
@@ -156,10 +156,10 @@ def _surface(data: ReportData) -> str:
 <svg viewBox="0 0 84 84" aria-hidden="true">
 {axes}
 </svg>
-{picture(solid.surface_figure(data.mesh), "The fitted surface seen from one side")}
+{picture(surface_view.surface_figure(data.mesh), "The fitted surface seen from one side")}
 </div>
 <div class="key" style="margin: 8px 0 0">
-{" ".join(controls)}{_ramp(data.mesh)}
+{" ".join(controls)}{_colour_key(data.mesh)}
 </div>"""
     size = f"{x:.1f} × {y:.1f} × {z:.1f} µm (x, y, z)."
     return section("The surface", view, caption(f"{size} Drag to rotate, turn the wheel to zoom."))
@@ -181,10 +181,10 @@ def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
         np.add.at(total, mesh.faces[:, corner], areas * density)
     values = np.divide(total, weight, out=np.full(len(total), mean), where=weight > 0) / mean
     low, high = (float(v) for v in np.percentile(values[weight > 0], [5, 95]))
-    return None if high - low < _EVEN else (values, *widened(low, high))
+    return None if high - low < _EVEN else (values, *widened_range(low, high))
 
 
-def _colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
+def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
     """Colour of every vertex, (n, 3)."""
     found = _staining(mesh)
     if found is None:
@@ -195,7 +195,7 @@ def _colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
     return matplotlib.colormaps["viridis"](np.clip((values - low) / (high - low), 0, 1), bytes=True)[:, :3]
 
 
-def _ramp(mesh: SurfaceMesh) -> str:
+def _colour_key(mesh: SurfaceMesh) -> str:
     found = _staining(mesh)
     if found is None:
         return ""
@@ -204,11 +204,11 @@ def _ramp(mesh: SurfaceMesh) -> str:
     return f"\n<span>staining over its mean: {found[1]:.2f}{bar}{found[2]:.2f}</span>"
 
 
-def _coarser(mesh: SurfaceMesh) -> SurfaceMesh:
+def _simplified(mesh: SurfaceMesh) -> SurfaceMesh:
     """A mesh with few enough faces for a page: vertices that share a cell of a grid become one."""
     mesh = mesh.without_unused_vertices()
     cell = 1.2 * float(np.sqrt(mesh.area / mesh.n_faces))
-    while mesh.n_faces > _MOST_FACES:
+    while mesh.n_faces > _MAX_FACES:
         _, kept, name = np.unique(np.floor(mesh.vertices / cell), axis=0, return_index=True, return_inverse=True)
         faces = name.reshape(-1)[mesh.faces]
         good = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
@@ -217,23 +217,23 @@ def _coarser(mesh: SurfaceMesh) -> SurfaceMesh:
     return mesh
 
 
-def _code(array: Array, dtype: str) -> str:
-    return inlined(np.ascontiguousarray(array, dtype=dtype).tobytes())
+def _encoded(array: Array, dtype: str) -> str:
+    return base64_text(np.ascontiguousarray(array, dtype=dtype).tobytes())
 
 
 def _geometry(mesh: SurfaceMesh, centre: Floats) -> dict[str, str]:
     points = (mesh.vertices.astype(np.float64) - centre)[:, ::-1]
-    return {"points": _code(points, "<f4"), "faces": _code(mesh.faces, "<u4")}
+    return {"points": _encoded(points, "<f4"), "faces": _encoded(mesh.faces, "<u4")}
 
 
 def _script(data: ReportData) -> str:
-    mesh = _coarser(data.mesh)
+    mesh = _simplified(data.mesh)
     centre = 0.5 * (mesh.bounds[0] + mesh.bounds[1])
     radius = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
-    content: dict[str, Any] = {"yaw": solid.first_yaw(data.mesh), "tilt": solid.TILT, "radius": radius}
-    content["fit"] = _geometry(mesh, centre) | {"colours": _code(_colours(mesh), "u1")}
+    content: dict[str, Any] = {"yaw": surface_view.initial_yaw(data.mesh), "tilt": surface_view.TILT, "radius": radius}
+    content["fit"] = _geometry(mesh, centre) | {"colours": _encoded(_vertex_colours(mesh), "u1")}
     if data.truth is not None:
-        content["truth"] = _geometry(_coarser(data.truth), centre)
+        content["truth"] = _geometry(_simplified(data.truth), centre)
     return (
         f'<script type="application/json" id="surface-data">{json.dumps(content)}</script>\n'
         f"<script>\n{resource('viewer.js')}</script>\n"

@@ -140,8 +140,8 @@ def test_the_real_ones_come_first_and_lie_on_top(found):
 
 
 def test_long_names_are_shortened_where_there_is_little_room():
-    assert figures.short("generated") == "generated"
-    assert figures.short("a_rather_long_name") == "a_rather_…name"
+    assert figures.abbreviated("generated") == "generated"
+    assert figures.abbreviated("a_rather_long_name") == "a_rather_…name"
 
 
 def test_sequences_without_metric_scale_are_measured_in_voxels():

@@ -11,10 +11,10 @@ from .statistics import LEVEL
 if TYPE_CHECKING:
     from .comparison import Evaluation
 
-__all__ = ["by_sequence", "number", "p_text", "summary_lines"]
+__all__ = ["number_text", "p_text", "sequence_test", "summary_lines"]
 
 
-def number(value: float) -> str:
+def number_text(value: float) -> str:
     """Four digits at most, without an exponent where that reads well."""
     if not np.isfinite(value):
         return "–"
@@ -31,19 +31,19 @@ def _percent(value: float) -> str:
     return f"{100 * value:+.1f} %".replace("-", "−")
 
 
-def by_sequence(ev: Evaluation, name: str, descriptor: str) -> Any:
+def sequence_test(ev: Evaluation, name: str, descriptor: str) -> Any:
     """The test of a set against the reference in one descriptor, one value a sequence."""
     tests = ev.tests
     at = (tests["set"] == name) & (tests["descriptor"] == descriptor) & (tests["scope"] == "sequence")
     return tests[at][0]
 
 
-def _set_line(ev: Evaluation, name: str) -> str:
+def _difference_line(ev: Evaluation, name: str) -> str:
     """What a set looks like beside the reference."""
     alike: list[str] = []
     unlike: list[str] = []
-    for descriptor in ev.shown:
-        row = by_sequence(ev, name, descriptor.name)
+    for descriptor in ev.main_descriptors:
+        row = sequence_test(ev, name, descriptor.name)
         change = row["median"] / row["median_reference"] - 1.0
         p = p_text(row["p"])
         text = f"{descriptor.title} (median {_percent(change)}, p {'<' if p[0] == '<' else '='} {p.lstrip('<')})"
@@ -94,7 +94,7 @@ def summary_lines(ev: Evaluation) -> list[str]:
     counts = ", ".join(f"{int((ev.sequences['set'] == name).sum())} {name}" for name in ev.sets)
     lines = [f"Compared: {counts} sequences, lengths in {ev.unit}."]
     for name in ev.sets[1:]:
-        lines.append(_set_line(ev, name))
+        lines.append(_difference_line(ev, name))
         if name in ev.paired:
             lines.append(_overlap_line(ev, name))
     return lines + _codes_lines(ev)

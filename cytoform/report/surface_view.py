@@ -12,29 +12,29 @@ from ..mesh import geometry
 from ..mesh.surface import SurfaceMesh
 from .figures import styled
 
-__all__ = ["AMBER", "TILT", "camera", "first_yaw", "paint", "surface_figure"]
+__all__ = ["AMBER", "TILT", "draw_surface", "initial_yaw", "surface_figure", "view_axes"]
 
 
 TILT = 1.1  # radians, as the turning view begins
 AMBER = np.array([[0.93, 0.66, 0.22]])
-_ASIDE = 0.35  # radians, so that no long axis lies exactly across the view
+_YAW_OFFSET = 0.35  # radians, so that no long axis lies exactly across the view
 
 
-def first_yaw(mesh: SurfaceMesh) -> float:
+def initial_yaw(mesh: SurfaceMesh) -> float:
     """Turn around z, radians, at which the surface's longest direction in (x, y) runs across the view."""
     points = geometry.used_points(mesh.vertices, mesh.faces)[:, 1:]
     (y, x) = np.linalg.eigh(np.cov(points.T))[1][:, -1]
-    return float(_ASIDE - np.arctan2(y, x))
+    return float(_YAW_OFFSET - np.arctan2(y, x))
 
 
-def camera(yaw: float) -> Floats:
+def view_axes(yaw: float) -> Floats:
     """Rows right, down and away from the viewer, as directions (z, y, x)."""
     (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (yaw, TILT))
     xyz = np.array([[cy, -sy, 0.0], [ct * sy, ct * cy, -st], [st * sy, st * cy, ct]])
     return xyz[:, ::-1]
 
 
-def paint(
+def draw_surface(
     axes: Axes,
     mesh: SurfaceMesh,
     view: Floats,
@@ -42,7 +42,7 @@ def paint(
     *,
     ambient: float = 0.35,
     centre: Floats | None = None,
-    reach: float | None = None,
+    half_width: float | None = None,
 ) -> None:
     """Draw the faces towards the viewer, from far to near, lit from the viewer's side.
 
@@ -67,10 +67,10 @@ def paint(
     order = np.flatnonzero(facing)[np.argsort(-(points @ away)[mesh.faces[facing]].mean(axis=1))]
     flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
     light = np.clip(ambient + (1.0 - ambient) * (normals[order] @ -away), 0.0, 1.0)[:, None]
-    lit = np.clip(light * np.broadcast_to(colours, (mesh.n_faces, 3))[order], 0.0, 1.0)
-    axes.add_collection(PolyCollection(flat, facecolors=lit, edgecolors=lit, linewidths=0.3))
-    reach = 1.05 * float(np.linalg.norm(points[mesh.faces], axis=2).max()) if reach is None else reach
-    axes.set(xlim=(-reach, reach), ylim=(reach, -reach), aspect="equal")
+    shaded = np.clip(light * np.broadcast_to(colours, (mesh.n_faces, 3))[order], 0.0, 1.0)
+    axes.add_collection(PolyCollection(flat, facecolors=shaded, edgecolors=shaded, linewidths=0.3))
+    half_width = 1.05 * float(np.linalg.norm(points[mesh.faces], axis=2).max()) if half_width is None else half_width
+    axes.set(xlim=(-half_width, half_width), ylim=(half_width, -half_width), aspect="equal")
     axes.set_axis_off()
 
 
@@ -78,5 +78,5 @@ def paint(
 def surface_figure(mesh: SurfaceMesh) -> Figure:
     """The surface, lit and seen from one side."""
     figure = Figure(figsize=(4.4, 4.0), facecolor="white")
-    paint(figure.add_axes((0, 0, 1, 1)), mesh, camera(first_yaw(mesh)))
+    draw_surface(figure.add_axes((0, 0, 1, 1)), mesh, view_axes(initial_yaw(mesh)))
     return figure
