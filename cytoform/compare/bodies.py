@@ -45,7 +45,9 @@ def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints32, int, int]:
     specks : int
         Components left out.
     """
-    parts, n = ndimage.label(np.asarray(sdf) < 0, structure=_CONNECTIVITY_26, output=np.int32)
+    inside = np.asarray(sdf) < 0
+    # The stubs of scipy know an array as output, not a type.
+    parts, n = ndimage.label(inside, structure=_CONNECTIVITY_26, output=np.int32)  # type: ignore[call-overload]
     if n == 0:
         return parts, 0, 0
     size = np.bincount(parts.ravel(), minlength=n + 1)[1:]
@@ -115,7 +117,8 @@ def _upsampled(field: Floats, factors: Ints) -> Floats:
         for n, factor in zip(field.shape, factors.tolist())
     ]
     along_z = (splines[0] @ field.reshape(len(field), -1)).reshape(-1, *field.shape[1:])
-    return np.matmul(splines[1], along_z) @ splines[2].T  # type: ignore[no-any-return]
+    samples: Floats = np.matmul(splines[1], along_z) @ splines[2].T
+    return samples
 
 
 def _padded_outside(field: Floats) -> Floats:

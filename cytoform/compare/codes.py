@@ -199,7 +199,8 @@ def tsne(codes: npt.ArrayLike, seed: int = 0, *, perplexity: float | None = None
     start[:, : scores.shape[1]] = 1e-4 * scores / scores[:, 0].std()
     method = "exact" if n <= 1000 else "barnes_hut"
     fit = _scikit_learn()[0].TSNE(perplexity=wanted, init=start.astype(np.float32), random_state=seed, method=method)
-    return fit.fit_transform(array).astype(np.float64)
+    plane: Floats = fit.fit_transform(array).astype(np.float64)
+    return plane
 
 
 def silhouette(codes: npt.ArrayLike, labels: Sequence[Any] | Array) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from .._typing import Array
+from .._typing import Array, Triple
 from ..atomic import ensure_folder
 from ..errors import ConfigError
 from ..image.volume import Grid
@@ -85,7 +85,7 @@ def evaluate(
         raise ConfigError(f"speck is {speck!r}; expected 0 or more and less than 0.5, a part of the volume.")
     if out is not None:
         ensure_folder(out)
-    voxel_size = None if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
+    voxel_size = None if spacing is None else Grid((1, 1, 1), cast("Triple", spacing)).spacing
     sets = collect_sets(real, made, names, voxel_size)
     paired_names = check_paired(paired, list(sets)[1:])
     unit = length_unit(sets)

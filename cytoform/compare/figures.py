@@ -102,8 +102,9 @@ def time_figure(ev: Evaluation) -> Figure:
 
 def _finite_values(ev: Evaluation, name: str, descriptor: Descriptor) -> Array:
     """One value a sequence, without the missing ones."""
-    values = ev.sequences[descriptor.name][ev.sequences["set"] == name]
-    return values[np.isfinite(values)]
+    values: Array = ev.sequences[descriptor.name][ev.sequences["set"] == name]
+    finite: Array = values[np.isfinite(values)]
+    return finite
 
 
 @styled
@@ -123,7 +124,7 @@ def boxes_figure(ev: Evaluation) -> Figure:
         panel.set_ylabel(_axis_label(ev, descriptor))
         pad = 36 // len(ev.sets)  # letters below a box
         too_long = max(map(len, ev.sets)) > pad
-        rotated = dict(rotation=25, ha="right", rotation_mode="anchor") if too_long else {}
+        rotated: dict[str, Any] = dict(rotation=25, ha="right", rotation_mode="anchor") if too_long else {}
         panel.set_xticks(range(len(ev.sets)), [abbreviated(name) for name in ev.sets], **rotated)
         panel.set_xlim(-0.6, len(ev.sets) - 0.4)
     return figure

@@ -129,7 +129,9 @@ def shapes_figure(ev: Evaluation, palette: Mapping[str, str]) -> Figure:
     return figure
 
 
-def _figure_fractions(figure: Figure, left: float, bottom: float, width: float, height: float) -> tuple[float, ...]:
+def _figure_fractions(
+    figure: Figure, left: float, bottom: float, width: float, height: float
+) -> tuple[float, float, float, float]:
     """A place in inches, as parts of the figure."""
     w, h = figure.get_size_inches()
     return left / w, bottom / h, width / w, height / h
@@ -138,8 +140,8 @@ def _figure_fractions(figure: Figure, left: float, bottom: float, width: float, 
 def _draw_text(
     figure: Figure, x: float, y: float, text: str, *, size: float, colour: str = FAINT, rotation: float = 0.0
 ) -> None:
-    at = _figure_fractions(figure, x, y, 0.0, 0.0)[:2]
-    figure.text(*at, text, ha="center", va="center", color=colour, fontsize=size, rotation=rotation)
+    left, bottom, _, _ = _figure_fractions(figure, x, y, 0.0, 0.0)
+    figure.text(left, bottom, text, ha="center", va="center", color=colour, fontsize=size, rotation=rotation)
 
 
 def _draw_scale_bar(figure: Figure, half_width: float, scale: float, unit: str) -> None:

@@ -17,9 +17,9 @@ __all__ = [
     "FEW",
     "cliffs_delta",
     "compare_samples",
+    "critical_distance",
     "frame_means",
     "sequence_table",
-    "critical_distance",
     "test_table",
 ]
 

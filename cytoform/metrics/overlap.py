@@ -66,6 +66,7 @@ def mesh_iou(a: SurfaceMesh, b: SurfaceMesh, spacing: float | Sequence[float]) -
     step = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (3,))
     low = np.minimum(a.bounds[0], b.bounds[0]) - step
     high = np.maximum(a.bounds[1], b.bounds[1]) + step
-    shape = np.ceil((high - low) / step).astype(int) + 1
-    grid = Grid(tuple(int(n) for n in shape), tuple(step), tuple(low))  # type: ignore[arg-type]
+    nz, ny, nx = (int(n) for n in np.ceil((high - low) / step).astype(int) + 1)
+    (dz, dy, dx), (z, y, x) = step.tolist(), low.tolist()
+    grid = Grid((nz, ny, nx), (dz, dy, dx), (z, y, x))
     return iou(mesh_to_mask(a, grid), mesh_to_mask(b, grid))

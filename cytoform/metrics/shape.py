@@ -33,7 +33,7 @@ def sphericity(volume: float, area: float) -> float:
     Ref: Wadell 1935, doi 10.1086/624298.
     """
     _check_positive(volume, area)
-    return math.pi ** (1.0 / 3.0) * (6.0 * volume) ** (2.0 / 3.0) / area
+    return float(math.pi ** (1.0 / 3.0) * (6.0 * volume) ** (2.0 / 3.0) / area)
 
 
 def sphericity_miccai2022(volume: float, area: float) -> float:
@@ -42,7 +42,7 @@ def sphericity_miccai2022(volume: float, area: float) -> float:
     Ref: Wiesner et al. 2022, doi 10.1007/978-3-031-16440-8_6.
     """
     _check_positive(volume, area)
-    return area**1.5 / (6.0 * math.sqrt(math.pi) * volume)
+    return float(area**1.5 / (6.0 * math.sqrt(math.pi) * volume))
 
 
 def sphericity_media2024(volume: float, area: float) -> float:

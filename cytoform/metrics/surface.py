@@ -60,7 +60,8 @@ def sample_surface(mesh: SurfaceMesh, n_points: int, seed: int = 0) -> Floats:
     faces = np.minimum(np.searchsorted(np.cumsum(areas), positions), mesh.n_faces - 1)
     root, along = np.sqrt(rng.random(n_points)), rng.random(n_points)
     weights = np.stack([1.0 - root, root * (1.0 - along), root * along], axis=1)
-    return np.einsum("nc,nci->ni", weights, mesh.vertices.astype(np.float64)[mesh.faces[faces]])
+    points: Floats = np.einsum("nc,nci->ni", weights, mesh.vertices.astype(np.float64)[mesh.faces[faces]])
+    return points
 
 
 def _point_to_surface_distances(points: Floats, mesh: SurfaceMesh) -> Floats:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib import patheffects, rc_context, rcParamsDefault
@@ -31,6 +31,8 @@ FIT, TRUTH, START, ROI = "#E69F00", "#56B4E9", "#F0E442", "#CC79A7"
 INK, FAINT = "#1d2733", "#8a96a3"
 PROFILE = {"z": "#0072B2", "y": "#D55E00", "x": "#009E73"}
 _AXES = "zyx"
+P = ParamSpec("P")
+T = TypeVar("T")
 _WIDTH = 10.4  # inches, of the slices
 _STAGE_SHADE = ("#eef2f6", "#dfe7ee")
 _STYLE = {
@@ -46,13 +48,16 @@ _STYLE = {
 }
 
 
-def styled(draw: Any) -> Any:
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
     """Draw a figure in the report's style, whatever the user's matplotlibrc says."""
 
     @functools.wraps(draw)
-    def styled_draw(*args: Any, **options: Any) -> Figure:
-        base = {k: v for k, v in rcParamsDefault.items() if not k.startswith(("backend", "interactive"))}
-        with rc_context({**base, **_STYLE}):
+    def styled_draw(*args: P.args, **options: P.kwargs) -> T:
+        base: dict[Any, Any] = {
+            k: v for k, v in rcParamsDefault.items() if not k.startswith(("backend", "interactive"))
+        }
+        settings: dict[Any, Any] = {**base, **_STYLE}
+        with rc_context(settings):
             return draw(*args, **options)
 
     return styled_draw
@@ -153,7 +158,7 @@ class Window:
         return float(low[h]), float(high[h]), float(high[v]), float(low[v])
 
     def position(self, axis: int) -> float:
-        return self.grid.origin[axis] + (self.planes[axis] - self.box[axis].start) * self.grid.spacing[axis]
+        return float(self.grid.origin[axis] + (self.planes[axis] - self.box[axis].start) * self.grid.spacing[axis])
 
 
 def window(data: ReportData) -> Window:
@@ -169,7 +174,8 @@ def window(data: ReportData) -> Window:
     centre = geometry.surface_centroid(data.mesh.vertices, data.mesh.faces)
     planes = np.clip(np.rint(grid.to_index(centre)).astype(int), start, stop - 1)
     z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop))
-    return Window((z, y, x), tuple(int(p) for p in planes), grid.crop(start, stop))  # type: ignore[arg-type]
+    at_z, at_y, at_x = (int(p) for p in planes)
+    return Window((z, y, x), (at_z, at_y, at_x), grid.crop(start.tolist(), stop.tolist()))
 
 
 def _round_length(length: float) -> float:
@@ -182,7 +188,7 @@ def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
     left, right, bottom, top = extent
     length = _round_length(0.3 * (right - left))
     x, y = right - 0.05 * (right - left) - length, bottom - 0.07 * (bottom - top)  # the plane's place is on the left
-    style = {"solid_capstyle": "butt", "gid": "scale-bar"}
+    style: dict[str, Any] = {"solid_capstyle": "butt", "gid": "scale-bar"}
     axes.plot([x, x + length], [y, y], color="black", linewidth=4.5, **style)
     axes.plot([x, x + length], [y, y], color="white", linewidth=2.8, **style)
     text = axes.text(x + length / 2, y - 0.02 * (bottom - top), f"{length:g} µm", color="white", fontsize=8)
@@ -388,14 +394,14 @@ _PSF_SAMPLES = 64
 def _psf_volume(psf: PSF) -> Volume:
     """The PSF in space, its maximum at 1 and its centre at the origin, by inverse transform of its OTF."""
     half_width = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
-    grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * half_width / _PSF_SAMPLES))  # type: ignore[arg-type]
+    grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * half_width / _PSF_SAMPLES))
     otf = np.array(psf.otf(grid))
     for axis in range(2):  # no partner, no contribution
         np.moveaxis(otf, axis, 0)[_PSF_SAMPLES // 2] = 0
     otf[..., -1] = 0
     data = np.fft.fftshift(np.fft.irfftn(otf, grid.shape, axes=(0, 1, 2)))
-    origin = tuple(-_PSF_SAMPLES // 2 * d for d in grid.spacing)
-    return Volume(data / data.max(), grid.spacing, origin)  # type: ignore[arg-type]
+    z, y, x = (-_PSF_SAMPLES // 2 * d for d in grid.spacing)
+    return Volume(data / data.max(), grid.spacing, (z, y, x))
 
 
 def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[Floats, Floats, float]:
@@ -437,9 +443,9 @@ def psf_figure(data: ReportData) -> Figure:
         style = ("-", "-", "--")[axis]
         panels[2].plot(box, values, style, color=PROFILE[_AXES[axis]], linewidth=1.5, label=label)
     panels[2].axhline(0.5, color=FAINT, linewidth=0.7, linestyle=":")
-    low = min(0.0, panels[2].get_ylim()[0])
+    bottom = min(0.0, panels[2].get_ylim()[0])
     panels[2].set(
-        xlabel="distance from the centre (µm)", ylabel="profile", xlim=(-half_width, half_width), ylim=(low, 1.05)
+        xlabel="distance from the centre (µm)", ylabel="profile", xlim=(-half_width, half_width), ylim=(bottom, 1.05)
     )
     panels[2].legend(title="FWHM", frameon=False, fontsize=8.5, title_fontsize=8.5, loc="upper right", handlelength=1.3)
     for side in ("top", "right"):

@@ -92,5 +92,6 @@ class _FilmView:
         draw_surface(panel_3d, mesh, self.view, centre=self.centre, half_width=self.half_width)
         figure.text(0.01, 0.93, title, fontsize=10, va="center")
         canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib leaves both without types
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        return Image.fromarray(pixels[..., :3].copy())

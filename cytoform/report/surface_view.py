@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -68,7 +71,9 @@ def draw_surface(
     flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
     light = np.clip(ambient + (1.0 - ambient) * (normals[order] @ -away), 0.0, 1.0)[:, None]
     shaded = np.clip(light * np.broadcast_to(colours, (mesh.n_faces, 3))[order], 0.0, 1.0)
-    axes.add_collection(PolyCollection(flat, facecolors=shaded, edgecolors=shaded, linewidths=0.3))
+    # matplotlib takes an array (n, corners, 2); its types name sequences only.
+    corners = cast("Sequence[Any]", flat)
+    axes.add_collection(PolyCollection(corners, facecolors=shaded, edgecolors=shaded, linewidths=0.3))
     half_width = 1.05 * float(np.linalg.norm(points[mesh.faces], axis=2).max()) if half_width is None else half_width
     axes.set(xlim=(-half_width, half_width), ylim=(half_width, -half_width), aspect="equal")
     axes.set_axis_off()
