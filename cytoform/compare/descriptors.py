@@ -1,7 +1,7 @@
-"""What a shape is described by. Fits, simulated and generated shapes are all judged by the descriptors of this list.
+"""Descriptors of shapes, such as volume and sphericity: fits, simulated and generated shapes all get the same ones.
 
-A new descriptor is an object, made known by :func:`register`, or by an entry point ``cytoform.descriptors`` of another
-package. Tables, tests, figures and pages take it in.
+A new descriptor is an object, added by :func:`register`, or by an entry point ``cytoform.descriptors`` of another
+package. Tables, tests, figures and pages then include it.
 """
 
 from __future__ import annotations
@@ -29,23 +29,30 @@ _ASCII = str.maketrans({"µ": "u", "²": "2", "³": "3", "⁻": "-", "¹": "1"})
 
 @dataclasses.dataclass(frozen=True)
 class Descriptor:
-    """A number that describes a closed surface.
+    """A number that describes a closed surface: a function of the surface, with a name, a unit and an explanation.
 
     Parameters
     ----------
     name : str
-        What it is called in tables, such as "area".
+        Name in tables, such as "area"; letters, digits and _ only.
     title : str
-        What it is called in figures, such as "surface area".
+        Name in figures and on pages, such as "surface area".
     unit : str
-        "µm", "µm²", "µm³", ...; "" where it has none. Where lengths are in voxels, so is it.
+        Unit where lengths are in µm: "µm", "µm²", "µm³", ...; "" for a number without one. Where lengths are in voxels,
+        "µm" in it stands for the voxel.
     of : function of SurfaceMesh
-        Gives its value for a closed surface, wound outwards, with lengths in µm (or voxels). A MeshError, ValueError or
-        ZeroDivisionError counts as "not defined": NaN. So does any other error, and what is no number, with a warning.
+        Computes the number from a closed surface, wound outwards, with lengths in µm (or voxels). A MeshError,
+        ValueError or ZeroDivisionError means "not defined" and gives NaN. Any other error, and a result that is not a
+        number, also gives NaN, with a warning in the log.
     note : str
-        What it means: a sentence for the reader of a table.
+        A sentence for the reader of a table; "" for none.
     aside : str
-        Heading of the folded table that it stands in; "" for the figures, the summary and the main table.
+        Heading of the folded table that shows the descriptor; "" for the figures, the summary and the main table.
+
+    Raises
+    ------
+    ConfigError
+        When the name holds other characters than letters, digits and _.
     """
 
     name: str
@@ -60,16 +67,51 @@ class Descriptor:
             raise ConfigError(f"name is {self.name!r}; expected letters, digits and _, as it names a table's column.")
 
     def unit_in(self, length: str = "µm") -> str:
-        """Its unit where lengths are in "µm" or "voxels"."""
+        """Return the descriptor's unit for a unit of length.
+
+        Parameters
+        ----------
+        length : str
+            "µm" or "voxels".
+
+        Returns
+        -------
+        str
+            Such as "µm³" or "voxel³"; "" for a number without a unit.
+        """
         return self.unit.replace("µm", length if length == "µm" else length.removesuffix("s"))
 
     def label(self, length: str = "µm", between: str = ", {}") -> str:
-        """Title and unit: "volume, µm³"; `between` says how the unit is put."""
+        """Return title and unit as text, such as "volume, µm³"; the title alone for a number without a unit.
+
+        Parameters
+        ----------
+        length : str
+            Unit of length, "µm" or "voxels".
+        between : str
+            Format of the unit behind the title, with ``{}`` for the unit.
+
+        Returns
+        -------
+        str
+            The label of an axis or a row.
+        """
         unit = self.unit_in(length)
         return self.title + (between.format(unit) if unit else "")
 
     def column(self, length: str = "µm") -> str:
-        """Name and unit of a table's column, in ASCII: ``volume_um3``."""
+        """Return the name of the descriptor's column in a table: name and unit in ASCII, such as ``volume_um3``.
+
+        Parameters
+        ----------
+        length : str
+            Unit of length, "µm" or "voxels".
+
+        Returns
+        -------
+        str
+            The name alone for a number without a unit.
+        """
         unit = self.unit_in(length).translate(_ASCII)
         return f"{self.name}_{unit}" if unit else self.name
 
@@ -88,6 +130,7 @@ _WARNED: set[tuple[str, int, str]] = set()
 
 
 def _warn_once(descriptor: Descriptor, error: Exception) -> None:
+    """Log that a descriptor raised an unexpected error, once for each descriptor and class of error."""
     # Once for each kind of error: a movie has many frames.
     key = descriptor.name, id(descriptor.of), type(error).__name__
     if key not in _WARNED:
@@ -113,12 +156,22 @@ DESCRIPTORS: Registry[Descriptor] = Registry(
 
 
 def register(descriptor: Descriptor) -> Descriptor:
-    """Make a descriptor known.
+    """Add a descriptor to those that every comparison measures, in this process.
+
+    Parameters
+    ----------
+    descriptor : Descriptor
+        The new descriptor.
+
+    Returns
+    -------
+    Descriptor
+        The same object.
 
     Raises
     ------
     ConfigError
-        When another one has its name, or it is no :class:`Descriptor`.
+        When another descriptor has its name, or it is no :class:`Descriptor`.
     """
     if not isinstance(descriptor, Descriptor):
         raise ConfigError(
@@ -130,12 +183,15 @@ def register(descriptor: Descriptor) -> Descriptor:
 
 
 def known_descriptors() -> dict[str, Descriptor]:
-    """All descriptors by name; those of other packages that cannot be loaded are left out, with a warning each."""
+    """Return all registered descriptors by name, built-in ones first.
+
+    Descriptors of other packages that cannot be loaded are left out, with a warning each in the log.
+    """
     return DESCRIPTORS.usable(Descriptor)
 
 
 def describe(mesh: Mesh) -> dict[str, float]:
-    """All descriptors of a closed surface.
+    """Compute all registered descriptors of one closed surface.
 
     Parameters
     ----------
@@ -160,6 +216,7 @@ def describe(mesh: Mesh) -> dict[str, float]:
 
 
 def _single_surface(mesh: Mesh) -> SurfaceMesh:
+    """Return the closed surface of a mesh's only region; raise MeshError if it has none or several."""
     regions = mesh.regions()
     if len(regions) != 1:
         raise MeshError(
@@ -171,12 +228,16 @@ def _single_surface(mesh: Mesh) -> SurfaceMesh:
 
 
 def undefined_values() -> dict[str, float]:
-    """The descriptors of nothing: NaN."""
+    """Return NaN for every registered descriptor, by name: the values of a missing shape."""
     return dict.fromkeys(known_descriptors(), math.nan)
 
 
 def _volume(mesh: SurfaceMesh) -> float:
-    """What it encloses, seen from its vertices' mean; where it has small holes that makes a difference."""
+    """Return the volume that a surface encloses, µm³: the sum of tetrahedra from the vertices' mean to the faces.
+
+    Positive where faces are counter-clockwise seen from outside. The mean as common corner matters only for a surface
+    with small holes, whose volume depends on that corner.
+    """
     mesh = mesh.without_unused_vertices()
     corners = (mesh.vertices - mesh.vertices.mean(axis=0))[mesh.faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -1,4 +1,4 @@
-"""Made shapes compared with real ones: descriptors in time, tests, overlap and latent codes."""
+"""Comparison of made (reconstructed, generated) shapes with real ones: descriptors, tests, overlap and latent codes."""
 
 from __future__ import annotations
 
@@ -41,45 +41,55 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compare made shapes with real ones.
+    """Compare made shapes with real ones, in descriptors over time, statistical tests, overlap and latent codes.
 
     Parameters
     ----------
     real : list of SDFSequence or path, or a folder
-        The reference.
-    made : the same, or a dict of set names and such
-        For example ``{"reconstructed": "run/reconstructed", "generated": "run/generated"}``.
+        The reference set of sequences of signed distances; a folder stands for the HDF5 files in it.
+    made : list of SDFSequence or path, or a folder, or dict of str to these
+        The set to compare, or several sets by name, for example
+        ``{"reconstructed": "run/reconstructed", "generated": "run/generated"}``.
     out : path, optional
-        Where to save tables, figures and ``report.html``; see :meth:`Evaluation.save`.
-    codes : (n, latent) array or NamedCodes, or dict of set names and such, optional
-        Latent codes, in the order of the sequences, or with their names. A bare array belongs to the first paired set,
-        or else made set, or else the reference, with as many sequences.
-    labels : (n,) sequence, or dict of set names and such, optional
-        Families of the codes.
+        Folder to save tables, figures and ``report.html`` to; see :meth:`Evaluation.save`. By default nothing is
+        written.
+    codes : (n, latent) array or NamedCodes, or dict of str to these, optional
+        Latent codes, in the order of the sequences, or with their names; a dictionary gives them for each set. A bare
+        array belongs to the first set with as many sequences: paired sets are asked first, then other made sets, then
+        the reference.
+    labels : (n,) sequence, or dict of str to these, optional
+        Family of each code, for colours and the silhouette.
     names : (str, str)
-        What to call `real` and `made`; the second is not used where `made` is a dict.
-    paired : bool, str or set of str
+        Names of `real` and `made`; the second is not used where `made` is a dictionary.
+    paired : bool, str or collection of str, optional
         Sets in which each shape is the reconstruction of a real one (of the same name, or else in the same order), with
-        its frames and grid: True for all.
+        its frames and grid: True for all made sets, a name, or names. None by default.
     spacing : (3,) float or float, optional
         Voxel size in µm, (z, y, x), of sequences that carry none.
     speck : float
-        Components with less than this part of a frame's voxels inside are counted, not measured.
+        Connected components with less than this part of a frame's voxels inside are counted, not measured; 0 to below
+        0.5.
     seed : int
-        Of t-SNE.
+        Seed of t-SNE.
     progress : callable, optional
-        Called with (sequences done, sequences in all, name).
+        Called after each sequence with (number of sequences done, number of all, name).
 
     Returns
     -------
     Evaluation
+        Tables, tests and notes.
 
     Raises
     ------
     SequenceError
-        When a set is empty or has no usable shape, paired sequences have unlike grids, some sequences have a voxel size
-        and others none, or codes do not match.
-    FileFormatError, OutputError, ConfigError
+        When a set is empty or has no usable shape, paired sequences have different grids, some sequences have a voxel
+        size and others none, or codes do not match.
+    FileFormatError
+        When a file does not hold signed distances.
+    OutputError
+        When `out` cannot be written.
+    ConfigError
+        When `speck` is out of its range.
     """
     if not 0.0 <= speck < 0.5:
         raise ConfigError(f"speck is {speck!r}; expected 0 or more and less than 0.5, a part of the volume.")
@@ -111,6 +121,24 @@ def evaluate(
 def _measure_sets(
     sets: Mapping[str, Sequence[Entry]], matched: Mapping[tuple[str, str], Entry], speck: float, progress: Any
 ) -> tuple[Array, Array]:
+    """Measure all sequences and return the tables of frames and of overlap, as structured arrays.
+
+    Parameters
+    ----------
+    sets : mapping of str to sequence of Entry
+        The sequences of each set, the reference first.
+    matched : mapping of (set, sequence name) to Entry
+        The original of each reconstruction; overlap is measured for these.
+    speck : float
+        Part of a frame's voxels inside below which a connected component is not measured.
+    progress : callable or None
+        Called after each sequence with (number done, number of all, name).
+
+    Raises
+    ------
+    SequenceError
+        When no frame of a set has any voxel inside.
+    """
     frames: list[dict[str, Any]] = []
     overlap: list[dict[str, Any]] = []
     total, done = sum(len(entries) for entries in sets.values()), 0
@@ -129,6 +157,20 @@ def _measure_sets(
 
 
 def _notes(sets: Mapping[str, Sequence[Entry]], sequences: Array, unit: str) -> list[str]:
+    """Return warnings for the reader of a comparison, one sentence each.
+
+    They say that lengths are in voxels, how many frames are empty or cut by the grid, how many components were dropped
+    as too small, and that a set has fewer than ``FEW`` sequences.
+
+    Parameters
+    ----------
+    sets : mapping of str to sequence of Entry
+        The sequences of each set, the reference first.
+    sequences : structured (n,) array
+        The table with one row for each sequence.
+    unit : str
+        Unit of lengths, "µm" or "voxels".
+    """
     notes = []
     if unit == "voxels":
         notes.append("The sequences carry no metric scale: lengths are in voxels, areas and volumes in powers of them.")

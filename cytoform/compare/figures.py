@@ -1,4 +1,4 @@
-"""The figures of a comparison, each a :class:`matplotlib.figure.Figure` without global state."""
+"""Figures of a comparison, each a :class:`matplotlib.figure.Figure` without global state."""
 
 from __future__ import annotations
 
@@ -38,16 +38,23 @@ _PANELS_IN_ROW = 3  # panels in a row
 
 
 def set_colours(sets: tuple[str, ...]) -> dict[str, str]:
-    """A colour for each set."""
+    """Return a colour (hex) for each set name: orange for the first, the reference; after six they repeat."""
     return {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(sets)}
 
 
 def abbreviated(name: str, most: int = 14) -> str:
-    """A name for a narrow place, its middle left out where it is long."""
+    """Return a name unchanged if it has at most `most` characters, else shortened to that length by "…" in its middle.
+
+    The last four characters stay.
+    """
     return name if len(name) <= most else f"{name[: most - 5]}…{name[-4:]}"
 
 
 def _panels(n: int, width: float | None = None) -> tuple[Figure, list[Axes]]:
+    """Make a figure with n axes (panels) in rows of three, without top and right spines.
+
+    `width` is the figure's width in inches, 10.4 where None. Return the figure and the list of its axes.
+    """
     rows, columns = -(-n // _PANELS_IN_ROW), min(n, _PANELS_IN_ROW)
     figure = Figure(figsize=(width or _SIZE[0], rows * _SIZE[1]), facecolor="white", layout="constrained")
     panels = [figure.add_subplot(rows, columns, k + 1) for k in range(n)]
@@ -58,19 +65,36 @@ def _panels(n: int, width: float | None = None) -> tuple[Figure, list[Axes]]:
 
 
 def _axis_label(ev: Evaluation, descriptor: Descriptor) -> str:
+    """Return the label of an axis that shows a descriptor: its title, and its unit in brackets where it has one."""
     return descriptor.label(ev.unit, " ({})")
 
 
 def _draw_legend(figure: Figure, panel: Axes) -> None:
-    """One legend above the panels."""
+    """Draw one legend above all panels of a figure, with the labelled artists of `panel` in one row."""
     handles, labels = panel.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
 
 
 def _draw_mean_and_quartiles(
-    panel: Axes, frames: Array, values: Array, colour: str, label: str, *, first: bool = False
+    panel: Axes, frames: Array, values: Array, colour: str, label: str, *, reference: bool = False
 ) -> None:
-    """Mean as a line and the quartiles as a band, frame by frame; the reference stays visible under others."""
+    """Draw the mean of values at each frame as a line, and the range between their quartiles (25 % to 75 %) as a band.
+
+    Parameters
+    ----------
+    panel : Axes
+        Axes to draw on.
+    frames : (n,) int
+        Frame of each value.
+    values : (n,) float
+        The values; NaN is left out. Nothing is drawn where all are NaN.
+    colour : str
+        Colour of line and band.
+    label : str
+        Name in the legend.
+    reference : bool
+        True for the reference set: its line is dashed and on top, so that other sets show through the gaps.
+    """
     good = np.isfinite(values)
     frame_numbers = np.unique(frames[good])
     parts = [values[good & (frames == k)] for k in frame_numbers]
@@ -79,20 +103,20 @@ def _draw_mean_and_quartiles(
     low, high = np.array([np.percentile(p, [25, 75]) for p in parts]).T
     marker = "o" if len(frame_numbers) < 3 else ""
     # The reference lies on top, dashed, so that a set which covers it shows through the gaps.
-    line = dict(linewidth=2.2, linestyle=(0, (3, 1.2)), zorder=4) if first else dict(linewidth=1.8, zorder=3)
-    panel.fill_between(frame_numbers, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2 if first else 1)
+    line = dict(linewidth=2.2, linestyle=(0, (3, 1.2)), zorder=4) if reference else dict(linewidth=1.8, zorder=3)
+    panel.fill_between(frame_numbers, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2 if reference else 1)
     panel.plot(frame_numbers, [p.mean() for p in parts], color=colour, marker=marker, label=label, **line)
 
 
 @styled
 def time_figure(ev: Evaluation) -> Figure:
-    """Mean and quartiles of volume, area and sphericity at each frame, over all bodies of each set."""
+    """Draw mean and quartiles over all bodies of each set against frames, one panel for each main descriptor."""
     figure, panels = _panels(len(ev.main_descriptors))
     for panel, descriptor in zip(panels, ev.main_descriptors):
         for name, colour in set_colours(ev.sets).items():
             part = ev.frames[ev.frames["set"] == name]
             _draw_mean_and_quartiles(
-                panel, part["frame"], part[descriptor.name], colour, name, first=name == ev.reference
+                panel, part["frame"], part[descriptor.name], colour, name, reference=name == ev.reference
             )
         panel.set(xlabel="frame", ylabel=_axis_label(ev, descriptor))
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -101,7 +125,7 @@ def time_figure(ev: Evaluation) -> Figure:
 
 
 def _finite_values(ev: Evaluation, name: str, descriptor: Descriptor) -> Array:
-    """One value a sequence, without the missing ones."""
+    """Return a descriptor's values in one set, one for each sequence (its mean over frames), without NaN."""
     values: Array = ev.sequences[descriptor.name][ev.sequences["set"] == name]
     finite: Array = values[np.isfinite(values)]
     return finite
@@ -109,7 +133,10 @@ def _finite_values(ev: Evaluation, name: str, descriptor: Descriptor) -> Array:
 
 @styled
 def boxes_figure(ev: Evaluation) -> Figure:
-    """Box plots of volume, area and sphericity, one value a sequence, with all values as points."""
+    """Draw box plots, one panel for each main descriptor, with one box a set and the value of every sequence as a point.
+
+    Boxes span the quartiles with a line at the median; whiskers end at the last value within 1.5 box lengths.
+    """
     figure, panels = _panels(len(ev.main_descriptors))
     rng = np.random.default_rng(0)
     for panel, descriptor in zip(panels, ev.main_descriptors):
@@ -132,7 +159,11 @@ def boxes_figure(ev: Evaluation) -> Figure:
 
 @styled
 def qq_figure(ev: Evaluation) -> Figure:
-    """Quantiles of each set against those of the reference, one value a sequence; on the diagonal where alike."""
+    """Draw quantiles of each set against those of the reference (Q–Q plots), one panel for each main descriptor.
+
+    There is one value a sequence, and as many quantiles as the smaller set has values. Points lie on the drawn diagonal
+    where distributions agree.
+    """
     figure, panels = _panels(len(ev.main_descriptors))
     for panel, descriptor in zip(panels, ev.main_descriptors):
         first = _finite_values(ev, ev.reference, descriptor)
@@ -158,7 +189,10 @@ def qq_figure(ev: Evaluation) -> Figure:
 
 @styled
 def overlap_figure(ev: Evaluation) -> Figure:
-    """Dice and Jaccard of the paired sets at each frame: mean and quartiles over the sequences."""
+    """Draw Dice and Jaccard coefficients of the paired sets at each frame: mean and quartiles over the sequences.
+
+    The vertical axis begins a little below the second percentile of the lowest set.
+    """
     figure, panels = _panels(2, 7.6)
     for panel, column in zip(panels, ("dice", "jaccard")):
         low = 1.0
@@ -180,13 +214,26 @@ def overlap_figure(ev: Evaluation) -> Figure:
 
 
 def _descriptor_of_codes(ev: Evaluation, space: CodeSpace, descriptor: str) -> Array:
-    """The descriptor of what each code stands for, (n,)."""
+    """Return the value of a descriptor for the sequence that each code stands for, (n,); NaN where it is missing."""
     rows = zip(ev.sequences["set"].tolist(), ev.sequences["sequence"].tolist(), ev.sequences[descriptor].tolist())
     found = {(name, sequence): value for name, sequence, value in rows}
     return np.array([found.get(key, np.nan) for key in zip(space.sets.tolist(), space.sequences.tolist())])
 
 
 def _draw_groups(panel: Axes, points: Array, groups: Array, palette: dict[str, Any]) -> None:
+    """Draw points as a scatter plot with one colour for each group, and a legend.
+
+    Parameters
+    ----------
+    panel : Axes
+        Axes to draw on.
+    points : (n, 2) float
+        Positions of the points.
+    groups : (n,) str
+        Name of each point's group.
+    palette : dict of str to colour
+        Groups to draw, and their colours; the marker changes after every ten groups.
+    """
     for k, (group, colour) in enumerate(palette.items()):
         at = groups == group
         marker = _MARKERS[(k // 10) % len(_MARKERS)]
@@ -195,6 +242,10 @@ def _draw_groups(panel: Axes, points: Array, groups: Array, palette: dict[str, A
 
 
 def _family_palette(labels: Array) -> dict[str, Any]:
+    """Return a colour for each distinct label, in alphabetical order; "no label" comes last, in grey.
+
+    There are ten colours, then repeated.
+    """
     import matplotlib
 
     shades = matplotlib.colormaps["tab10"](np.arange(10))
@@ -205,7 +256,10 @@ def _family_palette(labels: Array) -> dict[str, Any]:
 
 @styled
 def pca_figure(ev: Evaluation) -> Figure:
-    """Variance that the principal components explain, in all, and the first two as a scatter plot."""
+    """Draw the variance that each principal component of the latent codes explains, and a scatter plot of the first two.
+
+    The left panel also has the cumulative variance; the right one colours the codes by set.
+    """
     space = ev.codes
     assert space is not None
     figure, (left, right) = _panels(2, 7.6)
@@ -227,7 +281,10 @@ def pca_figure(ev: Evaluation) -> Figure:
 
 @styled
 def tsne_figure(ev: Evaluation) -> Figure:
-    """The codes by t-SNE, coloured by volume and sphericity, and by label (or else by set)."""
+    """Draw the t-SNE embedding of the latent codes three times, coloured by volume, by sphericity, and by family.
+
+    Codes of sequences without a value are grey. Where no families are known, the third panel is coloured by set.
+    """
     space = ev.codes
     assert space is not None and space.tsne is not None
     figure, panels = _panels(3)

@@ -1,4 +1,4 @@
-"""The page of a comparison: a summary in words, figures and tables in one file without references to anything else."""
+"""HTML page of a comparison: a summary, figures and tables in one file without references to anything else."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ __all__ = ["evaluation_html", "pictures"]
 
 
 def pictures(ev: Evaluation) -> dict[str, bytes]:
-    """The figures as PNG: ``time``, ``boxes``, ``qq``, and where there is something to show ``shapes``, ``overlap``,
-    ``pca``, ``tsne``."""
+    """Draw all figures of a comparison and return them as PNG, by name.
+
+    There are always ``time``, ``boxes`` and ``qq``; ``shapes`` where there is a surface to draw, ``overlap`` where sets
+    are paired, ``pca`` where there are codes, and ``tsne`` where they have an embedding.
+    """
     wanted: dict[str, Any] = {"time": figures.time_figure, "boxes": figures.boxes_figure, "qq": figures.qq_figure}
     if any(mesh is not None for row in ev.pictured for one in row for mesh in one.meshes):
         wanted["shapes"] = lambda ev: shapes_figure(ev, figures.set_colours(ev.sets))
@@ -47,13 +50,14 @@ def pictures(ev: Evaluation) -> dict[str, bytes]:
 
 
 def evaluation_html(ev: Evaluation, drawn: Mapping[str, bytes] | None = None) -> str:
-    """The comparison as one HTML page that opens offline.
+    """Return a comparison as one HTML page that opens offline.
 
     Parameters
     ----------
     ev : Evaluation
+        The comparison.
     drawn : mapping of str to bytes, optional
-        What :func:`pictures` gave, where it is there already.
+        The figures, as :func:`pictures` returns them; by default they are drawn.
     """
     drawn = pictures(ev) if drawn is None else drawn
     parts = [notes_box(ev.notes), _headline(ev), _shapes(ev, drawn), _summary(ev), _time(ev, drawn),
@@ -65,6 +69,7 @@ def evaluation_html(ev: Evaluation, drawn: Mapping[str, bytes] | None = None) ->
 
 
 def _subtitle(ev: Evaluation) -> str:
+    """Return the line below the page's heading: counts of sequences and frames in each set, and the unit of lengths."""
     parts = []
     for name in ev.sets:
         part = ev.sequences[ev.sequences["set"] == name]
@@ -75,6 +80,11 @@ def _subtitle(ev: Evaluation) -> str:
 
 
 def _headline(ev: Evaluation) -> str:
+    """Return the HTML of the large numbers on top of the page.
+
+    These are the mean Dice and Jaccard coefficients of each paired set, and for every made set the number of main
+    descriptors whose test against the reference has p < ``LEVEL``.
+    """
     cells = []
     for name in ev.paired:
         part = ev.overlap[ev.overlap["set"] == name]
@@ -89,18 +99,20 @@ def _headline(ev: Evaluation) -> str:
 
 
 def _with_nonbreaking_spaces(text: str) -> str:
-    """Numbers stay with their signs and units at the end of a line."""
+    """Replace the spaces around "=", "±", "<" (escaped) and before "%" in HTML text by non-breaking ones."""
     for mark in (" = ", " ± ", " &lt; "):
         text = text.replace(mark, mark.replace(" ", "&nbsp;"))
     return text.replace(" %", "&nbsp;%")
 
 
 def _summary(ev: Evaluation) -> str:
+    """Return the HTML section "In short", with the lines of the summary as a list."""
     lines = "\n".join(f"<li>{_with_nonbreaking_spaces(html.escape(line))}</li>" for line in summary_lines(ev))
     return section("In short", f'<ul class="lines">\n{lines}\n</ul>')
 
 
 def _shapes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    """Return the HTML section with pictures of the surfaces; "" where `drawn` holds no figure ``shapes``."""
     if "shapes" not in drawn:
         return ""
     pairs = f" Those of {', '.join(ev.paired)} stand below their originals." if ev.paired else ""
@@ -112,16 +124,18 @@ def _shapes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
 
 
 def _descriptor_titles(ev: Evaluation) -> str:
-    """The descriptors of the figures, in a sentence."""
+    """Join the titles of the main descriptors to "a, b and c", without what stands in brackets."""
     *first, last = (one.title.split(" (")[0] for one in ev.main_descriptors)
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def _descriptor_notes(descriptors: Sequence[Descriptor]) -> str:
+    """Join the explaining sentences of descriptors, each with a space before it; "" where there are none."""
     return "".join(f" {one.note}" for one in descriptors if one.note)
 
 
 def _time(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    """Return the HTML section with the figure ``time``: descriptors against frames."""
     return section(
         "Do the shapes develop alike?",
         picture(drawn["time"], f"Mean and quartiles of {_descriptor_titles(ev)} at each frame"),
@@ -133,6 +147,11 @@ def _time(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
 
 
 def _overlap(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    """Return the HTML section on paired sets, with the figure ``overlap`` and a table; "" where nothing is paired.
+
+    The table has for each paired set the number of pairs, mean ± standard deviation of Dice and Jaccard coefficients
+    (Dice of the last frame, too), the worst Dice coefficient, and the mean magnitude of the volume error.
+    """
     if "overlap" not in drawn:
         return ""
     head = ("set", "pairs", "Dice", "Dice, last frame", "Jaccard", "worst Dice", "volume error")
@@ -157,6 +176,7 @@ def _overlap(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
 
 
 def _mean_and_deviation(values: Array) -> str:
+    """Return "mean ± standard deviation" of values with three decimals, NaN left out; "–" where there are none."""
     good = values[np.isfinite(values)]
     return f"{good.mean():.3f} ± {good.std():.3f}" if good.size else "–"
 
@@ -167,6 +187,22 @@ _TEST_HEAD = ("set", "descriptor", "n", "median, {0}", "median, set", "D", "p", 
 def _test_rows(
     ev: Evaluation, descriptors: Sequence[Descriptor]
 ) -> tuple[list[tuple[str, ...]], list[tuple[int, int]]]:
+    """Return the rows of the table of tests, one for each made set and descriptor, and the cells to stress.
+
+    Parameters
+    ----------
+    ev : Evaluation
+        The comparison.
+    descriptors : sequence of Descriptor
+        Descriptors to list.
+
+    Returns
+    -------
+    rows : list of tuple of str
+        Cells in the order of ``_TEST_HEAD``.
+    low : list of (int, int)
+        Row and column of every p below ``LEVEL``.
+    """
     rows: list[tuple[str, ...]] = []
     low: list[tuple[int, int]] = []
     for name in ev.sets[1:]:
@@ -184,7 +220,10 @@ def _test_rows(
 
 
 def _test_remarks(ev: Evaluation) -> str:
-    """What the tests say about themselves, each once; that there are few values is said above."""
+    """Return as HTML captions what the table of tests notes, each note once with the sets that it holds for.
+
+    Notes on small numbers of values are left out, since a warning on top of the page says the same.
+    """
     rows = ev.tests[ev.tests["scope"] == "sequence"]
     found: dict[str, list[str]] = {}
     for name, note in dict.fromkeys(zip(rows["set"].tolist(), rows["note"].tolist())):
@@ -195,6 +234,7 @@ def _test_remarks(ev: Evaluation) -> str:
 
 
 def _frames_that_differ(ev: Evaluation, name: str, descriptor: str) -> str:
+    """Return "k of n": of n frames tested for a set and descriptor, k have an adjusted p below ``LEVEL``."""
     tests = ev.tests
     at = (tests["set"] == name) & (tests["descriptor"] == descriptor) & (tests["scope"] == "frame")
     return f"{int((tests['p_adjusted'][at] < LEVEL).sum())} of {int(at.sum())}"
@@ -215,6 +255,7 @@ pairs by their overlap first.
 
 
 def _tests(ev: Evaluation) -> str:
+    """Return the HTML section with the table of tests, its explanation, and folded tables of the other descriptors."""
     head = [name.format(ev.reference) for name in _TEST_HEAD]
     rows, low = _test_rows(ev, ev.main_descriptors)
     reference_count, *made_counts = (int((ev.sequences["set"] == name).sum()) for name in ev.sets)
@@ -232,6 +273,7 @@ def _tests(ev: Evaluation) -> str:
 
 
 def _distributions(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    """Return the HTML section with box plots and Q–Q plots."""
     return section(
         "How do the values spread?",
         picture(drawn["boxes"], f"Box plots of {_descriptor_titles(ev)}"),
@@ -248,6 +290,7 @@ def _distributions(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
 
 
 def _codes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+    """Return the HTML section on latent codes, with the figures ``pca`` and ``tsne``; "" where there are no codes."""
     if ev.codes is None:
         return ""
     n, latent = ev.codes.codes.shape
@@ -264,6 +307,7 @@ def _codes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
 
 
 def _sequences(ev: Evaluation) -> str:
+    """Return the HTML section with a folded table of all sequences: counts, and the main descriptors' means over frames."""
     shown = [dataclasses.replace(one, title=one.title.split(" (")[0]).label(ev.unit) for one in ev.main_descriptors]
     paired = ["Dice"] if ev.paired else []
     head = ["set", "sequence", "frames", "missing", "bodies", *shown, *paired]

@@ -1,4 +1,4 @@
-"""Sets of sequences that are compared: where they come from, and which is the reconstruction of which."""
+"""Sets of sequences to compare: their files, and which sequence is the reconstruction of which."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ Source = SDFSequence | str | os.PathLike[str]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Entry:
-    """One sequence of a set: where it is and what its head says.
+    """One sequence of a set: its source and what the header says.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Unique within its set.
     source : SDFSequence or path
-    shape : (t, z, y, x)
+        The sequence in memory, or its file.
+    shape : (4,) int
+        Number of frames and voxels, (t, z, y, x).
     spacing : (3,) float or None
-        Voxel size in µm; None where there is no metric scale.
+        Voxel size in µm, (z, y, x); None where there is no metric scale.
     time_step : float or None
-        Seconds.
+        Time between frames, seconds; None where it is not known.
     """
 
     name: str
@@ -47,21 +49,26 @@ class Entry:
 
 
 def collect_set(given: Any, set_name: str, spacing: tuple[float, float, float] | None = None) -> list[Entry]:
-    """The sequences of a set.
+    """List the sequences of one set, with their names made unique and their headers read.
 
     Parameters
     ----------
-    what : SDFSequence, path, or list of them
-        A folder stands for the HDF5 files in it, in natural order.
+    given : SDFSequence, path, or list of these
+        Sequences, files or folders; a folder stands for the HDF5 files in it, in natural order.
     set_name : str
-        For messages.
+        Name of the set, for messages.
     spacing : (3,) float, optional
-        Voxel size in µm of those that carry none.
+        Voxel size in µm, (z, y, x), of those that carry none.
+
+    Returns
+    -------
+    list of Entry
+        In the given order; a name that occurs again gets " (2)", " (3)", ... behind it.
 
     Raises
     ------
     SequenceError
-        When there are none.
+        When there are no sequences, or an item is neither a sequence nor a path.
     FileFormatError
         When a file is not one of signed distances, or a folder holds none.
     """
@@ -79,6 +86,10 @@ def collect_set(given: Any, set_name: str, spacing: tuple[float, float, float] |
 
 
 def _sources(one: Any, set_name: str) -> list[Any]:
+    """Return what an item stands for as a list: a sequence or a file alone, a folder the sequence files in it.
+
+    Raise SequenceError if the item is neither a SDFSequence nor a path; `set_name` is for its message.
+    """
     if isinstance(one, SDFSequence):
         return [one]
     if not isinstance(one, str | os.PathLike):
@@ -93,16 +104,31 @@ def _sources(one: Any, set_name: str) -> list[Any]:
 def pair_sequences(
     real: Sequence[Entry], made: Sequence[Entry], set_name: str
 ) -> tuple[list[tuple[Entry, Entry]], str]:
-    """Which sequence is the reconstruction of which: by name, else by file name, else by order.
+    """Pair reconstructed sequences with their originals and check that grids agree.
+
+    Pairs have equal names where all names of `made` occur in `real`, else equal file names without suffix, else the
+    same index.
+
+    Parameters
+    ----------
+    real : sequence of Entry
+        The originals.
+    made : sequence of Entry
+        The reconstructions.
+    set_name : str
+        Name of the reconstructions' set, for messages.
 
     Returns
     -------
-    list of (real, made), and "name" or "order"
+    pairs : list of (Entry, Entry)
+        Original and reconstruction.
+    how : str
+        "name" or "order".
 
     Raises
     ------
     SequenceError
-        When the names do not match and the numbers differ, or a pair has unlike grids.
+        When the names do not match and the numbers differ, or a pair has different grids.
     """
     found, how = None, "name"
     for key in ("name", "stem"):
@@ -124,6 +150,10 @@ def pair_sequences(
 
 
 def _check_same_grid(real: Entry, made: Entry, set_name: str) -> None:
+    """Raise SequenceError if a pair differs in frames, grid or voxel size (by more than 1e-4, relative).
+
+    A voxel size that one of the two lacks is not compared; `set_name` is for the message.
+    """
     remedy = "Decode the reconstructions on the grid and frames of the originals, or leave the set unpaired."
     if real.shape != made.shape:
         raise SequenceError(
@@ -140,12 +170,28 @@ def _check_same_grid(real: Entry, made: Entry, set_name: str) -> None:
 
 
 def collect_sets(real: Any, made: Any, names: tuple[str, str], spacing: Any) -> dict[str, list[Entry]]:
-    """The sequences of each set, the reference first.
+    """List the sequences of all sets by set name, the reference first.
+
+    Parameters
+    ----------
+    real : SDFSequence, path, or list of these
+        The reference set.
+    made : mapping of str to these, or the same as `real`
+        The other sets by name, or a single one.
+    names : (str, str)
+        Name of the reference, and of a single other set.
+    spacing : (3,) float or None
+        Voxel size in µm, (z, y, x), of sequences that carry none.
+
+    Returns
+    -------
+    dict of str to list of Entry
+        The sequences of each set.
 
     Raises
     ------
     SequenceError
-        When there is no made set, or one has the reference's name; see also :func:`collect`.
+        When there is no made set, or one has the reference's name; see also :func:`collect_set`.
     """
     made_sets = dict(made) if isinstance(made, Mapping) else {names[1]: made}
     if not made_sets or names[0] in made_sets:
@@ -154,12 +200,10 @@ def collect_sets(real: Any, made: Any, names: tuple[str, str], spacing: Any) -> 
 
 
 def check_paired(paired: Any, made_names: list[str]) -> tuple[str, ...]:
-    """Those of the made sets that hold reconstructions: True for all, a name, or names.
+    """Return the names of the made sets that hold reconstructions, in the order of `made_names`.
 
-    Raises
-    ------
-    SequenceError
-        When there is no such set.
+    `paired` is True for all of them, a name, or several names; None, False or an empty one for no set. Raise
+    SequenceError if it names another set.
     """
     if not paired:
         return ()
@@ -171,12 +215,9 @@ def check_paired(paired: Any, made_names: list[str]) -> tuple[str, ...]:
 
 
 def length_unit(sets: Mapping[str, Sequence[Entry]]) -> str:
-    """What lengths are measured in, the same for all sequences: "µm" or "voxels".
+    """Return the unit of lengths for all sequences: "µm" where all have a voxel size, "voxels" where none has.
 
-    Raises
-    ------
-    SequenceError
-        When some sequences carry a voxel size and others none.
+    Raise SequenceError if some have one and others not.
     """
     bare = [(name, entry.name) for name, entries in sets.items() for entry in entries if entry.spacing is None]
     if bare and len(bare) < sum(len(entries) for entries in sets.values()):
@@ -191,7 +232,27 @@ def length_unit(sets: Mapping[str, Sequence[Entry]]) -> str:
 def match_originals(
     sets: Mapping[str, Sequence[Entry]], paired_names: Sequence[str]
 ) -> tuple[dict[tuple[str, str], Entry], list[str]]:
-    """The original of each reconstruction, by set and name, and notes."""
+    """Find the original of each reconstruction, by name or else by order.
+
+    Parameters
+    ----------
+    sets : mapping of str to sequence of Entry
+        The sequences of each set, the reference first.
+    paired_names : sequence of str
+        Names of the sets that hold reconstructions.
+
+    Returns
+    -------
+    matched : dict of (set, sequence name) to Entry
+        The original of each reconstruction.
+    notes : list of str
+        A warning for each set that is paired by order.
+
+    Raises
+    ------
+    SequenceError
+        When a set cannot be paired; see :func:`pair_sequences`.
+    """
     reference = next(iter(sets))
     matched: dict[tuple[str, str], Entry] = {}
     notes: list[str] = []

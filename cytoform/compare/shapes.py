@@ -1,4 +1,4 @@
-"""What the shapes of a comparison look like: a few frames of a few sequences of each set."""
+"""Pictures of the surfaces in a comparison: a few frames of a few sequences of each set."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ _SATURATION = 0.8  # part of a set's colour in that of its surfaces, the rest is
 class SequenceSurfaces:
     """Surfaces of one sequence at a few frames.
 
-    Attributes
+    Parameters
     ----------
-    set, sequence : str
+    set : str
+        Name of the set.
+    sequence : str
+        Name of the sequence.
     frames : tuple of int
-        Evenly spread from the first to the last.
+        Indices of frames, evenly spread from the first to the last.
     meshes : tuple of SurfaceMesh or None
-        µm (or voxels), (z, y, x), the middle of the grid at the origin; None for a frame without a shape.
+        Their surfaces, µm (or voxels), (z, y, x), with the middle of the grid at the origin; None for an empty frame.
     """
 
     set: str
@@ -53,17 +56,21 @@ class SequenceSurfaces:
 def choose_surfaces(
     sets: Mapping[str, Sequence[Entry]], matched: Mapping[tuple[str, str], Entry]
 ) -> tuple[tuple[SequenceSurfaces, ...], ...]:
-    """The first sequences of each set, and reconstructions of the very ones that are shown of the reference.
+    """Read the surfaces to show of each set: four frames of the first two sequences.
+
+    A set of reconstructions shows those of the reference's two, where there are any.
 
     Parameters
     ----------
-    sets : dict of set name to sequences
-        The reference first.
-    matched : dict of (set, sequence) to the original of a reconstruction
+    sets : mapping of str to sequence of Entry
+        The sequences of each set, the reference first.
+    matched : mapping of (set, sequence name) to Entry
+        The original of each reconstruction.
 
     Returns
     -------
-    tuple, for each set, of tuples of Pictured
+    tuple of tuple of SequenceSurfaces
+        For each set its sequences.
     """
     reference, *made_names = sets
     first = list(sets[reference])[:SEQUENCES]
@@ -75,11 +82,16 @@ def choose_surfaces(
 
 
 def _original_name(matched: Mapping[tuple[str, str], Entry], name: str, entry: Entry) -> str | None:
+    """Return the name of the original of a reconstructed sequence `entry` of set `name`; None where it has none."""
     found = matched.get((name, entry.name))
     return None if found is None else found.name
 
 
 def _sequence_surfaces(name: str, entry: Entry) -> SequenceSurfaces:
+    """Extract the surfaces of a sequence at up to ``FRAMES`` evenly spread frames, the first and the last among them.
+
+    `name` is the name of its set.
+    """
     count = entry.shape[0]
     frames = tuple(sorted({round(k) for k in np.linspace(0, count - 1, min(FRAMES, count))}))
     with opened(entry.source) as sequence:
@@ -88,6 +100,10 @@ def _sequence_surfaces(name: str, entry: Entry) -> SequenceSurfaces:
 
 
 def _frame_surface(frame: Floats32, entry: Entry) -> SurfaceMesh | None:
+    """Return the closed surface of one frame of signed distances, in µm or voxels; None where no sample is inside.
+
+    Of grids with more than ``_MAX_SAMPLES`` samples along an axis only every k-th sample is used, to save time.
+    """
     every = -(-max(frame.shape) // _MAX_SAMPLES)
     spacing = tuple(every * s for s in entry.spacing or (1.0, 1.0, 1.0))
     return frame_mesh(SDFSequence.from_array(frame[None, ::every, ::every, ::every], spacing), 0)
@@ -95,7 +111,10 @@ def _frame_surface(frame: Floats32, entry: Entry) -> SurfaceMesh | None:
 
 @styled
 def shapes_figure(ev: Evaluation, palette: Mapping[str, str]) -> Figure:
-    """The surfaces, a row for each set, all from one side and to one scale; a bar tells it."""
+    """Draw the surfaces of a comparison, one row a set, all seen from the same side and to one scale, with a scale bar.
+
+    `palette` has a colour for each set name. At least one surface must be there.
+    """
     rows = ev.pictured
     meshes = [mesh for row in rows for one in row for mesh in one.meshes if mesh is not None]
     view = view_axes(initial_yaw(meshes[0]))
@@ -132,7 +151,7 @@ def shapes_figure(ev: Evaluation, palette: Mapping[str, str]) -> Figure:
 def _figure_fractions(
     figure: Figure, left: float, bottom: float, width: float, height: float
 ) -> tuple[float, float, float, float]:
-    """A place in inches, as parts of the figure."""
+    """Convert a rectangle from inches to fractions of the figure's width and height: (left, bottom, width, height)."""
     w, h = figure.get_size_inches()
     return left / w, bottom / h, width / w, height / h
 
@@ -140,12 +159,30 @@ def _figure_fractions(
 def _draw_text(
     figure: Figure, x: float, y: float, text: str, *, size: float, colour: str = FAINT, rotation: float = 0.0
 ) -> None:
+    """Write text on a figure, centred at (x, y) inches from its lower left corner.
+
+    `size` is in points, `rotation` in degrees, counter-clockwise.
+    """
     left, bottom, _, _ = _figure_fractions(figure, x, y, 0.0, 0.0)
     figure.text(left, bottom, text, ha="center", va="center", color=colour, fontsize=size, rotation=rotation)
 
 
 def _draw_scale_bar(figure: Figure, half_width: float, scale: float, unit: str) -> None:
-    """A round length at the lower right, at the pictures' scale."""
+    """Draw a scale bar with its length at the lower right of the figure.
+
+    Its length is the largest of 1, 2 and 5 times a power of ten that is at most `half_width`.
+
+    Parameters
+    ----------
+    figure : Figure
+        Figure to draw on, ``_WIDTH`` inches wide.
+    half_width : float
+        Half of the width that one picture shows, in `unit`.
+    scale : float
+        Inches for one `unit`.
+    unit : str
+        "µm" or "voxels", written behind the length.
+    """
     power = 10.0 ** np.floor(np.log10(half_width))
     length = max(k * power for k in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if k * power <= half_width)
     axes = figure.add_axes(_figure_fractions(figure, 0.0, 0.0, _WIDTH, _LINE))

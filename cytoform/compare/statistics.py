@@ -1,4 +1,4 @@
-"""Sets compared: one value a sequence, two-sample Kolmogorov–Smirnov tests and the size of the effect beside them."""
+"""Statistics between sets: means of sequences, two-sample Kolmogorov–Smirnov tests, Cliff's delta as effect size."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ TEST_COLUMNS: dict[str, type] = {
 
 
 def _sequence_columns() -> dict[str, type]:
+    """Return the columns of the table of sequences, name and type."""
     return {
         "set": str, "sequence": str, "frames": int, "missing": int, "components": int, "specks": int, "at_border": int,
         **dict.fromkeys(known_descriptors(), float), "dice": float, "jaccard": float,
@@ -43,18 +44,21 @@ def _sequence_columns() -> dict[str, type]:
 
 
 def cliffs_delta(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Chance that a value of `b` is above one of `a`, less the chance that it is below: −1 to 1, 0 for none.
+    """Return Cliff's delta, the effect size P(b > a) − P(b < a) over all pairs of values of two samples.
+
+    Ref: Cliff 1993, doi 10.1037/0033-2909.114.3.494.
 
     Parameters
     ----------
-    a, b : (n,), (m,) float
+    a : (n,) float
+        First sample.
+    b : (m,) float
+        Second sample.
 
     Returns
     -------
     float
-        NaN where one is empty.
-
-    Ref: Cliff 1993, doi 10.1037/0033-2909.114.3.494.
+        −1 to 1, positive where values of `b` are the larger, 0 for no effect; NaN where a sample is empty.
     """
     first, second = np.sort(np.asarray(a, dtype=np.float64)), np.asarray(b, dtype=np.float64)
     if not (first.size and second.size):
@@ -65,18 +69,29 @@ def cliffs_delta(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def critical_distance(n: int, m: int) -> float:
-    """Kolmogorov–Smirnov distance from which two samples of n and m values differ at 5 %, about; at most 1."""
+    """Return the Kolmogorov–Smirnov distance above which samples of n and m values differ at the 5 % level.
+
+    It is the asymptotic one, 1.358 √((n + m) / (n m)), and at most 1; NaN where a sample is empty.
+    """
     return min(1.0, _CRITICAL * float(np.sqrt((n + m) / (n * m)))) if n and m else float("nan")
 
 
 def compare_samples(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
-    """Two samples: two-sided Kolmogorov–Smirnov test, Cliff's delta, medians, numbers. NaN in a sample is left out.
+    """Compare two samples by a two-sided Kolmogorov–Smirnov test, Cliff's delta and medians.
+
+    Parameters
+    ----------
+    a : (n,) float
+        Values of the reference; NaN and infinity are left out of both samples.
+    b : (m,) float
+        Values of the other set.
 
     Returns
     -------
     dict
-        ``n_reference``, ``n``, ``median_reference``, ``median``, ``ks_statistic``, ``p``, ``cliffs_delta``, ``note``
-        (a warning, or "").
+        ``n_reference``, ``n``, ``median_reference``, ``median``, ``ks_statistic``, ``p``, ``cliffs_delta`` (positive
+        where `b` is the larger), ``note`` (a warning on small or empty samples, or ""). Numbers that are not defined
+        are NaN.
     """
     from scipy import stats
 
@@ -97,7 +112,11 @@ def compare_samples(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
 
 
 def _group_rows(*keys: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:
-    """Rows with equal keys, in the order in which they first come."""
+    """Group the rows of a table by key columns.
+
+    Yield for each distinct tuple of values in `keys`, arrays (n,), in order of first appearance, that tuple and the
+    indices of its rows.
+    """
     row_numbers: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(zip(*(k.tolist() for k in keys))):
         row_numbers.setdefault(key, []).append(row)
@@ -105,12 +124,17 @@ def _group_rows(*keys: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:
 
 
 def _finite_mean(values: Floats) -> float:
+    """Return the mean of values without NaN and infinity; NaN where none is left."""
     good = values[np.isfinite(values)]
     return float(good.mean()) if good.size else float("nan")
 
 
 def frame_means(frames: Array) -> Array:
-    """One row for each set, sequence and frame: mean over the components; NaN where the frame is missing."""
+    """Average the descriptors of a table of frames over the components of each frame.
+
+    Return a structured array with a row for each set, sequence and frame; descriptors are NaN where the frame is
+    missing.
+    """
     rows = [
         {
             "set": key[0],
@@ -124,10 +148,21 @@ def frame_means(frames: Array) -> Array:
 
 
 def sequence_table(frames: Array, overlap: Array) -> Array:
-    """One row a sequence: descriptors as the mean over its frames of the mean over the components of each.
+    """Average descriptors over the components of each frame, then over the frames of each sequence.
 
-    ``missing`` counts frames without a shape, ``at_border`` frames that the grid cuts, ``specks`` all of them,
-    ``components`` is the most in a frame. ``dice`` and ``jaccard`` are means over frames, NaN where unpaired.
+    Parameters
+    ----------
+    frames : structured (n,) array
+        A row for each frame and component.
+    overlap : structured (m,) array
+        A row for each frame of paired sequences; may be empty.
+
+    Returns
+    -------
+    structured array
+        A row for each sequence. ``frames`` counts all frames, ``missing`` those without a shape, ``at_border`` those
+        that the grid cuts; ``specks`` is the sum over frames, ``components`` the largest number in a frame; ``dice``
+        and ``jaccard`` are means over frames, NaN for unpaired sequences.
     """
     means = frame_means(frames)
     at = dict(_group_rows(means["set"], means["sequence"]))
@@ -147,10 +182,26 @@ def sequence_table(frames: Array, overlap: Array) -> Array:
 
 
 def test_table(sequences: Array, frames: Array, reference: str, sets: Sequence[str]) -> Array:
-    """Each set against the reference: by sequence, one value each, and at each frame that both have.
+    """Test each made set against the reference in every descriptor, over sequences and at each frame of both.
 
-    ``scope`` is "sequence" (``frame`` −1) or "frame". ``p_adjusted`` is p itself for "sequence"; for "frame" it is
-    adjusted over the frames of one descriptor (Benjamini and Hochberg), as many tests find something by chance.
+    Parameters
+    ----------
+    sequences : structured (n,) array
+        Table of :func:`sequence_table`; its values are compared in rows with ``scope`` "sequence" (``frame`` −1).
+    frames : structured (m,) array
+        Table with a row for each frame and component; means over components are compared in rows with ``scope``
+        "frame".
+    reference : str
+        Name of the reference set.
+    sets : sequence of str
+        Names of the sets to test.
+
+    Returns
+    -------
+    structured array
+        A row for each test with the numbers of :func:`compare_samples`. ``p_adjusted`` is p itself for "sequence"; for
+        "frame" it is adjusted over the frames of one set and descriptor (Benjamini and Hochberg), as many tests find
+        something by chance.
     """
     means, rows = frame_means(frames), []
     for name in sets:
@@ -167,6 +218,19 @@ test_table.__test__ = False  # type: ignore[attr-defined]  # no test, whatever i
 
 
 def _frame_tests(means: Array, descriptor: str, reference: str, name: str) -> Iterator[dict[str, Any]]:
+    """Compare one descriptor of a set with the reference at each frame that both have, and yield a row for each frame.
+
+    Parameters
+    ----------
+    means : structured (n,) array
+        Table of :func:`frame_means`.
+    descriptor : str
+        Column to compare.
+    reference : str
+        Name of the reference set.
+    name : str
+        Name of the set to test.
+    """
     first, second = (means[means["set"] == s] for s in (reference, name))
     for frame in np.intersect1d(first["frame"], second["frame"]).tolist():
         values = (part[descriptor][part["frame"] == frame] for part in (first, second))
@@ -174,6 +238,10 @@ def _frame_tests(means: Array, descriptor: str, reference: str, name: str) -> It
 
 
 def _with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with ``p_adjusted`` added: their ``p`` adjusted to control the false discovery rate.
+
+    The method is Benjamini and Hochberg's, over all rows. Rows whose p is NaN get NaN and do not count.
+    """
     from scipy import stats
 
     p = np.array([row["p"] for row in rows])

@@ -1,4 +1,4 @@
-"""A comparison in words."""
+"""Summary of a comparison as lines of text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ __all__ = ["number_text", "p_text", "sequence_test", "summary_lines"]
 
 
 def number_text(value: float) -> str:
-    """Four digits at most, without an exponent where that reads well."""
+    """Format a number with up to four significant digits, as a whole number such as "1,234" from 1000 on.
+
+    From 10⁷ on there are three digits and an exponent; NaN and infinity become "–".
+    """
     if not np.isfinite(value):
         return "–"
     size = abs(value)
@@ -23,23 +26,27 @@ def number_text(value: float) -> str:
 
 
 def p_text(value: float) -> str:
-    """A p value with three digits behind the point."""
+    """Format a p value with three decimals, "<0.001" below that, "–" for NaN."""
     return "–" if not np.isfinite(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _percent(value: float) -> str:
+    """Format a fraction as percent with sign and one decimal, such as "+1.5 %"; the minus sign is U+2212."""
     return f"{100 * value:+.1f} %".replace("-", "−")
 
 
 def sequence_test(ev: Evaluation, name: str, descriptor: str) -> Any:
-    """The test of a set against the reference in one descriptor, one value a sequence."""
+    """Return the row of the table of tests for a set and a descriptor that compares one value for each sequence."""
     tests = ev.tests
     at = (tests["set"] == name) & (tests["descriptor"] == descriptor) & (tests["scope"] == "sequence")
     return tests[at][0]
 
 
 def _difference_line(ev: Evaluation, name: str) -> str:
-    """What a set looks like beside the reference."""
+    """Return one sentence on the main descriptors in which a set differs from the reference (p < ``LEVEL``) or does not.
+
+    Each descriptor is followed by the relative change of its median and p.
+    """
     alike: list[str] = []
     unlike: list[str] = []
     for descriptor in ev.main_descriptors:
@@ -60,6 +67,10 @@ def _difference_line(ev: Evaluation, name: str) -> str:
 
 
 def _overlap_line(ev: Evaluation, name: str) -> str:
+    """Return one sentence on a set of reconstructions: mean ± standard deviation of the Dice coefficient, volume error.
+
+    The Dice coefficient is over all frames and in the last one; the volume error is the mean of its magnitude.
+    """
     part = ev.overlap[ev.overlap["set"] == name]
     dice = part["dice"][np.isfinite(part["dice"])]
     last = part["dice"][part["frame"] == part["frame"].max()]
@@ -74,6 +85,10 @@ def _overlap_line(ev: Evaluation, name: str) -> str:
 
 
 def _codes_lines(ev: Evaluation) -> list[str]:
+    """Return sentences on the latent codes: components for 90 % and 99 % of the variance, silhouette of the labels.
+
+    The list is empty where there are no codes; the silhouette is left out where it is NaN.
+    """
     space = ev.codes
     if space is None:
         return []
@@ -90,7 +105,11 @@ def _codes_lines(ev: Evaluation) -> list[str]:
 
 
 def summary_lines(ev: Evaluation) -> list[str]:
-    """The result in plain words, a line for each thing to know."""
+    """Return the result of a comparison as sentences.
+
+    The first counts the sequences; then there are for each made set the differences from the reference and, where it is
+    paired, the overlap; last the latent codes.
+    """
     counts = ", ".join(f"{int((ev.sequences['set'] == name).sum())} {name}" for name in ev.sets)
     lines = [f"Compared: {counts} sequences, lengths in {ev.unit}."]
     for name in ev.sets[1:]:

@@ -1,4 +1,4 @@
-"""Agreement of an image with a model of it, on raw intensities."""
+"""Agreement of an image with a model of it, on raw intensities: R², mean squared error, PSNR, structural similarity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _SSIM_WINDOW = 7  # voxels, as Wang et al. 2004 and scikit-image
 
 
 def _paired_voxels(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None) -> tuple[Floats, Floats]:
-    """The voxels of both images that count, (n,), float64."""
+    """Return the intensities of two images at the voxels of a mask, as two float64 arrays (n,) in the same order.
+
+    Without a mask (None) all voxels are returned. Raise VolumeError if the shapes of the three arrays differ or the
+    mask holds no voxel.
+    """
     first, second = np.asarray(image), np.asarray(model)
     if first.shape != second.shape:
         raise VolumeError(f"image has shape {first.shape} and model {second.shape}; expected the same shape.")
@@ -32,12 +36,14 @@ def _paired_voxels(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLi
 
 
 def r2(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> float:
-    """Part of the image's variance that the model explains: 1 − Σ_Ω (I − M)² / Σ_Ω (I − Ī)².
+    """Return the coefficient of determination of a model: 1 − Σ_Ω (I − M)² / Σ_Ω (I − Ī)².
 
     Parameters
     ----------
-    image, model : (z, y, x) array
-        I and M, raw intensities.
+    image : (z, y, x) array
+        I, the measured raw intensities.
+    model : (z, y, x) array
+        M, the intensities that the model gives for the same voxels.
     mask : (z, y, x) bool, optional
         Ω, the voxels that count; all by default. See :func:`region_of_r2`.
 
@@ -57,21 +63,23 @@ def r2(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = 
 
 
 def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], margin: float = 1.0) -> Bools:
-    """Ω of :func:`r2`: voxels inside a surface or within `reach` of it.
+    """Return the region Ω of :func:`r2`: all voxels inside a surface or within a distance of it.
+
+    The distance of a voxel is that between its centre and the centre of the nearest voxel inside.
 
     Parameters
     ----------
     mask : (z, y, x) bool
-        Voxels inside the surface.
+        True for voxels inside the surface.
     spacing : (3,) float or float
-        Voxel size in µm, (z, y, x).
-    reach : float, µm
-        Largest distance between a voxel's centre and that of the nearest voxel inside.
+        Voxel size in µm, (z, y, x); one number for cubic voxels.
+    margin : float
+        Largest distance of a voxel that counts, µm.
 
     Returns
     -------
     (z, y, x) bool
-        Empty where the mask is empty.
+        Without any voxel where the mask is empty.
     """
     from scipy import ndimage
 
@@ -86,7 +94,11 @@ def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], margin: 
 
 
 def _padded_bounding_box(inside: Bools, margin: Ints) -> tuple[slice, ...]:
-    """The box around a mask with `margin` voxels more on each side, within the image."""
+    """Return the bounding box of a non-empty mask, enlarged, as one slice an axis.
+
+    The box grows by ``margin[axis]`` voxels on both sides of each axis and is cut off at the start of the array; slices
+    may end behind its last voxel, which indexing ignores.
+    """
     box = []
     for axis, pad in enumerate(margin):
         other_axes = tuple(a for a in range(inside.ndim) if a != axis)
@@ -96,7 +108,27 @@ def _padded_bounding_box(inside: Bools, margin: Ints) -> tuple[slice, ...]:
 
 
 def mse(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> float:
-    """Mean squared error over the voxels of `mask`, in squared intensity. Arguments as for :func:`r2`."""
+    """Return the mean squared error ⟨(I − M)²⟩ of a model over the voxels of a mask.
+
+    Parameters
+    ----------
+    image : (z, y, x) array
+        I, the measured raw intensities.
+    model : (z, y, x) array
+        M, the intensities that the model gives for the same voxels.
+    mask : (z, y, x) bool, optional
+        The voxels that count; all by default.
+
+    Returns
+    -------
+    float
+        In squared units of intensity.
+
+    Raises
+    ------
+    VolumeError
+        When shapes differ or the mask is empty.
+    """
     measured, modelled = _paired_voxels(image, model, mask)
     return float(((measured - modelled) ** 2).mean())
 
@@ -108,14 +140,28 @@ def psnr(
     *,
     data_range: float | None = None,
 ) -> float:
-    """Peak signal-to-noise ratio in decibels, 10 log₁₀(range² / mse); infinite for equal images.
+    """Return the peak signal-to-noise ratio of a model in decibels, 10 log₁₀(range² / MSE).
 
     Parameters
     ----------
-    image, model, mask
-        As for :func:`r2`.
+    image : (z, y, x) array
+        The measured raw intensities.
+    model : (z, y, x) array
+        The intensities that the model gives for the same voxels.
+    mask : (z, y, x) bool, optional
+        The voxels that count; all by default.
     data_range : float, optional
         Largest minus smallest possible intensity; by default that of `image` within `mask`.
+
+    Returns
+    -------
+    float
+        Infinite for equal images.
+
+    Raises
+    ------
+    VolumeError
+        When shapes differ or the mask is empty.
     """
     measured, modelled = _paired_voxels(image, model, mask)
     extent = float(np.ptp(measured)) if data_range is None else float(data_range)
@@ -130,18 +176,25 @@ def ssim(
     *,
     data_range: float | None = None,
 ) -> float:
-    """Mean structural similarity in windows of 7³ voxels, −1 to 1.
+    """Return the mean structural similarity of two images in windows of 7³ voxels.
 
     Ref: Wang et al. 2004, doi 10.1109/TIP.2003.819861, as scikit-image computes it.
 
     Parameters
     ----------
-    image, model : (z, y, x) array
-        At least 7 voxels on each axis.
+    image : (z, y, x) array
+        The measured raw intensities, at least 7 voxels on each axis.
+    model : (z, y, x) array
+        The intensities that the model gives for the same voxels.
     mask : (z, y, x) bool, optional
         Window centres that count; by default all whose window lies within the image.
     data_range : float, optional
         Largest minus smallest possible intensity; by default that of `image`.
+
+    Returns
+    -------
+    float
+        −1 to 1; 1 for equal images.
 
     Raises
     ------
