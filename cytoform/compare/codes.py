@@ -121,6 +121,7 @@ class NamedCodes:
     codes: Array
 
     def __len__(self) -> int:
+        """Return the number of codes."""
         return len(self.codes)
 
     def ordered(self, sequences: Sequence[str], of_set: str) -> tuple[Array, list[str]]:

@@ -63,6 +63,7 @@ class Descriptor:
     aside: str = ""
 
     def __post_init__(self) -> None:
+        """Raise ConfigError unless the name consists of letters, digits and _ and does not begin with a digit."""
         if not self.name.isidentifier():
             raise ConfigError(f"name is {self.name!r}; expected letters, digits and _, as it names a table's column.")
 
@@ -116,7 +117,18 @@ class Descriptor:
         return f"{self.name}_{unit}" if unit else self.name
 
     def __call__(self, mesh: SurfaceMesh) -> float:
-        """Its value for a closed surface; NaN where it is not defined."""
+        """Compute the number for a closed surface.
+
+        Parameters
+        ----------
+        mesh : SurfaceMesh
+            µm (or voxels), (z, y, x), faces counter-clockwise seen from outside.
+
+        Returns
+        -------
+        float
+            NaN where it is not defined or the function fails; see `of`.
+        """
         try:
             return float(self.of(mesh))
         except (MeshError, ValueError, ZeroDivisionError):

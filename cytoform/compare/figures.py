@@ -133,7 +133,7 @@ def _finite_values(ev: Evaluation, name: str, descriptor: Descriptor) -> Array:
 
 @styled
 def boxes_figure(ev: Evaluation) -> Figure:
-    """Draw box plots, one panel for each main descriptor, with one box a set and the value of every sequence as a point.
+    """Draw box plots, one panel for each main descriptor, one box for each set, and all values as points.
 
     Boxes span the quartiles with a line at the median; whiskers end at the last value within 1.5 box lengths.
     """
@@ -256,7 +256,7 @@ def _family_palette(labels: Array) -> dict[str, Any]:
 
 @styled
 def pca_figure(ev: Evaluation) -> Figure:
-    """Draw the variance that each principal component of the latent codes explains, and a scatter plot of the first two.
+    """Draw the variance that each principal component of the codes explains, and a scatter plot of the first two.
 
     The left panel also has the cumulative variance; the right one colours the codes by set.
     """

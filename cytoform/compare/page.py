@@ -307,7 +307,7 @@ def _codes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
 
 
 def _sequences(ev: Evaluation) -> str:
-    """Return the HTML section with a folded table of all sequences: counts, and the main descriptors' means over frames."""
+    """Return the HTML section with a folded table of all sequences: counts and means of main descriptors."""
     shown = [dataclasses.replace(one, title=one.title.split(" (")[0]).label(ev.unit) for one in ev.main_descriptors]
     paired = ["Dice"] if ev.paired else []
     head = ["set", "sequence", "frames", "missing", "bodies", *shown, *paired]

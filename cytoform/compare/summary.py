@@ -43,7 +43,7 @@ def sequence_test(ev: Evaluation, name: str, descriptor: str) -> Any:
 
 
 def _difference_line(ev: Evaluation, name: str) -> str:
-    """Return one sentence on the main descriptors in which a set differs from the reference (p < ``LEVEL``) or does not.
+    """Return one sentence on the main descriptors in which a set differs from the reference (p < LEVEL) or not.
 
     Each descriptor is followed by the relative change of its median and p.
     """

@@ -1,4 +1,4 @@
-"""One self-contained HTML page that lets somebody judge a fitted surface by eye. Knows nothing of how it was fitted."""
+"""One self-contained HTML page for judging a fitted surface by eye; the room knows nothing of how the fit was made."""
 
 from . import drawing  # first: see there
 from .data import ReportData

@@ -1,4 +1,4 @@
-"""All slices of data, model and residual, to be browsed with a slider on the page."""
+"""The part of the report that shows all slices of data, model and residual, one at a time, with a slider."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_VOXELS = 1_200_000  # in the window; of larger ones every second, third … 
 
 
 def browse_html(data: ReportData) -> str:
-    """The section with the slider; :func:`browse_script` gives what it shows."""
+    """Return the HTML section with the slider and three empty canvases; :func:`browse_script` returns their content."""
     shown = """<div class="key"><label for="slice">slice along z</label>
 <input type="range" id="slice" min="0" value="0" step="1"><output id="slice-at" for="slice"></output>
 <label><input type="checkbox" id="slice-line" checked> show the surface</label></div>
@@ -39,7 +39,13 @@ def browse_html(data: ReportData) -> str:
 
 
 def browse_script(data: ReportData) -> str:
-    """What the slider shows, as a script element: three mosaics of slices, and the surface's line in each."""
+    """Return the content of the slider as an HTML script element that holds JSON.
+
+    It has three mosaics of slices along z (data and model grey, the residual data − model blue to red, each a PNG in
+    base64), the surface's outline in each slice, the slices' positions in µm, and the slice to show first, the one
+    nearest to the surface's centroid. Where the window around the surface has more than ``MAX_VOXELS`` voxels, only
+    every k-th voxel and slice is kept.
+    """
     view = window(data)
     stride = int(np.ceil((np.prod(view.grid.shape) / MAX_VOXELS) ** (1.0 / 3.0)))
     box = tuple(slice(s.start, s.stop, stride) for s in view.box)
@@ -67,7 +73,11 @@ def browse_script(data: ReportData) -> str:
 
 
 def _ranges(data: ReportData) -> dict[str, float]:
-    """Intensities that are black and white, and residuals that are blue and red."""
+    """Return the limits of the grey scale and of the residual's colours, in units of intensity.
+
+    Keys are ``low`` (black) and ``high`` (white), from percentiles of the data in the window, and ``less`` and
+    ``most``, the residuals shown in full blue and full red (``less`` = −``most``).
+    """
     box = window(data).box
     measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
     (low, high), most = grey_range([measured]), residual_range(measured - model)
@@ -75,7 +85,21 @@ def _ranges(data: ReportData) -> dict[str, float]:
 
 
 def _slice_outlines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -> list[list[float]]:
-    """The surface in a slice: lines of x, y, x, y …, in shown voxels from the first one's corner."""
+    """Return the outline of the surface in one slice as lines, each a flat list x, y, x, y, ...
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report.
+    origin : (3,) float
+        Centre of the window's first voxel, µm.
+    spacing : (3,) float
+        Voxel size, µm.
+    stride : int
+        Every how many voxels one is shown; coordinates count shown voxels from the corner of the first one.
+    z : float
+        Position of the slice, µm.
+    """
     found = []
     for line in outlines(data.mesh, 0, z):
         place = (line - np.asarray(origin)[1:]) / (np.asarray(spacing)[1:] * stride) + 0.5
@@ -84,12 +108,12 @@ def _slice_outlines(data: ReportData, origin: Any, spacing: Any, stride: int, z:
 
 
 def _mosaic_columns(n: int, ny: int, nx: int) -> int:
-    """How many slices stand side by side in a mosaic that is about square."""
+    """Return how many of n slices of (ny, nx) pixels to put side by side so that the mosaic is about square."""
     return max(1, min(n, round(float(np.sqrt(n * ny / nx)))))
 
 
 def _mosaic_png(stack: Array) -> str:
-    """Slices (n, y, x) or (n, y, x, 3) uint8, row by row, as one PNG in base64."""
+    """Put slices (n, y, x) or (n, y, x, 3), uint8, side by side and below each other, and return one PNG in base64."""
     n, ny, nx = stack.shape[:3]
     columns = _mosaic_columns(n, ny, nx)
     rows = -(-n // columns)

@@ -1,4 +1,4 @@
-"""The figures of a report, each a :class:`matplotlib.figure.Figure` without global state."""
+"""Figures of a report, each a :class:`matplotlib.figure.Figure` without global state."""
 
 from __future__ import annotations
 
@@ -49,7 +49,11 @@ _STYLE = {
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Draw a figure in the report's style, whatever the user's matplotlibrc says."""
+    """Decorate a function so that it draws in the report's style, whatever the user's matplotlibrc says.
+
+    The style is matplotlib's defaults with the report's colours and sizes of type. The user's settings are as before
+    when the function returns.
+    """
 
     @functools.wraps(draw)
     def styled_draw(*args: P.args, **options: P.kwargs) -> T:
@@ -68,7 +72,15 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 
 
 def _plane_crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, Ints]:
-    """Where a plane cuts the faces: end points (n, 2 ends, 2 coordinates), and the mesh edge that each lies on."""
+    """Cut the faces of a mesh by the plane at `position` (µm) on `axis`.
+
+    Returns
+    -------
+    segments : (n, 2, 2) float64
+        Two end points for each face that is cut, with their coordinates on the other two axes in µm, (z, y, x) order.
+    edges : (n, 2) int64
+        A number for the mesh edge that each end point lies on: equal numbers are the same point.
+    """
     points = mesh.vertices.astype(np.float64)
     height = points[:, axis] - position
     above = height >= 0.0  # a vertex on the plane counts as above, so each face is cut at two edges or none
@@ -85,26 +97,31 @@ def _plane_crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Flo
 
 
 def contours(mesh: SurfaceMesh, axis: int, position: float) -> Floats:
-    """Segments in which a plane cuts a surface, exactly.
+    """Return the segments in which a plane cuts a surface, one for each face that it cuts.
 
     Parameters
     ----------
     mesh : SurfaceMesh
+        The surface, µm, (z, y, x).
     axis : int
         0, 1 or 2 for a plane across z, y or x.
-    position : float, µm
-        Where the plane lies on that axis.
+    position : float
+        Position of the plane on that axis, µm.
 
     Returns
     -------
-    (n_segments, 2 ends, 2) float64, µm
-        Coordinates on the two other axes, in the order (z, y, x).
+    (n_segments, 2, 2) float64
+        Two end points each, µm, with their coordinates on the two other axes in the order (z, y, x).
     """
     return _plane_crossings(mesh, axis, position)[0]
 
 
 def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
-    """The segments of :func:`contours` joined to lines, each (n, 2) µm; closed ones end where they begin."""
+    """Return the outlines of a surface in a plane: the segments of :func:`contours` joined to polygonal lines.
+
+    `axis` is 0, 1 or 2 for a plane across z, y or x at `position` µm. Each line is an array (n, 2) in µm, with
+    coordinates on the other two axes; closed lines end at the point where they begin.
+    """
     segments, names = _plane_crossings(mesh, axis, position)
     at: dict[int, list[int]] = {}
     for number, pair in enumerate(names.tolist()):
@@ -121,6 +138,21 @@ def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
 def _follow_segments(
     first: int, segments: Floats, names: Ints, at: dict[int, list[int]], free: set[int]
 ) -> Iterator[Floats]:
+    """Yield the points (2,) of one polygonal line, from segment to segment as long as one shares the last point.
+
+    Parameters
+    ----------
+    first : int
+        Index of the segment to begin with; the line begins at its loose end, if it has one.
+    segments : (n, 2, 2) float64
+        End points of all segments, µm.
+    names : (n, 2) int
+        A number for each end point, equal for end points that coincide.
+    at : dict of int to list of int
+        Segments that have an end point of that number.
+    free : set of int
+        Segments that no line has taken yet; those of this line are removed.
+    """
     side = 0 if len(at[int(names[first, 0])]) == 1 else 1 if len(at[int(names[first, 1])]) == 1 else 0
     yield segments[first, side]
     here: int | None = first
@@ -139,30 +171,49 @@ def _follow_segments(
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A window on the image: its grid, the planes through it, and its part of each array."""
+    """Part of an image around a surface, and three orthogonal planes through it.
+
+    Parameters
+    ----------
+    box : (slice, slice, slice)
+        Voxels of the part in the whole image, (z, y, x).
+    planes : (int, int, int)
+        Index of the slice across z, y and x, in the whole image.
+    grid : Grid
+        Grid of the part.
+    """
 
     box: tuple[slice, slice, slice]
     planes: tuple[int, int, int]  # voxel index of the three slices, in the whole image
     grid: Grid  # of the window
 
     def slice_of(self, array: Array, axis: int) -> Array:
+        """Return the slice of an array of the whole image (z, y, x) across `axis`, cropped to the window, 2D."""
         index: list[Any] = list(self.box)
         index[axis] = self.planes[axis]
         return np.asarray(array[tuple(index)])
 
     def extent(self, axis: int) -> tuple[float, float, float, float]:
-        """Left, right, bottom, top in µm; rows run downwards."""
+        """Return left, right, bottom and top of the slice across `axis` in µm, for imshow: rows run downwards.
+
+        These are the outer edges of its voxels.
+        """
         low = np.asarray(self.grid.origin) - 0.5 * np.asarray(self.grid.spacing)
         high = low + np.asarray(self.grid.extent)
         v, h = (a for a in range(3) if a != axis)
         return float(low[h]), float(high[h]), float(high[v]), float(low[v])
 
     def position(self, axis: int) -> float:
+        """Return the position of the plane across `axis`, µm."""
         return float(self.grid.origin[axis] + (self.planes[axis] - self.box[axis].start) * self.grid.spacing[axis])
 
 
 def window(data: ReportData) -> Window:
-    """The window around the surfaces, with some room, and the planes through the fitted one's centroid."""
+    """Return the part of the image around all surfaces of a report, with planes through the fitted surface's centroid.
+
+    The margin around the bounding box of fitted, starting and true surface is a quarter of its longest side, at least 1
+    µm.
+    """
     grid = data.image.grid
     meshes = [m for m in (data.mesh, data.start, data.truth) if m is not None]
     low = np.min([m.bounds[0] for m in meshes], axis=0)
@@ -179,12 +230,16 @@ def window(data: ReportData) -> Window:
 
 
 def _round_length(length: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is not above `length`."""
+    """Return the largest of 1, 2 and 5 times a power of ten that is at most `length`."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(power * max(n for n in (1, 2, 5) if n * power <= length * (1 + 1e-9)))
 
 
 def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
+    """Draw a scale bar with its length in µm at the lower right of a panel, about 30 % of the panel's width or less.
+
+    `extent` is left, right, bottom and top of the panel in µm.
+    """
     left, right, bottom, top = extent
     length = _round_length(0.3 * (right - left))
     x, y = right - 0.05 * (right - left) - length, bottom - 0.07 * (bottom - top)  # the plane's place is on the left
@@ -196,10 +251,15 @@ def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
 
 
 def _text_outline() -> list[Any]:
+    """Return matplotlib path effects that give white text a black outline."""
     return [patheffects.withStroke(linewidth=2.0, foreground="black")]
 
 
 def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> None:
+    """Draw the outlines of starting, true and fitted surface and the region of interest on the slice across `axis`.
+
+    What the report does not have is left out.
+    """
     surfaces = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
     for mesh, colour, width, style in surfaces:
         if mesh is not None:
@@ -210,6 +270,17 @@ def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> Non
 
 
 def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, float]) -> None:
+    """Draw the border of a region as a dotted line; nothing where all or none of the slice is inside.
+
+    Parameters
+    ----------
+    axes : Axes
+        Axes to draw on.
+    inside : (n, m) bool
+        Slice of the region.
+    extent : (float, float, float, float)
+        Left, right, bottom and top of the slice, µm.
+    """
     if inside.all() or not inside.any() or min(inside.shape) < 2:
         return
     left, right, bottom, top = extent
@@ -220,19 +291,26 @@ def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, f
 
 
 def grey_range(parts: list[Array]) -> tuple[float, float]:
-    """Intensities that are shown black and white: nearly all values lie between them."""
+    """Return the intensities to show black and white: the 0.5 and 99.8 percentiles of all arrays together, without NaN.
+
+    Half a unit is added on both sides where the two are equal.
+    """
     values = np.concatenate([np.asarray(p, dtype=np.float64).ravel() for p in parts])
     low, high = np.nanpercentile(values, [0.5, 99.8])
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 
 def residual_range(residual: Array) -> float:
-    """Half of a symmetric range that nearly all of a residual lies in."""
+    """Return half of a symmetric colour range for a residual: the 99.5 percentile of its magnitude (1 if that is 0)."""
     return float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
 
 
 def _layout(view: Window) -> tuple[Figure, Floats]:
-    """A figure of 3 rows (planes) and 3 columns whose panels all have the same scale in µm, with two colour bars."""
+    """Make the figure of slices, with panels in 3 rows (planes) and 3 columns and two axes for colour bars.
+
+    All panels have the same scale in µm, so that rows differ in height. Return the figure and its 11 axes: the nine
+    panels row by row, then the bars for intensities and for the residual.
+    """
     extents = [view.extent(a) for a in range(3)]
     widths = np.array([right - left for left, right, _, _ in extents])
     heights = np.array([bottom - top for _, _, bottom, top in extents])
@@ -259,13 +337,14 @@ def _layout(view: Window) -> tuple[Figure, Floats]:
 
 @styled
 def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
-    """Three orthogonal slices (rows: across z, y, x) of data, model and residual (columns), all at one scale.
+    """Draw three orthogonal slices (rows: across z, y, x) of data, model and residual (columns), all at one scale.
 
     Parameters
     ----------
     data : ReportData
+        Content of the report.
     surfaces : bool
-        Draw the surfaces' contours (and the region's outline) on the data.
+        Draw the surfaces' contours (and the outline of the region of interest) on the data.
 
     Returns
     -------
@@ -308,6 +387,7 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
 
 
 def _label_panel(panel: Axes, axis: int, *, first: bool) -> None:
+    """Label the axes of a slice across `axis` in µm; the vertical axis only where `first`, in the left column."""
     vertical, horizontal = (a for a in _AXES if a != _AXES[axis])
     panel.set_xlabel(f"{horizontal} (µm)", labelpad=1)
     panel.tick_params(labelsize=8, length=2.5)
@@ -320,7 +400,7 @@ def _label_panel(panel: Axes, axis: int, *, first: bool) -> None:
 
 
 def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
-    """What the lines on the data are: name, colour, CSS border style."""
+    """Return name, colour and CSS border style of each line on the data: surfaces and region of interest."""
     entries = [("fitted surface", FIT, "solid")]
     entries += [("true surface", TRUTH, "solid")] if data.truth is not None else []
     entries += [("start", START, "dashed")] if data.start is not None else []
@@ -333,11 +413,13 @@ def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
 
 
 def _history_column(data: ReportData, name: str, n: int) -> Array | None:
+    """Return a column of the history with n rows as an array; None where it is missing or has another length."""
     values = data.history.get(name)
     return None if values is None or len(values) != n else np.asarray(values)
 
 
 def _step_kinds(data: ReportData, n: int) -> Array:
+    """Return the kind of each of n steps, "shape" or "psf", (n,) str; all "shape" where the history has none."""
     kinds = _history_column(data, "kind", n)
     if kinds is None:
         return np.full(n, "shape")
@@ -346,7 +428,20 @@ def _step_kinds(data: ReportData, n: int) -> Array:
 
 @styled
 def loss_figure(data: ReportData) -> Figure:
-    """Loss against steps on a logarithmic scale, one line for each kind of step, stages shaded."""
+    """Draw the loss against steps on a logarithmic scale, one line for each kind of step, with stages shaded.
+
+    Steps whose loss is not finite and positive are left out; an empty history gives a figure that says so.
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report; only its history is used.
+
+    Returns
+    -------
+    Figure
+        5.2 × 4.0 inches.
+    """
     loss = np.asarray(data.history.get("loss", ()), dtype=np.float64)
     steps = np.arange(1, len(loss) + 1)
     figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")
@@ -373,6 +468,11 @@ def loss_figure(data: ReportData) -> Figure:
 
 
 def _shade_stages(axes: Axes, stages: Array | None, steps: Array) -> None:
+    """Shade the background of each run of steps with equal stage, in two alternating greys, and number the stages.
+
+    "stage k" is written above runs of more than 4 % of the steps, and only where there are at most 11 runs. `stages`
+    (n,) has the stage of each step, from 0; None shades nothing. `steps` (n,) are the positions on the horizontal axis.
+    """
     if stages is None or not len(stages):
         return
     changes = np.flatnonzero(np.diff(np.asarray(stages, dtype=np.float64)) != 0) + 1
@@ -392,7 +492,10 @@ _PSF_SAMPLES = 64
 
 
 def _psf_volume(psf: PSF) -> Volume:
-    """The PSF in space, its maximum at 1 and its centre at the origin, by inverse transform of its OTF."""
+    """Sample a PSF in space on 64³ voxels, by inverse Fourier transform of its OTF.
+
+    Its maximum is scaled to 1, its centre lies at the origin, and the box ends where the PSF's ``reach()`` does.
+    """
     half_width = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
     grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * half_width / _PSF_SAMPLES))
     otf = np.array(psf.otf(grid))
@@ -405,9 +508,27 @@ def _psf_volume(psf: PSF) -> Volume:
 
 
 def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[Floats, Floats, float]:
-    """Profile of a PSF along one axis: positions (µm), values (maximum 1), and full width at half maximum (µm).
+    """Return the profile of a PSF along one axis, and its full width at half maximum.
 
-    It is that of the PSF's own formula where there is one; others are cut through their centre.
+    It follows from the PSF's formula where there is one, else from samples on a line through the brightest voxel.
+
+    Parameters
+    ----------
+    psf : PSF
+        Point spread function.
+    axis : int
+        0, 1 or 2 for z, y or x.
+    volume : Volume, optional
+        The PSF sampled in space, to save sampling it again; only used where there is no formula.
+
+    Returns
+    -------
+    positions : (n,) float64
+        Distance from the centre, µm.
+    values : (n,) float64
+        Profile with maximum 1.
+    width : float
+        Full width at half maximum, µm.
     """
     found, width = psf.profile(axis), float(psf.fwhm[axis])
     if found is None:
@@ -420,7 +541,18 @@ def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[F
 
 @styled
 def psf_figure(data: ReportData) -> Figure:
-    """The PSF across z and across y, and its profiles with their full widths at half maximum."""
+    """Draw the PSF in slices across z and y, and its profiles along z, y, x with their full widths at half maximum.
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report; only its PSF is used.
+
+    Returns
+    -------
+    Figure
+        5.2 × 4.0 inches.
+    """
     volume = _psf_volume(data.psf)
     centre = [int(i) for i in np.unravel_index(int(np.argmax(volume.data)), volume.shape)]
     figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")

@@ -1,4 +1,4 @@
-"""A film of a fit: the contour on two slices and the surface, step by step, as an animated GIF."""
+"""Film of a fit: the contour on two slices and the surface in 3D, step by step, as an animated GIF."""
 
 from __future__ import annotations
 
@@ -29,13 +29,17 @@ LAST_PAUSE = 1500  # ms that the last picture stays
 def write_film(
     path: str | os.PathLike[str], volume: Volume, frames: Sequence[tuple[str, SurfaceMesh]], *, pause: int = 80
 ) -> None:
-    """Write an animated GIF, whole or not at all.
+    """Write an animated GIF of a surface that changes, whole or not at all.
+
+    Each picture has two slices of the image with the surface's contour, and the surface in 3D. The film repeats for
+    ever; the last picture stays for 1.5 s.
 
     Parameters
     ----------
     path : path
+        File to write.
     volume : Volume
-        The image; its slices go through the middle of the last surface.
+        The image; its slices go through the centroid of the last surface.
     frames : sequence of (str, SurfaceMesh)
         A title and a surface for each picture.
     pause : int
@@ -46,7 +50,7 @@ def write_film(
     ConfigError
         Without a frame.
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     if not frames:
         raise ConfigError("no frames came; expected at least one surface.")
@@ -61,9 +65,18 @@ def write_film(
 
 
 class _FilmView:
-    """What stays the same from picture to picture."""
+    """Slices, grey scale and 3D view that all pictures of a film share.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    last : SurfaceMesh
+        The film's last surface: slices go through its centroid, and the scale in 3D suits its size.
+    """
 
     def __init__(self, volume: Volume, last: SurfaceMesh) -> None:
+        """Cut the slices through the last surface's centroid; choose grey scale (1 to 99.8 percentile) and view."""
         self.volume, grid = volume, volume.grid
         self.centre = geometry.surface_centroid(last.vertices, last.faces)
         index = np.clip(np.rint(grid.to_index(self.centre)).astype(int), 0, np.asarray(grid.shape) - 1)
@@ -75,7 +88,7 @@ class _FilmView:
 
     @styled
     def picture(self, title: str, mesh: SurfaceMesh) -> Image.Image:
-        """One picture of the film."""
+        """Draw one picture of the film: two slices with the surface's contour, the surface in 3D, the title above."""
         figure = Figure(figsize=(9.0, 3.3), dpi=80, facecolor="white")
         low = np.asarray(self.volume.origin) - 0.5 * np.asarray(self.volume.spacing)
         high = low + np.asarray(self.volume.grid.extent)

@@ -1,4 +1,4 @@
-"""Quantities on the surface (curvature, staining, standard error) as pictures from two sides."""
+"""Pictures of quantities on the surface (curvature, staining, standard error), from two sides."""
 
 from __future__ import annotations
 
@@ -26,18 +26,24 @@ UPPER_PERCENTILE = 98.0  # percentile of the values at which the colours end
 
 @styled
 def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
-    """One column a map, seen from one side and from the other.
+    """Draw quantities on a surface as colours, one column a quantity, seen from two opposite sides.
 
     Parameters
     ----------
     mesh : SurfaceMesh
+        The surface, µm, (z, y, x).
     maps : mapping of str to (n_vertices,) float
-        Label with unit, and values. Values of both signs get a diverging scale about 0.
+        Label with unit, and a value for each vertex. Values of both signs get a diverging scale about 0.
+
+    Returns
+    -------
+    Figure
+        With a colour bar below each column.
 
     Raises
     ------
     ConfigError
-        Without a map, or with one that has not a value for each vertex.
+        When there is no map, or one does not have a value for each vertex.
     """
     if not maps:
         raise ConfigError("no maps came; expected at least one.")
@@ -59,7 +65,10 @@ def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
 
 
 def _colour_scale(values: Floats) -> ScalarMappable:
-    """Colours for most of the values: about 0 where both signs occur, else from low to high."""
+    """Return a colour scale from the 2nd to the 98th percentile of values (n,), widened where these are nearly equal.
+
+    Where both signs occur the scale is diverging (blue to red) and symmetric about 0.
+    """
     low, high = widened_range(*np.percentile(values, (100.0 - UPPER_PERCENTILE, UPPER_PERCENTILE)))
     if low < 0 < high:
         most = max(-low, high)
@@ -68,7 +77,10 @@ def _colour_scale(values: Floats) -> ScalarMappable:
 
 
 def widened_range(low: float, high: float) -> tuple[float, float]:
-    """A range for colours that is no narrower than a fifth of its middle, so that what is even looks even."""
+    """Widen a range of values about its middle to at least a fifth of its middle's magnitude.
+
+    Small differences then do not look large. At least 2e-9 wide; returned as (low, high).
+    """
     middle, half = 0.5 * (low + high), 0.5 * (high - low)
     half = max(half, MIN_HALF_RANGE * abs(middle), 1e-9)
     return float(middle - half), float(middle + half)

@@ -1,4 +1,4 @@
-"""The HTML page: figures, numbers and a turning surface in one file without references to anything outside of it."""
+"""HTML page of a report: figures, numbers and a rotating surface in one file that refers to nothing outside of it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,30 @@ _AXIS_COLOURS = {"x": "#009E73", "y": "#D55E00", "z": "#0072B2"}
 
 
 def write_report(data: ReportData, path: str | os.PathLike[str]) -> None:
-    """Write :func:`report_html` to a file, whole or not at all.
+    """Write the page of a report to a file, whole or not at all.
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report.
+    path : path
+        File to write.
 
     Raises
     ------
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     write_text(path, report_html(data))
 
 
 def report_html(data: ReportData) -> str:
-    """The report as one HTML page that opens offline.
+    """Return a report as one HTML page that opens offline.
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report.
 
     Returns
     -------
@@ -54,6 +66,7 @@ def report_html(data: ReportData) -> str:
 
 
 def _side_by_side(*sections: str) -> str:
+    """Return HTML that puts sections side by side."""
     inner = "\n".join(sections)
     return f'<div class="row">\n{inner}\n</div>'
 
@@ -63,6 +76,7 @@ def _side_by_side(*sections: str) -> str:
 
 
 def _subtitle(data: ReportData) -> str:
+    """Return the line below the page's heading: cell, size of the image, number of vertices, and why the fit ended."""
     shape = " × ".join(str(n) for n in data.image.shape)
     size = " × ".join(f"{d:g}" for d in data.image.spacing)
     parts = [*data.about, f"{shape} voxels of {size} µm (z, y, x)", f"{data.mesh.n_vertices:,} vertices"]
@@ -72,17 +86,22 @@ def _subtitle(data: ReportData) -> str:
 
 
 def _number_text(value: float) -> str:
-    """Four digits, without an exponent where that reads well."""
+    """Format a number with four significant digits, as a whole number such as "1,234" from 1000 on; NaN becomes "–"."""
     if not np.isfinite(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
 
 
 def _headline(data: ReportData) -> str:
+    """Return the HTML of the few large numbers on top of the page."""
     return headline([(v if isinstance(v, str) else _number_text(v), unit, name) for v, unit, name in data.headline])
 
 
 def _slices(data: ReportData) -> str:
+    """Return the HTML section with slices of data, model and residual, and a legend of the lines.
+
+    It holds the figure twice, with and without lines on the data; a checkbox switches between them.
+    """
     keys = "\n".join(
         f'<span><i style="--c: {colour}; --s: {style}"></i>{name}</span>'
         for name, colour, style in figures.legend_entries(data)
@@ -105,10 +124,12 @@ def _slices(data: ReportData) -> str:
 
 
 def _numbers(data: ReportData) -> str:
+    """Return the HTML section with the table of results and the note below it."""
     return section("Numbers", table(data.table), caption(data.table_note) if data.table_note else "")
 
 
 def _maps(data: ReportData) -> str:
+    """Return the HTML section with the maps on the surface; "" where there are none."""
     if not data.maps:
         return ""
     alt = "Maps on the surface from two sides: " + ", ".join(data.maps)
@@ -117,6 +138,7 @@ def _maps(data: ReportData) -> str:
 
 
 def _loss(data: ReportData) -> str:
+    """Return the HTML section with the curve of the loss, and why the fit ended."""
     reason = f" The fit stopped: {data.stop_reason.rstrip('.')}." if data.stop_reason else ""
     return section(
         "Did it converge?",
@@ -129,6 +151,7 @@ def _loss(data: ReportData) -> str:
 
 
 def _psf(data: ReportData) -> str:
+    """Return the HTML section with the inferred point spread function."""
     return section(
         "Is the inferred PSF plausible?",
         picture(figures.psf_figure(data), "The point spread function: slices and profiles"),
@@ -140,6 +163,7 @@ def _psf(data: ReportData) -> str:
 
 
 def _surface(data: ReportData) -> str:
+    """Return the HTML section with the surface in 3D: a WebGL canvas (or else a picture), axes and controls."""
     low, high = data.mesh.bounds
     z, y, x = high - low
     controls = ['<label><input type="checkbox" id="turning" checked> turn</label>',
@@ -170,7 +194,11 @@ def _surface(data: ReportData) -> str:
 
 
 def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
-    """Density at the vertices over its mean, with 5 % and 95 % of it; None where it is even."""
+    """Return the density of staining at the vertices, relative to its mean over the surface, and a colour range.
+
+    A vertex has the mean of its faces, weighted by area. The range (low, high) is from the 5th to the 95th percentile,
+    widened where that is narrow. Return None where the range is below 0.05 (even staining) or the mean is not positive.
+    """
     areas, density = mesh.face_areas, mesh.density.astype(np.float64)
     mean = float((areas * density).sum() / areas.sum())
     if mean <= 0:
@@ -185,7 +213,7 @@ def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
 
 
 def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
-    """Colour of every vertex, (n, 3)."""
+    """Return the colour of every vertex, (n, 3) uint8: by staining, or one amber where the staining is even."""
     found = _staining(mesh)
     if found is None:
         return np.tile(np.array(_COLOUR, dtype=np.uint8), (mesh.n_vertices, 1))
@@ -196,6 +224,7 @@ def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
 
 
 def _colour_key(mesh: SurfaceMesh) -> str:
+    """Return the HTML of the key for the colours of the staining; "" where the staining is even."""
     found = _staining(mesh)
     if found is None:
         return ""
@@ -205,7 +234,12 @@ def _colour_key(mesh: SurfaceMesh) -> str:
 
 
 def _simplified(mesh: SurfaceMesh) -> SurfaceMesh:
-    """A mesh with few enough faces for a page: vertices that share a cell of a grid become one."""
+    """Return a mesh with at most 60,000 faces, for the page: vertices in a cell of a cubic grid are merged.
+
+    The first vertex of a cell stands for all in it. Cells begin with 1.2 √(area per face) as side and grow by 1.4 until
+    the mesh is small enough; faces that collapse are dropped. A smaller mesh is returned without its unused vertices
+    only.
+    """
     mesh = mesh.without_unused_vertices()
     cell = 1.2 * float(np.sqrt(mesh.area / mesh.n_faces))
     while mesh.n_faces > _MAX_FACES:
@@ -218,15 +252,21 @@ def _simplified(mesh: SurfaceMesh) -> SurfaceMesh:
 
 
 def _encoded(array: Array, dtype: str) -> str:
+    """Encode an array as base64 text, after conversion to `dtype` (such as "<f4") in C order."""
     return base64_text(np.ascontiguousarray(array, dtype=dtype).tobytes())
 
 
 def _geometry(mesh: SurfaceMesh, centre: Floats) -> dict[str, str]:
+    """Return the vertices and faces of a mesh as base64 text, for the script that draws it.
+
+    ``points`` are (x, y, z) in µm relative to `centre`, (z, y, x), as float32; ``faces`` are uint32.
+    """
     points = (mesh.vertices.astype(np.float64) - centre)[:, ::-1]
     return {"points": _encoded(points, "<f4"), "faces": _encoded(mesh.faces, "<u4")}
 
 
 def _script(data: ReportData) -> str:
+    """Return the scripts of the page and their data as HTML: the rotating surface, and the slices to browse."""
     mesh = _simplified(data.mesh)
     centre = 0.5 * (mesh.bounds[0] + mesh.bounds[1])
     radius = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())

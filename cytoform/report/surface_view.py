@@ -1,4 +1,4 @@
-"""A surface as a picture: faces painted from far to near. For reports without WebGL, maps and films."""
+"""Pictures of a surface in 3D, without WebGL: faces are painted from far to near. For reports, maps and films."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ _YAW_OFFSET = 0.35  # radians, so that no long axis lies exactly across the view
 
 
 def initial_yaw(mesh: SurfaceMesh) -> float:
-    """Turn around z, radians, at which the surface's longest direction in (x, y) runs across the view."""
+    """Return the rotation about z in radians at which a surface's longest direction in (x, y) runs across the view.
+
+    The direction is the first principal axis of the vertices; 0.35 rad are added so that it is not seen exactly side
+    on.
+    """
     points = geometry.used_points(mesh.vertices, mesh.faces)[:, 1:]
     (y, x) = np.linalg.eigh(np.cov(points.T))[1][:, -1]
     return float(_YAW_OFFSET - np.arctan2(y, x))
 
 
 def view_axes(yaw: float) -> Floats:
-    """Rows right, down and away from the viewer, as directions (z, y, x)."""
+    """Return the axes of the view, (3, 3): rows are right, down and away from the viewer, as unit vectors (z, y, x).
+
+    The view is rotated about z by `yaw` and then tilted by ``TILT``, both in radians.
+    """
     (cy, sy), (ct, st) = ((np.cos(a), np.sin(a)) for a in (yaw, TILT))
     xyz = np.array([[cy, -sy, 0.0], [ct * sy, ct * cy, -st], [st * sy, st * cy, ct]])
     return xyz[:, ::-1]
@@ -47,20 +54,24 @@ def draw_surface(
     centre: Floats | None = None,
     half_width: float | None = None,
 ) -> None:
-    """Draw the faces towards the viewer, from far to near, lit from the viewer's side.
+    """Draw a surface in parallel projection: faces towards the viewer, from far to near, lit from the viewer's side.
 
     Parameters
     ----------
+    axes : Axes
+        Axes to draw on; their limits are set and their frame is removed.
+    mesh : SurfaceMesh
+        The surface, µm, (z, y, x).
     view : (3, 3) float
-        Of :func:`camera`.
+        Axes of the view, from :func:`view_axes`.
     colours : (n_faces, 3) or (1, 3) float
-        Red, green and blue, 0 to 1.
+        Red, green and blue of each face, or of all, 0 to 1.
     ambient : float
-        Light on a face that is seen edge on, of that on one seen straight on.
+        Brightness of a face seen edge on, relative to one seen straight on, 0 to 1.
     centre : (3,) float, optional
-        What is in the middle, µm; that of the surface's box by default.
-    reach : float, optional
-        µm from there to the edge of the picture; a little more than the surface takes by default.
+        Point in the middle of the picture, µm; by default the middle of the surface's bounding box.
+    half_width : float, optional
+        Distance from the middle to the edge of the picture, µm; by default 1.05 times that of the farthest vertex.
     """
     right, down, away = view
     points = mesh.vertices.astype(np.float64)
@@ -81,7 +92,18 @@ def draw_surface(
 
 @styled
 def surface_figure(mesh: SurfaceMesh) -> Figure:
-    """The surface, lit and seen from one side."""
+    """Draw a surface in amber, shaded, seen from one side.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        The surface, µm, (z, y, x).
+
+    Returns
+    -------
+    Figure
+        4.4 × 4.0 inches, without axes; the surface's longest direction in (x, y) runs about across it.
+    """
     figure = Figure(figsize=(4.4, 4.0), facecolor="white")
     draw_surface(figure.add_axes((0, 0, 1, 1)), mesh, view_axes(initial_yaw(mesh)))
     return figure
