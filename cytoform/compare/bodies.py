@@ -16,14 +16,12 @@ from ..mesh.surface import SurfaceMesh
 __all__ = ["body_surface", "split", "touches_border"]
 
 
-_CONNECTIVITY_26 = np.ones(
-    (3, 3, 3), dtype=bool
-)  # voxels that share a corner belong together, as in MATLAB's bwconncomp
-_STEPS_PER_RADIUS = (
-    12.0  # steps in a body's radius, 3 V / A, from which marching cubes errs by 0.4 % or less in the volume
-)
-_MAX_FACTOR = 4
-_MAX_VOXELS = 8_000_000  # of a refined box
+# Voxels that share a corner belong together, as in MATLAB's bwconncomp.
+_CONNECTIVITY_26 = np.ones((3, 3, 3), dtype=bool)
+# Samples in a body's mean radius, 3 V / A, from which marching cubes errs by 0.4 % or less in the volume.
+_STEPS_PER_RADIUS = 12.0
+_MAX_FACTOR = 4  # of upsampling along an axis
+_MAX_VOXELS = 8_000_000  # of an upsampled box; larger ones are not upsampled
 
 
 def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints32, int, int]:
@@ -49,7 +47,7 @@ def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints32, int, int]:
         Number of dropped components.
     """
     inside = np.asarray(sdf) < 0
-    # The stubs of scipy know an array as output, not a type.
+    # The types of scipy allow an array as output, not a dtype.
     parts, n = ndimage.label(inside, structure=_CONNECTIVITY_26, output=np.int32)  # type: ignore[call-overload]
     if n == 0:
         return parts, 0, 0
@@ -90,7 +88,7 @@ def body_surface(sdf: npt.ArrayLike, labels: Ints32, number: int, spacing: Seque
     field = np.asarray(sdf)[box].astype(np.float64)
     field = _padded_outside(np.where(labels[box] == number, field, np.abs(field)))
     step = np.asarray(spacing, dtype=np.float64)
-    corner = np.array([s.start - 1.0 for s in box]) * step  # of the field, one voxel before the box
+    corner = np.array([s.start - 1.0 for s in box]) * step  # of the padded field, one voxel before the box
     mesh = _zero_level(field, step, corner)
     if mesh is None:
         return None
@@ -114,7 +112,7 @@ def _zero_level(field: Floats, step: Floats, corner: Floats) -> SurfaceMesh | No
     """
     try:
         mesh = marching_cubes(field, 0.0)
-    except MeshError:  # a voxel that lies inside by less than digits tell: all its triangles are points
+    except MeshError:  # the level set shrinks to points: a voxel is inside by less than rounding errors
         return None
     mesh = mesh.with_vertices(mesh.vertices * step + corner)
     return mesh if mesh.volume > 0 else None

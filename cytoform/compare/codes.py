@@ -16,8 +16,8 @@ from ..tables import csv_text
 __all__ = ["PCA", "CodeSpace", "NamedCodes", "code_space", "pca", "silhouette", "tsne"]
 
 
-_PERPLEXITY = 30.0
-_LEAST = 4  # codes, for t-SNE
+_PERPLEXITY = 30.0  # default of t-SNE
+_LEAST = 4  # number of codes for t-SNE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,8 +147,8 @@ class NamedCodes:
         if len(set(self.names)) == len(self.names) and set(self.names) == set(sequences):
             return self.codes[[self.names.index(name) for name in sequences]], []
         return self.codes, [
-            f"codes: their names ({_first_two(self.names)}) are not those of the sequences of {of_set} "
-            f"({_first_two(sequences)}); they are taken in order."
+            f"codes: their names ({_first_two(self.names)}) differ from those of the sequences of {of_set} "
+            f"({_first_two(sequences)}); they are assigned in order."
         ]
 
 
@@ -248,7 +248,7 @@ def tsne(codes: npt.ArrayLike, seed: int = 0, *, perplexity: float | None = None
     spread = float(array.std())
     if float(np.ptp(array, axis=0).max()) == 0:
         return np.zeros((n, 2))
-    array = (array - array.mean(axis=0)) / spread  # small codes lose digits in its single precision
+    array = (array - array.mean(axis=0)) / spread  # t-SNE works in single precision, in which small codes lose digits
     start = np.zeros((n, 2))
     scores = pca(array).scores[:, :2]
     start[:, : scores.shape[1]] = 1e-4 * scores / scores[:, 0].std()
@@ -323,7 +323,7 @@ def _split_by_set(
             counts = ", ".join(f"{len(sets[name])} in {name!r}" for name in candidates)
             raise SequenceError(
                 f"there are {len(given)} {noun}; expected one for each sequence of a set ({counts}).",
-                remedy=f"Pass a dict of set names and {noun}.",
+                remedy=f"Pass a dictionary with the {noun} of each set.",
             )
         return {fits[0]: given}
     for name, values in given.items():
@@ -374,7 +374,9 @@ def code_space(
             notes += more
         parts.append(np.asarray(values, dtype=np.float64))
     if any(p.ndim != 2 for p in parts) or len({p.shape[1] for p in parts}) > 1:
-        raise SequenceError(f"codes have shapes {[p.shape for p in parts]}; expected (n, latent), one latent for all.")
+        raise SequenceError(
+            f"codes have shapes {[p.shape for p in parts]}; expected (n, latent), with the same latent for all."
+        )
     array = _checked_codes(np.concatenate(parts))
     owners = np.array([name for name in given for _ in sets[name]])
     names = np.array([sequence for name in given for sequence in sets[name]])

@@ -133,7 +133,7 @@ class Descriptor:
             return float(self.of(mesh))
         except (MeshError, ValueError, ZeroDivisionError):
             return math.nan
-        except Exception as error:  # of anybody's function; the other descriptors are given all the same
+        except Exception as error:  # user code may raise anything; the other descriptors are still computed
             _warn_once(self, error)
             return math.nan
 
@@ -143,7 +143,7 @@ _WARNED: set[tuple[str, int, str]] = set()
 
 def _warn_once(descriptor: Descriptor, error: Exception) -> None:
     """Log that a descriptor raised an unexpected error, once for each descriptor and class of error."""
-    # Once for each kind of error: a movie has many frames.
+    # Once only, since a movie has many frames.
     key = descriptor.name, id(descriptor.of), type(error).__name__
     if key not in _WARNED:
         _WARNED.add(key)
@@ -236,7 +236,7 @@ def _single_surface(mesh: Mesh) -> SurfaceMesh:
             remedy="Describe each of them: [describe(surface) for surface in mesh.regions().values()].",
         )
     [surface] = regions.values()
-    return cast("SurfaceMesh", surface)  # both classes of meshes give their regions as such
+    return cast("SurfaceMesh", surface)  # the regions of every mesh class are SurfaceMesh objects
 
 
 def undefined_values() -> dict[str, float]:
@@ -267,10 +267,10 @@ _SPHERICITY = Descriptor(
 _SPHERICITY_2022 = Descriptor(
     "sphericity_miccai2022", "sphericity (2022 paper)", "",
     lambda mesh: metrics.sphericity_miccai2022(_volume(mesh), mesh.area),
-    "2022: A^1.5 / (6 √π V), 1 for a sphere and more for all else, a power of Wadell's.", _PAPERS,
+    "2022: A^1.5 / (6 √π V), 1 for a sphere and more for all other shapes, a power of Wadell's.", _PAPERS,
 )  # fmt: skip
 _SPHERICITY_2024 = Descriptor(
     "sphericity_media2024", "sphericity (2024 paper)", "",
     lambda mesh: metrics.sphericity_media2024(_volume(mesh), mesh.area),
-    "2024: 36 π V² / A³, 1 for a sphere and less for all else, a power of Wadell's.", _PAPERS,
+    "2024: 36 π V² / A³, 1 for a sphere and less for all other shapes, a power of Wadell's.", _PAPERS,
 )  # fmt: skip

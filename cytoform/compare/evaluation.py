@@ -92,7 +92,7 @@ def evaluate(
         When `speck` is out of its range.
     """
     if not 0.0 <= speck < 0.5:
-        raise ConfigError(f"speck is {speck!r}; expected 0 or more and less than 0.5, a part of the volume.")
+        raise ConfigError(f"speck is {speck!r}; expected 0 or more and less than 0.5, a part of the voxels inside.")
     if out is not None:
         ensure_folder(out)
     voxel_size = None if spacing is None else Grid((1, 1, 1), cast("Triple", spacing)).spacing
@@ -177,16 +177,22 @@ def _notes(sets: Mapping[str, Sequence[Entry]], sequences: Array, unit: str) -> 
     for name in sets:
         part = sequences[sequences["set"] == name]
         total = int(part["frames"].sum())
-        for column, what in (("missing", "have no shape and are left out"), ("at_border", "are cut by the grid")):
+        for column, what in (
+            ("missing", "have no shape and are left out"),
+            ("at_border", "are cut by the border of the grid"),
+        ):
             if part[column].any():
                 notes.append(f"{name}: {int(part[column].sum())} of {total} frames {what}.")
         if part["specks"].any():
-            notes.append(f"{name}: {int(part['specks'].sum())} specks beside the bodies are left out.")
+            notes.append(
+                f"{name}: {int(part['specks'].sum())} small components beside the bodies (specks) are left out."
+            )
     few = [name for name, entries in sets.items() if len(entries) < FEW]
     if few:
         reference_count, *made_counts = (len(entries) for entries in sets.values())
         low = max(critical_distance(reference_count, n) for n in made_counts)
         notes.append(
-            f"Fewer than {FEW} sequences in {', '.join(few)}: only large differences show (D above about {low:.2f})."
+            f"Fewer than {FEW} sequences in {', '.join(few)}: only large differences can be detected "
+            f"(D above about {low:.2f})."
         )
     return notes

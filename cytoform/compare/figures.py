@@ -29,12 +29,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-# Okabe and Ito's colours: orange for real, blue, green, ... for made, as in the papers.
+# Okabe and Ito's colours: orange for the real set; blue, green, ... for made sets, as in the papers.
 _COLOURS = ("#D98200", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _MARKERS = "osD^vP*X"
 _UNLABELLED = "no label"
 _SIZE = (10.4, 3.5)  # inches, three panels in a row
-_PANELS_IN_ROW = 3  # panels in a row
+_PANELS_IN_ROW = 3
 
 
 def set_colours(sets: tuple[str, ...]) -> dict[str, str]:
@@ -149,8 +149,8 @@ def boxes_figure(ev: Evaluation) -> Figure:
             aside = k + rng.uniform(-0.14, 0.14, len(values))
             panel.plot(aside, values, "o", color=colour, markersize=3.2, alpha=0.8, markeredgewidth=0)
         panel.set_ylabel(_axis_label(ev, descriptor))
-        pad = 36 // len(ev.sets)  # letters below a box
-        too_long = max(map(len, ev.sets)) > pad
+        letters = 36 // len(ev.sets)  # that fit below a box
+        too_long = max(map(len, ev.sets)) > letters
         rotated: dict[str, Any] = dict(rotation=25, ha="right", rotation_mode="anchor") if too_long else {}
         panel.set_xticks(range(len(ev.sets)), [abbreviated(name) for name in ev.sets], **rotated)
         panel.set_xlim(-0.6, len(ev.sets) - 0.4)

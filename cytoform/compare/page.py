@@ -106,16 +106,16 @@ def _with_nonbreaking_spaces(text: str) -> str:
 
 
 def _summary(ev: Evaluation) -> str:
-    """Return the HTML section "In short", with the lines of the summary as a list."""
+    """Return the HTML section "Summary", with the lines of the summary as a list."""
     lines = "\n".join(f"<li>{_with_nonbreaking_spaces(html.escape(line))}</li>" for line in summary_lines(ev))
-    return section("In short", f'<ul class="lines">\n{lines}\n</ul>')
+    return section("Summary", f'<ul class="lines">\n{lines}\n</ul>')
 
 
 def _shapes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     """Return the HTML section with pictures of the surfaces; "" where `drawn` holds no figure ``shapes``."""
     if "shapes" not in drawn:
         return ""
-    pairs = f" Those of {', '.join(ev.paired)} stand below their originals." if ev.paired else ""
+    pairs = f" The shapes of {', '.join(ev.paired)} stand below their originals." if ev.paired else ""
     return section(
         "What do the shapes look like?",
         picture(drawn["shapes"], "Surfaces of a few sequences of each set, in a few frames"),
@@ -137,11 +137,11 @@ def _descriptor_notes(descriptors: Sequence[Descriptor]) -> str:
 def _time(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     """Return the HTML section with the figure ``time``: descriptors against frames."""
     return section(
-        "Do the shapes develop alike?",
+        "Do the shapes change alike over time?",
         picture(drawn["time"], f"Mean and quartiles of {_descriptor_titles(ev)} at each frame"),
         caption(
-            "Lines are means, bands hold the middle half of the shapes (quartiles), frame by frame. After a division "
-            f"each daughter counts as a shape of its own.{_descriptor_notes(ev.main_descriptors)}"
+            "Lines are means; bands span the middle half of the shapes (between quartiles), at each frame. After a "
+            f"division each daughter counts as a shape of its own.{_descriptor_notes(ev.main_descriptors)}"
         ),
     )
 
@@ -242,15 +242,15 @@ def _frames_that_differ(ev: Evaluation, name: str, descriptor: str) -> str:
 
 _TESTS = """
 Two-sample Kolmogorov–Smirnov tests, one value a sequence: its mean over frames, daughters averaged (so that a division
-seen a frame earlier or later shows in the means of volume and area). D is the largest distance between the two
+seen a frame earlier or later changes the means of volume and area). D is the largest distance between the two
 cumulative distributions (0 to 1). Cliff's δ runs from −1 to 1 and is positive where the set's values are the larger;
-under 0.15 in magnitude is often called negligible, over 0.47 large. A large p does not show that two sets are equal:
+below 0.15 in magnitude is often called negligible, above 0.47 large. A large p does not show that two sets are equal:
 with {first} and {most} sequences D has to reach about {least:.2f} for p < {level:g}. The last count is of frames that
 differ at {level:g} when each is tested alone, corrected for their number.
 """
 _PAIRS = """
-{sets}: the test takes the two sets for independent, which pairs are not; it is the papers' test all the same. Judge
-pairs by their overlap first.
+{sets}: the test assumes independent sets, but reconstructions are paired with their originals; it is shown since the
+papers use it. Judge paired sets by their overlap first.
 """
 
 
@@ -278,13 +278,13 @@ def _distributions(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
         "How do the values spread?",
         picture(drawn["boxes"], f"Box plots of {_descriptor_titles(ev)}"),
         caption(
-            "One point a sequence. Boxes hold the middle half, the line is the median, whiskers reach to the last "
-            "value within 1.5 box lengths."
+            "One point a sequence. Boxes span the middle half of the values, the line is the median, whiskers end at "
+            "the last value within 1.5 box lengths."
         ),
         picture(drawn["qq"], "Quantiles of each set against those of the reference"),
         caption(
-            "Quantiles against quantiles. On the diagonal the distributions are alike; beside it one is larger; a "
-            "slope under 1 means that the made shapes vary less."
+            "Quantiles of each set against those of the reference (Q–Q plot). On the diagonal the distributions "
+            "agree; beside it one set has larger values; a slope below 1 means that the made shapes vary less."
         ),
     )
 
@@ -301,9 +301,11 @@ def _codes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     if "tsne" in drawn:
         parts += [
             picture(drawn["tsne"], "Latent codes by t-SNE"),
-            caption("t-SNE puts like codes beside each other; distances between groups and their sizes mean nothing."),
+            caption(
+                "t-SNE places similar codes near each other; distances between groups and their sizes mean nothing."
+            ),
         ]
-    return section("How are the latent codes laid out?", *parts)
+    return section("How are the latent codes distributed?", *parts)
 
 
 def _sequences(ev: Evaluation) -> str:

@@ -95,7 +95,7 @@ def _sources(one: Any, set_name: str) -> list[Any]:
     if not isinstance(one, str | os.PathLike):
         raise SequenceError(
             f"the set {set_name!r} holds a {type(one).__name__}; expected SDFSequence objects, files or a folder.",
-            remedy="Make one with SDFSequence.from_array(sdf, spacing).",
+            remedy="Make a sequence with SDFSequence.from_array(sdf, spacing).",
         )
     path = Path(one)
     return sequence_files(path) if path.is_dir() else [path]
@@ -139,8 +139,8 @@ def pair_sequences(
     if found is None:
         if len(real) != len(made):
             raise SequenceError(
-                f"{set_name!r} is paired with the real set, but has {len(made)} sequences, that one {len(real)}, and "
-                "their names differ; expected equal names, or as many.",
+                f"{set_name!r} is paired with the real set, but has {len(made)} sequences, the real set {len(real)}, "
+                "and their names differ; expected equal names, or equal numbers.",
                 remedy="Name each reconstruction as its original, or leave the set unpaired.",
             )
         found, how = list(zip(real, made)), "order"
@@ -222,8 +222,8 @@ def length_unit(sets: Mapping[str, Sequence[Entry]]) -> str:
     bare = [(name, entry.name) for name, entries in sets.items() for entry in entries if entry.spacing is None]
     if bare and len(bare) < sum(len(entries) for entries in sets.values()):
         raise SequenceError(
-            f"{bare[0][1]!r} of {bare[0][0]!r} carries no voxel size, as {len(bare)} in all, and others do; expected "
-            "all or none.",
+            f"{bare[0][1]!r} of {bare[0][0]!r} carries no voxel size ({len(bare)} sequences in all), and others do; "
+            "expected a voxel size for all or for none.",
             remedy="Pass the voxel size in µm, (z, y, x), of those that carry none: spacing=, or --spacing Z Y X.",
         )
     return "voxels" if bare else "µm"

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SequenceSurfaces", "choose_surfaces", "shapes_figure"]
 
-SEQUENCES, FRAMES = 2, 4  # of each set
-_MAX_SAMPLES = 72  # along an axis, of the surfaces that are drawn
+SEQUENCES, FRAMES = 2, 4  # shown of each set, and of each sequence
+_MAX_SAMPLES = 72  # along an axis, from which a surface is drawn
 _WIDTH, _LEFT, _LINE, _MAX_HEIGHT = 10.4, 0.3, 0.19, 1.6  # inches
 _GAP = 0.2  # of a picture's width, between two sequences
-_SATURATION = 0.8  # part of a set's colour in that of its surfaces, the rest is white
+_SATURATION = 0.8  # share of the set's colour in the colour of its surfaces; the rest is white
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def shapes_figure(ev: Evaluation, palette: Mapping[str, str]) -> Figure:
     wide, high = (1.06 * max(float(np.abs(mesh.vertices @ view[k]).max()) for mesh in meshes) for k in (0, 1))
     columns = max(sum(len(one.meshes) for one in row) for row in rows)
     gaps = _GAP * (max(len(row) for row in rows) - 1)
-    across = (_WIDTH - _LEFT) / (columns + gaps)  # inches of a picture
+    across = (_WIDTH - _LEFT) / (columns + gaps)  # width of a picture, inches
     tall = min(across * max(high / wide, 0.3), _MAX_HEIGHT)
     figure = Figure(figsize=(_WIDTH, len(rows) * (tall + 2 * _LINE) + _LINE), facecolor="white")
     for n, row in enumerate(rows):
@@ -143,7 +143,7 @@ def shapes_figure(ev: Evaluation, palette: Mapping[str, str]) -> Figure:
         _draw_text(
             figure, 0.4 * _LEFT, bottom + 0.5 * tall + _LINE, abbreviated(row[0].set), size=9, colour=INK, rotation=90
         )
-    scale = min(across / (2.0 * wide), tall / (2.0 * high))  # inches a µm
+    scale = min(across / (2.0 * wide), tall / (2.0 * high))  # inches for one µm (or voxel)
     _draw_scale_bar(figure, wide, scale, ev.unit)
     return figure
 

@@ -24,9 +24,9 @@ __all__ = [
 ]
 
 
-FEW = 10  # values in a set under which a test sees hardly anything
-LEVEL = 0.05
-_CRITICAL = 1.3581  # of the Kolmogorov distribution at 5 %
+FEW = 10  # with fewer values in a set the test can only detect large differences
+LEVEL = 0.05  # of significance
+_CRITICAL = 1.3581  # critical value of the Kolmogorov distribution at 5 %
 
 TEST_COLUMNS: dict[str, type] = {
     "set": str, "reference": str, "descriptor": str, "scope": str, "frame": int, "n_reference": int, "n": int,
@@ -102,11 +102,11 @@ def compare_samples(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
     found |= {"median": float(np.median(second)) if second.size else nan}
     if not (first.size and second.size):
         return found | {"ks_statistic": nan, "p": nan, "cliffs_delta": nan, "note": "no values"}
-    with warnings.catch_warnings():  # where the exact p is 1, scipy rounds above it and turns to the asymptotic one
+    with warnings.catch_warnings():  # an exact p of 1 is rounded above 1, and scipy falls back to the asymptotic p
         warnings.filterwarnings("ignore", message="ks_2samp: Exact calculation", category=RuntimeWarning)
         test = stats.ks_2samp(first, second)
     few = min(first.size, second.size)
-    note = f"only {few} values: the test sees large differences only" if few < FEW else ""
+    note = f"only {few} values: the test can detect large differences only" if few < FEW else ""
     found |= {"ks_statistic": float(test.statistic), "p": float(test.pvalue)}
     return found | {"cliffs_delta": cliffs_delta(first, second), "note": note}
 
@@ -214,7 +214,7 @@ def test_table(sequences: Array, frames: Array, reference: str, sets: Sequence[s
     return structured(rows, TEST_COLUMNS)
 
 
-test_table.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name
+test_table.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it
 
 
 def _frame_tests(means: Array, descriptor: str, reference: str, name: str) -> Iterator[dict[str, Any]]:

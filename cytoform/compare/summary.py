@@ -76,7 +76,7 @@ def _overlap_line(ev: Evaluation, name: str) -> str:
     last = part["dice"][part["frame"] == part["frame"].max()]
     last = last[np.isfinite(last)]
     if not dice.size:
-        return f"{name}: nothing to overlap, all frames of all pairs are empty."
+        return f"{name}: no overlap, since all frames of all pairs are empty."
     end = f"; {last.mean():.3f} ± {last.std():.3f} in the last frame" if last.size else ""
     error = part["volume_error"][np.isfinite(part["volume_error"])]
     off = f" Volumes are off by {100 * np.abs(error).mean():.1f} % on average." if error.size else ""

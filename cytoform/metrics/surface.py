@@ -14,7 +14,7 @@ from ..mesh.surface import SurfaceMesh
 __all__ = ["SurfaceDistances", "sample_surface", "surface_distances"]
 
 
-_CHUNK = 20_000  # points; bounds the memory that the search takes
+_CHUNK = 20_000  # points searched at a time, to bound the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def sample_surface(mesh: SurfaceMesh, n_points: int, seed: int = 0) -> Floats:
         raise ConfigError(f"n_points is {n_points}; expected at least 1.")
     rng = np.random.default_rng(seed)
     areas = mesh.face_areas
-    # One uniform number in each of n equal slices of the area: random, and without clumps.
+    # Stratified sampling: one uniform random number in each of n equal parts of the cumulative area.
     positions = (np.arange(n_points) + rng.random(n_points)) / n_points * areas.sum()
     faces = np.minimum(np.searchsorted(np.cumsum(areas), positions), mesh.n_faces - 1)
     root, along = np.sqrt(rng.random(n_points)), rng.random(n_points)

@@ -1,6 +1,6 @@
 """One self-contained HTML page for judging a fitted surface by eye; the room knows nothing of how the fit was made."""
 
-from . import drawing  # first: see there
+from . import drawing  # first, so that matplotlib is loaded without the backend of MPLBACKEND
 from .data import ReportData
 from .figures import contours, loss_figure, psf_figure, slices_figure
 from .film import write_film

@@ -17,7 +17,7 @@ from .frame import base64_text, caption, section
 
 __all__ = ["browse_html", "browse_script"]
 
-MAX_VOXELS = 1_200_000  # in the window; of larger ones every second, third … voxel and slice is shown
+MAX_VOXELS = 1_200_000  # shown of the window around the surface; of larger windows every k-th voxel and slice
 
 
 def browse_html(data: ReportData) -> str:
@@ -31,11 +31,11 @@ def browse_html(data: ReportData) -> str:
 <figure><canvas id="slice-residual" aria-label="Residual in this slice"></canvas>
 <figcaption>residual (data − model)</figcaption></figure>
 </div>"""
-    words = (
+    text = (
         "Data and model share one grey scale, from {low:.5g} to {high:.5g}; the residual is blue at {less:.3g} and red "
         "at {most:.3g}. Move the slider, or use the arrow keys on it."
     )
-    return section("Slice by slice", shown, caption(words.format(**_ranges(data))), name="browse")
+    return section("Slice by slice", shown, caption(text.format(**_ranges(data))), name="browse")
 
 
 def browse_script(data: ReportData) -> str:

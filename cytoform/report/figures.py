@@ -26,14 +26,14 @@ __all__ = ["Window", "contours", "grey_range", "loss_figure", "outlines", "psf_f
            "slices_figure", "styled", "window"]  # fmt: skip
 
 
-# Okabe and Ito's colours, told apart with any kind of colour vision.
+# Okabe and Ito's colours, which readers with colour-vision deficiency can tell apart.
 FIT, TRUTH, START, ROI = "#E69F00", "#56B4E9", "#F0E442", "#CC79A7"
 INK, FAINT = "#1d2733", "#8a96a3"
 PROFILE = {"z": "#0072B2", "y": "#D55E00", "x": "#009E73"}
 _AXES = "zyx"
 P = ParamSpec("P")
 T = TypeVar("T")
-_WIDTH = 10.4  # inches, of the slices
+_WIDTH = 10.4  # inches, of the figure of slices
 _STAGE_SHADE = ("#eef2f6", "#dfe7ee")
 _STYLE = {
     "axes.edgecolor": FAINT,
@@ -128,7 +128,7 @@ def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
         for name in pair:
             at.setdefault(name, []).append(number)
     free, lines = set(range(len(segments))), []
-    loose = [n for found in at.values() if len(found) == 1 for n in found]  # ends of an open surface come first
+    loose = [n for found in at.values() if len(found) == 1 for n in found]  # lines of an open surface begin at its rim
     for first in [*loose, *range(len(segments))]:
         if first in free:
             lines.append(np.array(list(_follow_segments(first, segments, names, at, free))))
@@ -184,8 +184,8 @@ class Window:
     """
 
     box: tuple[slice, slice, slice]
-    planes: tuple[int, int, int]  # voxel index of the three slices, in the whole image
-    grid: Grid  # of the window
+    planes: tuple[int, int, int]
+    grid: Grid
 
     def slice_of(self, array: Array, axis: int) -> Array:
         """Return the slice of an array of the whole image (z, y, x) across `axis`, cropped to the window, 2D."""
@@ -242,7 +242,7 @@ def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
     """
     left, right, bottom, top = extent
     length = _round_length(0.3 * (right - left))
-    x, y = right - 0.05 * (right - left) - length, bottom - 0.07 * (bottom - top)  # the plane's place is on the left
+    x, y = right - 0.05 * (right - left) - length, bottom - 0.07 * (bottom - top)  # lower right of the panel
     style: dict[str, Any] = {"solid_capstyle": "butt", "gid": "scale-bar"}
     axes.plot([x, x + length], [y, y], color="black", linewidth=4.5, **style)
     axes.plot([x, x + length], [y, y], color="white", linewidth=2.8, **style)
@@ -404,7 +404,7 @@ def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
     entries = [("fitted surface", FIT, "solid")]
     entries += [("true surface", TRUTH, "solid")] if data.truth is not None else []
     entries += [("start", START, "dashed")] if data.start is not None else []
-    entries += [("region that counts", ROI, "dotted")] if data.roi is not None else []
+    entries += [("region of interest", ROI, "dotted")] if data.roi is not None else []
     return entries
 
 
@@ -499,7 +499,7 @@ def _psf_volume(psf: PSF) -> Volume:
     half_width = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
     grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * half_width / _PSF_SAMPLES))
     otf = np.array(psf.otf(grid))
-    for axis in range(2):  # no partner, no contribution
+    for axis in range(2):  # the Nyquist frequency has no conjugate partner and is set to zero
         np.moveaxis(otf, axis, 0)[_PSF_SAMPLES // 2] = 0
     otf[..., -1] = 0
     data = np.fft.fftshift(np.fft.irfftn(otf, grid.shape, axes=(0, 1, 2)))

@@ -23,7 +23,7 @@ from .surface_view import draw_surface, initial_yaw, view_axes
 __all__ = ["write_film"]
 
 SLICE_AXES = (0, 1)  # slices across z and y
-LAST_PAUSE = 1500  # ms that the last picture stays
+LAST_PAUSE = 1500  # ms for which the last picture stays
 
 
 def write_film(
@@ -53,7 +53,7 @@ def write_film(
         When the file cannot be written.
     """
     if not frames:
-        raise ConfigError("no frames came; expected at least one surface.")
+        raise ConfigError("no frames were given; expected at least one surface.")
     last = frames[-1][1]
     view = _FilmView(volume, last)
     pictures = [view.picture(title, mesh) for title, mesh in frames]

@@ -30,8 +30,8 @@ __all__ = [
     "table",
 ]
 
-DPI = 150  # of figures
-_SHOWN = 108  # pixels an inch of a figure takes on the page
+DPI = 150  # resolution of figures
+_SHOWN = 108  # CSS pixels on the page for an inch of a figure
 
 
 def document(title: str, kind: str, lead: str, body: Iterable[str], *, footer: str, after: str = "") -> str:

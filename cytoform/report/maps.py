@@ -20,8 +20,8 @@ from .surface_view import draw_surface, initial_yaw, view_axes
 __all__ = ["maps_figure", "widened_range"]
 
 
-MIN_HALF_RANGE = 0.1  # of the middle value: the least range of the colours to either side
-UPPER_PERCENTILE = 98.0  # percentile of the values at which the colours end
+MIN_HALF_RANGE = 0.1  # least half range of the colours, relative to the middle value
+UPPER_PERCENTILE = 98.0  # percentile of the values with the last colour; the first is at 100 − 98
 
 
 @styled
@@ -46,7 +46,7 @@ def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
         When there is no map, or one does not have a value for each vertex.
     """
     if not maps:
-        raise ConfigError("no maps came; expected at least one.")
+        raise ConfigError("no maps were given; expected at least one.")
     for name, values in maps.items():
         if np.shape(values) != (mesh.n_vertices,):
             raise ConfigError(f"the map {name!r} has shape {np.shape(values)}; expected ({mesh.n_vertices},).")

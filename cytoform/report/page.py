@@ -20,7 +20,7 @@ from .maps import maps_figure, widened_range
 
 __all__ = ["report_html", "write_report"]
 
-_MAX_FACES = 60_000  # of the turning surface; what is fitted has more only for very large cells
+_MAX_FACES = 60_000  # of the rotating surface; only very large cells are fitted with more
 _EVEN = 0.05  # relative spread of the staining below which the surface has one colour
 _COLOUR = (237, 168, 56)
 _AXIS_COLOURS = {"x": "#009E73", "y": "#D55E00", "z": "#0072B2"}
@@ -134,7 +134,7 @@ def _maps(data: ReportData) -> str:
         return ""
     alt = "Maps on the surface from two sides: " + ", ".join(data.maps)
     drawn = picture(maps_figure(data.mesh, data.maps), alt)
-    return section("On the surface", drawn, caption("From one side and from the other."))
+    return section("Maps on the surface", drawn, caption("Seen from two opposite sides."))
 
 
 def _loss(data: ReportData) -> str:
@@ -144,8 +144,8 @@ def _loss(data: ReportData) -> str:
         "Did it converge?",
         picture(figures.loss_figure(data), "Loss against steps"),
         caption(
-            "Loss of each step. Shades mark the stages, from coarse to fine; each stage looks at finer detail, so the "
-            f"curve may jump where one begins.{reason}"
+            "Loss at each step. Shades mark the stages of the fit, from coarse to fine; each stage compares finer "
+            f"detail, so the curve may jump where a stage begins.{reason}"
         ),
     )
 
@@ -166,7 +166,7 @@ def _surface(data: ReportData) -> str:
     """Return the HTML section with the surface in 3D: a WebGL canvas (or else a picture), axes and controls."""
     low, high = data.mesh.bounds
     z, y, x = high - low
-    controls = ['<label><input type="checkbox" id="turning" checked> turn</label>',
+    controls = ['<label><input type="checkbox" id="turning" checked> rotate</label>',
                 '<label><input type="checkbox" id="wires"> show mesh</label>']  # fmt: skip
     if data.truth is not None:
         controls.append('<label><input type="checkbox" id="truth"> show true surface</label>')
@@ -176,7 +176,7 @@ def _surface(data: ReportData) -> str:
         for a, c in _AXIS_COLOURS.items()
     )
     view = f"""<div id="view">
-<canvas tabindex="0" aria-label="The fitted surface in 3D; drag or use the arrow keys to turn it"></canvas>
+<canvas tabindex="0" aria-label="The fitted surface in 3D; drag or use the arrow keys to rotate it"></canvas>
 <svg viewBox="0 0 84 84" aria-hidden="true">
 {axes}
 </svg>
@@ -186,11 +186,11 @@ def _surface(data: ReportData) -> str:
 {" ".join(controls)}{_colour_key(data.mesh)}
 </div>"""
     size = f"{x:.1f} × {y:.1f} × {z:.1f} µm (x, y, z)."
-    return section("The surface", view, caption(f"{size} Drag to rotate, turn the wheel to zoom."))
+    return section("The surface", view, caption(f"{size} Drag to rotate, scroll to zoom."))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The turning surface
+# The rotating surface
 
 
 def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:

@@ -18,9 +18,9 @@ from .figures import styled
 __all__ = ["AMBER", "TILT", "draw_surface", "initial_yaw", "surface_figure", "view_axes"]
 
 
-TILT = 1.1  # radians, as the turning view begins
+TILT = 1.1  # of the view, radians; the rotating view of the page begins with it, too
 AMBER = np.array([[0.93, 0.66, 0.22]])
-_YAW_OFFSET = 0.35  # radians, so that no long axis lies exactly across the view
+_YAW_OFFSET = 0.35  # radians, so that the longest direction is not seen exactly side on
 
 
 def initial_yaw(mesh: SurfaceMesh) -> float:
@@ -82,7 +82,7 @@ def draw_surface(
     flat = np.stack([points @ right, points @ down], axis=1)[mesh.faces[order]]
     light = np.clip(ambient + (1.0 - ambient) * (normals[order] @ -away), 0.0, 1.0)[:, None]
     shaded = np.clip(light * np.broadcast_to(colours, (mesh.n_faces, 3))[order], 0.0, 1.0)
-    # matplotlib takes an array (n, corners, 2); its types name sequences only.
+    # matplotlib takes an array (n, corners, 2), but its types allow sequences only.
     corners = cast("Sequence[Any]", flat)
     axes.add_collection(PolyCollection(corners, facecolors=shaded, edgecolors=shaded, linewidths=0.3))
     half_width = 1.05 * float(np.linalg.norm(points[mesh.faces], axis=2).max()) if half_width is None else half_width

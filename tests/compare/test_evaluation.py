@@ -95,7 +95,7 @@ def test_the_page_holds_figures_and_numbers_and_nothing_from_outside(found, tmp_
     for row in found.tests[at]:
         assert f"{row['median']:.4g}" in page and f"{row['ks_statistic']:.2f}" in page
     assert f"{found.overlap['dice'].mean():.3f}" in page
-    assert page.count("Fewer than 10 sequences") == 1 and "sees large differences only" not in page
+    assert page.count("Fewer than 10 sequences") == 1 and "detect large differences only" not in page
 
 
 @pytest.mark.slow
