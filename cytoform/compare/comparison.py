@@ -131,8 +131,8 @@ class Evaluation:
         path = ensure_folder(folder)
         for name, text in self.tables().items():
             write_text(path / name, text)
-        drawn = pictures(self)
-        for name, data in drawn.items():
+        pngs = pictures(self)
+        for name, data in pngs.items():
             write_bytes(path / f"{name}.png", data)
-        write_text(path / "report.html", evaluation_html(self, drawn))
+        write_text(path / "report.html", evaluation_html(self, pngs))
         return path

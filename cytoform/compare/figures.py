@@ -214,7 +214,11 @@ def overlap_figure(ev: Evaluation) -> Figure:
 
 
 def _descriptor_of_codes(ev: Evaluation, space: CodeSpace, descriptor: str) -> Array:
-    """Return the value of a descriptor for the sequence that each code stands for, (n,); NaN where it is missing."""
+    """Return the value of a descriptor for the sequence that each code stands for, (n,); NaN where it is missing.
+
+    The value is that of the table of sequences, a mean over frames, looked up by set and sequence name. `space` has the
+    n codes, `descriptor` is the name of a column.
+    """
     rows = zip(ev.sequences["set"].tolist(), ev.sequences["sequence"].tolist(), ev.sequences[descriptor].tolist())
     found = {(name, sequence): value for name, sequence, value in rows}
     return np.array([found.get(key, np.nan) for key in zip(space.sets.tolist(), space.sequences.tolist())])
@@ -244,7 +248,7 @@ def _draw_groups(panel: Axes, points: Array, groups: Array, palette: dict[str, A
 def _family_palette(labels: Array) -> dict[str, Any]:
     """Return a colour for each distinct label, in alphabetical order; "no label" comes last, in grey.
 
-    There are ten colours, then repeated.
+    The colours are matplotlib's ten of "tab10", then repeated.
     """
     import matplotlib
 

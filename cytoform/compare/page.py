@@ -49,19 +49,19 @@ def pictures(ev: Evaluation) -> dict[str, bytes]:
 # The page
 
 
-def evaluation_html(ev: Evaluation, drawn: Mapping[str, bytes] | None = None) -> str:
+def evaluation_html(ev: Evaluation, pngs: Mapping[str, bytes] | None = None) -> str:
     """Return a comparison as one HTML page that opens offline.
 
     Parameters
     ----------
     ev : Evaluation
         The comparison.
-    drawn : mapping of str to bytes, optional
+    pngs : mapping of str to bytes, optional
         The figures, as :func:`pictures` returns them; by default they are drawn.
     """
-    drawn = pictures(ev) if drawn is None else drawn
-    parts = [notes_box(ev.notes), _headline(ev), _shapes(ev, drawn), _summary(ev), _time(ev, drawn),
-             _overlap(ev, drawn), _tests(ev), _distributions(ev, drawn), _codes(ev, drawn), _sequences(ev)]  # fmt: skip
+    pngs = pictures(ev) if pngs is None else pngs
+    parts = [notes_box(ev.notes), _headline(ev), _shapes(ev, pngs), _summary(ev), _time(ev, pngs),
+             _overlap(ev, pngs), _tests(ev), _distributions(ev, pngs), _codes(ev, pngs), _sequences(ev)]  # fmt: skip
     footer = "Volume and surface area come from marching cubes at the zero level; tables lie beside this page as CSV."
     return document(
         f"{' and '.join(ev.sets[1:])} against {ev.reference}", "evaluation", _subtitle(ev), parts, footer=footer
@@ -99,7 +99,7 @@ def _headline(ev: Evaluation) -> str:
 
 
 def _with_nonbreaking_spaces(text: str) -> str:
-    """Replace the spaces around "=", "±", "<" (escaped) and before "%" in HTML text by non-breaking ones."""
+    """Replace the spaces around "=", "±" and "&lt;", and before "%", by "&nbsp;", so that HTML text does not break there."""
     for mark in (" = ", " ± ", " &lt; "):
         text = text.replace(mark, mark.replace(" ", "&nbsp;"))
     return text.replace(" %", "&nbsp;%")
@@ -111,20 +111,20 @@ def _summary(ev: Evaluation) -> str:
     return section("Summary", f'<ul class="lines">\n{lines}\n</ul>')
 
 
-def _shapes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
-    """Return the HTML section with pictures of the surfaces; "" where `drawn` holds no figure ``shapes``."""
-    if "shapes" not in drawn:
+def _shapes(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
+    """Return the HTML section with pictures of the surfaces; "" where `pngs` holds no figure ``shapes``."""
+    if "shapes" not in pngs:
         return ""
     pairs = f" The shapes of {', '.join(ev.paired)} stand below their originals." if ev.paired else ""
     return section(
         "What do the shapes look like?",
-        picture(drawn["shapes"], "Surfaces of a few sequences of each set, in a few frames"),
+        picture(pngs["shapes"], "Surfaces of a few sequences of each set, in a few frames"),
         caption(f"The first sequences of each set, from one side and to one scale.{pairs}"),
     )
 
 
 def _descriptor_titles(ev: Evaluation) -> str:
-    """Join the titles of the main descriptors to "a, b and c", without what stands in brackets."""
+    """Join the titles of the main descriptors to "a, b and c"; a remark in brackets at the end of a title is cut off."""
     *first, last = (one.title.split(" (")[0] for one in ev.main_descriptors)
     return f"{', '.join(first)} and {last}" if first else last
 
@@ -134,11 +134,11 @@ def _descriptor_notes(descriptors: Sequence[Descriptor]) -> str:
     return "".join(f" {one.note}" for one in descriptors if one.note)
 
 
-def _time(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
-    """Return the HTML section with the figure ``time``: descriptors against frames."""
+def _time(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
+    """Return the HTML section with the figure ``time`` (main descriptors against frames) and the descriptors' explanations."""
     return section(
         "Do the shapes change alike over time?",
-        picture(drawn["time"], f"Mean and quartiles of {_descriptor_titles(ev)} at each frame"),
+        picture(pngs["time"], f"Mean and quartiles of {_descriptor_titles(ev)} at each frame"),
         caption(
             "Lines are means; bands span the middle half of the shapes (between quartiles), at each frame. After a "
             f"division each daughter counts as a shape of its own.{_descriptor_notes(ev.main_descriptors)}"
@@ -146,13 +146,13 @@ def _time(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     )
 
 
-def _overlap(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+def _overlap(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
     """Return the HTML section on paired sets, with the figure ``overlap`` and a table; "" where nothing is paired.
 
     The table has for each paired set the number of pairs, mean ± standard deviation of Dice and Jaccard coefficients
     (Dice of the last frame, too), the worst Dice coefficient, and the mean magnitude of the volume error.
     """
-    if "overlap" not in drawn:
+    if "overlap" not in pngs:
         return ""
     head = ("set", "pairs", "Dice", "Dice, last frame", "Jaccard", "worst Dice", "volume error")
     rows = []
@@ -166,7 +166,7 @@ def _overlap(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
         rows.append((name, str(len(np.unique(part["sequence"]))), *spread, f"{dice.min():.3f}", off))
     return section(
         "Do the reconstructions match their originals?",
-        picture(drawn["overlap"], "Dice and Jaccard coefficients at each frame"),
+        picture(pngs["overlap"], "Dice and Jaccard coefficients at each frame"),
         table(rows, head),
         caption(
             "Overlap of each reconstruction with its original, in voxels; 1 is a perfect match. Mean ± standard "
@@ -272,16 +272,16 @@ def _tests(ev: Evaluation) -> str:
     return section("Are the sets alike?", main, _test_remarks(ev), caption(explanation), *asides)
 
 
-def _distributions(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
-    """Return the HTML section with box plots and Q–Q plots."""
+def _distributions(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
+    """Return the HTML section with the figures ``boxes`` (box plots) and ``qq`` (Q–Q plots), and how to read them."""
     return section(
         "How do the values spread?",
-        picture(drawn["boxes"], f"Box plots of {_descriptor_titles(ev)}"),
+        picture(pngs["boxes"], f"Box plots of {_descriptor_titles(ev)}"),
         caption(
             "One point a sequence. Boxes span the middle half of the values, the line is the median, whiskers end at "
             "the last value within 1.5 box lengths."
         ),
-        picture(drawn["qq"], "Quantiles of each set against those of the reference"),
+        picture(pngs["qq"], "Quantiles of each set against those of the reference"),
         caption(
             "Quantiles of each set against those of the reference (Q–Q plot). On the diagonal the distributions "
             "agree; beside it one set has larger values; a slope below 1 means that the made shapes vary less."
@@ -289,18 +289,18 @@ def _distributions(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
     )
 
 
-def _codes(ev: Evaluation, drawn: Mapping[str, bytes]) -> str:
+def _codes(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
     """Return the HTML section on latent codes, with the figures ``pca`` and ``tsne``; "" where there are no codes."""
     if ev.codes is None:
         return ""
     n, latent = ev.codes.codes.shape
     parts = [
-        picture(drawn["pca"], "Principal components of the latent codes"),
+        picture(pngs["pca"], "Principal components of the latent codes"),
         caption(f"Principal components of {n} codes of {latent} numbers."),
     ]
-    if "tsne" in drawn:
+    if "tsne" in pngs:
         parts += [
-            picture(drawn["tsne"], "Latent codes by t-SNE"),
+            picture(pngs["tsne"], "Latent codes by t-SNE"),
             caption(
                 "t-SNE places similar codes near each other; distances between groups and their sizes mean nothing."
             ),

@@ -36,7 +36,10 @@ def _percent(value: float) -> str:
 
 
 def sequence_test(ev: Evaluation, name: str, descriptor: str) -> Any:
-    """Return the row of the table of tests for a set and a descriptor that compares one value for each sequence."""
+    """Return the row of the table of tests that compares set `name` with the reference, one value for each sequence.
+
+    `descriptor` is the name of the descriptor compared.
+    """
     tests = ev.tests
     at = (tests["set"] == name) & (tests["descriptor"] == descriptor) & (tests["scope"] == "sequence")
     return tests[at][0]
@@ -45,7 +48,8 @@ def sequence_test(ev: Evaluation, name: str, descriptor: str) -> Any:
 def _difference_line(ev: Evaluation, name: str) -> str:
     """Return one sentence on the main descriptors in which a set differs from the reference (p < LEVEL) or not.
 
-    Each descriptor is followed by the relative change of its median and p.
+    `name` is the name of the set. Each descriptor is followed by the relative change of its median and p; descriptors
+    without a p (no values) are left out.
     """
     alike: list[str] = []
     unlike: list[str] = []
@@ -69,7 +73,8 @@ def _difference_line(ev: Evaluation, name: str) -> str:
 def _overlap_line(ev: Evaluation, name: str) -> str:
     """Return one sentence on a set of reconstructions: mean ± standard deviation of the Dice coefficient, volume error.
 
-    The Dice coefficient is over all frames and in the last one; the volume error is the mean of its magnitude.
+    The Dice coefficient is over all frames and in the last one; the volume error is the mean of its magnitude. `name`
+    is the name of the set; where all its frames are empty, the sentence says so.
     """
     part = ev.overlap[ev.overlap["set"] == name]
     dice = part["dice"][np.isfinite(part["dice"])]

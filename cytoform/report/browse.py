@@ -21,7 +21,10 @@ MAX_VOXELS = 1_200_000  # shown of the window around the surface; of larger wind
 
 
 def browse_html(data: ReportData) -> str:
-    """Return the HTML section with the slider and three empty canvases; :func:`browse_script` returns their content."""
+    """Return the HTML section with the slider, three empty canvases and a caption that gives the ranges of grey and colours.
+
+    :func:`browse_script` returns the content of the canvases.
+    """
     shown = """<div class="key"><label for="slice">slice along z</label>
 <input type="range" id="slice" min="0" value="0" step="1"><output id="slice-at" for="slice"></output>
 <label><input type="checkbox" id="slice-line" checked> show the surface</label></div>
@@ -108,12 +111,18 @@ def _slice_outlines(data: ReportData, origin: Any, spacing: Any, stride: int, z:
 
 
 def _mosaic_columns(n: int, ny: int, nx: int) -> int:
-    """Return how many of n slices of (ny, nx) pixels to put side by side so that the mosaic is about square."""
+    """Return how many of n slices of (ny, nx) pixels to put side by side so that the mosaic is about square.
+
+    It is √(n ny / nx), rounded, and at least 1 and at most n.
+    """
     return max(1, min(n, round(float(np.sqrt(n * ny / nx)))))
 
 
 def _mosaic_png(stack: Array) -> str:
-    """Put slices (n, y, x) or (n, y, x, 3), uint8, side by side and below each other, and return one PNG in base64."""
+    """Put slices (n, y, x) or (n, y, x, 3), uint8, into one mosaic, row by row, and return it as PNG in base64.
+
+    A row has as many slices as :func:`_mosaic_columns` gives; the end of the last row is black.
+    """
     n, ny, nx = stack.shape[:3]
     columns = _mosaic_columns(n, ny, nx)
     rows = -(-n // columns)

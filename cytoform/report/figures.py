@@ -122,21 +122,22 @@ def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
     `axis` is 0, 1 or 2 for a plane across z, y or x at `position` µm. Each line is an array (n, 2) in µm, with
     coordinates on the other two axes; closed lines end at the point where they begin.
     """
-    segments, names = _plane_crossings(mesh, axis, position)
-    at: dict[int, list[int]] = {}
-    for number, pair in enumerate(names.tolist()):
-        for name in pair:
-            at.setdefault(name, []).append(number)
-    free, lines = set(range(len(segments))), []
-    loose = [n for found in at.values() if len(found) == 1 for n in found]  # lines of an open surface begin at its rim
+    segments, edges = _plane_crossings(mesh, axis, position)
+    segments_at: dict[int, list[int]] = {}
+    for number, pair in enumerate(edges.tolist()):
+        for edge in pair:
+            segments_at.setdefault(edge, []).append(number)
+    unused, lines = set(range(len(segments))), []
+    # Segments with a loose end come first, so that lines of an open surface begin at its rim.
+    loose = [n for found in segments_at.values() if len(found) == 1 for n in found]
     for first in [*loose, *range(len(segments))]:
-        if first in free:
-            lines.append(np.array(list(_follow_segments(first, segments, names, at, free))))
+        if first in unused:
+            lines.append(np.array(list(_follow_segments(first, segments, edges, segments_at, unused))))
     return lines
 
 
 def _follow_segments(
-    first: int, segments: Floats, names: Ints, at: dict[int, list[int]], free: set[int]
+    first: int, segments: Floats, edges: Ints, segments_at: dict[int, list[int]], unused: set[int]
 ) -> Iterator[Floats]:
     """Yield the points (2,) of one polygonal line, from segment to segment as long as one shares the last point.
 
@@ -146,23 +147,23 @@ def _follow_segments(
         Index of the segment to begin with; the line begins at its loose end, if it has one.
     segments : (n, 2, 2) float64
         End points of all segments, µm.
-    names : (n, 2) int
+    edges : (n, 2) int
         A number for each end point, equal for end points that coincide.
-    at : dict of int to list of int
+    segments_at : dict of int to list of int
         Segments that have an end point of that number.
-    free : set of int
+    unused : set of int
         Segments that no line has taken yet; those of this line are removed.
     """
-    side = 0 if len(at[int(names[first, 0])]) == 1 else 1 if len(at[int(names[first, 1])]) == 1 else 0
+    side = 0 if len(segments_at[int(edges[first, 0])]) == 1 else 1 if len(segments_at[int(edges[first, 1])]) == 1 else 0
     yield segments[first, side]
     here: int | None = first
     while here is not None:
-        free.discard(here)
+        unused.discard(here)
         yield segments[here, 1 - side]
-        name = int(names[here, 1 - side])
-        here = next((n for n in at[name] if n in free), None)
+        edge = int(edges[here, 1 - side])
+        here = next((n for n in segments_at[edge] if n in unused), None)
         if here is not None:
-            side = 0 if int(names[here, 0]) == name else 1
+            side = 0 if int(edges[here, 0]) == edge else 1
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -258,7 +259,7 @@ def _text_outline() -> list[Any]:
 def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> None:
     """Draw the outlines of starting, true and fitted surface and the region of interest on the slice across `axis`.
 
-    What the report does not have is left out.
+    `view` has the position of the slice; what the report does not have is left out.
     """
     surfaces = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
     for mesh, colour, width, style in surfaces:
@@ -270,7 +271,9 @@ def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> Non
 
 
 def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, float]) -> None:
-    """Draw the border of a region as a dotted line; nothing where all or none of the slice is inside.
+    """Draw the border of a region as a dotted line.
+
+    Nothing is drawn where all or none of the slice is inside, or it is only one voxel wide.
 
     Parameters
     ----------
@@ -387,7 +390,10 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
 
 
 def _label_panel(panel: Axes, axis: int, *, first: bool) -> None:
-    """Label the axes of a slice across `axis` in µm; the vertical axis only where `first`, in the left column."""
+    """Label the axes of a slice across `axis` with their names and µm.
+
+    Only panels of the left column (`first`) have labels and numbers on the vertical axis.
+    """
     vertical, horizontal = (a for a in _AXES if a != _AXES[axis])
     panel.set_xlabel(f"{horizontal} (µm)", labelpad=1)
     panel.tick_params(labelsize=8, length=2.5)
@@ -400,7 +406,10 @@ def _label_panel(panel: Axes, axis: int, *, first: bool) -> None:
 
 
 def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
-    """Return name, colour and CSS border style of each line on the data: surfaces and region of interest."""
+    """Return name, colour and CSS border style of each line on the data.
+
+    These are the fitted surface, and true surface, start and region of interest where the report has them.
+    """
     entries = [("fitted surface", FIT, "solid")]
     entries += [("true surface", TRUTH, "solid")] if data.truth is not None else []
     entries += [("start", START, "dashed")] if data.start is not None else []

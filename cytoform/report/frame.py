@@ -81,7 +81,7 @@ def document(title: str, kind: str, lead: str, body: Iterable[str], *, footer: s
 
 
 def resource(name: str) -> str:
-    """Read a style sheet or script that lies beside this module, by file name."""
+    """Read a style sheet or script that lies beside this module, by file name, and return its text."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -132,17 +132,17 @@ def section(title: str, *parts: str, name: str = "") -> str:
 
 
 def caption(text: str) -> str:
-    """Return a paragraph of HTML in the style of captions."""
+    """Return a paragraph of HTML in the style of captions; the text is escaped."""
     return f'<p class="caption">{html.escape(text)}</p>'
 
 
 def details(title: str, *parts: str) -> str:
-    """Return an HTML details element, folded until the reader clicks on its title; `parts` are HTML."""
+    """Return an HTML details element, folded until the reader clicks on its title (escaped); `parts` are HTML."""
     return f"<details>\n<summary>{html.escape(title)}</summary>\n" + "\n".join(parts) + "\n</details>"
 
 
 def notes_box(notes: Sequence[str]) -> str:
-    """Return an HTML box with a paragraph for each warning; "" where there are none."""
+    """Return an HTML box with a paragraph for each warning (escaped); "" where there are none."""
     lines = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
 

@@ -196,8 +196,9 @@ def _surface(data: ReportData) -> str:
 def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
     """Return the density of staining at the vertices, relative to its mean over the surface, and a colour range.
 
-    A vertex has the mean of its faces, weighted by area. The range (low, high) is from the 5th to the 95th percentile,
-    widened where that is narrow. Return None where the range is below 0.05 (even staining) or the mean is not positive.
+    The density of a vertex is the mean over its faces, weighted by area, as is the mean over the surface. The range
+    (low, high) is from the 5th to the 95th percentile, widened where that is narrow. Return None where the percentiles
+    differ by less than 0.05 (even staining) or the mean is not positive.
     """
     areas, density = mesh.face_areas, mesh.density.astype(np.float64)
     mean = float((areas * density).sum() / areas.sum())
@@ -213,7 +214,7 @@ def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
 
 
 def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
-    """Return the colour of every vertex, (n, 3) uint8: by staining, or one amber where the staining is even."""
+    """Return the colour of every vertex, (n, 3) uint8: its staining in viridis, or one amber where the staining is even."""
     found = _staining(mesh)
     if found is None:
         return np.tile(np.array(_COLOUR, dtype=np.uint8), (mesh.n_vertices, 1))
@@ -224,7 +225,7 @@ def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
 
 
 def _colour_key(mesh: SurfaceMesh) -> str:
-    """Return the HTML of the key for the colours of the staining; "" where the staining is even."""
+    """Return the HTML of the key for the colours of the staining: a colour ramp between its ends; "" where staining is even."""
     found = _staining(mesh)
     if found is None:
         return ""
@@ -266,7 +267,10 @@ def _geometry(mesh: SurfaceMesh, centre: Floats) -> dict[str, str]:
 
 
 def _script(data: ReportData) -> str:
-    """Return the scripts of the page and their data as HTML: the rotating surface, and the slices to browse."""
+    """Return the scripts of the page and their data (JSON) as HTML: the rotating surface, and the slices to browse.
+
+    Fitted and true surface are simplified where they have many faces.
+    """
     mesh = _simplified(data.mesh)
     centre = 0.5 * (mesh.bounds[0] + mesh.bounds[1])
     radius = float(np.linalg.norm(mesh.vertices - centre, axis=1).max())
