@@ -99,7 +99,7 @@ def _headline(ev: Evaluation) -> str:
 
 
 def _with_nonbreaking_spaces(text: str) -> str:
-    """Replace the spaces around "=", "±" and "&lt;", and before "%", by "&nbsp;", so that HTML text does not break there."""
+    """Replace spaces around "=", "±", "&lt;" and before "%" by "&nbsp;", so that lines of HTML do not break there."""
     for mark in (" = ", " ± ", " &lt; "):
         text = text.replace(mark, mark.replace(" ", "&nbsp;"))
     return text.replace(" %", "&nbsp;%")
@@ -124,7 +124,7 @@ def _shapes(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
 
 
 def _descriptor_titles(ev: Evaluation) -> str:
-    """Join the titles of the main descriptors to "a, b and c"; a remark in brackets at the end of a title is cut off."""
+    """Join the titles of the main descriptors to "a, b and c", without remarks in brackets at their ends."""
     *first, last = (one.title.split(" (")[0] for one in ev.main_descriptors)
     return f"{', '.join(first)} and {last}" if first else last
 
@@ -135,7 +135,7 @@ def _descriptor_notes(descriptors: Sequence[Descriptor]) -> str:
 
 
 def _time(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
-    """Return the HTML section with the figure ``time`` (main descriptors against frames) and the descriptors' explanations."""
+    """Return the HTML section with the figure ``time`` (main descriptors against frames), explained."""
     return section(
         "Do the shapes change alike over time?",
         picture(pngs["time"], f"Mean and quartiles of {_descriptor_titles(ev)} at each frame"),

@@ -21,7 +21,7 @@ MAX_VOXELS = 1_200_000  # shown of the window around the surface; of larger wind
 
 
 def browse_html(data: ReportData) -> str:
-    """Return the HTML section with the slider, three empty canvases and a caption that gives the ranges of grey and colours.
+    """Return the HTML section with the slider, three empty canvases and a caption on the grey scale and colours.
 
     :func:`browse_script` returns the content of the canvases.
     """

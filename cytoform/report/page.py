@@ -214,7 +214,7 @@ def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
 
 
 def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
-    """Return the colour of every vertex, (n, 3) uint8: its staining in viridis, or one amber where the staining is even."""
+    """Return the colour of every vertex, (n, 3) uint8: its staining in viridis, or amber where staining is even."""
     found = _staining(mesh)
     if found is None:
         return np.tile(np.array(_COLOUR, dtype=np.uint8), (mesh.n_vertices, 1))
@@ -225,7 +225,7 @@ def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
 
 
 def _colour_key(mesh: SurfaceMesh) -> str:
-    """Return the HTML of the key for the colours of the staining: a colour ramp between its ends; "" where staining is even."""
+    """Return the HTML of the key for the staining: a ramp of colours between two values; "" where staining is even."""
     found = _staining(mesh)
     if found is None:
         return ""
