@@ -55,9 +55,10 @@ _MIN_LEVEL = 0.05  # h; least |φ| of every centre, on its own side, in the end
 def mask_surface(mask: npt.ArrayLike, spacing: Grid | float | Sequence[float]) -> SurfaceMesh:
     """Extract the smoothest closed surface that agrees with a mask, also where slices are far apart.
 
-    It minimises the energy of third derivatives that stands at the head of this module's documentation. Every voxel's centre stays on its side. On smooth bodies of 8 to 20 small voxel edges the mean error is about
-    0.05 edges with cubic voxels and 0.1 with slices five times as far apart as the pixels. Several bodies,
-    and bodies a voxel or two thin, are kept. A body that touches the image's border is closed there.
+    It is the zero level set of the function that minimises the energy of third derivatives while every voxel's centre
+    stays on its side (formulas: head of this module). On smooth bodies of 8 to 20 small voxel edges the mean error is
+    about 0.05 edges with cubic voxels and 0.1 with slices five times as far apart as the pixels. Several bodies, and
+    bodies a voxel or two thin, are kept. A body that touches the image's border is closed there.
 
     Parameters
     ----------
@@ -182,7 +183,7 @@ class _Lattice:
         return (_LENGTH**2 * square) ** 3
 
     def fit_quadric(self, phi: AnyFloats) -> AnyFloats:
-        """Return at all nodes the quadratic polynomial in z, y, x that fits φ best, by least squares, where |φ| < 4 h."""
+        """Return at all nodes the quadratic polynomial in (z, y, x) that fits φ by least squares where |φ| < 4 h."""
         z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in self.shape), indexing="ij", sparse=True)
         terms = [1.0 + 0 * z, z, y, x, z * z, y * y, x * x, z * y, z * x, y * x]
         beside = abs(phi) < _BAND
