@@ -76,7 +76,9 @@ def hermite_step(x: npt.ArrayLike, slope: float) -> Any:
 def smooth_min(a: Any, b: Any, k: float) -> Any:
     """Return the smaller of two levels, rounded where they differ by less than ``k``.
 
-    It is min(a, b) − max(k − |a − b|, 0)² / 4k, whose zero level set is a union with a rounded crease. Ref: Quilez, "smooth minimum", quadratic polynomial.
+    It is min(a, b) − max(k − |a − b|, 0)² / 4k, whose zero level set is a union with a rounded crease.
+
+    Ref: Quilez, "smooth minimum", quadratic polynomial.
 
     Parameters
     ----------
