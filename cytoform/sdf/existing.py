@@ -1,4 +1,4 @@
-"""Sequence files of an earlier run: kept where they hold what would be written again, never overwritten unasked."""
+"""Sequence files of an earlier run: kept where they hold the sequence that would be written, else refused."""
 
 from __future__ import annotations
 

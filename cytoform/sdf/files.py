@@ -100,7 +100,7 @@ def _opening_error(path: Path, error: OSError) -> FileFormatError:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# MAT 5, which MATLAB writes unless it is told -v7.3, and which is not HDF5
+# MAT 5, which MATLAB writes without the option -v7.3, and which is not HDF5
 
 
 def is_matlab5(path: Path) -> bool:

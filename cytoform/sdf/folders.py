@@ -15,7 +15,7 @@ __all__ = ["FolderContents", "image_suffixes", "mesh_suffixes"]
 
 @dataclasses.dataclass(frozen=True)
 class FolderContents:
-    """Frames in a folder, and the names of what else lies there; hidden files count as neither.
+    """Frames in a folder, and the names of its other files; hidden files count as neither.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ _GREY, _SPREAD = 8, 5  # least number of scattered values of a grey image; voxel
 
 @dataclasses.dataclass(frozen=True)
 class LabelSurfaces:
-    """Surfaces of one label in one frame, and what of the label they leave out.
+    """Surfaces of one label in one frame, and the fractions of its voxels that they leave out.
 
     Connected components of less than 2 % of the label's voxels are specks, but for the largest one.
 

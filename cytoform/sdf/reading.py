@@ -343,7 +343,7 @@ class TrackReader:
                 found[parent].frames[index] = [body for part in parts for body in part.bodies]
 
     def _check_frame(self, parts: list[LabelSurfaces], name: str, index: int) -> bool:
-        """Tell whether a track's frame is used, and record in ``warnings`` what of it is left out.
+        """Tell whether a track's frame is used, and record in ``warnings`` the parts of it that are left out.
 
         Parameters
         ----------

@@ -13,8 +13,8 @@ centre may change sides. Far from the surface φ is free.
 
 Both sums depend on φ itself through s and *wrong*. So φ is found in rounds: targets and weights at the centres are
 computed from the last round's φ, then the linear system is solved by conjugate gradients in the cosine basis, in which
-ℓ⁶ |D³|² is diagonal. φ is a quadric, fitted once, plus a residual that is solved for: the cosines are flat at the box's
-walls, which the residual nearly is and φ is not.
+ℓ⁶ |D³|² is diagonal. φ is a quadric, fitted once, plus a remainder that is solved for: the cosines are flat at the box's
+walls, which the remainder nearly is and φ is not.
 """
 
 from __future__ import annotations
@@ -230,15 +230,15 @@ def _smoothest_level_set(lattice: _Lattice) -> AnyFloats:
     phi = lattice.interpolate(mask_sdf(lattice.inside, lattice.size))  # type: ignore[arg-type]
     base = lattice.fit_quadric(phi).astype(np.float32)
     phi = phi.astype(np.float32)  # half the time, and five digits of a voxel are enough
-    eigenvalues, residual = lattice.smoothness_eigenvalues().astype(np.float32), _to_cosines(phi - base)
+    eigenvalues, remainder = lattice.smoothness_eigenvalues().astype(np.float32), _to_cosines(phi - base)
     for _ in range(_ROUNDS):
         target, weight = data.update(lattice, phi)
         weights = np.where(abs(phi) < _BAND, np.float32(_PROXIMAL), np.float32(_PROXIMAL_FAR))
         weighted = weights * phi
         weights[lattice.centres] += weight
         weighted[lattice.centres] += weight * target
-        residual = _conjugate_gradients(eigenvalues, weights, _to_cosines(weighted - weights * base), residual)
-        before, phi = phi, base + _from_cosines(residual)
+        remainder = _conjugate_gradients(eigenvalues, weights, _to_cosines(weighted - weights * base), remainder)
+        before, phi = phi, base + _from_cosines(remainder)
         if abs(phi - before)[abs(before) < 1].max(initial=0.0) < _CONVERGED:
             break
     return phi

@@ -64,7 +64,7 @@ class Filopodial(Family):
         Radius of a filopodium past its root, µm; 1.5 times that at the root, 0.65 times at a tip. The default stays
         connected in 256 samples along the box; for coarser ones see :meth:`resolved_at`.
     body_um3 : float
-        Mean volume of the body, µm³, to which blebs add about a fifth that is included.
+        Mean volume of the body with its blebs, µm³, nearly: the blebs are taken to add a fifth to the ellipsoid.
     length_um : float
         Mean length of a stem, from its root inside the body to the first fork, µm.
     generations : int
@@ -188,7 +188,8 @@ def _draw_filopodia(
     Parameters
     ----------
     common : numpy.random.Generator
-        Draws what individuals share with the placement ``pattern``: order, directions, curvature and forks.
+        Draws what individuals share with the placement ``pattern``: order, directions, curvature and forks. With
+        ``free`` it is the same generator as ``rng``.
     rng : numpy.random.Generator
         Draws number and deviations of the individual.
     kind : Filopodial

@@ -129,8 +129,8 @@ def test_sides_of_the_border(middle, side):
 
 
 def test_a_part_that_is_not_used_may_touch_the_border():
-    assert found(ball((6, 15, 18)) | (ball((6, 2, 2), 2.5))).side == ""
+    assert found(ball((6, 15, 18)) | (ball((6, 2, 2), 2.5))).border_side == ""
 
 
 def test_a_background_with_a_label_is_named():
-    assert "background" in found(~ball(), border="skip").side
+    assert "background" in found(~ball(), border="skip").border_side
