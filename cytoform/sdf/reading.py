@@ -376,7 +376,7 @@ class TrackReader:
     def _track_of_meshes(self, name: str, source: str, meshes: Sequence[SurfaceMesh]) -> SurfaceTrack:
         """Return a track of closed surfaces, one a frame, each turned to counter-clockwise faces seen from outside.
 
-        Raises MeshError if a surface is open or cannot be oriented.
+        Raises MeshError if a surface has only one side (a Möbius band).
         """
         track = SurfaceTrack(name, source)
         for index, mesh in enumerate(meshes):

@@ -13,8 +13,8 @@ centre may change sides. Far from the surface φ is free.
 
 Both sums depend on φ itself through s and *wrong*. So φ is found in rounds: targets and weights at the centres are
 computed from the last round's φ, then the linear system is solved by conjugate gradients in the cosine basis, in which
-ℓ⁶ |D³|² is diagonal. φ is a quadric, fitted once, plus a remainder that is solved for: the cosines are flat at the box's
-walls, which the remainder nearly is and φ is not.
+ℓ⁶ |D³|² is diagonal. φ is a quadric, fitted once, plus a remainder that is solved for: the cosines are flat at the
+lattice's walls, which the remainder nearly is and φ is not.
 """
 
 from __future__ import annotations
