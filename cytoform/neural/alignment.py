@@ -41,7 +41,7 @@ def align(shapes: Array, half_sides: npt.ArrayLike) -> tuple[Floats, Floats]:
     -------
     matrices : (n, 3, 3) float64
         Rotation R of each shape; the first is the identity, all others are relative to it.
-    turned : (n, times, points) float64
+    rotated : (n, times, points) float64
         Each shape's distances at R y, for the points y of a lattice in the unit ball.
     """
     points = _ball_lattice()
@@ -52,8 +52,8 @@ def align(shapes: Array, half_sides: npt.ArrayLike) -> tuple[Floats, Floats]:
         for k, shape in enumerate(shapes):
             candidates = starts if number < _ROUNDS - 1 else [matrices[k]]
             matrices[k] = _closest_rotation(shape, reference, points, half_sides, candidates)
-        turned = np.stack([interpolate_trilinear(s, points @ m.T, half_sides) for s, m in zip(shapes, matrices)])
-        reference = turned.mean(axis=0)
+        rotated = np.stack([interpolate_trilinear(s, points @ m.T, half_sides) for s, m in zip(shapes, matrices)])
+        reference = rotated.mean(axis=0)
     back = matrices[0].T  # all relative to the first
     matrices = matrices @ back
     return matrices, np.stack([interpolate_trilinear(s, points @ m.T, half_sides) for s, m in zip(shapes, matrices)])

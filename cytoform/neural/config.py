@@ -252,7 +252,7 @@ class TrainConfig:
         if not 0.0 <= self.mix <= 1.0:
             raise ConfigError(f"mix is {self.mix!r}; expected a share from 0 to 1.")
         if self.mix and self.rotation:
-            raise ConfigError("mix and rotation do not go together.", remedy="Align the data, or leave mix at 0.")
+            raise ConfigError("mix and rotation exclude each other.", remedy="Align the data, or leave mix at 0.")
         if not 0.0 < self.near_fraction <= 1.0:
             raise ConfigError(f"near_fraction is {self.near_fraction!r}; expected a number in (0, 1].")
         if self.near_um is not None:

@@ -1,9 +1,9 @@
 """Points and distances for training, from sequences on disk, in bounded memory.
 
-Of each frame a *reservoir* is held: voxels drawn at random, those near the surface or inside apart from those far from
-it. The points of a step are drawn from the reservoirs, and a reservoir is drawn anew from its file once as many points
-have been drawn from it as it holds. Where the memory granted suffices for all voxels, the reservoirs hold them all.
-Everything drawn follows from the seed and from how often a frame has been visited, never from timing.
+Of each frame a *reservoir* is kept in memory: voxels drawn at random, those near the surface or inside separately from
+those far from it. The points of a step are drawn from the reservoirs, and a reservoir is drawn anew from its file once
+as many points have been drawn from it as it holds. Where the memory granted suffices for all voxels, the reservoirs
+hold them all. Everything drawn follows from the seed and from how often a frame has been visited, never from timing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 NEAR_FRACTION = 0.7  # of the points that lie inside or near the surface
 _BYTES = 8  # of a point in a reservoir: its number and its distance
 _LEAST_NEAR_UM, _LEAST_NEAR_VOXELS, _NEAR_WITHOUT_SCALE = 0.6, 2.0, 0.1
-_VISITS = 4  # a reservoir serves as many visits at least; else frames are read for each visit
+_VISITS = 4  # least visits that a reservoir in memory serves; with less memory frames are read at each visit
 _LEAST_COARSE, _MOST_COARSE = 16, 64  # samples along an axis, at most, of the coarse frames for blends
 _FEATURE_TIMES, _FEATURE_SIDE, _FEATURE_BYTES = 6, 20, 2e8  # of the coarse distances by which shapes are compared
 _SATURATION = 0.2  # of half the cube's side: the distance at which features saturate
@@ -106,9 +106,13 @@ class _Reservoir:
 
     Parameters
     ----------
-    near, far : (n,) int32
-        Numbers of voxels within the near distance of the surface or inside, and of others, in C order.
-    near_values, far_values : (n,) float32
+    near : (n,) int32
+        Numbers, in C order, of voxels inside or within the near distance of the surface.
+    near_values : (n,) float32
+        Their distances, in the network's unit.
+    far : (m,) int32
+        Numbers of voxels farther from the surface.
+    far_values : (m,) float32
         Their distances, in the network's unit.
     complete : bool
         Whether these are all voxels of the frame.
@@ -121,13 +125,13 @@ class _Reservoir:
     far: Ints32
     far_values: Floats32
     complete: bool
-    fill: int = 0  # how often it has been drawn anew
+    fill: int = 0
 
     def draw(self, n: int, fraction: float, rng: np.random.Generator) -> tuple[Ints32, Floats32]:
         """Draw n voxels, with repetitions, and return their numbers and distances.
 
-        A share ``fraction`` of them lies near the surface or inside.
-        Where the reservoir has voxels of one kind only, all n are of that kind.
+        A share ``fraction`` of them lies near the surface or inside; where the reservoir has voxels of one kind only,
+        all n are of that kind.
         """
         wanted = round(fraction * n) if len(self.far) else n
         if not len(self.near):
@@ -153,7 +157,7 @@ def voxel_coordinates(numbers: Array, shape: Sequence[int]) -> Floats32:
 
 
 class TrainingSet:
-    """Sequences to learn from: says which frames each step learns from, and draws points with their distances.
+    """Sequences to learn from: lists the frames that each step learns from, and draws points with their distances.
 
     Parameters
     ----------
@@ -178,8 +182,8 @@ class TrainingSet:
     ----------
     sources : SequenceReader
         Reads the sequences.
-    items : list of FrameIndex
-        The frames of all sequences; their numbers are places in this list.
+    frames : list of FrameIndex
+        The frames of all sequences; a frame's number is its position in this list.
     cube : TrainingCube
         Sampling and scale of the sequences.
     variants : list of Variant
@@ -209,7 +213,7 @@ class TrainingSet:
         seed: int = 0,
     ) -> None:
         self.sources = SequenceReader(sources)
-        self.items = [FrameIndex(s, f) for s, length in enumerate(self.sources.lengths) for f in range(length)]
+        self.frames = [FrameIndex(s, f) for s, length in enumerate(self.sources.lengths) for f in range(length)]
         self.frame_points, self._fraction, self._seed = frame_points, near_fraction, seed
         self.cube = self.sources.training_cube()
         self._near_limit = near_distance(self.cube, near_um)
@@ -217,21 +221,21 @@ class TrainingSet:
         self._coarse_frames: dict[int, npt.NDArray[np.float16]] = {}
         # Half of the memory, at most, is for the coarse frames that blends interpolate.
         self._coarse_side = int(
-            min(_MOST_COARSE, max(_LEAST_COARSE, (0.5 * memory / (2 * len(self.items))) ** (1 / 3)))
+            min(_MOST_COARSE, max(_LEAST_COARSE, (0.5 * memory / (2 * len(self.frames))) ** (1 / 3)))
         )
-        coarse = 2 * self._coarse_side**3 * len(self.items) if mix else 0
-        affordable = int(max(memory - coarse, 0.25 * memory) / (_BYTES * len(self.items)))  # points of a reservoir
+        coarse = 2 * self._coarse_side**3 * len(self.frames) if mix else 0
+        affordable = int(max(memory - coarse, 0.25 * memory) / (_BYTES * len(self.frames)))  # points of a reservoir
         self.resident = affordable >= _VISITS * frame_points
         self._reservoir_points = affordable if self.resident else frame_points
         self._reservoirs: dict[int, _Reservoir] = {}
         self._first_frames: list[int] = np.concatenate([[0], np.cumsum(self.sources.lengths)]).astype(int).tolist()
-        self.visits = np.zeros(len(self.items), dtype=np.int64)
+        self.visits = np.zeros(len(self.frames), dtype=np.int64)
         self._executor = ThreadPoolExecutor(1)
         self._pending: dict[int, Future[_Reservoir]] = {}
 
     def __len__(self) -> int:
         """Return the number of frames of all sequences and all their variants."""
-        return len(self.items) * len(self.variants)
+        return len(self.frames) * len(self.variants)
 
     @property
     def names(self) -> list[str]:
@@ -263,12 +267,12 @@ class TrainingSet:
         FileFormatError
             When a file is truncated.
         """
-        for item in self.items:
-            self.sources.read_frame(item.sequence, item.frame)
+        for frame in self.frames:
+            self.sources.read_frame(frame.sequence, frame.frame)
 
-    def frame_time(self, item: FrameIndex) -> float:
+    def frame_time(self, frame: FrameIndex) -> float:
         """Return the network's time coordinate of a frame: −1 for the first frame of its sequence, 1 for the last."""
-        return 2.0 * item.frame / (self.sources.lengths[item.sequence] - 1) - 1.0
+        return 2.0 * frame.frame / (self.sources.lengths[frame.sequence] - 1) - 1.0
 
     def draws(self, first: int, count: int) -> list[Draw]:
         """Return ``count`` draws, from number ``first`` on, of the endless sequence of draws that the seed determines.
@@ -287,15 +291,15 @@ class TrainingSet:
         ``chosen`` is variant times number of frames plus frame. With probability ``mix`` a second code and its weight
         are drawn uniformly.
         """
-        variant, frame = divmod(chosen, len(self.items))
-        code = variant * len(self.sources) + self.items[frame].sequence
+        variant, frame = divmod(chosen, len(self.frames))
+        code = variant * len(self.sources) + self.frames[frame].sequence
         rng = np.random.default_rng((self._seed, 4, number))
         if not self._blend_share or rng.random() >= self._blend_share:
             return Draw(frame, code, code, 0.0)
         return Draw(frame, code, int(rng.integers(len(self.variants) * len(self.sources))), float(rng.random()))
 
     def prefetch(self, draws: Sequence[Draw]) -> None:
-        """Start to read, in a thread of its own, the frames whose reservoirs these draws will need."""
+        """Start to read, in a background thread, the frames whose reservoirs these draws will need."""
         for frame in (d.frame for d in draws):
             if frame not in self._pending and self._is_stale(frame):
                 self._pending[frame] = self._executor.submit(self._fill_reservoir, frame, int(self.visits[frame]))
@@ -362,7 +366,7 @@ class TrainingSet:
         chosen, values = reservoir.draw(n, self._fraction, rng)
         points = np.empty((n, 4), dtype=np.float32)
         points[:, :3] = voxel_coordinates(chosen, self.sources.shape)
-        points[:, 3] = self.frame_time(self.items[frame])
+        points[:, 3] = self.frame_time(self.frames[frame])
         return points * self._axis_signs(code), values
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -441,8 +445,8 @@ class TrainingSet:
         :func:`cytoform.neural.alignment.align`.
         """
         full = np.array(self.sources.shape)
-        matrices, turned = align(self._coarse_shapes(), (full - 1) / (full.max() - 1))
-        return _principal_components(turned.reshape(len(turned), -1), latent), matrices
+        matrices, rotated = align(self._coarse_shapes(), (full - 1) / (full.max() - 1))
+        return _principal_components(rotated.reshape(len(rotated), -1), latent), matrices
 
     def _coarse_shapes(self) -> Floats32:
         """Return the distances (n_codes, times, z, y, x) of all variants on a coarse lattice, saturated by tanh.
@@ -485,7 +489,7 @@ class TrainingSet:
 
     def _fill_reservoir(self, frame: int, visit: int) -> _Reservoir:
         """Read a frame and draw a reservoir from it for visit number ``visit``; keep its coarse samples, for blends."""
-        item = self.items[frame]
+        item = self.frames[frame]
         values = self.sources.read_frame(item.sequence, item.frame).ravel() / np.float32(self._unit)
         near = np.flatnonzero(values <= self._near_limit).astype(np.int32)
         if self._blend_share and frame not in self._coarse_frames:

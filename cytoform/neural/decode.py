@@ -139,7 +139,7 @@ class Decoder:
 def _learned_outside_cube(model: AutoDecoder) -> bool:
     """Tell whether the network may have learned from points outside of its cube, as it does if rotations are learned.
 
-    Where the notes do not say how it was trained, the answer is True.
+    Where the model's notes do not say how it was trained, the result is True.
     """
     return bool(model.notes.get("training", {}).get("rotation", True))
 

@@ -1,4 +1,4 @@
-"""The choice of torch's device, and a measurement of its speed: the only file that asks torch about devices."""
+"""The choice of torch's device, and a measurement of its speed: the only file that queries torch's devices."""
 
 from __future__ import annotations
 

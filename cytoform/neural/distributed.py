@@ -42,11 +42,11 @@ class ProcessGroup:
         for tensor, part in zip(tensors, torch.split(flat, [t.numel() for t in tensors])):
             tensor.copy_(part.view_as(tensor))
 
-    def any_asks(self, asked: bool, device: torch.device) -> bool:
-        """Tell whether ``asked`` is true in any of the processes; all must make this call, and get the same answer."""
+    def any_true(self, condition: bool, device: torch.device) -> bool:
+        """Tell whether a condition is true in any of the processes; all must call this, and get the same result."""
         if self.size == 1:
-            return asked
-        flag = torch.tensor([float(asked)], device=device)
+            return condition
+        flag = torch.tensor([float(condition)], device=device)
         dist.all_reduce(flag)
         return bool(flag.item() > 0)
 

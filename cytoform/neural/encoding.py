@@ -2,8 +2,8 @@
 
 Rotations spread evenly over all are tried, each with the mean code; the best are optimised further, and the best of
 these to the end, all by L-BFGS. The code is sought in units of the learned codes' spread, with a prior that may hold it
-near them. Points are drawn once, so that the answer is that of one well-defined problem: Eq. 10 of Wiesner et al. 2024
-(doi 10.1016/j.media.2023.102991), whose answer rotates with the data (their theorem 1).
+near them. Points are drawn once, so that the result solves one well-defined problem: Eq. 10 of Wiesner et al. 2024
+(doi 10.1016/j.media.2023.102991), whose solution rotates with the data (their theorem 1).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class EncodeConfig:
 
     Settings that are None follow from the network. For one that has learned blends (``TrainConfig.mix``, as with the
     preset ``encoding``) the space between its codes has a meaning: unseen shapes are fitted closely, without a prior,
-    by the points beside the surface. For any other the code is held near the learned ones, so that it is well
+    by the points beside the surface. For any other network the code is held near the learned ones, so that it is well
     determined and rotates with the data. See :meth:`suited_to`.
 
     Parameters

@@ -48,7 +48,7 @@ class TrainingSettings:
     minutes: float | None
     memory_gb: float
     labels: Sequence[str] | None
-    threads: int | None = None  # of the processor; None to take those that there are
+    threads: int | None = None
 
 
 _DEFAULTS = {"precision": "auto", "dtype": "float32", "minutes": None, "memory_gb": 1.0}
@@ -75,12 +75,12 @@ class StoredTraining:
         """Seconds that the runs so far have taken."""
         return float(self.text.get("seconds", 0.0))
 
-    def resumed_settings(self, asked: TrainingSettings, *, given: bool) -> TrainingSettings:
-        """Return the settings that the training began with, and warn of others that were asked for.
+    def resumed_settings(self, requested: TrainingSettings, *, given: bool) -> TrainingSettings:
+        """Return the settings that the training began with, and warn of others that were requested.
 
         Parameters
         ----------
-        asked : TrainingSettings
+        requested : TrainingSettings
             Settings of the resuming call; used for the warnings only.
         given : bool
             Whether the resuming call named a configuration; else any stored one is accepted.
@@ -93,12 +93,12 @@ class StoredTraining:
         Raises
         ------
         FileFormatError
-            When the checkpoint is that of another network than the one asked for.
+            When the checkpoint is that of another network than the one requested.
         """
         config = TrainConfig.from_json(self.text["config"])
-        _check_same_network(asked.config, config, given=given)
+        _check_same_network(requested.config, config, given=given)
         for name, default in _DEFAULTS.items():
-            value, kept = getattr(asked, name), self.text[name]
+            value, kept = getattr(requested, name), self.text[name]
             if value != default and value != kept:
                 _LOG.warning("%s stays %s, as the training began with it; %s is not used.", name, kept, value)
         return TrainingSettings(config, **{name: self.text[name] for name in _STORED})
@@ -120,21 +120,21 @@ class StoredTraining:
         try:
             trainer.schedule = Schedule.from_json(self.text["schedule"])
         except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"the checkpoint's plan is damaged: {error}.", remedy="Start anew.") from error
+            raise FileFormatError(f"the checkpoint's schedule is damaged: {error}.", remedy="Start anew.") from error
 
 
-def _check_same_network(asked: TrainConfig, stored: TrainConfig, *, given: bool) -> None:
-    """Raise FileFormatError if the network asked for differs from the stored one; warn if other settings differ.
+def _check_same_network(requested: TrainConfig, stored: TrainConfig, *, given: bool) -> None:
+    """Raise FileFormatError if the network requested differs from the stored one; warn if other settings differ.
 
     Nothing is checked if no configuration was ``given``.
     """
-    if given and asked.network != stored.network:
+    if given and requested.network != stored.network:
         raise FileFormatError(
-            f"the checkpoint is that of another network: {stored.network}; {asked.network} was asked for.",
+            f"the checkpoint is that of another network: {stored.network}; {requested.network} was requested.",
             remedy="Resume with the settings it began with, or start anew in another folder.",
         )
-    if given and asked != stored:
-        _LOG.warning("The training goes on with the settings that it began with; the ones given now are not used.")
+    if given and requested != stored:
+        _LOG.warning("The training continues with the settings that it began with; the ones given now are not used.")
 
 
 def _check_names(stored: Any, given: list[str]) -> None:
@@ -142,7 +142,7 @@ def _check_names(stored: Any, given: list[str]) -> None:
     if stored != given:
         raise FileFormatError(
             "the checkpoint is that of another network or other sequences: "
-            f"{_first_names(stored)} there, {_first_names(given)} here.",
+            f"{_first_names(stored)} in the checkpoint, {_first_names(given)} now.",
             remedy="Resume with the same sequences in the same order, or start anew.",
         )
 

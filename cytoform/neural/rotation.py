@@ -45,8 +45,8 @@ def matrix_to_quaternion(matrix: npt.ArrayLike) -> Floats:
 def angles_to_quaternion(angles: npt.ArrayLike) -> Floats:
     """Return the unit quaternions (…, 4) of three rotation angles (…, 3) in radians.
 
-    The angles are about the first, second and third axis, intrinsic in that order: each axis is turned by the angles
-    before.
+    The angles are about the first, second and third axis, intrinsic in that order: each axis rotates with the
+    rotations before it.
     """
     return Rotation.from_euler("XYZ", np.asarray(angles, dtype=np.float64)).as_quat(canonical=True, scalar_first=True)
 
@@ -86,5 +86,5 @@ def even_rotations(n: int) -> Floats:
     alpha, beta = d / phi, d / psi
     spread = np.stack([r * np.sin(alpha), r * np.cos(alpha), rr * np.sin(beta), rr * np.cos(beta)], axis=1)
     # All are rotated by the inverse of the first, which becomes the identity.
-    turned = Rotation.from_quat(spread, scalar_first=True) * Rotation.from_quat(spread[0], scalar_first=True).inv()
-    return turned.as_quat(canonical=True, scalar_first=True)
+    rotated = Rotation.from_quat(spread, scalar_first=True) * Rotation.from_quat(spread[0], scalar_first=True).inv()
+    return rotated.as_quat(canonical=True, scalar_first=True)

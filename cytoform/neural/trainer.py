@@ -153,7 +153,7 @@ class Trainer:
         groups = [dict(params=rest, lr=c.lr), dict(params=[self.codes], lr=c.code_lr)]
         if c.rotation:
             groups.append(dict(params=[self.rotations], lr=c.rotation_lr))
-        # Gradients of codes are small, those of few points too: eps must not stand in their way.
+        # Gradients of codes are small, those of few points too: eps must not outweigh them.
         found: dict[str, Any] = {
             "adam": torch.optim.Adam(groups, betas=(0.9, 0.99) if muon else (0.9, 0.999), eps=1e-12 if muon else 1e-8)
         }

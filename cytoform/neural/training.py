@@ -143,12 +143,12 @@ def train(
     given = config != "default"
     config = preset(config) if isinstance(config, str) else config
     _check_options(dtype, precision, minutes, resume, out)
-    asked = TrainingSettings(config, dtype, precision, minutes, memory_gb, labels)
+    requested = TrainingSettings(config, dtype, precision, minutes, memory_gb, labels)
     files = _as_sequence_list(sequences)
     processes, where = join_process_group(torch_device(device))
     folder = _output_folder(out, resume, overwrite, processes)
     stored = StoredTraining(*read_checkpoint(folder / CHECKPOINT)) if resume and folder else None
-    settings = stored.resumed_settings(asked, given=given) if stored else asked
+    settings = stored.resumed_settings(requested, given=given) if stored else requested
     _check_process_count(processes, settings.config)
     with _training_set(files, settings) as data, Workers(where, settings.threads) as workers:
         if stored:
@@ -259,7 +259,7 @@ class _TrainingLoop:
                 loss = trainer.step()
                 self._replan_if_due()
                 self._report_progress(loss)
-                if self.processes.any_asks(interruption.asked, trainer.device):
+                if self.processes.any_true(interruption.asked, trainer.device):
                     self._save_checkpoint()
                     self._close_writer()
                     raise Interrupted(self._interruption_message())
@@ -276,7 +276,7 @@ class _TrainingLoop:
         if schedule.seconds is None:
             return
         spent = time.monotonic() - self._begin
-        if self.processes.any_asks(schedule.is_due(step, spent), self.trainer.device):
+        if self.processes.any_true(schedule.is_due(step, spent), self.trainer.device):
             total = torch.tensor([spent], device=self.trainer.device, dtype=torch.float64)
             self.processes.sum_in_place([total])
             schedule.replan(step, float(total) / self.processes.size)
@@ -308,7 +308,7 @@ class _TrainingLoop:
         return max(0.0, schedule.seconds - (time.monotonic() - self._begin))
 
     def _save_checkpoint(self) -> None:
-        """Write checkpoint and loss history into the folder, if there is one, and note the time."""
+        """Write checkpoint and loss history into the folder, if there is one, and remember when."""
         self._saved = time.monotonic()
         if self.folder is None:
             return
@@ -358,12 +358,12 @@ class _TrainingLoop:
 
     def _warn_if_time_missed(self, spent: float) -> None:
         """Warn if the training took ``spent`` seconds and this misses its duration by more than 10 %."""
-        asked, steps = self.trainer.schedule.seconds, self.trainer.step_number
-        if asked is not None and abs(spent - asked) > _TIME_TOLERANCE * asked and steps > self._first_step:
+        duration, steps = self.trainer.schedule.seconds, self.trainer.step_number
+        if duration is not None and abs(spent - duration) > _TIME_TOLERANCE * duration and steps > self._first_step:
             _LOG.warning(
-                "The training took %.4g s, and %.4g s were asked for: it ends after whole steps, of about %.3g s each.",
+                "The training took %.4g s, its duration was %.4g s: it ends after whole steps, of about %.3g s each.",
                 spent,
-                asked,
+                duration,
                 spent / steps,
             )
 

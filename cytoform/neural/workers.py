@@ -21,7 +21,7 @@ __all__ = ["Block", "LossAndGradients", "Workers", "use_one_thread_after_fork"]
 Tensor = torch.Tensor
 
 CPU_POINTS, GPU_POINTS = 1024, 1 << 18
-_THREADS = torch.get_num_threads()  # asked once, at import: workers turn torch's own threads off while they exist
+_THREADS = torch.get_num_threads()  # read once, at import: workers turn torch's own threads off while they exist
 
 
 class _TorchThreads:
@@ -299,7 +299,7 @@ def _process_blocks(
 def _add_gradients(parts: Sequence[blocks.Gradients]) -> blocks.Gradients:
     """Add all gradients to the first of them, in place, in their order, and return it."""
     first = parts[0]
-    for other in parts[1:]:
-        for a, b in zip(first.tensors(), other.tensors()):
+    for part in parts[1:]:
+        for a, b in zip(first.tensors(), part.tensors()):
             a += b
     return first

@@ -186,7 +186,7 @@ def test_blends_mix_distances(augment):
             wanted, near = [], []
             for code in (draw.code, draw.second_code):
                 at = points * np.array(data.variants[code // 2].signs)
-                frame = data.items[draw.frame].frame if code == draw.code else int(np.rint((at[0, 3] + 1) * 1.5))
+                frame = data.frames[draw.frame].frame if code == draw.code else int(np.rint((at[0, 3] + 1) * 1.5))
                 wanted.append(field(at[:, :3], times[code % 2][frame], code % 2))
                 near.append(wanted[-1] <= 0.6)
             mixed = (1 - draw.second_weight) * wanted[0] + draw.second_weight * wanted[1]

@@ -321,7 +321,7 @@ def test_a_damaged_plan_is_refused(tmp_path):
     tensors, text = read_checkpoint(tmp_path / "checkpoint.safetensors")
     for wrong in ({}, {**text["schedule"], "plans": []}, {**text["schedule"], "plans": [[1, 2]]}):
         write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, {**text, "schedule": wrong})
-        with pytest.raises(FileFormatError, match="plan is damaged"):
+        with pytest.raises(FileFormatError, match="schedule is damaged"):
             train(two(), tmp_path, resume=True, device="cpu")
 
 
