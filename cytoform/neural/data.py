@@ -248,7 +248,7 @@ class TrainingSet:
         return [name + v.name for v in self.variants for name in unique]
 
     def close(self) -> None:
-        """Stop reading frames in advance."""
+        """End the background thread that reads frames in advance; frames not yet begun are not read."""
         self._executor.shutdown(cancel_futures=True)
 
     def __enter__(self) -> TrainingSet:
@@ -277,7 +277,8 @@ class TrainingSet:
     def draws(self, first: int, count: int) -> list[Draw]:
         """Return ``count`` draws, from number ``first`` on, of the endless sequence of draws that the seed determines.
 
-        Each epoch goes through all frames of all variants once, in a new random order.
+        A draw is a frame in one of its variants, perhaps blended with a second sequence. Each epoch goes through all
+        frames of all variants once, in a new random order.
         """
         n = len(self)
         numbers = range(first, first + count)
@@ -286,10 +287,10 @@ class TrainingSet:
         return [self._make_draw(int(orders[k // n][k % n]), k) for k in numbers]
 
     def _make_draw(self, chosen: int, number: int) -> Draw:
-        """Return the draw with number ``number``, of a frame and variant that the epoch's order has chosen.
+        """Return draw number ``number``: the frame and variant chosen, perhaps blended with a second code.
 
         ``chosen`` is variant times number of frames plus frame. With probability ``mix`` a second code and its weight
-        are drawn uniformly.
+        in the blend are drawn uniformly.
         """
         variant, frame = divmod(chosen, len(self.frames))
         code = variant * len(self.sources) + self.frames[frame].sequence
@@ -299,7 +300,10 @@ class TrainingSet:
         return Draw(frame, code, int(rng.integers(len(self.variants) * len(self.sources))), float(rng.random()))
 
     def prefetch(self, draws: Sequence[Draw]) -> None:
-        """Start to read, in a background thread, the frames whose reservoirs these draws will need."""
+        """Start to read, in a background thread, the frames that these draws will need from their files.
+
+        These are the frames of which no voxels are in memory, or only ones that have been drawn from often enough.
+        """
         for frame in (d.frame for d in draws):
             if frame not in self._pending and self._is_stale(frame):
                 self._pending[frame] = self._executor.submit(self._fill_reservoir, frame, int(self.visits[frame]))
@@ -307,8 +311,9 @@ class TrainingSet:
     def sample(self, draw: Draw) -> tuple[Floats32, Floats32]:
         """Draw points (n, 4) and return them with the distances (n,) wanted there, in the network's unit.
 
-        The points are new at each visit; the frame's count of visits rises by 1. Of a draw that blends two sequences,
-        half lie at the voxels of each, and the distances of both sequences are averaged with the draw's weights.
+        The points are voxels of the draw's frame, new at each visit; the frame's count of visits rises by 1. Of a draw
+        that blends two sequences, half lie at the voxels of each, and the distances of both are averaged with the
+        draw's weights.
         """
         frame = draw.frame
         visit = int(self.visits[frame])
@@ -322,14 +327,18 @@ class TrainingSet:
         return points, values
 
     def skip(self, draw: Draw) -> None:
-        """Count a frame's visit without drawing its points, for a draw that another process takes.
+        """Count a visit of a draw's frame without drawing its points, for a draw that another process takes.
 
-        What is drawn later follows from how often a frame was visited, so all processes must count alike.
+        The points drawn later follow from how often a frame was visited, so all processes must count alike.
         """
         self.visits[draw.frame] += 1
 
     def _current_reservoir(self, frame: int, visit: int) -> _Reservoir:
-        """Return a frame's reservoir for visit number ``visit``, drawn anew from the file if it has been used up."""
+        """Return the voxels of a frame from which the points of its visit number ``visit`` are drawn.
+
+        They are read and drawn anew from the file if none are in memory, or these have served as many visits as they
+        may.
+        """
         if self._is_stale(frame):
             pending = self._pending.pop(frame, None)
             filled = pending.result() if pending else None
@@ -342,7 +351,7 @@ class TrainingSet:
         return reservoir
 
     def _axis_signs(self, code: int) -> Floats32:
-        """Return the signs (4,) that a code's variant multiplies the coordinates (z, y, x, t) by."""
+        """Return the signs (4,) by which a code's variant multiplies (z, y, x, t): −1 where an axis is flipped."""
         return np.array(self.variants[code // len(self.sources)].signs, dtype=np.float32)
 
     def _sample_reservoir(
@@ -409,7 +418,10 @@ class TrainingSet:
         return np.concatenate([points, more_points]), cast(Floats32, blended)
 
     def _frame_at_time(self, code: int, time: float) -> int:
-        """Return the number, among all frames, of the frame of a code's sequence nearest to a time of its variant."""
+        """Return the frame of a code's sequence that is nearest to a time of its variant, as number among all frames.
+
+        ``time`` runs from −1 to 1, and backwards through the sequence if the variant reverses time.
+        """
         sequence = code % len(self.sources)
         n = self.sources.lengths[sequence]
         frame = round((time * float(self._axis_signs(code)[3]) + 1.0) / 2.0 * (n - 1))
@@ -476,7 +488,11 @@ class TrainingSet:
         return np.stack(found)
 
     def _is_stale(self, frame: int) -> bool:
-        """Tell whether a frame's reservoir is missing, or used up by the visits so far and not a complete frame."""
+        """Tell whether a frame must be read again before its next visit.
+
+        That is so if none of its voxels are in memory, or some but not all, and these have served as many visits as
+        they may.
+        """
         reservoir = self._reservoirs.get(frame)
         if reservoir is None:
             return True
@@ -484,11 +500,18 @@ class TrainingSet:
 
     @property
     def _visits_per_fill(self) -> int:
-        """Number of visits after which a reservoir has been used up: its points over those of a draw."""
+        """Number of visits that the voxels of a frame in memory serve before others are drawn from the file.
+
+        It is their number over that of the points of a draw, at least 1.
+        """
         return max(1, self._reservoir_points // self.frame_points)
 
     def _fill_reservoir(self, frame: int, visit: int) -> _Reservoir:
-        """Read a frame and draw a reservoir from it for visit number ``visit``; keep its coarse samples, for blends."""
+        """Read a frame and return voxels drawn from it at random, from which the points of later visits are drawn.
+
+        As many are drawn as the memory granted allows, a share of them near the surface or inside, at random by seed
+        and visit number ``visit``. With blends, the frame's coarse samples are kept, too.
+        """
         item = self.frames[frame]
         values = self.sources.read_frame(item.sequence, item.frame).ravel() / np.float32(self._unit)
         near = np.flatnonzero(values <= self._near_limit).astype(np.int32)

@@ -198,7 +198,7 @@ class _VoxelDistances:
 
 
 def _sample_everywhere(distances: _VoxelDistances, sampling: Sampling) -> Floats32:
-    """Return the distances (z, y, x) at every voxel of the grid, plane by plane."""
+    """Return the network's distances (z, y, x) at every voxel of a grid, evaluated plane by plane."""
     nz, ny, nx = sampling.shape
     plane = np.stack(np.meshgrid(np.arange(ny), np.arange(nx), indexing="ij"), -1).reshape(-1, 2)
     out: Floats32 = np.empty((nz, ny * nx), dtype=np.float32)
@@ -249,7 +249,10 @@ def _split_threshold(side: int, sampling: Sampling, model: AutoDecoder) -> float
 
 
 def _least_distance(sampling: Sampling, model: AutoDecoder) -> float:
-    """Return the least distance from the surface of voxels in blocks that are not split: a quarter of a voxel."""
+    """Return the least distance from the surface that voxels get in blocks that are not split, in the network's unit.
+
+    It is a quarter of the smallest step of the grid times the network's slope.
+    """
     return _LEAST_VOXELS * min(sampling.step) * model.space.slope
 
 
@@ -266,7 +269,11 @@ def _first_block_side(sampling: Sampling, model: AutoDecoder) -> int:
 
 
 def _interpolate_blocks(coarse: Floats32, side: int) -> Floats32:
-    """Return distances at all voxels by linear interpolation between the centres of blocks of side³ voxels."""
+    """Return distances at all voxels by linear interpolation between the centres of blocks of side³ voxels.
+
+    ``coarse`` holds one distance for each block, (z, y, x); the result has ``side`` times as many samples along each
+    axis.
+    """
     field = coarse
     for axis in range(3):
         field = np.moveaxis(

@@ -16,6 +16,7 @@ def torch_device(device: str) -> torch.device:
     """Return the torch device of a name: ``auto``, ``cpu``, ``cuda``, or ``cuda:1`` for one of several GPUs.
 
     ``auto`` stands for the GPU if torch sees one, else for the CPU.
+
     Raises
     ------
     ConfigError
@@ -47,7 +48,7 @@ def bfloat16_is_quicker(device: torch.device, width: int) -> bool:
 
 
 def _best_time(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds of ten calls of ``work``, the least of five measurements; a GPU is waited for."""
+    """Return the seconds that ten calls of ``work`` take, the least of five measurements; waits for a GPU's kernels."""
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()

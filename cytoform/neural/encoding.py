@@ -383,7 +383,11 @@ def _inscribed_ball(shape: tuple[int, int, int]) -> Bools:
 
 
 def _z_order(numbers: Ints, shape: tuple[int, int, int]) -> Ints:
-    """Return the positions of voxels along the Z-order curve: the bits of z, y and x interleaved (Morton 1966)."""
+    """Return the positions of voxels, given by number in C order, along the Z-order curve (Morton 1966).
+
+    A position's bits are those of the indices z, y and x interleaved, so that voxels close on the curve are close in
+    space.
+    """
     position = np.zeros(len(numbers), dtype=np.int64)
     for axis, index in enumerate(np.unravel_index(numbers, shape)):
         for bit in range(int(max(shape)).bit_length()):
@@ -483,7 +487,7 @@ class _Search:
         return sums.loss / target.numel()
 
     def _number_of_minimisations(self, starts: int) -> int:
-        """Return the number of minimisations in all rounds, for ``starts`` initial candidates."""
+        """Return the number of minimisations in all rounds: ``starts``, then as many as are kept after each round."""
         return starts + sum(min(starts, n) for n in self.config.followed)
 
     def _minimise(self, start: _Candidate, batch: tuple[Tensor, Tensor], steps: int) -> _Candidate:
@@ -509,7 +513,8 @@ class _Search:
     def _weights_and_rotation(self, unknown: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
         """Return the code's coordinates and the rotation matrix that a vector of unknowns stands for.
 
-        The vector holds the k coordinates, then the rotation vector of a small rotation after ``matrix``.
+        The vector holds the k coordinates and, if a rotation is sought, the rotation vector of a small rotation that
+        follows ``matrix``; else ``matrix`` itself is the rotation.
         """
         n = self.basis.shape[1]
         return unknown[:n], _rotate_further(matrix, unknown[n:]) if self.config.rotation else matrix

@@ -200,7 +200,7 @@ class AutoDecoder(nn.Module):
 
     @property
     def linear_layers(self) -> list[_Layer]:
-        """The layers with their type: ``config.layers`` hidden ones and the last, linear one."""
+        """All layers in order, ``config.layers`` hidden ones and the last, linear one, as a typed list."""
         return cast(list[_Layer], list(self.layers))
 
     def _initialise(self, seed: int) -> None:

@@ -130,8 +130,9 @@ def fit_prior(
 def _cluster_codes(codes: Floats, labels: list[str], seed: int) -> Ints:
     """Return the number of the mixture component that each code (n, latent) belongs to.
 
-    Codes with the same label belong together. Without labels, Gaussian mixtures of 1 to 6 components are fitted to the
-    codes' principal components, and the one of the least Bayesian information criterion assigns the codes.
+    Codes with the same label belong together. Without labels, Gaussian mixtures of 1 to 6 components (at most n / 5)
+    are fitted to the codes' principal components, and the one of the least Bayesian information criterion assigns the
+    codes.
     """
     if len(set(labels)) > 1:
         return np.unique(labels, return_inverse=True)[1]

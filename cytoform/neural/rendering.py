@@ -131,9 +131,8 @@ class _Render(torch.autograd.Function):
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of Σ cotangent · image by vertices, density and PSF parameters.
 
-
         ``cotangent`` (z, y, x) is the derivative of the loss by the image. None stands for gradients that torch does
-        not need, and for mesh and renderer.
+        not need, and for those by mesh and renderer.
         """
         d_image = _cpu_copy(cotangent).astype(ctx.mesh.dtype, copy=False)
         gradients: list[Array | None] = [None, None, None]

@@ -63,14 +63,14 @@ class Schedule:
         self.plans = [Plan(0, 0.0, 0.0)]
 
     def start(self, spent: float) -> None:
-        """Begin the training at step 0, after ``spent`` seconds of preparation; earlier plans are forgotten."""
+        """Set the training to step 0, after ``spent`` seconds of preparation, and forget all plans."""
         self.plans = [Plan(0, 0.0, spent)]
 
     def fraction_done(self, step: int) -> float:
         """Return the progress of the training before a step, from 0 to 1.
 
-        It rises linearly with the steps, from its value at the last plan to 1 at the last step. Before the first plan
-        of a training with a duration it is 0.
+        It rises linearly with the steps, from its value at the last plan to 1 at the last step. Until the steps of a
+        training with a duration are estimated for the first time it is 0.
         """
         last = self.plans[-1]
         if self.seconds is not None and len(self.plans) == 1:
@@ -79,10 +79,10 @@ class Schedule:
         return last.fraction + (1.0 - last.fraction) * part
 
     def is_due(self, step: int, spent: float) -> bool:
-        """Tell whether a new plan is needed after ``step`` steps, which took ``spent`` seconds.
+        """Tell whether the steps left must be estimated anew after ``step`` steps, which took ``spent`` seconds.
 
-        That is after each hundredth of the duration, and at the last planned step; the first plan waits for ten steps
-        or a tenth of the duration. A training without a duration is never planned.
+        That is so after each hundredth of the duration, and at the last step that was planned; the first estimate waits
+        for ten steps or a tenth of the duration. A training without a duration needs none.
         """
         if self.seconds is None:
             return False
@@ -92,7 +92,7 @@ class Schedule:
         return ready and spent >= self.plans[-1].seconds + _PLAN_INTERVAL * self.seconds
 
     def replan(self, step: int, spent: float) -> None:
-        """Add a plan, and set the total number of steps from the time left and the recent time of a step.
+        """Estimate the total number of steps anew, from the time left and the recent time of a step, as a new plan.
 
         ``step`` steps took ``spent`` seconds. The steps aim at 98.5 % of the duration; the rest is for writing the
         model.
@@ -109,7 +109,11 @@ class Schedule:
         self.total = step + max(0, left)
 
     def _reference_plan(self, spent: float) -> Plan:
-        """Return the plan since which speed is measured: the last one a twentieth of the duration old, or the first."""
+        """Return the plan since which the speed is measured: the last one a twentieth of the duration old or older.
+
+        Where there is none, it is the first plan, the training's beginning. ``spent`` are the seconds of the training
+        so far.
+        """
         assert self.seconds is not None
         times = [plan.seconds for plan in self.plans]
         return self.plans[max(0, bisect.bisect_right(times, spent - _SPEED_WINDOW * self.seconds) - 1)]

@@ -154,8 +154,7 @@ def _check_same_sampling(headers: Sequence[_Header]) -> None:
 def _check_spacing(sequence: _Header, first: _Header) -> None:
     """Raise SequenceError if a sequence's voxels differ in size from those of the first one, or along their axes.
 
-    Relative differences up to 0.1 % are accepted.
-    Either all sequences or none must have a voxel size.
+    Relative differences up to 0.1 % are accepted. Either all sequences or none must have a voxel size.
     """
     spacing, expected = sequence.info.spacing, first.info.spacing
     differs = (spacing is None) != (expected is None)

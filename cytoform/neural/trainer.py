@@ -143,7 +143,8 @@ class Trainer:
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimisers by name: ``adam``, and ``muon`` for the hidden matrices if the config asks for it.
 
-        Each group of parameters keeps its full learning rate as ``full_lr``.
+        Network, codes and rotations have learning rates of their own, each kept as ``full_lr`` of its group of
+        parameters.
         """
         c = self.config
         muon = c.optimizer == "muon"
@@ -193,7 +194,7 @@ class Trainer:
     def _sample_points(self) -> tuple[list[Draw], list[Sample]]:
         """Return this process's draws of the present step, with the points (P, 4) and distances (P,) of each.
 
-        Draws of other processes are counted as visits of their frames.
+        Each draw is a frame of a sequence. Those that other processes take only count as visits of their frames.
         """
         n = self.config.batch_frames
         draws, drawn = [], []
@@ -206,7 +207,7 @@ class Trainer:
         return draws, drawn
 
     def _draws_of_step(self, step: int) -> list[Draw]:
-        """Return this process's draws at a step: every n-th of the batch, n being the number of processes."""
+        """Return this process's draws (frames) at a step: every n-th of the batch, for n processes."""
         n = self.config.batch_frames
         return self.data.draws(step * n, n)[self.processes.rank :: self.processes.size]
 

@@ -166,7 +166,7 @@ def train(
 
 
 def _training_set(files: list[Any], settings: TrainingSettings) -> TrainingSet:
-    """Return the training set that draws points from the sequences, with these settings."""
+    """Return the object that draws training points from sequence files or sequences, with these settings."""
     config = settings.config
     return TrainingSet(
         files,
@@ -183,10 +183,10 @@ def _training_set(files: list[Any], settings: TrainingSettings) -> TrainingSet:
 def _make_trainer(
     data: TrainingSet, settings: TrainingSettings, where: torch.device, processes: ProcessGroup, workers: Workers
 ) -> Trainer:
-    """Return the trainer for a training set, with these settings.
+    """Return the trainer: network, codes, rotations and optimisers at their initial values, with these settings.
 
-    For ``precision`` ``auto`` bfloat16 is measured here, while workers hold torch's own threads off, as in the
-    training.
+    For ``precision`` ``auto`` the speed of bfloat16 is measured here, while workers hold torch's own threads off, as in
+    the training.
     """
     mixed = _use_mixed_precision(settings.precision, settings.dtype, where, settings.config)
     return Trainer(
@@ -268,9 +268,9 @@ class _TrainingLoop:
         return self._finish()
 
     def _replan_if_due(self) -> None:
-        """Plan the number of steps left if the training has a duration and a plan is due, the same in all processes.
+        """Estimate the number of steps left anew if the training has a duration and an estimate is due.
 
-        A plan is made if any process asks for one, with the mean of their times.
+        It is made if any process finds it due, with the mean of their times, so that all processes take as many steps.
         """
         schedule, step = self.trainer.schedule, self.trainer.step_number
         if schedule.seconds is None:

@@ -35,7 +35,7 @@ class _TorchThreads:
         self.reset(forked=False)
 
     def reset(self, *, forked: bool = True) -> None:
-        """Forget all users; ``forked`` says whether this process was just forked, and needs a limit of one."""
+        """Forget all workers; ``forked`` says whether this process was just forked, and needs a limit of one thread."""
         self._lock, self._users, self._before, self._forked = threading.Lock(), 0, 0, forked
 
     def limit_after_fork(self) -> None:
@@ -45,9 +45,9 @@ class _TorchThreads:
             torch.set_num_threads(1)
 
     def turn_off(self) -> None:
-        """Set torch to one thread and count one more user of this setting.
+        """Set torch to one thread, and count one more group of workers that need this.
 
-        The first user also stores the number of threads that torch had before; later ones find it stored.
+        The first one also stores the number of threads that torch had before, for :meth:`restore`.
         """
         self.limit_after_fork()
         with self._lock:
@@ -57,9 +57,9 @@ class _TorchThreads:
             torch.set_num_threads(1)
 
     def restore(self) -> None:
-        """Give the calling thread the stored number of torch threads again, and count one user less.
+        """Set torch in the calling thread to the stored number of threads, and count one group of workers less.
 
-        Threads that start after the last user has called this get that number, too.
+        Threads that start after the last group has ended get that number, too.
         """
         with self._lock:
             self._users -= 1
@@ -72,7 +72,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def use_one_thread_after_fork() -> None:
-    """Limit torch to one thread in a forked process; to be called before large products outside of workers."""
+    """Limit torch to one thread if this process was forked; to be called before large products outside of workers.
+
+    torch's threads do not exist in a forked process, which would wait for them for ever.
+    """
     _TORCH.limit_after_fork()
 
 
