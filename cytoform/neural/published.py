@@ -190,7 +190,8 @@ def _find_numbers(
 def _candidate_paths(path: Path, names: Sequence[str]) -> Iterator[Path]:
     """Yield the paths, in the folders of a checkpoint's experiment, where files of these names may be.
 
-    The folders are ``latent_codes``, that of the experiment and that of the checkpoint."""
+    The folders are ``latent_codes``, that of the experiment and that of the checkpoint.
+    """
     parent = path.parent
     experiment = parent.parent if parent.name == "model_parameters" else parent
     for folder in (experiment / "latent_codes", experiment, parent):
