@@ -32,15 +32,15 @@ _TURN = 2.0 * math.pi
 # The same in two parts, the first with zeros at the end: whole turns up to 2**20 are taken away without an error.
 _TURN_HIGH = 6.2831853069365025
 _TURN_LOW = 2.430840202602477e-10
-_HALVES = 2.0**27 + 1.0  # cuts a float64 into two halves of its digits
+_SPLITTER = 2.0**27 + 1.0  # cuts a float64 into two halves of its digits
 _SHORT, _LONG = triangle.SHORT_LIMIT, triangle.SERIES_LIMIT
 
 _inline = numba.njit(**_INLINE)
-FORMULAS = {real: triangle.build(_inline, real, triangle.polynomial_sincos(_inline, real)) for real in
+FORMULAS = {real: triangle.compile_formulas(_inline, real, triangle.polynomial_sincos(_inline, real)) for real in
             (np.float32, np.float64)}  # fmt: skip
 
 
-def _for_precision(name: str) -> Any:
+def _formula_for_precision(name: str) -> Any:
     """The formula of this name for the precision of its arguments."""
 
     def formula(p, q, r):
@@ -58,7 +58,7 @@ def _for_precision(name: str) -> Any:
     return formula
 
 
-_value = _for_precision("value")
+_value = _formula_for_precision("value")
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)
@@ -77,7 +77,7 @@ def mesh_ft(corners, weights, frequencies, lane, out):
             c = corners[f, 2, 0] * kz + corners[f, 2, 1] * ky + corners[f, 2, 2] * kx
             m = (a + b + c) / 3.0
             re, im = _value(lane.dtype.type(a - m), lane.dtype.type(b - m), lane.dtype.type(c - m))
-            cosine, sine = _unit(m)
+            cosine, sine = _cos_sin(m)
             total_re += weights[f] * (cosine * re + sine * im)
             total_im += weights[f] * (cosine * im - sine * re)
         out[k, 0] = total_re
@@ -85,31 +85,31 @@ def mesh_ft(corners, weights, frequencies, lane, out):
 
 
 @numba.njit(**_INLINE)
-def _unit(phase):
+def _cos_sin(phase):
     """Cosine and sine of a float64 phase."""
-    return _unit_of(phase, 0.0)
+    return _cos_sin_of_sum(phase, 0.0)
 
 
 @numba.njit(error_model="numpy", forceinline=True)
-def _unit_of(phase, rest):
+def _cos_sin_of_sum(phase, rounding):
     """Cosine and sine of phase + rest, whose sum has more digits than a float64."""
     turns = np.rint(phase / _TURN)
-    angle = ((phase - turns * _TURN_HIGH) - turns * _TURN_LOW) + rest
+    angle = ((phase - turns * _TURN_HIGH) - turns * _TURN_LOW) + rounding
     return math.cos(angle), math.sin(angle)
 
 
 @numba.njit(error_model="numpy", forceinline=True)
-def _unit_at(place, place_rest, frequency):
+def _cos_sin_of_product(position, position_rest, frequency):
     """Cosine and sine of (place + place_rest) · frequency, with no digit lost in the product."""
-    phase = place * frequency
-    a, b = _HALVES * place, _HALVES * frequency
-    a, b = a - (a - place), b - (b - frequency)
-    c, d = place - a, frequency - b
-    return _unit_of(phase, (((a * b - phase) + a * d + c * b) + c * d) + place_rest * frequency)
+    phase = position * frequency
+    a, b = _SPLITTER * position, _SPLITTER * frequency
+    a, b = a - (a - position), b - (b - frequency)
+    c, d = position - a, frequency - b
+    return _cos_sin_of_sum(phase, (((a * b - phase) + a * d + c * b) + c * d) + position_rest * frequency)
 
 
 @numba.njit(**_INLINE)
-def _case(p0, p1, q0, q1, first, last):
+def _formula_case(p0, p1, q0, q1, first, last):
     """Which formula serves all points between two places on a line: 0 short, 1 long, 2 large, 3 mixed."""
     r0, r1 = -(p0 + q0), -(p1 + q1)
     here = max(abs(p0 + p1 * first), max(abs(q0 + q1 * first), abs(r0 + r1 * first)))
@@ -126,18 +126,18 @@ def _case(p0, p1, q0, q1, first, last):
 
 
 @numba.njit(**_INLINE)
-def _same_case(case, step, stop, p0, p1, q0, q1, lows, highs):
+def _end_of_case(case, step, stop, p0, p1, q0, q1, lows, highs):
     """The step after the last one in a row that the same formula serves."""
     step += 1
-    while step < stop and _case(p0, p1, q0, q1, lows[step], highs[step]) == case:
+    while step < stop and _formula_case(p0, p1, q0, q1, lows[step], highs[step]) == case:
         step += 1
     return step
 
 
-def _by_case(make: Any, quantity: str) -> Any:
+def _dispatch_by_case(make: Any, quantity: str) -> Any:
     """Loops that `make` builds for each of the four formulas of a quantity, as one function of the case."""
     short, long, large, mixed = (
-        make(_for_precision(f"{case}_{quantity}")) for case in ("short", "long", "large", "mixed")
+        make(_formula_for_precision(f"{case}_{quantity}")) for case in ("short", "long", "large", "mixed")
     )
 
     @numba.njit(**_INLINE)
@@ -153,7 +153,7 @@ def _by_case(make: Any, quantity: str) -> Any:
     return chosen
 
 
-def _line_value(formula: Any) -> Any:
+def _make_value_loop(formula: Any) -> Any:
     """Add a face's transform at a part of a line."""
 
     @numba.njit(**_INLINE)
@@ -168,11 +168,11 @@ def _line_value(formula: Any) -> Any:
     return add
 
 
-_add = _by_case(_line_value, "value")
+_add_values = _dispatch_by_case(_make_value_loop, "value")
 
 
 @numba.njit(error_model="numpy")
-def _tables(corner, axes0, axes1, axes2, centre, edge, turns0, turns1, turns2):
+def _fill_tables(corner, axes0, axes1, axes2, centre, edge, turns0, turns1, turns2):
     """A face's centroid and what rounding took from it, edges from it to two corners, phase factors on the axes."""
     for d in range(3):
         # edges from the first corner are far smaller than places, and so are their rounding errors
@@ -184,11 +184,11 @@ def _tables(corner, axes0, axes1, axes2, centre, edge, turns0, turns1, turns2):
         edge[0, d] = -away
         edge[1, d] = to_second - away
     for i in range(len(axes0)):
-        turns0[i, 0], turns0[i, 1] = _unit_at(centre[0, 0], centre[1, 0], axes0[i])
+        turns0[i, 0], turns0[i, 1] = _cos_sin_of_product(centre[0, 0], centre[1, 0], axes0[i])
     for i in range(len(axes1)):
-        turns1[i, 0], turns1[i, 1] = _unit_at(centre[0, 1], centre[1, 1], axes1[i])
+        turns1[i, 0], turns1[i, 1] = _cos_sin_of_product(centre[0, 1], centre[1, 1], axes1[i])
     for i in range(len(axes2)):
-        turns2[0, i], turns2[1, i] = _unit_at(centre[0, 2], centre[1, 2], axes2[i])
+        turns2[0, i], turns2[1, i] = _cos_sin_of_product(centre[0, 2], centre[1, 2], axes2[i])
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)
@@ -205,7 +205,7 @@ def mesh_ft_lines(corners, weights, axis0, axis1, axis2, lane, lows, highs, line
     for start in range(0, len(corners), BLOCK):
         count = min(BLOCK, len(corners) - start)
         for b in numba.prange(count):
-            _tables(corners[start + b], axis0, axis1, axis2, centres[b], edges[b], turns0[b], turns1[b], turns2[b])
+            _fill_tables(corners[start + b], axis0, axis1, axis2, centres[b], edges[b], turns0[b], turns1[b], turns2[b])
         for n in numba.prange(len(lines)):
             i0, i1, first, stop = lines[n, 0], lines[n, 1], lines[n, 2], lines[n, 3]
             for b in range(count):
@@ -217,22 +217,22 @@ def mesh_ft_lines(corners, weights, axis0, axis1, axis2, lane, lows, highs, line
                 pa, pb, qa, qb = lane.dtype.type(p0), lane.dtype.type(p1), lane.dtype.type(q0), lane.dtype.type(q1)
                 step = first
                 while step < stop:
-                    case = _case(p0, p1, q0, q1, lows[step], highs[step])
-                    end = _same_case(case, step, stop, p0, p1, q0, q1, lows, highs)
-                    _add(
+                    case = _formula_case(p0, p1, q0, q1, lows[step], highs[step])
+                    end = _end_of_case(case, step, stop, p0, p1, q0, q1, lows, highs)
+                    _add_values(
                         case, step, end, pa, pb, qa, qb, cosine, sine, weight, lane, turns2[b, 0], turns2[b, 1],
                         out[n, 0], out[n, 1],
                     )  # fmt: skip
                     step = end
 
 
-def _line_sums(formula: Any) -> Any:
+def _make_gradient_loop(formula: Any) -> Any:
     """Sums over a part of a line of Re conj(cotangent) times G and dG/dphase, the latter also times the lane."""
 
     @numba.njit(**_SUMS)
     def add(start, stop, p0, p1, q0, q1, cosine, sine, lane, cosines, sines, cotangent_re, cotangent_im):
         zero = p0 * 0
-        total, a, b, c, moved_a, moved_b, moved_c = zero, zero, zero, zero, zero, zero, zero
+        total, a, b, c, along_a, along_b, along_c = zero, zero, zero, zero, zero, zero, zero
         for j in range(np.uint64(start * LANES), np.uint64(stop * LANES)):
             y = lane[j]
             p, q = p0 + p1 * y, q0 + q1 * y
@@ -244,19 +244,19 @@ def _line_sums(formula: Any) -> Any:
             total += w_re * k_re - w_im * k_im
             part = w_re * a_re - w_im * a_im
             a += part
-            moved_a += part * y
+            along_a += part * y
             part = w_re * b_re - w_im * b_im
             b += part
-            moved_b += part * y
+            along_b += part * y
             part = w_re * c_re - w_im * c_im
             c += part
-            moved_c += part * y
-        return total, a, b, c, moved_a, moved_b, moved_c
+            along_c += part * y
+        return total, a, b, c, along_a, along_b, along_c
 
     return add
 
 
-_sum = _by_case(_line_sums, "gradient")
+_sum_gradients = _dispatch_by_case(_make_gradient_loop, "gradient")
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)
@@ -276,7 +276,7 @@ def mesh_ft_lines_adjoint(
         centre, edge, turn0, turn1 = centres[part], edges[part], turns0[part], turns1[part]
         cosines, sines = turns2[part, 0], turns2[part, 1]
         for f in range(part * len(corners) // parts, (part + 1) * len(corners) // parts):
-            _tables(corners[f], axis0, axis1, axis2, centre, edge, turn0, turn1, turns2[part])
+            _fill_tables(corners[f], axis0, axis1, axis2, centre, edge, turn0, turn1, turns2[part])
             total = 0.0
             a0, a1, a2, b0, b1, b2, c0, c1, c2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for n in range(len(lines)):
@@ -289,9 +289,9 @@ def mesh_ft_lines_adjoint(
                 here_re, here_im = cotangent[n, 0], cotangent[n, 1]
                 line_a, line_b, line_c = 0.0, 0.0, 0.0
                 while step < stop:
-                    case = _case(p0, p1, q0, q1, lows[step], highs[step])
-                    end = _same_case(case, step, stop, p0, p1, q0, q1, lows, highs)
-                    g, a, b, c, ya, yb, yc = _sum(
+                    case = _formula_case(p0, p1, q0, q1, lows[step], highs[step])
+                    end = _end_of_case(case, step, stop, p0, p1, q0, q1, lows, highs)
+                    g, a, b, c, ya, yb, yc = _sum_gradients(
                         case, step, end, pa, pb, qa, qb, cosine, sine, lane, cosines, sines, here_re, here_im
                     )
                     total += g

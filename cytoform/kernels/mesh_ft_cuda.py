@@ -25,10 +25,10 @@ __all__ = ["adjoint", "slices", "value"]
 _SIMULATED = bool(numba.config.ENABLE_CUDASIM)
 _BLOCK = 8 if _SIMULATED else 128  # threads in a block, a power of two; the simulator's are Python threads
 # Idle blocks cost nothing, and numba warns of fewer than 128; kernels stride over what more blocks would have done.
-_LEAST_BLOCKS, _MOST_BLOCKS = (1, 16) if _SIMULATED else (128, 65_536)
+_MIN_BLOCKS, _MAX_BLOCKS = (1, 16) if _SIMULATED else (128, 65_536)
 _ENOUGH_BLOCKS = 4 if _SIMULATED else 2048  # that keep every multiprocessor of a large device busy
-_RUN = 2 if _SIMULATED else 8  # pairs that are added up before float64
-_SUMS = 10  # what the adjoint adds up for a face: three corners on three axes, and the value
+_RUN_LENGTH = 2 if _SIMULATED else 8  # pairs that are added up before float64
+_N_SUMS = 10  # what the adjoint adds up for a face: three corners on three axes, and the value
 _TURN = 2.0 * math.pi
 
 
@@ -46,7 +46,7 @@ def _formulas(real: Any) -> tuple[Any, Any]:
         return real(math.floor(x + half))
 
     sincos = triangle.polynomial_sincos(device, real, floor, nearest)
-    return sincos, triangle.build(device, real, sincos)
+    return sincos, triangle.compile_formulas(device, real, sincos)
 
 
 @functools.cache
@@ -77,9 +77,9 @@ def _value_kernel(real: Any) -> Any:
                         corners[lane, 3 + axis] = offsets[start + lane, 1, axis]
                     corners[lane, 6] = weights[start + lane]
                 cuda.syncthreads()
-                for run in range(0, count, _RUN):
+                for run in range(0, count, _RUN_LENGTH):
                     sum_re, sum_im = zero, zero
-                    for f in range(run, min(run + _RUN, count)):
+                    for f in range(run, min(run + _RUN_LENGTH, count)):
                         p = corners[f, 0] * nz + corners[f, 1] * ny + corners[f, 2] * nx
                         q = corners[f, 3] * nz + corners[f, 4] * ny + corners[f, 5] * nx
                         re, im = formula(p, q, -(p + q))
@@ -104,21 +104,21 @@ def _adjoint_kernel(real: Any) -> Any:
     formula, turn, zero = formulas.gradient, real(_TURN), real(0)
 
     @cuda.jit
-    def kernel(centres, offsets, numbers, cotangent, out_values, out_moves):
+    def kernel(centres, offsets, numbers, cotangent, out_values, out_phases):
         """One block per face, kept in registers; its threads stride over the frequencies, a tree adds up their sums."""
-        sums = cuda.shared.array((_SUMS, _BLOCK), np.float64)
+        sums = cuda.shared.array((_N_SUMS, _BLOCK), np.float64)
         lane = cuda.threadIdx.x
         n = numbers.shape[0]
         for f in range(cuda.blockIdx.x, centres.shape[0], cuda.gridDim.x):
             cz, cy, cx = centres[f, 0], centres[f, 1], centres[f, 2]
             pz, py, px = offsets[f, 0, 0], offsets[f, 0, 1], offsets[f, 0, 2]
             qz, qy, qx = offsets[f, 1, 0], offsets[f, 1, 1], offsets[f, 1, 2]
-            for i in range(_SUMS):
+            for i in range(_N_SUMS):
                 sums[i, lane] = 0.0
-            for start in range(lane, n, _RUN * _BLOCK):
+            for start in range(lane, n, _RUN_LENGTH * _BLOCK):
                 total = zero
                 az, ay, ax, bz, by, bx, dz, dy, dx = zero, zero, zero, zero, zero, zero, zero, zero, zero
-                for k in range(start, min(start + _RUN * _BLOCK, n), _BLOCK):
+                for k in range(start, min(start + _RUN_LENGTH * _BLOCK, n), _BLOCK):
                     nz, ny, nx = real(numbers[k, 0]), real(numbers[k, 1]), real(numbers[k, 2])
                     p, q = pz * nz + py * ny + px * nx, qz * nz + qy * ny + qx * nx
                     g_re, g_im, a_re, a_im, b_re, b_im, c_re, c_im = formula(p, q, -(p + q))
@@ -155,22 +155,22 @@ def _adjoint_kernel(real: Any) -> Any:
             half = _BLOCK // 2
             while half > 0:
                 if lane < half:
-                    for i in range(_SUMS):
+                    for i in range(_N_SUMS):
                         sums[i, lane] += sums[i, lane + half]
                 cuda.syncthreads()
                 half //= 2
             if lane == 0:
                 for i in range(3):
                     for axis in range(3):
-                        out_moves[f, i, axis] = sums[3 * i + axis, 0]
+                        out_phases[f, i, axis] = sums[3 * i + axis, 0]
                 out_values[f] = sums[9, 0]
             cuda.syncthreads()
 
     return kernel
 
 
-def _blocks(wanted: int) -> int:
-    return min(max(wanted, _LEAST_BLOCKS), _MOST_BLOCKS)
+def _clamp_block_count(wanted: int) -> int:
+    return min(max(wanted, _MIN_BLOCKS), _MAX_BLOCKS)
 
 
 def slices(n_faces: int, n: int) -> int:
@@ -189,12 +189,12 @@ def value(centres, offsets, weights, numbers, out, stream=0):
     if len(numbers) == 0 or len(centres) == 0:
         out[...] = 0.0
         return
-    blocks = _blocks(-(-len(numbers) // _BLOCK)), len(out)
+    blocks = _clamp_block_count(-(-len(numbers) // _BLOCK)), len(out)
     kernel = _value_kernel(offsets.dtype.type)[blocks, _BLOCK, stream]
     kernel(centres, offsets, weights, numbers, out)
 
 
-def adjoint(centres, offsets, numbers, cotangent, out_values, out_moves, stream=0):
+def adjoint(centres, offsets, numbers, cotangent, out_values, out_phases, stream=0):
     """Sums over frequencies of Re conj(cotangent) times G and times its derivatives, face by face.
 
     cotangent (n, 2) in the working precision, about 1 at the most. out_values[f] = sum of Re conj(c) G, (n_faces,);
@@ -202,7 +202,7 @@ def adjoint(centres, offsets, numbers, cotangent, out_values, out_moves, stream=
     """
     if len(centres) == 0 or len(numbers) == 0:
         out_values[...] = 0.0
-        out_moves[...] = 0.0
+        out_phases[...] = 0.0
         return
-    kernel = _adjoint_kernel(offsets.dtype.type)[_blocks(len(centres)), _BLOCK, stream]
-    kernel(centres, offsets, numbers, cotangent, out_values, out_moves)
+    kernel = _adjoint_kernel(offsets.dtype.type)[_clamp_block_count(len(centres)), _BLOCK, stream]
+    kernel(centres, offsets, numbers, cotangent, out_values, out_phases)

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BLOCK", "LANES", "SERIES_LIMIT", "SHORT_LIMIT", "build", "polynomial_sincos"]
+__all__ = ["BLOCK", "LANES", "SERIES_LIMIT", "SHORT_LIMIT", "compile_formulas", "polynomial_sincos"]
 
 LANES = 16  # frequencies that the CPU's loops take side by side
 BLOCK = 32  # faces whose tables they make together
@@ -68,7 +68,7 @@ def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
     return value
 
 
-def _alternating(real: Any, factorials: Sequence[int]) -> list[Any]:
+def _alternating_inverse_factorials(real: Any, factorials: Sequence[int]) -> list[Any]:
     """1/k0!, -1/k1!, 1/k2!, ..."""
     return [real((-1.0) ** n / math.factorial(k)) for n, k in enumerate(factorials)]
 
@@ -80,8 +80,8 @@ def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any =
     `nearest` round to whole numbers, as numbers of the same precision, where the compiler knows no NumPy.
     """
     count = _SINE_TERMS[real]
-    sine = _polynomial(jit, _alternating(real, range(1, 2 * count, 2)))
-    cosine = _polynomial(jit, _alternating(real, range(0, 2 * count, 2)))
+    sine = _polynomial(jit, _alternating_inverse_factorials(real, range(1, 2 * count, 2)))
+    cosine = _polynomial(jit, _alternating_inverse_factorials(real, range(0, 2 * count, 2)))
     first, second, third = (real(part) for part in _PI_PARTS[real])
     per_half_turn, half, one, two = real(1 / math.pi), real(0.5), real(1), real(2)
 
@@ -95,7 +95,7 @@ def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any =
     return sincos
 
 
-def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
+def _power_series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
     """K, and K with its derivatives, by the power series; for p + q + r = 0."""
     # (-i)^n / (n + k)!: the sign of its real or imaginary part, for n = 0, 1, 2, ...
     by2, by4, by5 = ([real((-1.0) ** (n // 2) / math.factorial(n + k)) for n in range(terms + 1)] for k in (2, 4, 5))
@@ -173,10 +173,10 @@ def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
     return value, gradient
 
 
-def _differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
+def _divided_differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
     """K, and K with its derivatives, by divided differences; for spreads above SERIES_LIMIT."""
     zero, one, half, two, limit = real(0), real(1), real(0.5), real(2), real(_GAP_LIMIT)
-    gap_series = _polynomial(jit, _alternating(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
+    gap_series = _polynomial(jit, _alternating_inverse_factorials(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
 
     @jit
     def in_order(p, q, r):
@@ -257,7 +257,7 @@ def _differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
     return value, gradient
 
 
-def build(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
+def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
     """Compile the formulas with `jit`: ``numba.njit`` or a CUDA device function's decorator.
 
     Parameters
@@ -276,9 +276,9 @@ def build(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
         are its three cases, ``mixed_`` chooses between the latter two without a branch.
     """
     short, long = _TERMS[real]
-    short_value, short_gradient = _series(jit, real, short)
-    long_value, long_gradient = _series(jit, real, long)
-    large_value, large_gradient = _differences(jit, real, sincos)
+    short_value, short_gradient = _power_series(jit, real, short)
+    long_value, long_gradient = _power_series(jit, real, long)
+    large_value, large_gradient = _divided_differences(jit, real, sincos)
     short_limit, long_limit = real(SHORT_LIMIT), real(SERIES_LIMIT)
 
     @jit

@@ -103,11 +103,11 @@ class TriangleMesh:
         check_finite(vertices, faces)
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "faces", faces)
-        self._check_more()
+        self._check_extra_fields()
         density = self._default_density() if self.density is None else self.density
         object.__setattr__(self, "density", check_density(density, len(faces), vertices.dtype))
 
-    def _check_more(self) -> None:
+    def _check_extra_fields(self) -> None:
         """Check the fields that a kind adds; they are set with ``object.__setattr__``."""
 
     def _default_density(self) -> Array | None:

@@ -11,10 +11,10 @@ from .._typing import Array, Floats, Ints
 from . import geometry
 from .surface import SurfaceMesh
 
-__all__ = ["Reference", "closest_points", "interpolation", "transfer_density"]
+__all__ = ["ClosestPointSearch", "closest_points", "interpolation", "transfer_density"]
 
 
-class Reference:
+class ClosestPointSearch:
     """The surface as it came in: what vertices are projected onto, and where densities are taken from."""
 
     def __init__(self, points: Floats, faces: Ints) -> None:
@@ -28,7 +28,7 @@ class Reference:
         k = min(k, len(self.corners))
         near = self.tree.query(queries, k=k)[1].reshape(len(queries), k)
         flat = near.reshape(-1)
-        weights = _barycentric(np.repeat(queries, k, axis=0), self.corners[flat])
+        weights = _closest_barycentric(np.repeat(queries, k, axis=0), self.corners[flat])
         points = np.einsum("nc,nci->ni", weights, self.corners[flat]).reshape(len(queries), k, 3)
         distance = ((points - queries[:, None]) ** 2).sum(axis=2)
         if normals is not None:  # a face that looks the other way belongs to the far side of a thin sheet
@@ -42,7 +42,7 @@ class Reference:
         return self.closest(queries, normals)[1]
 
 
-def _barycentric(queries: Floats, corners: Floats) -> Floats:
+def _closest_barycentric(queries: Floats, corners: Floats) -> Floats:
     """Barycentric coordinates of the point of each triangle closest to each query, (n, 3).
 
     Inside the triangle where the foot of the perpendicular lies there, else on the closest of the three edges.
@@ -96,7 +96,7 @@ def closest_points(mesh: SurfaceMesh, points: npt.ArrayLike) -> tuple[Ints, Floa
         Barycentric coordinates of the closest points.
     """
     queries = np.asarray(points, dtype=np.float64).reshape(-1, 3)
-    return Reference(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
+    return ClosestPointSearch(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
 
 
 def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:

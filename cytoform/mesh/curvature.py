@@ -49,7 +49,7 @@ def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Fl
     if not smoothing >= 0:
         raise MeshError(f"smoothing is {smoothing!r}; expected a length in µm, 0 or more.")
     vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), mesh.faces
-    laplacian, area = cotangent_laplacian(vertices, faces), _shares(vertices, faces)
+    laplacian, area = cotangent_laplacian(vertices, faces), _vertex_areas(vertices, faces)
     inward, used = laplacian @ vertices, geometry.used_vertices(faces, len(vertices))
     mean = 0.5 * (inward * geometry.vertex_normals(vertices, faces)).sum(axis=1)
     angles = topology.corner_angles(vertices, faces)
@@ -62,7 +62,7 @@ def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Fl
     return np.where(used, mean, np.nan), np.where(used, gaussian, np.nan)
 
 
-def _shares(vertices: Floats, faces: Array) -> Floats:
+def _vertex_areas(vertices: Floats, faces: Array) -> Floats:
     """The area that belongs to each vertex, (n_vertices,), µm²; all of them are the surface's."""
     corners = geometry.corner_points(vertices, faces)
     areas = geometry.face_areas(vertices, faces)

@@ -42,38 +42,38 @@ def doubled_normals(corners: Floats, *, precise: bool = True) -> Floats:
     # that run counter-clockwise seen from outside; hence the order of the two edges.
     if not precise:
         return np.cross(corners[:, 2] - corners[:, 0], corners[:, 1] - corners[:, 0])
-    first, first_rest = _sum(corners[:, 2], -corners[:, 0])
-    second, second_rest = _sum(corners[:, 1], -corners[:, 0])
+    first, first_rest = _two_sum(corners[:, 2], -corners[:, 0])
+    second, second_rest = _two_sum(corners[:, 1], -corners[:, 0])
     normals = np.empty((len(corners), 3))
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        left, left_rest = _product(first[:, j], second[:, k])
-        right, right_rest = _product(first[:, k], second[:, j])
+        left, left_rest = _two_product(first[:, j], second[:, k])
+        right, right_rest = _two_product(first[:, k], second[:, j])
         left_rest += first[:, j] * second_rest[:, k] + first_rest[:, j] * second[:, k]
         right_rest += first[:, k] * second_rest[:, j] + first_rest[:, k] * second[:, j]
-        total, rest = _sum(left, -right)
+        total, rest = _two_sum(left, -right)
         normals[:, i] = total + (rest + (left_rest - right_rest))
     size = np.abs(first).max(axis=1) * np.abs(second).max(axis=1)
-    normals[np.abs(normals).max(axis=1) <= _LOST * size] = 0.0
+    normals[np.abs(normals).max(axis=1) <= _ROUNDING_LIMIT * size] = 0.0
     return normals
 
 
-_LOST = (
-    4.0 * np.finfo(np.float64).eps ** 2
-)  # of the product of two edges: what even twofold precision leaves of nothing
-_HALVES = 2.0**27 + 1.0  # cuts a float64 into two halves of its digits
+# Relative to the product of two edge lengths: a cross product this small is rounding noise even in twice float64's
+# precision.
+_ROUNDING_LIMIT = 4.0 * np.finfo(np.float64).eps ** 2
+_SPLITTER = 2.0**27 + 1.0  # Veltkamp's constant: splits a float64 into a high and a low half of its digits
 
 
-def _sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """a + b, and what rounding took from it, exactly (Knuth)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
 
 
-def _product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+def _two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """a · b, and what rounding took from it, exactly (Dekker)."""
     product = a * b
-    a_high, b_high = _HALVES * a, _HALVES * b
+    a_high, b_high = _SPLITTER * a, _SPLITTER * b
     a_high, b_high = a_high - (a_high - a), b_high - (b_high - b)
     a_low, b_low = a - a_high, b - b_high
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
@@ -81,26 +81,26 @@ def _product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 
 def face_areas(vertices: Array, faces: Array) -> Floats:
     """Area of every face in µm², (n_faces,)."""
-    return 0.5 * np.linalg.norm(_normals_of(vertices, faces), axis=1)
+    return 0.5 * np.linalg.norm(_doubled_face_normals(vertices, faces), axis=1)
 
 
 def face_normals(vertices: Array, faces: Array) -> Floats:
     """Unit normals (z, y, x), (n_faces, 3), outwards for counter-clockwise faces; zero where a face has no area."""
-    return _units(_normals_of(vertices, faces))
+    return _unit_vectors(_doubled_face_normals(vertices, faces))
 
 
-def _normals_of(vertices: Array, faces: Array) -> Floats:
+def _doubled_face_normals(vertices: Array, faces: Array) -> Floats:
     return doubled_normals(corner_points(vertices, faces), precise=np.asarray(vertices).dtype != np.float32)
 
 
-def _units(vectors: Floats) -> Floats:
+def _unit_vectors(vectors: Floats) -> Floats:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
 
 
 def vertex_normals(vertices: Array, faces: Array) -> Floats:
     """Area-weighted unit normals at the vertices, (n_vertices, 3)."""
-    normals = _normals_of(vertices, faces)
+    normals = _doubled_face_normals(vertices, faces)
     total = np.zeros((len(vertices), 3))
     for corner in range(3):
         np.add.at(total, faces[:, corner], normals)
@@ -114,12 +114,12 @@ def area_gradient(vertices: Array, faces: Array) -> Floats:
     ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p (Ichbiah et al. 2025, below Eq. 7); zero where the
     area is zero, where no derivative exists.
     """
-    return area_gradient_from(corner_points(vertices, faces), _normals_of(vertices, faces))
+    return area_gradient_from(corner_points(vertices, faces), _doubled_face_normals(vertices, faces))
 
 
 def area_gradient_from(corners: Floats, normals: Floats) -> Floats:
     """:func:`area_gradient` of corners and :func:`doubled_normals` that are there already."""
-    units = -0.5 * _units(normals)  # the cross product in (z, y, x) components
+    units = -0.5 * _unit_vectors(normals)  # the cross product in (z, y, x) components
     opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]
     out = np.empty_like(corners)
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
@@ -150,7 +150,7 @@ def mean_at_vertices(values: Array, faces: Array, n_vertices: int) -> Floats:
     return total / np.maximum(np.bincount(corners, minlength=n_vertices), 1)
 
 
-def six_volumes(corners: Floats) -> Floats:
+def signed_volumes_times_six(corners: Floats) -> Floats:
     """Six times the signed volume of each face's tetrahedron with the origin, (n_faces,), µm³.
 
     Corners (n_faces, 3, 3) in (z, y, x); positive where the origin lies behind the face.
@@ -162,7 +162,7 @@ def enclosed_volume(vertices: Array, faces: Array) -> float:
     """Signed volume in µm³ that a closed surface encloses, positive for outward normals."""
     corners = corner_points(vertices, faces)
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
-    return float(six_volumes(corners).sum() / 6.0)
+    return float(signed_volumes_times_six(corners).sum() / 6.0)
 
 
 def surface_centroid(vertices: Array, faces: Array) -> Floats:

@@ -20,7 +20,9 @@ __all__ = ["MultiMaterialMesh"]
 log = logging.getLogger(__name__)
 
 
-_SAME_PLACE = 2e-7  # two ends of an edge closer than this multiple of the mesh size are one point (float32 rounding)
+# Two ends of an edge count as one point when their distance is at most this multiple of the bounding box's diagonal:
+# rounding of float32.
+_MERGE_DISTANCE = 2e-7
 
 
 def check_labels(labels: Any, n_faces: int) -> Ints:
@@ -62,7 +64,7 @@ class MultiMaterialMesh(TriangleMesh):
     labels: Ints
     density: Array = None  # type: ignore[assignment]
 
-    def _check_more(self) -> None:
+    def _check_extra_fields(self) -> None:
         object.__setattr__(self, "labels", check_labels(self.labels, len(self.faces)))
 
     def _default_density(self) -> Array:
@@ -101,7 +103,7 @@ class MultiMaterialMesh(TriangleMesh):
             When there is no such region, or it is 0.
         """
         chosen = self.region_faces(region)
-        faces = topology.turned(self.faces[chosen], self.labels[chosen, 1] == region)
+        faces = topology.reverse_faces(self.faces[chosen], self.labels[chosen, 1] == region)
         used, index = np.unique(faces, return_inverse=True)
         return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen])
 
@@ -122,66 +124,66 @@ class MultiMaterialMesh(TriangleMesh):
         MeshError
             When nothing is left.
         """
-        faces, kept = _without_empty(self)
+        faces, kept = _drop_degenerate_faces(self)
         if len(faces) == 0:
             raise MeshError("no face is left after repair: all of them are without area.")
         labels, density = self.labels[kept], self.density[kept]
-        flips = _wrong_windings(self.vertices, faces, labels)
+        flips = _faces_wound_against_labels(self.vertices, faces, labels)
         if flips.any():
             log.info("turned %d of %d faces", int(flips.sum()), len(faces))
-        used, index = np.unique(topology.turned(faces, flips), return_inverse=True)
+        used, index = np.unique(topology.reverse_faces(faces, flips), return_inverse=True)
         return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density)
 
 
-def _without_empty(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:
+def _drop_degenerate_faces(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:
     """Faces that have an area, with coinciding ends of edges merged, and their indices in the mesh."""
     faces, kept = mesh.faces, np.arange(mesh.n_faces)
     low, high = mesh.bounds
     pairs = topology.edges(faces)
     apart = np.linalg.norm((mesh.vertices[pairs[:, 1]] - mesh.vertices[pairs[:, 0]]).astype(np.float64), axis=1)
     merged = np.arange(mesh.n_vertices)
-    for a, b in pairs[apart <= _SAME_PLACE * np.linalg.norm(high - low)]:
+    for a, b in pairs[apart <= _MERGE_DISTANCE * np.linalg.norm(high - low)]:
         merged[merged == merged[b]] = merged[a]
     faces = merged[faces]
     good = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
     faces, kept = faces[good], kept[good]
     if len(faces):
-        good = ~topology.zero_area_faces(_Bare(mesh.vertices, faces))
+        good = ~topology.zero_area_faces(_VerticesAndFaces(mesh.vertices, faces))
         faces, kept = faces[good], kept[good]
-    good = _odd_ones(faces, mesh.labels[kept])
+    good = _uncancelled_faces(faces, mesh.labels[kept])
     return faces[good], kept[good]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Bare:
+class _VerticesAndFaces:
     vertices: Array
     faces: Ints
 
 
-def _odd_ones(faces: Ints, labels: Ints) -> Bools:
+def _uncancelled_faces(faces: Ints, labels: Ints) -> Bools:
     """Which faces stay when equal ones (corners and regions, in any order) cancel in pairs."""
     if len(faces) == 0:
         return np.zeros(0, dtype=bool)
-    names = np.concatenate([np.sort(faces, axis=1), np.sort(labels, axis=1)], axis=1)
-    _, first, inverse, counts = np.unique(names, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    keys = np.concatenate([np.sort(faces, axis=1), np.sort(labels, axis=1)], axis=1)
+    _, first, inverse, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
     stays = np.zeros(len(faces), dtype=bool)
     stays[first[counts % 2 == 1]] = True
     return stays
 
 
-def _wrong_windings(vertices: Array, faces: Ints, labels: Ints) -> Bools:
+def _faces_wound_against_labels(vertices: Array, faces: Ints, labels: Ints) -> Bools:
     """Which faces to turn so that their normals point from labels[:, 0] into labels[:, 1]."""
     pairs, differ = [], []
     for region in np.unique(labels):
         chosen = np.flatnonzero((labels == region).any(axis=1))
-        neighbours, alike = topology.interior_edges(topology.turned(faces[chosen], labels[chosen, 1] == region))
+        neighbours, alike = topology.interior_edges(topology.reverse_faces(faces[chosen], labels[chosen, 1] == region))
         pairs.append(chosen[neighbours // 3])
         differ.append(alike)
-    flips, groups, conflicts = topology.parity_flips(len(faces), np.concatenate(pairs), np.concatenate(differ))
+    flips, groups, conflicts = topology.faces_to_reverse(len(faces), np.concatenate(pairs), np.concatenate(differ))
     if len(conflicts):
         log.warning("%d pieces of the mesh cannot be wound consistently with their labels", len(conflicts))
         flips &= ~np.isin(groups, conflicts)
-    corners = geometry.corner_points(vertices, topology.turned(faces, flips))
+    corners = geometry.corner_points(vertices, topology.reverse_faces(faces, flips))
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
     signed = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
     # A face adds its cone to the region that it leaves and takes it from the one it enters; the outside counts not.

@@ -20,14 +20,14 @@ _MAX_FREQUENCY = 400  # 3.2 million faces
 _ICOSAHEDRON_EDGE = np.arctan(2.0)  # angle between neighbouring corners
 
 
-def _positive(name: str, values: Any, count: int = 1) -> Floats:
+def _check_positive(name: str, values: Any, count: int = 1) -> Floats:
     array = np.atleast_1d(np.asarray(values, dtype=np.float64))
     if array.shape != (count,) or not (np.isfinite(array) & (array > 0)).all():
         raise ConfigError(f"{name} is {values!r}; expected {count} positive length(s) in µm.")
     return array
 
 
-def _point(name: str, values: Any) -> Floats:
+def _check_point(name: str, values: Any) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (3,) or not np.isfinite(array).all():
         raise ConfigError(f"{name} is {values!r}; expected three finite numbers (z, y, x) in µm.")
@@ -50,7 +50,7 @@ def _icosahedron() -> tuple[Floats, Ints]:
     return points / np.linalg.norm(points[0]), faces
 
 
-def _geodesic(frequency: int) -> tuple[Floats, Ints]:
+def _geodesic_sphere(frequency: int) -> tuple[Floats, Ints]:
     """The unit sphere from an icosahedron whose edges are cut into `frequency` parts: 20 frequency² faces."""
     corners, faces = _icosahedron()
     n = frequency
@@ -65,17 +65,17 @@ def _geodesic(frequency: int) -> tuple[Floats, Ints]:
     local = np.concatenate([up, down])
     weights = np.stack([n - i - j, i, j], axis=1)
     # A vertex is known by its whole-number weights on the twelve corners, so that shared ones merge exactly.
-    names = np.zeros((20, len(weights), 12), dtype=np.int64)
+    keys = np.zeros((20, len(weights), 12), dtype=np.int64)
     for face in range(20):
-        names[face][:, faces[face]] = weights
-    unique, inverse = np.unique(names.reshape(-1, 12), axis=0, return_inverse=True)
+        keys[face][:, faces[face]] = weights
+    unique, inverse = np.unique(keys.reshape(-1, 12), axis=0, return_inverse=True)
     offsets = len(weights) * np.arange(20)[:, None, None]
     made = inverse.reshape(-1)[(local[None] + offsets).reshape(-1, 3)]
     points = np.sin(_ICOSAHEDRON_EDGE * unique / n) @ corners  # even steps along the icosahedron's edges
     return points / np.linalg.norm(points, axis=1, keepdims=True), made
 
 
-def _frequency_for(ratio: float) -> int:
+def _geodesic_frequency(ratio: float) -> int:
     """Frequency whose mean edge on the unit sphere is close to `ratio`."""
     # 30 n² edges of nearly equilateral triangles that share the area 4 π of 20 n² faces.
     equilateral = np.sqrt(4.0 * np.pi / 20.0 * 4.0 / np.sqrt(3.0))
@@ -89,8 +89,8 @@ def _frequency_for(ratio: float) -> int:
     return frequency
 
 
-def _make(points: Floats, faces: Ints, centre: Any, dtype: npt.DTypeLike) -> SurfaceMesh:
-    return SurfaceMesh((points + _point("centre", centre)).astype(dtype), faces)
+def _make_mesh(points: Floats, faces: Ints, centre: Any, dtype: npt.DTypeLike) -> SurfaceMesh:
+    return SurfaceMesh((points + _check_point("centre", centre)).astype(dtype), faces)
 
 
 def icosphere(
@@ -113,8 +113,8 @@ def icosphere(
     """
     if not (isinstance(subdivisions, (int, np.integer)) and 0 <= subdivisions <= 8):
         raise ConfigError(f"subdivisions is {subdivisions!r}; expected a whole number from 0 to 8.")
-    points, faces = _geodesic(2 ** int(subdivisions))
-    return _make(_positive("radius", radius) * points, faces, centre, dtype)
+    points, faces = _geodesic_sphere(2 ** int(subdivisions))
+    return _make_mesh(_check_positive("radius", radius) * points, faces, centre, dtype)
 
 
 def sphere_of_edge(
@@ -129,9 +129,9 @@ def sphere_of_edge(
     edge : float, µm
         A length above the radius gives the icosahedron.
     """
-    size = float(_positive("radius", radius)[0])
-    points, faces = _geodesic(_frequency_for(float(_positive("edge", edge)[0]) / size))
-    return _make(size * points, faces, centre, dtype)
+    size = float(_check_positive("radius", radius)[0])
+    points, faces = _geodesic_sphere(_geodesic_frequency(float(_check_positive("edge", edge)[0]) / size))
+    return _make_mesh(size * points, faces, centre, dtype)
 
 
 def ellipsoid(
@@ -157,19 +157,19 @@ def ellipsoid(
         Wanted mean edge length.
     dtype : float32 or float64
     """
-    lengths = _positive("semi_axes", semi_axes, 3)
+    lengths = _check_positive("semi_axes", semi_axes, 3)
     rows = np.eye(3) if axes is None else np.asarray(axes, dtype=np.float64)
     if rows.shape != (3, 3) or not np.allclose(rows @ rows.T, np.eye(3), atol=1e-6):
         raise ConfigError(f"axes is {axes!r}; expected three orthonormal rows (z, y, x).")
     if edge is None:
         sphere = icosphere(subdivisions=subdivisions)
     else:
-        sphere = _sphere_for_stretch(lengths, float(_positive("edge", edge)[0]))
+        sphere = _sphere_before_stretch(lengths, float(_check_positive("edge", edge)[0]))
     faces = sphere.faces if np.linalg.det(rows) > 0 else sphere.faces[:, [0, 2, 1]]  # left-handed axes mirror it
-    return _make((sphere.vertices * lengths) @ rows, faces, centre, dtype)
+    return _make_mesh((sphere.vertices * lengths) @ rows, faces, centre, dtype)
 
 
-def _sphere_for_stretch(lengths: Floats, edge: float) -> SurfaceMesh:
+def _sphere_before_stretch(lengths: Floats, edge: float) -> SurfaceMesh:
     coarse = icosphere(subdivisions=3)
     stretch = edge_lengths(coarse.with_vertices(coarse.vertices * lengths)).mean() / edge_lengths(coarse).mean()
     return sphere_of_edge(1.0, (0, 0, 0), edge / stretch)
@@ -197,7 +197,7 @@ def torus(
         Points around the axis and around the tube, at least 3.
     dtype : float32 or float64
     """
-    big, small = float(_positive("major", major)[0]), float(_positive("minor", minor)[0])
+    big, small = float(_check_positive("major", major)[0]), float(_check_positive("minor", minor)[0])
     if small >= big or n_major < 3 or n_minor < 3:
         raise ConfigError(f"a torus of {big:g} and {small:g} µm with {n_major} × {n_minor} points cuts itself.")
     i, j = (a.reshape(-1) for a in np.meshgrid(np.arange(n_major), np.arange(n_minor), indexing="ij"))
@@ -205,16 +205,16 @@ def torus(
     ring = big + small * np.cos(v)
     points = np.stack([small * np.sin(v), ring * np.sin(u), ring * np.cos(u)], axis=1)
     right, up = (i + 1) % n_major * n_minor + j, i * n_minor + (j + 1) % n_minor
-    both, here = (i + 1) % n_major * n_minor + (j + 1) % n_minor, i * n_minor + j
-    faces = np.concatenate([np.stack([here, right, both], axis=1), np.stack([here, both, up], axis=1)])
-    return _make(points, faces, centre, dtype)
+    diagonal, corner = (i + 1) % n_major * n_minor + (j + 1) % n_minor, i * n_minor + j
+    faces = np.concatenate([np.stack([corner, right, diagonal], axis=1), np.stack([corner, diagonal, up], axis=1)])
+    return _make_mesh(points, faces, centre, dtype)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Cells
 
 
-def _profile(u: Floats, neck: float) -> Floats:
+def _dividing_profile(u: Floats, neck: float) -> Floats:
     """Distance from the axis at height u in [-1, 1], for lobes of radius 1: round caps, a smooth neck at 0."""
 
     def shape(x: Floats, amplitude: float) -> Floats:
@@ -228,9 +228,9 @@ def _profile(u: Floats, neck: float) -> Floats:
     return shape(u, high)
 
 
-def _frame(axis: npt.ArrayLike) -> Floats:
+def _orthonormal_frame(axis: npt.ArrayLike) -> Floats:
     """Orthonormal rows, the first along `axis`, of determinant 1."""
-    first = _point("axis", axis)
+    first = _check_point("axis", axis)
     if np.linalg.norm(first) == 0:
         raise ConfigError("axis has no length; expected a direction (z, y, x).")
     first = first / np.linalg.norm(first)
@@ -277,32 +277,34 @@ def dividing_cell(
     ConfigError
         When a length is out of range.
     """
-    half, lobe = 0.5 * float(_positive("length", length)[0]), float(_positive("radius", radius)[0])
-    waist = float(_positive("neck", neck)[0])
+    half, lobe = 0.5 * float(_check_positive("length", length)[0]), float(_check_positive("radius", radius)[0])
+    waist = float(_check_positive("neck", neck)[0])
     if waist >= lobe:
         raise ConfigError(f"neck is {waist:g} µm; expected less than the lobes' radius, {lobe:g} µm.")
     if not 0 <= bumps <= 0.3:
         raise ConfigError(f"bumps is {bumps!r}; expected 0 to 0.3.")
-    wanted = min(lobe, 2.0 * waist) / 5.0 if edge is None else float(_positive("edge", edge)[0])
+    wanted = min(lobe, 2.0 * waist) / 5.0 if edge is None else float(_check_positive("edge", edge)[0])
     sphere = sphere_of_edge(1.0, (0, 0, 0), wanted / max(half, lobe))
-    mesh = sphere.with_vertices(_on_profile(sphere.vertices, half, lobe, waist))
+    mesh = sphere.with_vertices(_move_to_profile(sphere.vertices, half, lobe, waist))
     mesh = remesh(mesh, wanted, iterations=4)
-    points = _on_profile(mesh.vertices / [half, 1.0, 1.0], half, lobe, waist)  # back onto the formula
+    points = _move_to_profile(mesh.vertices / [half, 1.0, 1.0], half, lobe, waist)  # back onto the formula
     if bumps:
-        points = points * (1.0 + bumps * _bumps(points / [half, lobe, lobe], seed))[:, None]
-    return _make(points @ _frame(axis), mesh.faces, centre, dtype)
+        points = points * (1.0 + bumps * _random_bumps(points / [half, lobe, lobe], seed))[:, None]
+    return _make_mesh(points @ _orthonormal_frame(axis), mesh.faces, centre, dtype)
 
 
-def _on_profile(points: Floats, half: float, lobe: float, waist: float) -> Floats:
+def _move_to_profile(points: Floats, half: float, lobe: float, waist: float) -> Floats:
     """Points with height in [-1, 1] on the first axis, moved to the surface of revolution."""
     height = np.clip(points[:, 0], -1.0, 1.0)
     across = points[:, 1:]
     distance = np.linalg.norm(across, axis=1, keepdims=True)
     unit = np.divide(across, distance, out=np.zeros_like(across), where=distance > 0)
-    return np.concatenate([half * height[:, None], lobe * _profile(height, waist / lobe)[:, None] * unit], axis=1)
+    return np.concatenate(
+        [half * height[:, None], lobe * _dividing_profile(height, waist / lobe)[:, None] * unit], axis=1
+    )
 
 
-def _bumps(points: Floats, seed: int, n_waves: int = 12) -> Floats:
+def _random_bumps(points: Floats, seed: int, n_waves: int = 12) -> Floats:
     """A smooth random function of points of size about 1: mean about 0, standard deviation about 1, |.| < 2.5."""
     rng = np.random.default_rng(seed)
     waves = rng.normal(size=(n_waves, 3)) * 1.6
@@ -335,7 +337,7 @@ def lobed_cell(
     dtype : float32 or float64
     """
     rng = np.random.default_rng(seed)
-    size = float(_positive("radius", radius)[0])
+    size = float(_check_positive("radius", radius)[0])
     length, neck = size * rng.uniform(3.0, 4.0), size * rng.uniform(0.5, 0.75)
     axis = rng.normal(size=3)
     return dividing_cell(length, size, neck, centre, axis=axis, edge=edge, bumps=bumps, seed=seed + 1, dtype=dtype)

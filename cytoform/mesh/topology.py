@@ -47,13 +47,14 @@ __all__ = [
 FOLD_ANGLE = 160.0
 """Two neighbouring faces whose normals differ by more than this many degrees count as folded onto each other."""
 
-ZERO_AREA = 1e-8
+ZERO_AREA_RATIO = 1e-8
 """A face whose area is below this multiple of its longest edge squared counts as having no area."""
 
-_TOUCH = 1e-12  # slack of the triangle-triangle test, in units of the pair's size: rounding of float64 products
+# Tolerance of the triangle-triangle test in units of the pair's size: rounding of float64 products.
+_INTERSECTION_SLACK = 1e-12
 
 
-def _faces_of(mesh: Any) -> Ints:
+def _face_array(mesh: Any) -> Ints:
     return np.asarray(getattr(mesh, "faces", mesh), dtype=np.int64)
 
 
@@ -72,7 +73,7 @@ def unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
 
 def edges(mesh: Any) -> Ints:
     """Unique edges, (n_edges, 2), the smaller vertex first, in ascending order."""
-    return unique_edges(_faces_of(mesh))[0]
+    return unique_edges(_face_array(mesh))[0]
 
 
 def edge_lengths(mesh: Any) -> Floats:
@@ -84,7 +85,7 @@ def edge_lengths(mesh: Any) -> Floats:
 
 def boundary_edges(mesh: Any) -> Ints:
     """Edges with a single face, (n, 2); none on a closed surface."""
-    pairs, _, counts = unique_edges(_faces_of(mesh))
+    pairs, _, counts = unique_edges(_face_array(mesh))
     return pairs[counts == 1]
 
 
@@ -93,7 +94,7 @@ def interior_edges(mesh: Any) -> tuple[Ints, Ints]:
 
     Half-edge h lies in face h // 3, from corner h % 3 to the next. On a consistently wound surface no pair runs alike.
     """
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     _, inverse, counts = unique_edges(faces)
     order = np.argsort(inverse, kind="stable")
     first = (np.cumsum(counts) - counts)[counts == 2]
@@ -104,12 +105,12 @@ def interior_edges(mesh: Any) -> tuple[Ints, Ints]:
 
 def is_closed(mesh: Any) -> bool:
     """True when every edge has exactly two faces."""
-    return bool((unique_edges(_faces_of(mesh))[2] == 2).all())
+    return bool((unique_edges(_face_array(mesh))[2] == 2).all())
 
 
 def gaps(mesh: Any) -> str:
     """Say why a surface is not closed: ``"is open: 3 edges have only one face"``; empty for a closed one."""
-    counts = unique_edges(_faces_of(mesh))[2]
+    counts = unique_edges(_face_array(mesh))[2]
     lonely, crowded = int((counts == 1).sum()), int((counts > 2).sum())
     found = []
     if lonely:
@@ -119,7 +120,7 @@ def gaps(mesh: Any) -> str:
     return " and ".join(found)
 
 
-def _fans_connected(faces: Ints) -> bool:
+def _vertices_have_one_fan(faces: Ints) -> bool:
     # Corners are nodes; two corners of one vertex are joined when their faces share an edge at that vertex. A vertex
     # with one fan gives one component of corners.
     pairs, alike = interior_edges(faces)
@@ -139,24 +140,24 @@ def is_manifold(mesh: Any, *, boundary: bool = False) -> bool:
     boundary : bool
         Also accept edges with one face.
     """
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     if (faces == np.roll(faces, 1, axis=1)).any():
         return False
     counts = unique_edges(faces)[2]
     if (counts > 2).any() or (not boundary and (counts != 2).any()):
         return False
-    return _fans_connected(faces)
+    return _vertices_have_one_fan(faces)
 
 
 def is_oriented(mesh: Any) -> bool:
     """True when no two faces run along an edge in the same direction."""
-    half = _half_edges(_faces_of(mesh))
+    half = _half_edges(_face_array(mesh))
     return len(np.unique(half[:, 0] * (int(half.max()) + 1) + half[:, 1])) == len(half)
 
 
 def euler_characteristic(mesh: Any) -> int:
     """Vertices in use − edges + faces: 2 for a sphere, 0 for a torus, summed over components."""
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     return len(np.unique(faces)) - len(edges(faces)) + len(faces)
 
 
@@ -168,7 +169,7 @@ def genus(mesh: Any) -> int:
     MeshError
         When the surface is not closed.
     """
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     if not is_closed(faces):
         raise MeshError(
             f"genus needs a closed surface; this one {gaps(faces)}.",
@@ -180,7 +181,7 @@ def genus(mesh: Any) -> int:
 
 def components(mesh: Any) -> Ints:
     """Which connected piece each face belongs to, (n_faces,), counted from 0; pieces may not share a vertex."""
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     half = _half_edges(faces)
     n = int(faces.max()) + 1
     graph = coo_matrix((np.ones(len(half), dtype=np.int8), (half[:, 0], half[:, 1])), shape=(n, n))
@@ -188,7 +189,7 @@ def components(mesh: Any) -> Ints:
     return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def parity_flips(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, Ints, Ints]:
+def faces_to_reverse(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, Ints, Ints]:
     """Which faces to turn so that the given pairs agree.
 
     Parameters
@@ -222,7 +223,7 @@ def parity_flips(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, Ints,
     return flips, groups, conflicts
 
 
-def turned(faces: Ints, flips: Bools) -> Ints:
+def reverse_faces(faces: Ints, flips: Bools) -> Ints:
     """The faces, with those marked by `flips` (n_faces,) wound the other way."""
     return np.where(flips[:, None], faces[:, [0, 2, 1]], faces)
 
@@ -238,25 +239,25 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
         When the surface has no two sides (a Möbius band).
     """
     pairs, alike = interior_edges(mesh)
-    flips, groups, conflicts = parity_flips(mesh.n_faces, pairs // 3, alike)
+    flips, groups, conflicts = faces_to_reverse(mesh.n_faces, pairs // 3, alike)
     if len(conflicts):
         raise MeshError("the surface has only one side; expected one that can be wound consistently.")
-    faces = turned(mesh.faces, flips)
+    faces = reverse_faces(mesh.faces, flips)
     pieces = components(faces)
     origins = np.stack(
         [np.bincount(pieces, weights=w) for w in mesh.vertices[faces[:, 0]].T.astype(np.float64)], axis=1
     )
     corners = geometry.corner_points(mesh.vertices, faces)
     corners = corners - (origins / np.bincount(pieces)[:, None])[pieces][:, None]
-    signed = geometry.six_volumes(corners)
-    faces = turned(faces, (np.bincount(groups, weights=signed) < 0)[groups])
+    signed = geometry.signed_volumes_times_six(corners)
+    faces = reverse_faces(faces, (np.bincount(groups, weights=signed) < 0)[groups])
     return SurfaceMesh(mesh.vertices, faces, mesh.density)
 
 
 def zero_area_faces(mesh: Any) -> Bools:
     """Which faces have no area (less than 1e-8 of their longest edge squared), (n_faces,)."""
     longest = geometry.edge_lengths(mesh.vertices, mesh.faces).max(axis=1)
-    return geometry.face_areas(mesh.vertices, mesh.faces) <= ZERO_AREA * longest**2
+    return geometry.face_areas(mesh.vertices, mesh.faces) <= ZERO_AREA_RATIO * longest**2
 
 
 def folded_edges(mesh: Any, *, fold_angle: float = FOLD_ANGLE) -> Ints:
@@ -325,18 +326,18 @@ def quality(mesh: Any, *, fold_angle: float = FOLD_ANGLE) -> MeshQuality:
     )
 
 
-def _ball_pairs(centres: Floats, radii: Floats, chunk: int = 20_000) -> Iterator[Ints]:
+def _overlapping_ball_pairs(centres: Floats, radii: Floats, chunk: int = 20_000) -> Iterator[Ints]:
     """Pairs (i < j) whose balls may meet. Faces go into classes of like size, so that a large one costs little."""
     sizes = np.floor(np.log2(np.maximum(radii, radii.max() * 2.0**-20))).astype(np.int64)
     classes = [np.flatnonzero(sizes == s) for s in np.unique(sizes)]
     trees = [cKDTree(centres[members]) for members in classes]
-    for i, mine in enumerate(classes):
+    for i, members in enumerate(classes):
         for j in range(i, len(classes)):
             theirs = classes[j]
-            reach = radii[theirs].max()
-            for start in range(0, len(mine), chunk):
-                some = mine[start : start + chunk]
-                found = trees[j].query_ball_point(centres[some], radii[some] + reach, return_sorted=False)
+            largest_radius = radii[theirs].max()
+            for start in range(0, len(members), chunk):
+                some = members[start : start + chunk]
+                found = trees[j].query_ball_point(centres[some], radii[some] + largest_radius, return_sorted=False)
                 counts = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
                 pairs = np.stack([np.repeat(some, counts), theirs[np.concatenate(found).astype(np.int64)]], axis=1)
                 yield pairs[pairs[:, 0] < pairs[:, 1]] if i == j else np.sort(pairs, axis=1)
@@ -350,7 +351,7 @@ def _separating_axes(p: Floats, q: Floats) -> Floats:
     return np.concatenate([np_, nq, crossed, np.cross(np_, ep), np.cross(nq, eq)], axis=1)
 
 
-def _triangles_meet(p: Floats, q: Floats) -> Bools:
+def _triangles_intersect(p: Floats, q: Floats) -> Bools:
     """Whether triangles p[i] and q[i], (n, 3, 3), share a point, by the separating-axis theorem."""
     centre = p.mean(axis=1, keepdims=True)
     p, q = p - centre, q - centre
@@ -360,10 +361,10 @@ def _triangles_meet(p: Floats, q: Floats) -> Bools:
     axes = _separating_axes(p, q)
     length = np.linalg.norm(axes, axis=2, keepdims=True)
     # The cross product of two parallel edges is rounding noise, not an axis.
-    axes = np.divide(axes, length, out=np.zeros_like(axes), where=length > _TOUCH)
+    axes = np.divide(axes, length, out=np.zeros_like(axes), where=length > _INTERSECTION_SLACK)
     on_p, on_q = np.einsum("nac,npc->nap", axes, p), np.einsum("nac,npc->nap", axes, q)
     gap = np.maximum(on_p.min(axis=2) - on_q.max(axis=2), on_q.min(axis=2) - on_p.max(axis=2))
-    return gap.max(axis=1) <= _TOUCH
+    return gap.max(axis=1) <= _INTERSECTION_SLACK
 
 
 def self_intersections(mesh: Any) -> int:
@@ -378,15 +379,15 @@ def self_intersections(mesh: Any) -> int:
     if radii.max() == 0:
         return 0
     low, high = corners.min(axis=1), corners.max(axis=1)
-    faces, total = _faces_of(mesh), 0
-    for pairs in _ball_pairs(centres, radii):
+    faces, total = _face_array(mesh), 0
+    for pairs in _overlapping_ball_pairs(centres, radii):
         a, b = pairs[:, 0], pairs[:, 1]
         pairs = pairs[((low[a] <= high[b]) & (low[b] <= high[a])).all(axis=1)]
         shared = (faces[pairs[:, 0]][:, :, None] == faces[pairs[:, 1]][:, None, :]).any(axis=(1, 2))
         pairs = pairs[~shared]
         for start in range(0, len(pairs), 50_000):
             some = pairs[start : start + 50_000]
-            total += int(_triangles_meet(corners[some[:, 0]], corners[some[:, 1]]).sum())
+            total += int(_triangles_intersect(corners[some[:, 0]], corners[some[:, 1]]).sum())
     return total
 
 

@@ -14,12 +14,23 @@ from ..._typing import Array, Bools, Ints
 from ...errors import MeshError
 from ...file_registry import suffix_of
 
-__all__ = ["AGAIN", "LABELS", "Array", "MeshFormat", "Parts", "Polygons", "counted", "digits", "plural", "strips",
-           "triangulated"]  # fmt: skip
+__all__ = [
+    "EXPORT_AGAIN",
+    "LABELS",
+    "Array",
+    "MeshFormat",
+    "Parts",
+    "Polygons",
+    "count_phrase",
+    "exact_number_format",
+    "plural",
+    "triangulate",
+    "triangulate_strips",
+]  # fmt: skip
 
 
 LABELS = ("label_from", "label_into")  # the normal points from the first region into the second
-AGAIN = "Copy it again, or export it again from its source."
+EXPORT_AGAIN = "Copy it again, or export it again from its source."
 
 
 class Parts:
@@ -48,7 +59,7 @@ class Parts:
         self.density = density
         self.labels = labels
         self.remarks = [] if remarks is None else remarks
-        self.more: dict[str, Array] = {}  # at the vertices, only when written
+        self.vertex_data: dict[str, Array] = {}  # at the vertices, only when written
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,17 +130,17 @@ def plural(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {many}"
 
 
-def counted(n: int, what: str) -> str:
+def count_phrase(n: int, what: str) -> str:
     """``"its face is"``, ``"its 2 faces are"``."""
     return f"its {what} is" if n == 1 else f"its {plural(n, what)} are"
 
 
-def digits(dtype: npt.DTypeLike) -> str:
+def exact_number_format(dtype: npt.DTypeLike) -> str:
     """The format of numbers in text that keeps every bit."""
     return ".9g" if dtype == np.float32 else ".17g"
 
 
-def triangulated(points: Array, polygons: Polygons, remarks: list[str]) -> tuple[Array, Array]:
+def triangulate(points: Array, polygons: Polygons, remarks: list[str]) -> tuple[Array, Array]:
     """Triangles (n, 3) of polygons, and the polygon that each of them is from, (n,).
 
     A polygon is cut into a fan from its first corner. Where that would turn a triangle over (a polygon that is not
@@ -154,20 +165,20 @@ def triangulated(points: Array, polygons: Polygons, remarks: list[str]) -> tuple
         raise MeshError(
             f"faces name vertices {low} to {high}; expected 0 to {len(points) - 1}, as there are {len(points)} "
             "vertices.",
-            remedy=AGAIN,
+            remedy=EXPORT_AGAIN,
         )
-    polygons = _without_repeats(polygons)
-    faces, source = _fans(polygons)
+    polygons = _drop_repeated_corners(polygons)
+    faces, source = _fan_triangles(polygons)
     many = np.flatnonzero(polygons.sizes > 3)
-    turned = many[_turned(points, polygons, faces, source)[many]]
-    if len(turned) == 0:
+    folded = many[_fan_folds_over(points, polygons, faces, source)[many]]
+    if len(folded) == 0:
         return faces, source
     starts, crossed = polygons.starts, 0
-    keep = ~np.isin(source, turned)
+    keep = ~np.isin(source, folded)
     pieces, owners = [faces[keep]], [source[keep]]
-    for number in turned.tolist():
+    for number in folded.tolist():
         corners = polygons.corners[starts[number] : starts[number] + polygons.sizes[number]]
-        ears = _ears(points, corners)
+        ears = _clip_ears(points, corners)
         crossed += ears is None
         pieces.append(faces[source == number] if ears is None else ears)
         owners.append(np.full(len(pieces[-1]), number))
@@ -177,7 +188,7 @@ def triangulated(points: Array, polygons: Polygons, remarks: list[str]) -> tuple
     return np.concatenate(pieces)[order], np.concatenate(owners)[order]
 
 
-def _without_repeats(polygons: Polygons) -> Polygons:
+def _drop_repeated_corners(polygons: Polygons) -> Polygons:
     """Polygons of more than three corners without corners that are there twice in a row."""
     sizes, starts = polygons.sizes, polygons.starts
     if not (sizes > 3).any():
@@ -191,7 +202,7 @@ def _without_repeats(polygons: Polygons) -> Polygons:
     return Polygons(polygons.corners[~double], sizes - np.bincount(owner[double], minlength=len(sizes)))
 
 
-def _fans(polygons: Polygons) -> tuple[Array, Array]:
+def _fan_triangles(polygons: Polygons) -> tuple[Array, Array]:
     counts = polygons.sizes - 2
     source = np.repeat(np.arange(len(counts)), counts)
     step = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -200,7 +211,7 @@ def _fans(polygons: Polygons) -> tuple[Array, Array]:
     return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1), source
 
 
-def _turned(points: Array, polygons: Polygons, faces: Array, source: Array) -> Bools:
+def _fan_folds_over(points: Array, polygons: Polygons, faces: Array, source: Array) -> Bools:
     """Which polygons have a fan with a triangle that looks the other way than the polygon, (n,)."""
     corners = points[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -212,14 +223,14 @@ def _turned(points: Array, polygons: Polygons, faces: Array, source: Array) -> B
     return nothing | (np.bincount(source[against < -slack], minlength=n) > 0)
 
 
-def _ears(points: Array, corners: Array) -> Array | None:
+def _clip_ears(points: Array, corners: Array) -> Array | None:
     """A polygon's triangles by cutting off ears (Meisters 1975); None for one that crosses itself."""
-    places = points[corners]
-    following = np.roll(places, -1, axis=0)
-    normal = np.cross(places, following).sum(axis=0)
+    positions = points[corners]
+    following = np.roll(positions, -1, axis=0)
+    normal = np.cross(positions, following).sum(axis=0)
     axis = int(np.argmax(np.abs(normal)))
     keep = [a for a in range(3) if a != axis]
-    flat = places[:, keep] * (1.0, float(np.sign(normal[axis])) * (-1.0 if axis == 1 else 1.0))
+    flat = positions[:, keep] * (1.0, float(np.sign(normal[axis])) * (-1.0 if axis == 1 else 1.0))
     ring, found = list(range(len(corners))), []
     while len(ring) > 3:
         tries = ((k, least) for least in (1e-12, -1e-12) for k in range(len(ring)))  # flat ears only where need be
@@ -228,27 +239,27 @@ def _ears(points: Array, corners: Array) -> Array | None:
             return None
         found.append((ring[tip - 1], ring[tip], ring[(tip + 1) % len(ring)]))
         del ring[tip]
-    return corners[np.array([*found, tuple(ring)])] if _area(*flat[ring]) >= 0 else None
+    return corners[np.array([*found, tuple(ring)])] if _doubled_area(*flat[ring]) >= 0 else None
 
 
 def _is_ear(flat: Array, corners: Array, ring: list[int], k: int, least: float) -> bool:
     """Whether corner k of what is left, with its neighbours, is convex and holds no other corner."""
     tip = [ring[k - 1], ring[k], ring[(k + 1) % len(ring)]]
-    if _area(*flat[tip]) <= least * float(np.ptp(flat)) ** 2:
+    if _doubled_area(*flat[tip]) <= least * float(np.ptp(flat)) ** 2:
         return False
     same = set(corners[tip].tolist())  # the polygon may touch itself
-    return not any(_within(flat[i], flat[tip]) for i in ring if int(corners[i]) not in same)
+    return not any(_is_in_triangle(flat[i], flat[tip]) for i in ring if int(corners[i]) not in same)
 
 
-def _area(a: Array, b: Array, c: Array) -> float:
+def _doubled_area(a: Array, b: Array, c: Array) -> float:
     return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
 
 
-def _within(point: Array, triangle: Array) -> bool:
-    return all(_area(triangle[k], triangle[(k + 1) % 3], point) >= 0 for k in range(3))
+def _is_in_triangle(point: Array, triangle: Array) -> bool:
+    return all(_doubled_area(triangle[k], triangle[(k + 1) % 3], point) >= 0 for k in range(3))
 
 
-def strips(polygons: Polygons) -> tuple[Array, Array]:
+def triangulate_strips(polygons: Polygons) -> tuple[Array, Array]:
     """Triangles (n, 3) of triangle strips, all wound alike, and the strip that each of them is from, (n,).
 
     Every other triangle of a strip runs the other way. Those with a corner that is there twice only join two strips in

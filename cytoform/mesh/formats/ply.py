@@ -10,8 +10,20 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileFormatError
-from .parts import AGAIN, LABELS, Array, MeshFormat, Parts, Polygons, counted, digits, plural, strips, triangulated
-from .text import number, stripped, to_lines
+from .parts import (
+    EXPORT_AGAIN,
+    LABELS,
+    Array,
+    MeshFormat,
+    Parts,
+    Polygons,
+    count_phrase,
+    exact_number_format,
+    plural,
+    triangulate,
+    triangulate_strips,
+)
+from .text import number, split_lines, to_utf8
 
 __all__ = ["FORMAT"]
 
@@ -39,45 +51,47 @@ class _Element:
 
     def add(self, words: list[str]) -> None:
         if words[0] == "list":
-            self.properties.append((words[3], _type(words[2]), _type(words[1])))
+            self.properties.append((words[3], _numpy_type(words[2]), _numpy_type(words[1])))
         else:
-            self.properties.append((words[1], _type(words[0]), None))
+            self.properties.append((words[1], _numpy_type(words[0]), None))
 
 
-def _type(word: str) -> str:
+def _numpy_type(word: str) -> str:
     if word not in _TYPES:
-        raise FileFormatError(f"its header has the type {word!r}; expected one of {', '.join(_TYPES)}.", remedy=AGAIN)
+        raise FileFormatError(
+            f"its header has the type {word!r}; expected one of {', '.join(_TYPES)}.", remedy=EXPORT_AGAIN
+        )
     return _TYPES[word]
 
 
-def _cut_short(element: _Element, there: int) -> FileFormatError:
+def _cut_short_error(element: _Element, there: int) -> FileFormatError:
     return FileFormatError(
         f"it is cut short: its header promises {plural(element.count, element.name)}, and {there} are there.",
-        remedy=AGAIN,
+        remedy=EXPORT_AGAIN,
     )
 
 
 def read(path: Path) -> Parts:
-    data = stripped(path.read_bytes())
-    form, elements, body = _header(data)
+    data = to_utf8(path.read_bytes())
+    file_format, elements, body = _parse_header(data)
     remarks: list[str] = []
-    if form == "ascii":
-        rows = list(_text(body, elements, remarks))
-    elif form in ("binary_little_endian", "binary_big_endian"):
-        rows = list(_binary(body, elements, "<" if "little" in form else ">", remarks))
+    if file_format == "ascii":
+        rows = list(_read_text(body, elements, remarks))
+    elif file_format in ("binary_little_endian", "binary_big_endian"):
+        rows = list(_read_binary(body, elements, "<" if "little" in file_format else ">", remarks))
     else:
-        message = f"its format is {form!r}; expected ascii, binary_little_endian or binary_big_endian."
-        raise FileFormatError(message, remedy=AGAIN)
-    remarks += [f"{counted(e.count, e.name)} left out" for e in elements if e.name not in _USED and e.count]
+        message = f"its format is {file_format!r}; expected ascii, binary_little_endian or binary_big_endian."
+        raise FileFormatError(message, remedy=EXPORT_AGAIN)
+    remarks += [f"{count_phrase(e.count, e.name)} left out" for e in elements if e.name not in _USED and e.count]
     found = {element.name: columns for element, columns in zip(elements, rows)}
     vertex = found.get("vertex", {})
     if not {"x", "y", "z"} <= set(vertex):
-        raise FileFormatError("it has no vertices with x, y and z.", remedy=AGAIN)
+        raise FileFormatError("it has no vertices with x, y and z.", remedy=EXPORT_AGAIN)
     points = np.column_stack([np.asarray(vertex[a], dtype=np.float64) for a in "xyz"])
-    return _assembled(points, found.get("face", {}), found.get("tristrips", {}), remarks)
+    return _assemble_parts(points, found.get("face", {}), found.get("tristrips", {}), remarks)
 
 
-def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
+def _parse_header(data: bytes) -> tuple[str, list[_Element], bytes]:
     """Format, elements and what follows the header, whose lines may end in the way of any system."""
     first = re.match(rb"[^\r\n]*(\r\n|\r|\n)", data[:_LINE])
     newline = b"\r" if first and first[1] == b"\r" else b"\n"
@@ -85,23 +99,23 @@ def _header(data: bytes) -> tuple[str, list[_Element], bytes]:
     if data[:3] != b"ply" or data[3:4] not in (b"\n", b"\r", b" "):
         raise FileFormatError("it is no PLY file: it does not begin with 'ply'.", remedy="Is it of another kind?")
     if start < 0:
-        raise FileFormatError("its header has no end: it is cut short.", remedy=AGAIN)
-    form, elements = "", []
-    for line in to_lines(data[:start].decode("latin-1")):
+        raise FileFormatError("its header has no end: it is cut short.", remedy=EXPORT_AGAIN)
+    file_format, elements = "", []
+    for line in split_lines(data[:start].decode("latin-1")):
         words = line.split()
         if words[:1] == ["format"]:
-            form = words[1]
+            file_format = words[1]
         elif words[:1] == ["element"]:
             elements.append(_Element(words[1], words[2]))
         elif words[:1] == ["property"]:
             elements[-1].add(words[1:])
     end = data.find(newline, start + 1)
-    return form, elements, b"" if end < 0 else data[end + 1 :]
+    return file_format, elements, b"" if end < 0 else data[end + 1 :]
 
 
-def _assembled(points: Array, face: dict[str, Any], tristrips: dict[str, Any], remarks: list[str]) -> Parts:
-    faces, source = triangulated(points, Polygons.of(_corners(face, "face")), remarks)
-    more, _ = strips(_without_restarts(Polygons.of(_corners(tristrips, "tristrips"))))
+def _assemble_parts(points: Array, face: dict[str, Any], tristrips: dict[str, Any], remarks: list[str]) -> Parts:
+    faces, source = triangulate(points, Polygons.of(_corner_lists(face, "face")), remarks)
+    more, _ = triangulate_strips(_split_at_restarts(Polygons.of(_corner_lists(tristrips, "tristrips"))))
     numbers = [name for name in ("density", *LABELS) if name in face]
     if len(more):
         if numbers:
@@ -114,7 +128,7 @@ def _assembled(points: Array, face: dict[str, Any], tristrips: dict[str, Any], r
     return Parts(points, faces, density, labels, remarks)
 
 
-def _corners(columns: dict[str, Any], element: str) -> Any:
+def _corner_lists(columns: dict[str, Any], element: str) -> Any:
     for name in _CORNERS:
         if name in columns:
             return columns[name]
@@ -126,7 +140,7 @@ def _corners(columns: dict[str, Any], element: str) -> Any:
     return ()
 
 
-def _without_restarts(polygons: Polygons) -> Polygons:
+def _split_at_restarts(polygons: Polygons) -> Polygons:
     """Triangle strips cut where a corner is -1."""
     owner = np.repeat(np.arange(len(polygons.sizes)), polygons.sizes)
     cut = polygons.corners < 0
@@ -139,8 +153,8 @@ def _without_restarts(polygons: Polygons) -> Polygons:
 # Text
 
 
-def _text(body: bytes, elements: list[_Element], remarks: list[str]) -> Iterator[dict[str, Any]]:
-    lines = [line for line in to_lines(body.decode("latin-1")) if line.strip()]
+def _read_text(body: bytes, elements: list[_Element], remarks: list[str]) -> Iterator[dict[str, Any]]:
+    lines = [line for line in split_lines(body.decode("latin-1")) if line.strip()]
     start = 0
     for element in elements:
         if not element.properties:
@@ -148,15 +162,15 @@ def _text(body: bytes, elements: list[_Element], remarks: list[str]) -> Iterator
             continue
         rows = lines[start : start + element.count]
         if len(rows) < element.count:
-            raise _cut_short(element, len(rows))
+            raise _cut_short_error(element, len(rows))
         start += element.count
-        columns = _even_text(rows, element)
-        yield _uneven_text(rows, element) if columns is None else columns
+        columns = _read_uniform_text(rows, element)
+        yield _read_text_row_by_row(rows, element) if columns is None else columns
     if start < len(lines):
         remarks.append(f"{plural(len(lines) - start, 'line')} after what its header promises are left out")
 
 
-def _even_text(rows: list[str], element: _Element) -> dict[str, Any] | None:
+def _read_uniform_text(rows: list[str], element: _Element) -> dict[str, Any] | None:
     """All rows at once, where every list is as long as in the first row; None where that does not hold."""
     words = [row.split() for row in rows]
     if not words or any(len(row) != len(words[0]) for row in words):
@@ -165,25 +179,25 @@ def _even_text(rows: list[str], element: _Element) -> dict[str, Any] | None:
         table = np.array(words, dtype=np.float64)  # exact for whole numbers up to 2^53
     except ValueError:
         return None
-    columns, place = {}, 0
+    columns, position = {}, 0
     for name, kind, length in element.properties:
         size = 1
         if length is not None:
-            if place >= table.shape[1] or (table[:, place] != table[0, place]).any():
+            if position >= table.shape[1] or (table[:, position] != table[0, position]).any():
                 return None
-            size, place = int(table[0, place]), place + 1
-        part = table[:, place : place + size]
+            size, position = int(table[0, position]), position + 1
+        part = table[:, position : position + size]
         if kind[0] != "f":
             whole = part.astype(np.int64)
             if (whole != part).any():
                 return None
             part = whole
         columns[name] = part if length is not None else part.reshape(-1)
-        place += size
-    return columns if place == table.shape[1] else None
+        position += size
+    return columns if position == table.shape[1] else None
 
 
-def _uneven_text(rows: list[str], element: _Element) -> dict[str, Any]:
+def _read_text_row_by_row(rows: list[str], element: _Element) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {name: [] for name, _, _ in element.properties}
     for index, row in enumerate(rows):
         words = iter(row.split())
@@ -191,18 +205,18 @@ def _uneven_text(rows: list[str], element: _Element) -> dict[str, Any]:
             for name, kind, length in element.properties:
                 convert = number if kind[0] == "f" else int
                 if length is None:
-                    columns[name].append(convert(_word(words)))
+                    columns[name].append(convert(_next_word(words)))
                 else:
-                    columns[name].append([convert(_word(words)) for _ in range(int(_word(words)))])
+                    columns[name].append([convert(_next_word(words)) for _ in range(int(_next_word(words)))])
             if next(words, None) is not None:
                 raise ValueError("there are more numbers in the line than its header promises")
         except ValueError as error:
             message = f"its {element.name} {index} makes no sense: {row[:60]!r}; {error}."
-            raise FileFormatError(message, remedy=AGAIN) from error
+            raise FileFormatError(message, remedy=EXPORT_AGAIN) from error
     return columns
 
 
-def _word(words: Iterator[str]) -> str:
+def _next_word(words: Iterator[str]) -> str:
     word = next(words, None)
     if word is None:
         raise ValueError("there are fewer numbers in the line than its header promises (is it cut short?)")
@@ -213,11 +227,13 @@ def _word(words: Iterator[str]) -> str:
 # Binary
 
 
-def _binary(body: bytes, elements: list[_Element], order: str, remarks: list[str]) -> Iterator[dict[str, Any]]:
+def _read_binary(body: bytes, elements: list[_Element], order: str, remarks: list[str]) -> Iterator[dict[str, Any]]:
     start = 0
     for element in elements:
         if element.properties:
-            columns, start = _even(body, start, element, order) or _uneven(body, start, element, order)
+            columns, start = _read_uniform_binary(body, start, element, order) or _read_binary_row_by_row(
+                body, start, element, order
+            )
             yield columns
         else:
             yield {}
@@ -225,20 +241,20 @@ def _binary(body: bytes, elements: list[_Element], order: str, remarks: list[str
         remarks.append(f"{plural(len(body) - start, 'byte')} after what its header promises are left out")
 
 
-def _even(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int] | None:
+def _read_uniform_binary(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int] | None:
     """All rows at once, where every list is as long as in the first row; None where that does not hold."""
     fields: list[Any] = []
-    place = start
+    position = start
     for name, kind, length in element.properties:
         size = 1
         if length is not None:
-            if element.count == 0 or place + int(length[1]) > len(body):
+            if element.count == 0 or position + int(length[1]) > len(body):
                 return None
-            size = int(np.frombuffer(body, order + length, 1, place)[0])
+            size = int(np.frombuffer(body, order + length, 1, position)[0])
             fields.append((name + "#", order + length))
-            place += int(length[1])
+            position += int(length[1])
         fields.append((name, order + kind, (size,)) if length is not None else (name, order + kind))
-        place += size * int(kind[1])
+        position += size * int(kind[1])
     row = np.dtype(fields)
     if start + row.itemsize * element.count > len(body):
         return None
@@ -249,7 +265,7 @@ def _even(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[
     return {name: table[name] for name, _, _ in element.properties}, start + table.nbytes
 
 
-def _uneven(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
+def _read_binary_row_by_row(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
     columns: dict[str, list[Any]] = {name: [] for name, _, _ in element.properties}
 
     def take(kind: str, count: int) -> list[Any]:
@@ -257,7 +273,7 @@ def _uneven(body: bytes, start: int, element: _Element, order: str) -> tuple[dic
         size = count * int(kind[1])
         if size < 0 or start + size > len(body):
             done = min((len(values) for values in columns.values()), default=0)
-            raise _cut_short(element, done)
+            raise _cut_short_error(element, done)
         values = np.frombuffer(body, order + kind, count, start).tolist()
         start += size
         return values
@@ -278,22 +294,22 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     text = parts.density is not None or parts.labels is not None
     head = ["ply", f"format {'ascii' if text else 'binary_little_endian'} 1.0"]
     head += ["comment cytoform, (x, y, z) in micrometres", f"element vertex {len(parts.points)}"]
-    head += [f"property {name} {a}" for a in ("x", "y", "z", *parts.more)]
+    head += [f"property {name} {a}" for a in ("x", "y", "z", *parts.vertex_data)]
     head += [f"element face {len(parts.faces)}", "property list uchar int vertex_indices"]
     head += [f"property {name} density"] * (parts.density is not None)
     head += [f"property int {label}" for label in LABELS] * (parts.labels is not None)
-    points = np.column_stack([parts.points, *parts.more.values()])
-    body = _text_body(points, parts, digits(dtype)) if text else _binary_body(points, parts, dtype)
+    points = np.column_stack([parts.points, *parts.vertex_data.values()])
+    body = _text_body(points, parts, exact_number_format(dtype)) if text else _binary_body(points, parts, dtype)
     return "\n".join([*head, "end_header\n"]).encode() + body
 
 
-def _text_body(points: Array, parts: Parts, form: str) -> bytes:
-    row = " ".join([f"{{:{form}}}"] * points.shape[1])
+def _text_body(points: Array, parts: Parts, number_format: str) -> bytes:
+    row = " ".join([f"{{:{number_format}}}"] * points.shape[1])
     lines = [row.format(*values) for values in points.tolist()]
     columns: list[list[Any]] = parts.faces.T.tolist()
     row = "3 {} {} {}"
     if parts.density is not None:
-        row, columns = row + f" {{:{form}}}", [*columns, parts.density.tolist()]
+        row, columns = row + f" {{:{number_format}}}", [*columns, parts.density.tolist()]
     if parts.labels is not None:
         row, columns = row + " {} {}", columns + parts.labels.T.tolist()
     lines += [row.format(*values) for values in zip(*columns)]

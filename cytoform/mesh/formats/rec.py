@@ -15,23 +15,23 @@ from typing import Any
 import numpy as np
 
 from ...errors import FileFormatError, MeshError
-from .parts import AGAIN, Array, MeshFormat, Parts, digits
-from .text import as_text, is_binary, number, stripped, to_lines
+from .parts import EXPORT_AGAIN, Array, MeshFormat, Parts, exact_number_format
+from .text import decode_text, is_binary, number, split_lines, to_utf8
 
 __all__ = ["FORMAT"]
 
 
 def read(path: Path) -> Parts:
     data = path.read_bytes()
-    binary = _USUAL.fits(data) or is_binary(stripped(data))
-    points, table = _binary(data) if binary else _text(as_text(data))
+    binary = _USUAL.fits(data) or is_binary(to_utf8(data))
+    points, table = _read_binary(data) if binary else _read_text(decode_text(data))
     if len(table) == 0:
-        raise MeshError("the mesh has no faces; expected at least one triangle.", remedy=AGAIN)
+        raise MeshError("the mesh has no faces; expected at least one triangle.", remedy=EXPORT_AGAIN)
     if table[:, :3].min() < 0 or table[:, :3].max() >= len(points):
         raise MeshError(
             f"faces name vertices {table[:, :3].min()} to {table[:, :3].max()}; expected 0 to {len(points) - 1}, as "
             f"there are {len(points)} vertices.",
-            remedy=AGAIN,
+            remedy=EXPORT_AGAIN,
         )
     return Parts(points, table[:, :3], None, table[:, 3:])
 
@@ -87,7 +87,7 @@ def _layouts() -> Iterator[_Layout]:
             yield _Layout(*types)
 
 
-def _binary(data: bytes) -> tuple[Array, Array]:
+def _read_binary(data: bytes) -> tuple[Array, Array]:
     found = [layout for layout in _layouts() if layout.fits(data)]
     if _USUAL in found:
         return _USUAL.read(data)
@@ -100,10 +100,10 @@ def _binary(data: bytes) -> tuple[Array, Array]:
             f"it is a binary .rec file of {len(data)} bytes, which {len(tables)} word lengths fit equally.",
             remedy="Export it as text, or with 64-bit counts, coordinates and vertices and 32-bit labels.",
         )
-    raise FileFormatError(_why_not(data), remedy=AGAIN)
+    raise FileFormatError(_describe_mismatch(data), remedy=EXPORT_AGAIN)
 
 
-def _why_not(data: bytes) -> str:
+def _describe_mismatch(data: bytes) -> str:
     n_points = int.from_bytes(data[:8], "little")
     if n_points > 2**40:
         return "it is neither a text nor a binary .rec file (uint64 count, float64 coordinates, …)."
@@ -131,39 +131,41 @@ def _why_not(data: bytes) -> str:
 # Text
 
 
-def _text(text: str) -> tuple[Array, Array]:
-    lines = [line for line in (line.split("#", 1)[0] for line in to_lines(text)) if line.strip()]
+def _read_text(text: str) -> tuple[Array, Array]:
+    lines = [line for line in (line.split("#", 1)[0] for line in split_lines(text)) if line.strip()]
     n_points = int(lines[0]) if lines else 0
     if len(lines) < n_points + 2:
-        raise _damaged(f"it promises {n_points} vertices and a face count, and has {len(lines) - 1} lines after that")
+        raise _damaged_error(
+            f"it promises {n_points} vertices and a face count, and has {len(lines) - 1} lines after that"
+        )
     n_faces = int(lines[n_points + 1])
     rows = lines[n_points + 2 :]
     if len(rows) != n_faces:
-        raise _damaged(f"it promises {n_faces} faces and has {len(rows)}")
-    points = [_numbers(line, f"vertex {k}", 3, number) for k, line in enumerate(lines[1 : n_points + 1])]
-    table = [_numbers(row, f"face {k}", 5, int) for k, row in enumerate(rows)]
+        raise _damaged_error(f"it promises {n_faces} faces and has {len(rows)}")
+    points = [_parse_numbers(line, f"vertex {k}", 3, number) for k, line in enumerate(lines[1 : n_points + 1])]
+    table = [_parse_numbers(row, f"face {k}", 5, int) for k, row in enumerate(rows)]
     return np.array(points, dtype=np.float64), np.array(table, dtype=np.int64).reshape(-1, 5)
 
 
-def _numbers(line: str, what: str, width: int, convert: Callable[[str], Any]) -> list[Any]:
+def _parse_numbers(line: str, what: str, width: int, convert: Callable[[str], Any]) -> list[Any]:
     words = line.split()
     if len(words) != width:
-        raise _damaged(f"{what} has {len(words)} numbers; expected {width}")
+        raise _damaged_error(f"{what} has {len(words)} numbers; expected {width}")
     try:
         return [convert(word) for word in words]
     except ValueError as error:
-        raise _damaged(f"{what} makes no sense: {line[:60]!r}; {error}") from error
+        raise _damaged_error(f"{what} makes no sense: {line[:60]!r}; {error}") from error
 
 
-def _damaged(reason: str) -> FileFormatError:
-    return FileFormatError(f"{reason}.", remedy=AGAIN)
+def _damaged_error(reason: str) -> FileFormatError:
+    return FileFormatError(f"{reason}.", remedy=EXPORT_AGAIN)
 
 
 def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
-    form = digits(dtype)
+    number_format = exact_number_format(dtype)
     labels = np.zeros((len(parts.faces), 0), dtype=np.int64) if parts.labels is None else parts.labels
     lines = [str(len(parts.points))]
-    lines += [f"{x:{form}} {y:{form}} {z:{form}}" for x, y, z in parts.points.tolist()]
+    lines += [f"{x:{number_format}} {y:{number_format}} {z:{number_format}}" for x, y, z in parts.points.tolist()]
     lines.append(str(len(parts.faces)))
     lines += [" ".join(map(str, row)) for row in np.hstack([parts.faces, labels]).tolist()]
     return ("\n".join(lines) + "\n").encode()

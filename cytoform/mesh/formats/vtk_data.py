@@ -18,10 +18,10 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError
-from .parts import AGAIN
-from .text import number, stripped
+from .parts import EXPORT_AGAIN
+from .text import number, to_utf8
 
-__all__ = ["VtkFile", "encoded"]
+__all__ = ["VtkFile", "encode_array"]
 
 _TYPES = {f"{kind}Int{bits}": f"{kind[:1].lower() or 'i'}{bits // 8}" for kind in ("", "U") for bits in (8, 16, 32, 64)}
 _TYPES |= {"Float32": "f4", "Float64": "f8"}
@@ -46,7 +46,7 @@ class VtkFile:
     """
 
     def __init__(self, data: bytes) -> None:
-        text, self.appended, self.encoding = _split(stripped(data))
+        text, self.appended, self.encoding = _split_appended(to_utf8(data))
         self.root = ElementTree.fromstring(text)
         if self.root.tag != "VTKFile":
             raise FileFormatError(f"it is an XML file of {self.root.tag!r}; expected 'VTKFile'.")
@@ -68,19 +68,22 @@ class VtkFile:
         if kind not in _TYPES:
             raise FileFormatError(f"its array {name!r} has the type {kind!r}; expected one of {', '.join(_TYPES)}.")
         try:
-            values = self._values(element, np.dtype(self.order + _TYPES[kind]))
+            values = self._decode_values(element, np.dtype(self.order + _TYPES[kind]))
         except (ValueError, IndexError, binascii.Error, zlib.error, lzma.LZMAError) as error:
-            raise FileFormatError(f"its array {name!r} is damaged or cut short: {error}.", remedy=AGAIN) from error
+            raise FileFormatError(
+                f"its array {name!r} is damaged or cut short: {error}.", remedy=EXPORT_AGAIN
+            ) from error
         components = int(element.get("NumberOfComponents", "1"))
         if components > 1:
             if len(values) % components:
                 raise FileFormatError(
-                    f"its array {name!r} has {len(values)} numbers; expected a multiple of {components}.", remedy=AGAIN
+                    f"its array {name!r} has {len(values)} numbers; expected a multiple of {components}.",
+                    remedy=EXPORT_AGAIN,
                 )
             values = values.reshape(-1, components)
         return values
 
-    def _values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> Array:
+    def _decode_values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> Array:
         form = element.get("format", "ascii")
         if form == "ascii":
             words = (element.text or "").split()
@@ -88,58 +91,58 @@ class VtkFile:
                 return np.array([number(word) for word in words], dtype=dtype.newbyteorder("="))
             return np.array([int(word) for word in words], dtype=dtype.newbyteorder("="))
         if form == "binary":
-            source: _Raw = _Base64("".join((element.text or "").split()).encode(), 0)
+            source: _ByteReader = _Base64Reader("".join((element.text or "").split()).encode(), 0)
         elif form == "appended":
-            source = self._from_appended(int(element.get("offset", "0")))
+            source = self._appended_reader(int(element.get("offset", "0")))
         else:
             raise ValueError(f"its format is {form!r}; expected 'ascii', 'binary' or 'appended'")
-        return np.frombuffer(self._bytes(source), dtype).astype(dtype.newbyteorder("="))
+        return np.frombuffer(self._payload(source), dtype).astype(dtype.newbyteorder("="))
 
-    def _from_appended(self, offset: int) -> _Raw:
+    def _appended_reader(self, offset: int) -> _ByteReader:
         if self.appended is None:
             raise ValueError("the appended data are missing")
-        return (_Base64 if self.encoding == "base64" else _Raw)(self.appended, offset)
+        return (_Base64Reader if self.encoding == "base64" else _ByteReader)(self.appended, offset)
 
     def _offsets_count_bytes(self) -> bool:
         """Whether base64 data were encoded all at once, so that offsets count bytes, not letters as VTK's do."""
         offsets = sorted({int(e.get("offset", "0")) for e in self.root.iter() if e.get("format") == "appended"})
         if len(offsets) < 2:
             return False
-        first = self._from_appended(offsets[0])
+        first = self._appended_reader(offsets[0])
         try:
-            self._bytes(first)
+            self._payload(first)
         except (ValueError, binascii.Error, zlib.error, lzma.LZMAError):
             return False
-        return first.place != offsets[1] == offsets[0] + first.taken
+        return first.position != offsets[1] == offsets[0] + first.taken
 
-    def _bytes(self, source: _Raw) -> bytes:
-        return self._block(source.take) if self.decompress is None else self._blocks(source.take)
+    def _payload(self, source: _ByteReader) -> bytes:
+        return self._uncompressed_bytes(source.take) if self.decompress is None else self._compressed_bytes(source.take)
 
-    def _numbers(self, take: Callable[[int], bytes], count: int) -> list[int]:
-        return np.frombuffer(_whole(take, count * self.header.itemsize), self.header).tolist()
+    def _header_numbers(self, take: Callable[[int], bytes], count: int) -> list[int]:
+        return np.frombuffer(_take_exactly(take, count * self.header.itemsize), self.header).tolist()
 
-    def _block(self, take: Callable[[int], bytes]) -> bytes:
+    def _uncompressed_bytes(self, take: Callable[[int], bytes]) -> bytes:
         """Bytes that are not compressed: their number, then they."""
-        (size,) = self._numbers(take, 1)
-        return _whole(take, size)
+        (size,) = self._header_numbers(take, 1)
+        return _take_exactly(take, size)
 
-    def _blocks(self, take: Callable[[int], bytes]) -> bytes:
+    def _compressed_bytes(self, take: Callable[[int], bytes]) -> bytes:
         """Compressed bytes: how many blocks, a block's size, the last one's if less, their compressed sizes, blocks."""
-        (count,) = self._numbers(take, 1)
+        (count,) = self._header_numbers(take, 1)
         if count == 0:
             return b""
-        size, last, *packed = self._numbers(take, 2 + count)
+        size, last, *packed = self._header_numbers(take, 2 + count)
         found = []
         for k, length in enumerate(packed):
             expected = last if k == count - 1 and last else size
-            block = self.decompress(_whole(take, length), expected)  # type: ignore[misc]
+            block = self.decompress(_take_exactly(take, length), expected)  # type: ignore[misc]
             if len(block) != expected:
                 raise ValueError(f"a block has {len(block)} bytes; expected {expected}")
             found.append(block)
         return b"".join(found)
 
 
-def _split(data: bytes) -> tuple[bytes, bytes | None, str]:
+def _split_appended(data: bytes) -> tuple[bytes, bytes | None, str]:
     """The XML without appended data, these from their first byte on, and how they are encoded."""
     data = _DECLARED.sub(b"", data.lstrip())
     found = _APPENDED.search(data)
@@ -147,7 +150,7 @@ def _split(data: bytes) -> tuple[bytes, bytes | None, str]:
         return data, None, ""
     start, end = data.find(b"_", found.end()), data.rfind(b"</AppendedData")
     if start < 0 or end < start:
-        raise FileFormatError("it is cut short: its appended data have no end.", remedy=AGAIN)
+        raise FileFormatError("it is cut short: its appended data have no end.", remedy=EXPORT_AGAIN)
     encoding = _ENCODING.search(found[0])
     name = "base64" if encoding is None else encoding[1].decode().lower()
     if name not in ("raw", "base64"):
@@ -155,41 +158,41 @@ def _split(data: bytes) -> tuple[bytes, bytes | None, str]:
     return data[: found.start()] + b"</VTKFile>", data[start + 1 : end], name
 
 
-def _whole(take: Callable[[int], bytes], count: int) -> bytes:
+def _take_exactly(take: Callable[[int], bytes], count: int) -> bytes:
     found = take(count)
     if len(found) < count:
         raise ValueError(f"{count} bytes are promised and {len(found)} are there")
     return found
 
 
-class _Raw:
+class _ByteReader:
     """Bytes from a place on."""
 
     def __init__(self, data: bytes, start: int) -> None:
-        self.data, self.place, self.taken = data, start, 0
+        self.data, self.position, self.taken = data, start, 0
 
     def take(self, count: int) -> bytes:
-        found = self.data[self.place : self.place + count]
-        self.place, self.taken = self.place + count, self.taken + count
+        found = self.data[self.position : self.position + count]
+        self.position, self.taken = self.position + count, self.taken + count
         return found
 
 
-class _Base64(_Raw):
+class _Base64Reader(_ByteReader):
     """Bytes of base64 text; a header may have been encoded with what follows it, or on its own."""
 
-    rest = b""
+    decoded = b""
 
     def take(self, count: int) -> bytes:
-        while len(self.rest) < count:
-            piece = self.data[self.place : self.place + 4 * -(-(count - len(self.rest)) // 3)]
+        while len(self.decoded) < count:
+            piece = self.data[self.position : self.position + 4 * -(-(count - len(self.decoded)) // 3)]
             padding = piece.find(b"=")
             if padding >= 0:
                 piece = piece[: padding - padding % 4 + 4]
             if not piece:
                 break
-            self.rest += base64.b64decode(piece, validate=True)
-            self.place += len(piece)
-        found, self.rest = self.rest[:count], self.rest[count:]
+            self.decoded += base64.b64decode(piece, validate=True)
+            self.position += len(piece)
+        found, self.decoded = self.decoded[:count], self.decoded[count:]
         self.taken += count
         return found
 
@@ -218,29 +221,29 @@ def _unpack_lz4(data: bytes, size: int) -> bytes:
 
     Ref: Y. Collet, "LZ4 Block Format Description", https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md.
     """
-    out, place = bytearray(), 0
+    out, position = bytearray(), 0
 
     def extended(length: int) -> int:
-        nonlocal place
+        nonlocal position
         if length == 15:
             while True:
-                byte = data[place]
-                place += 1
+                byte = data[position]
+                position += 1
                 length += byte
                 if byte != 255:
                     break
         return length
 
-    while place < len(data):
-        token = data[place]
-        place += 1
+    while position < len(data):
+        token = data[position]
+        position += 1
         literal = extended(token >> 4)
-        out += data[place : place + literal]
-        place += literal
-        if place >= len(data):
+        out += data[position : position + literal]
+        position += literal
+        if position >= len(data):
             break  # the last run has no copy after it
-        back = data[place] | data[place + 1] << 8
-        place += 2
+        back = data[position] | data[position + 1] << 8
+        position += 2
         length = extended(token & 15) + 4
         start = len(out) - back
         if back == 0 or start < 0 or len(out) + length > size:
@@ -252,7 +255,7 @@ def _unpack_lz4(data: bytes, size: int) -> bytes:
     return bytes(out)
 
 
-def encoded(values: Array) -> str:
+def encode_array(values: Array) -> str:
     """Bytes as ``format="binary"`` has them: zlib, base64, counts of uint64, little endian."""
     data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
     blocks = [zlib.compress(data[k : k + _BLOCK]) for k in range(0, len(data), _BLOCK)]

@@ -9,12 +9,12 @@ import numpy as np
 from ..._typing import Bools, Floats, Ints
 from ...errors import MeshError
 from .. import topology
-from ..closest import Reference, transfer_density
+from ..closest import ClosestPointSearch, transfer_density
 from ..surface import SurfaceMesh
 from .collapsing import collapse
-from .edges import compact, connect
-from .fairness import LONG
+from .edges import build_edges, drop_unused_vertices
 from .flipping import flip
+from .limits import LONG
 from .quality import check_edge
 from .relaxing import relax, untangle
 from .splitting import MAX_FACES, split
@@ -73,24 +73,26 @@ def remesh(
         raise MeshError(f"remeshing to {target:g} µm needs about {expected:.2g} faces.", remedy="Raise target_edge.")
     points, faces = mesh.vertices.astype(np.float64), mesh.faces
     if within is None:
-        return _accept(mesh, *_remeshed(*compact(points, faces), target, iterations, project, border=True))
+        return _accept_or_keep(
+            mesh, *_run_rounds(*drop_unused_vertices(points, faces), target, iterations, project, border=True)
+        )
     within = np.asarray(within)
     if within.shape != (mesh.n_faces,) or within.dtype != bool:
         raise MeshError(f"within is {within.dtype} of shape {within.shape}; expected bool of shape ({mesh.n_faces},).")
     if not within.any():
         return mesh
-    part = _remeshed(*compact(points, faces[within]), target, iterations, project, border=False)
-    return _accept(mesh, *_put_back(points, faces, within, *part), mend=within.all())
+    part = _run_rounds(*drop_unused_vertices(points, faces[within]), target, iterations, project, border=False)
+    return _accept_or_keep(mesh, *_replace_faces(points, faces, within, *part), may_untangle=within.all())
 
 
-def _remeshed(
+def _run_rounds(
     points: Floats, faces: Ints, target: float, iterations: int, project: bool, *, border: bool
 ) -> tuple[Floats, Ints]:
     """Rounds of split, collapse, flip and relax; edges on the border are halved too or not."""
     points, faces = split(points, faces, LONG * target, border=border)  # does not move the surface
-    reference = Reference(points, faces) if project else None
-    for turn in range(iterations):
-        if turn:
+    reference = ClosestPointSearch(points, faces) if project else None
+    for iteration in range(iterations):
+        if iteration:
             points, faces = split(points, faces, LONG * target, border=border)
         points, faces = collapse(points, faces, target)
         faces = flip(points, faces, by_valence=True)
@@ -100,24 +102,28 @@ def _remeshed(
     return points, flip(points, faces, by_valence=False)
 
 
-def _put_back(points: Floats, faces: Ints, within: Bools, part_points: Floats, part_faces: Ints) -> tuple[Floats, Ints]:
+def _replace_faces(
+    points: Floats, faces: Ints, within: Bools, part_points: Floats, part_faces: Ints
+) -> tuple[Floats, Ints]:
     """A surface with a part of its faces replaced by others on the same border.
 
     The vertices on the border are the same in the same order, before and after: none is added, moved or dropped.
     """
     old, rest = faces[within], faces[~within]
-    border = np.flatnonzero(connect(old, len(points)).fixed)
-    same = connect(part_faces, len(part_points)).fixed
+    border = np.flatnonzero(build_edges(old, len(points)).fixed)
+    same = build_edges(part_faces, len(part_points)).fixed
     number = np.empty(len(part_points), dtype=np.int64)
     number[same] = border
     number[~same] = len(points) + np.arange(int((~same).sum()))
-    return compact(np.concatenate([points, part_points[~same]]), np.concatenate([rest, number[part_faces]]))
+    return drop_unused_vertices(
+        np.concatenate([points, part_points[~same]]), np.concatenate([rest, number[part_faces]])
+    )
 
 
-def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints, *, mend: bool = True) -> SurfaceMesh:
+def _accept_or_keep(mesh: SurfaceMesh, points: Floats, faces: Ints, *, may_untangle: bool = True) -> SurfaceMesh:
     """The result if it keeps the promises of :func:`remesh`, mended if need be; else the input."""
     made = SurfaceMesh(points.astype(mesh.dtype), faces)
-    if mend and not topology.quality(made).sound:
+    if may_untangle and not topology.quality(made).sound:
         made = untangle(made)
     whole = topology.is_manifold(made, boundary=not topology.is_closed(mesh))
     if not whole or topology.euler_characteristic(made) != topology.euler_characteristic(mesh):

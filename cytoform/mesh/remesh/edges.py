@@ -9,7 +9,14 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from ..._typing import Array, Bools, Floats, Ints
 
-__all__ = ["Edges", "compact", "connect", "least", "neighbours", "ragged"]
+__all__ = [
+    "Edges",
+    "build_edges",
+    "csr_row_entries",
+    "drop_unused_vertices",
+    "least_rank_at_vertices",
+    "vertex_adjacency",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Edges:
     fixed: Bools  # (n_vertices,) on a boundary
 
 
-def connect(faces: Ints, n_vertices: int) -> Edges:
+def build_edges(faces: Ints, n_vertices: int) -> Edges:
     """The edges of a surface and what lies beside them."""
     half = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
     forward, backward = half[:, 0] * n_vertices + half[:, 1], half[:, 1] * n_vertices + half[:, 0]
@@ -37,13 +44,13 @@ def connect(faces: Ints, n_vertices: int) -> Edges:
     return Edges(half[one], np.stack([one // 3, two // 3], axis=1), tips, fixed)
 
 
-def neighbours(ends: Ints, n_vertices: int) -> csr_matrix:
+def vertex_adjacency(ends: Ints, n_vertices: int) -> csr_matrix:
     """Which vertices are joined by an edge, (n_vertices, n_vertices): 1 where they are."""
     rows, cols = np.concatenate([ends[:, 0], ends[:, 1]]), np.concatenate([ends[:, 1], ends[:, 0]])
     return coo_matrix((np.ones(len(rows)), (rows, cols)), shape=(n_vertices, n_vertices)).tocsr()
 
 
-def ragged(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, Ints]:
+def csr_row_entries(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, Ints]:
     """Entries of some rows of a CSR pattern, and which of the rows each belongs to."""
     counts = (indptr[rows + 1] - indptr[rows]).astype(np.int64)
     owner = np.repeat(np.arange(len(rows)), counts)
@@ -51,14 +58,14 @@ def ragged(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, Ints]:
     return indices[np.repeat(indptr[rows].astype(np.int64), counts) + offset].astype(np.int64), owner
 
 
-def least(n_vertices: int, at: Ints, rank: Ints) -> Ints:
+def least_rank_at_vertices(n_vertices: int, at: Ints, rank: Ints) -> Ints:
     """Smallest rank at every vertex; `at` (n, k) holds the vertices of each candidate."""
     low = np.full(n_vertices, np.iinfo(np.int64).max)
     np.minimum.at(low, at.reshape(-1), np.repeat(rank, at.shape[1]))
     return low
 
 
-def compact(points: Floats, faces: Ints) -> tuple[Floats, Ints]:
+def drop_unused_vertices(points: Floats, faces: Ints) -> tuple[Floats, Ints]:
     """Drop vertices that no face uses."""
     used = np.zeros(len(points), dtype=bool)
     used[faces] = True

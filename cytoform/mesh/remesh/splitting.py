@@ -7,7 +7,7 @@ import numpy as np
 from ..._typing import Floats, Ints
 from ...errors import MeshError
 from .. import topology
-from .fairness import ROUNDS
+from .limits import MAX_ROUNDS
 
 __all__ = ["MAX_FACES", "split"]
 
@@ -20,7 +20,7 @@ def split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> 
 
     The surface itself does not move.
     """
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         pairs, inverse, count = topology.unique_edges(faces)
         long = np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1) > limit
         long &= border | (count > 1)
@@ -39,10 +39,10 @@ def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
     count = (middle >= 0).sum(axis=1)
     made = [faces[count == 0]]
     one = np.flatnonzero(count == 1)  # turn so that edge 0 is halved
-    (a, b, c), (m, _, _) = _turned(faces, middle, one, np.argmax(middle[one] >= 0, axis=1))
+    (a, b, c), (m, _, _) = _rotate_corners(faces, middle, one, np.argmax(middle[one] >= 0, axis=1))
     made += [np.stack([a, m, c], axis=1), np.stack([m, b, c], axis=1)]
     two = np.flatnonzero(count == 2)  # turn so that edges 0 and 1 are halved; b is cut off, a quad is left
-    (a, b, c), (m, n, _) = _turned(faces, middle, two, (np.argmin(middle[two], axis=1) + 1) % 3)
+    (a, b, c), (m, n, _) = _rotate_corners(faces, middle, two, (np.argmin(middle[two], axis=1) + 1) % 3)
     made.append(np.stack([m, b, n], axis=1))
     across = np.linalg.norm(points[a] - points[n], axis=1) <= np.linalg.norm(points[m] - points[c], axis=1)
     made.append(np.where(across[:, None], np.stack([a, m, n], axis=1), np.stack([a, m, c], axis=1)))
@@ -52,7 +52,7 @@ def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
     return np.concatenate(made)
 
 
-def _turned(faces: Ints, middle: Ints, which: Ints, first: Ints) -> tuple[Ints, Ints]:
+def _rotate_corners(faces: Ints, middle: Ints, which: Ints, first: Ints) -> tuple[Ints, Ints]:
     columns = (first[:, None] + np.arange(3)) % 3
     rows = which[:, None]
     return faces[rows, columns].T, middle[rows, columns].T

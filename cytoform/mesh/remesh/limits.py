@@ -6,28 +6,37 @@ import numpy as np
 
 from ..._typing import Floats
 
-__all__ = ["LONG", "ROUNDS", "SHORT", "SLIVER", "TURN", "cosine", "doubled", "evenness"]
+__all__ = [
+    "LONG",
+    "MAX_ROUNDS",
+    "MIN_MEAN_RATIO",
+    "MIN_NORMAL_COSINE",
+    "SHORT",
+    "doubled_normals",
+    "mean_ratio",
+    "row_cosines",
+]
 
 
 LONG, SHORT = 4.0 / 3.0, 4.0 / 5.0  # Botsch and Kobbelt's bounds, in units of the target edge
-TURN = np.cos(np.radians(60.0))  # a step may turn a face's normal by at most this much
-SLIVER = 0.12  # least 4 √3 area / (sum of squared edges) of a face that a step may leave (1 is equilateral)
-ROUNDS = 30  # of an operation, at most
+MIN_NORMAL_COSINE = np.cos(np.radians(60.0))  # a step may turn a face's normal by at most this much
+MIN_MEAN_RATIO = 0.12  # least 4 √3 area / (sum of squared edges) of a face that a step may leave (1 is equilateral)
+MAX_ROUNDS = 30  # of an operation, at most
 
 
-def doubled(corners: Floats) -> Floats:
+def doubled_normals(corners: Floats) -> Floats:
     """Normals of triangles, twice their area long."""
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
 
-def evenness(corners: Floats) -> Floats:
+def mean_ratio(corners: Floats) -> Floats:
     """4 √3 area / (sum of squared edges): 1 for an equilateral triangle, 0 without area."""
     squares = ((np.roll(corners, -1, axis=1) - corners) ** 2).sum(axis=(1, 2))
-    area = 0.5 * np.linalg.norm(doubled(corners), axis=1)
+    area = 0.5 * np.linalg.norm(doubled_normals(corners), axis=1)
     return np.divide(4.0 * np.sqrt(3.0) * area, squares, out=np.zeros_like(area), where=squares > 0)
 
 
-def cosine(a: Floats, b: Floats) -> Floats:
+def row_cosines(a: Floats, b: Floats) -> Floats:
     """Cosine between rows; 1 where a row has no length (nothing can be said)."""
     scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.divide(np.einsum("ij,ij->i", a, b), scale, out=np.ones_like(scale), where=scale > 0)
