@@ -1,17 +1,17 @@
 """Exact distances from the samples of a grid to triangles, block by block.
 
-The grid is cut into blocks, and blocks into halves. A triangle is convex, so its distance is a convex function of the
-sample: with d and g the distance and its gradient at a block's middle c,
+The grid is divided into blocks, and blocks into halves. A triangle is convex, so its distance is a convex function of
+the sample p: with d and g the distance and its gradient at a block's middle c, and q the triangle's point closest to c,
 
-    d + g·(p − c)  ≤  distance(p)  ≤  |p − q|  ≤  d + g·(p − c) + |p − c|² / (2 d),    q the triangle's point next to c.
+    d + g·(p − c)  ≤  distance(p)  ≤  |p − q|  ≤  d + g·(p − c) + |p − c|² / (2 d).
 
-The lower bound of one triangle above the upper bound of another, all over the block, rules it out for all the block's
-samples; the lower bound above the best distance so far rules it out for one sample. Nothing else is left out, so the
+A triangle whose lower bound exceeds another's upper bound all over a block is ruled out for all samples of the block;
+one whose lower bound exceeds the smallest distance so far is ruled out for one sample. Nothing else is left out, so the
 result is exact.
 
-Blocks are independent and the loop over them lets go of Python's lock, so that any number of threads may share them
-out. They are Python's own threads (:mod:`cytoform.sdf.distance`): those of numba end the process where it was forked
-(OpenMP) or where two threads ask for them at once (its work queue).
+Blocks are independent, and the loop over them releases Python's global interpreter lock, so that any number of threads
+may share them. They are Python's own threads (:mod:`cytoform.sdf.distance`): those of numba end the process when it was
+forked (OpenMP) or when two threads ask for them at once (its work queue).
 """
 
 from __future__ import annotations
@@ -21,19 +21,25 @@ import math
 import numba
 import numpy as np
 
+from .._typing import Bools, Floats, Floats32, Ints, Ints32
+
 __all__ = ["TABLE", "blocks", "distances", "tabulate"]
 
-TABLE = 22  # numbers a triangle: three corners, three edges, 1 / edge², normal, and 1 / normal²
-_BLOCK = 32  # samples along the edge of the blocks that threads share out
-_LEAF_SAMPLES = 64  # samples at which a block is no longer halved
-_MAX_LEVELS = 40
-_FLAT_LIMIT = 1e-24  # normal² over the longest edge to the fourth: such a triangle is its three edges
-_ROUNDING_SLACK = 1e-12  # of the distance, for rounding of the bounds
+TABLE = 22  # columns of a triangle's row: three corners, three edges, normal, and 1 / normal²
+_BLOCK = 32  # samples along the edge of the blocks that threads take one by one
+_LEAF_SAMPLES = 64  # a box of at most this many samples is not halved any more
+_MAX_LEVELS = 40  # times that a block may be halved
+_FLAT_LIMIT = 1e-24  # a triangle with a smaller normal² / (longest edge)⁴ counts as its three edges
+_ROUNDING_SLACK = 1e-12  # relative to the distance: rounding of the bounds
 
 
 @numba.njit(cache=True, error_model="numpy")
-def tabulate(corners, out):
-    """What the distance needs of every triangle: corners (n, 3 corners, 3 axes) to out (n, TABLE), float64."""
+def tabulate(corners: Floats, out: Floats) -> None:
+    """Fill `out` (n, TABLE) with what the distance to each triangle needs.
+
+    corners (n, 3 corners, 3 axes) float64. The columns of `out` are the three corners, the three edges, the normal
+    (twice the area long) and 1 / normal². The last is 0 for a triangle without area, which counts as its three edges.
+    """
     for f in range(corners.shape[0]):
         longest = 0.0
         for k in range(3):
@@ -53,8 +59,12 @@ def tabulate(corners, out):
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _offset_from_triangle(row, z, y, x):
-    """From the triangle's nearest point to (z, y, x): its square and its three components."""
+def _offset_from_triangle(row: Floats, z: float, y: float, x: float) -> tuple[float, float, float, float]:
+    """Return the vector from a triangle's closest point to (z, y, x): its squared length, then its three components.
+
+    `row` (TABLE,) is the triangle's row of :func:`tabulate`. Where the sample lies beyond an edge, the closest point is
+    on an edge; else it is the foot of the perpendicular.
+    """
     nz, ny, nx, inverse = row[18], row[19], row[20], row[21]
     beyond = False
     best, bz, by, bx = np.inf, 0.0, 0.0, 0.0
@@ -81,10 +91,16 @@ def _offset_from_triangle(row, z, y, x):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _select_candidates(table, middle, half, candidates_before, candidates, slopes):
-    """Candidates that can be nearest somewhere in a block, their number, and the least distance from its middle.
+def _select_candidates(
+    table: Floats, middle: Floats, half: Floats, candidates_before: Ints32, candidates: Ints32, slopes: Floats
+) -> tuple[int, float]:
+    """Select the triangles that can be closest to some sample of a block; return their number and the least distance.
 
-    known (n,) indices of triangles; candidates (m,) and slopes (m, 4) filled: distance and gradient at the middle.
+    middle and half (3,), the block's middle and half its sides; candidates_before (n,), indices of the triangles to
+    choose from. Filled up to the number m that is returned: candidates (m,), the triangles kept; slopes (m, 4), their
+    distance from the middle and its gradient there. A triangle is kept unless its lower bound (module docstring) is
+    above the upper bound of the triangle closest to the middle everywhere in the block. The least distance is that from
+    the middle.
     """
     n, nearest = candidates_before.shape[0], 0
     least = np.inf
@@ -114,8 +130,21 @@ def _select_candidates(table, middle, half, candidates_before, candidates, slope
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _fill_box(table, candidates, slopes, box, middle, origin, spacing, out):
-    """Distances of all samples in a box (first and last index on each axis) from a few candidates."""
+def _fill_box(
+    table: Floats,
+    candidates: Ints32,
+    slopes: Floats,
+    box: Ints,
+    middle: Floats,
+    origin: Floats,
+    spacing: Floats,
+    out: Floats32,
+) -> None:
+    """Fill `out` with the distances of all samples in a box from the closest of a few candidate triangles.
+
+    box (6,): first and one past the last index on each axis in turn; slopes (n, 4), distance and gradient of each
+    candidate at `middle`, whose lower bound skips most candidates for most samples.
+    """
     n, last = candidates.shape[0], 0
     for k in range(box[0], box[1]):
         z = origin[0] + k * spacing[0]
@@ -139,7 +168,11 @@ def _fill_box(table, candidates, slopes, box, middle, origin, spacing, out):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _longest_axis(box, spacing):
+def _longest_axis(box: Ints, spacing: Floats) -> int:
+    """Return the axis along which a box is longest among those with more than one sample; 0 if there is none.
+
+    box (6,): first and one past the last index on each axis in turn; spacing (3,), the distance of samples.
+    """
     axis, length = 0, -1.0
     for a in range(3):
         n = box[2 * a + 1] - box[2 * a]
@@ -149,8 +182,15 @@ def _longest_axis(box, spacing):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _fill_block(table, start, origin, spacing, inside, clamp, out):
-    """Distances of the samples of one block, halved until few triangles are left."""
+def _fill_block(
+    table: Floats, start: Ints, origin: Floats, spacing: Floats, inside: Bools, clamp: float, out: Floats32
+) -> None:
+    """Fill `out` with the distances of one block's samples, halving the block until few triangles are left.
+
+    start (6,): the block's first and one past its last index on each axis. A box that lies outside the body and farther
+    than `clamp` from every triangle is set to `clamp`. Boxes wait on a stack; a box of at most _LEAF_SAMPLES samples,
+    or with one candidate left, is not halved any more.
+    """
     n = table.shape[0]
     lists = np.empty((_MAX_LEVELS, n), dtype=np.int32)  # those of deeper levels are short: the rest is never touched
     counts = np.zeros(_MAX_LEVELS, dtype=np.int64)
@@ -188,17 +228,20 @@ def _fill_block(table, start, origin, spacing, inside, clamp, out):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def blocks(shape):
-    """Number of blocks of a grid of `shape`."""
+def blocks(shape: tuple[int, int, int]) -> int:
+    """Return into how many blocks of at most _BLOCK³ samples :func:`distances` divides a grid of `shape`."""
     return -(-shape[0] // _BLOCK) * -(-shape[1] // _BLOCK) * -(-shape[2] // _BLOCK)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def distances(table, origin, spacing, inside, clamp, first, last, out):
-    """out[z, y, x] = distance to the nearest triangle, without sign, in the blocks numbered first to last - 1.
+def distances(
+    table: Floats, origin: Floats, spacing: Floats, inside: Bools, clamp: float, first: int, last: int, out: Floats32
+) -> None:
+    """Fill `out` with the unsigned distance of every sample to the closest triangle, in blocks `first` to `last` - 1.
 
-    table (n, TABLE) float64 from `tabulate`; origin, spacing (3,) float64; inside (z, y, x) bool; clamp float64, what
-    outside distances beyond it may be set to (infinity for none); out (z, y, x) float32.
+    table (n, TABLE) float64 from :func:`tabulate`; origin, spacing (3,) float64, in the unit of the corners; inside (z,
+    y, x) bool, the samples inside the body; clamp, what larger distances outside may be set to (infinity for none); out
+    (z, y, x) float32. Blocks are numbered with x fastest, see :func:`blocks`.
     """
     nz, ny, nx = out.shape
     by, bx = -(-ny // _BLOCK), -(-nx // _BLOCK)

@@ -57,7 +57,7 @@ def test_kernels_are_kept_in_a_private_temporary_folder_where_no_other_can_be_wr
     if not hasattr(os, "getuid"):
         pytest.skip("Windows")
     writable = cache._is_writable
-    monkeypatch.setattr(cache, "_writable", lambda folder: tmp_path in folder.parents and writable(folder))
+    monkeypatch.setattr(cache, "_is_writable", lambda folder: tmp_path in folder.parents and writable(folder))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     cache.ensure_writable()
