@@ -1,4 +1,4 @@
-"""A cluster of cells as one mesh: every face parts two regions, and faces may meet three or four at an edge."""
+"""A cluster of cells as one mesh: every face separates two regions, and several faces may meet at an edge."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ _MERGE_DISTANCE = 2e-7
 
 
 def check_labels(labels: Any, n_faces: int) -> Ints:
+    """Return region labels as a contiguous int64 array of shape (n_faces, 2).
+
+    Raise MeshError if the shape or the type is another one, a label is negative, or a face has the same region on both
+    sides.
+    """
     array = np.asarray(labels)
     if array.shape != (n_faces, 2):
         raise MeshError(f"labels has shape {array.shape}; expected ({n_faces}, 2), two regions for each face.")
@@ -41,16 +46,17 @@ def check_labels(labels: Any, n_faces: int) -> Ints:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MultiMaterialMesh(TriangleMesh):
-    """Regions that share their interfaces.
+    """A triangle mesh of several regions (touching cells) that share the interfaces between them.
 
     Parameters
     ----------
     vertices : (n_vertices, 3) float32 or float64
-        Positions in µm, (z, y, x). Those that no face uses are kept and count for nothing.
+        Positions in µm, (z, y, x). Vertices that no face uses are kept and have no influence.
     faces : (n_faces, 3) int
-        Corners; the normal (counter-clockwise rule) points from region labels[:, 0] into region labels[:, 1].
+        Indices of the three vertices of every triangle; the normal (counter-clockwise rule) points from region
+        labels[:, 0] into region labels[:, 1].
     labels : (n_faces, 2) int
-        The regions on the two sides, 0 for the outside.
+        The regions on the two sides, counted from 1; 0 is the outside.
     density : (n_faces,) float or float, optional
         Intensity per µm². By default 2 between two cells (two membranes) and 1 elsewhere.
 
@@ -65,37 +71,93 @@ class MultiMaterialMesh(TriangleMesh):
     density: Array = None  # type: ignore[assignment]
 
     def _check_extra_fields(self) -> None:
+        """Check the region labels (:func:`check_labels`)."""
         object.__setattr__(self, "labels", check_labels(self.labels, len(self.faces)))
 
     def _default_density(self) -> Array:
+        """Return density 2 for faces between two cells (two membranes) and 1 for faces to the outside, (n_faces,)."""
         return np.where((self.labels > 0).all(axis=1), 2.0, 1.0)
 
     def regions(self) -> Mapping[int, SurfaceMesh]:
-        """The closed surface of every region, wound outward, by its number."""
+        """Return the closed surface of every region.
+
+        Returns
+        -------
+        mapping of int to SurfaceMesh
+            The surfaces by the region's number, wound outward, as :meth:`region_surface` gives them.
+        """
         return {region: self.region_surface(region) for region in self.region_ids}
 
     @property
     def region_ids(self) -> tuple[int, ...]:
-        """The regions, in ascending order, without the outside."""
+        """Numbers of the regions, in ascending order, without the outside (0)."""
         return tuple(int(i) for i in np.unique(self.labels) if i > 0)
 
     def region_faces(self, region: int) -> Ints:
-        """Indices of the faces around a region, (n,)."""
+        """Return the indices of the faces that border on a region.
+
+        Parameters
+        ----------
+        region : int
+            Number of the region, 1 or more.
+
+        Returns
+        -------
+        (n,) int
+            Indices into `faces`, ascending.
+
+        Raises
+        ------
+        MeshError
+            When there is no such region, or it is 0.
+        """
         found = np.flatnonzero((self.labels == region).any(axis=1))
         if region == 0 or len(found) == 0:
             raise MeshError(f"there is no region {region}; expected one of {', '.join(map(str, self.region_ids))}.")
         return found
 
     def region_volume(self, region: int) -> float:
-        """Volume of a region in µm³ (negative when its faces are wound the wrong way)."""
+        """Return the volume of one region.
+
+        Parameters
+        ----------
+        region : int
+            Number of the region, 1 or more.
+
+        Returns
+        -------
+        float
+            In µm³; negative when the normals disagree with the labels.
+
+        Raises
+        ------
+        MeshError
+            When there is no such region, or it is 0.
+        """
         return self.region_surface(region).volume
 
     def region_volumes(self) -> dict[int, float]:
-        """Volume of every region in µm³."""
+        """Return the volume of every region.
+
+        Returns
+        -------
+        dict of int to float
+            Volumes in µm³ by the region's number, as :meth:`region_volume` gives them.
+        """
         return {region: self.region_volume(region) for region in self.region_ids}
 
     def region_surface(self, region: int) -> SurfaceMesh:
-        """The surface of one region, wound outward, with the vertices that it uses and its faces' density.
+        """Return the surface of one region, wound outward.
+
+        Parameters
+        ----------
+        region : int
+            Number of the region, 1 or more.
+
+        Returns
+        -------
+        SurfaceMesh
+            The region's faces with their density, and only the vertices that they use.
 
         Raises
         ------
@@ -108,21 +170,27 @@ class MultiMaterialMesh(TriangleMesh):
         return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen])
 
     def repaired(self) -> MultiMaterialMesh:
-        """The cluster without zero-area faces and with windings that agree with the labels.
+        """Return the cluster without zero-area faces and with windings that agree with the labels.
 
-        * Edges of no length are drawn together; that removes faces without area and leaves no gap.
+        * The two ends of an edge without length are merged; that removes faces without area and leaves no gap.
         * Other faces without area (three points on a line) are dropped.
         * Faces with the same corners between the same two regions cancel in pairs: a sheet of no thickness.
-        * Windings: at an edge where exactly two faces border on a region these must agree. Faces that do not are
-          turned, and whole connected pieces so that the regions' volumes add up to something positive. Where labels
-          and faces contradict each other (the piece has only one side) they stay as they are; a warning is logged.
+        * Windings: where exactly two faces of a region meet at an edge, their windings must agree. Faces that violate
+          this are reversed, and whole connected pieces are reversed where the volumes of the regions would add up to a
+          negative number. Where labels and faces contradict each other (the piece has only one side) the windings stay
+          as they are; a warning is logged.
 
         Vertices without faces are removed.
+
+        Returns
+        -------
+        MultiMaterialMesh
+            A new mesh; the remaining faces keep their labels, density and order.
 
         Raises
         ------
         MeshError
-            When nothing is left.
+            When no face is left.
         """
         faces, kept = _drop_degenerate_faces(self)
         if len(faces) == 0:
@@ -136,7 +204,10 @@ class MultiMaterialMesh(TriangleMesh):
 
 
 def _drop_degenerate_faces(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:
-    """Faces that have an area, with coinciding ends of edges merged, and their indices in the mesh."""
+    """Return the faces that have an area, with coinciding ends of edges merged, and their indices in the mesh, (n,).
+
+    Edges shorter than _MERGE_DISTANCE times the diagonal of the bounding box are merged; equal faces cancel in pairs.
+    """
     faces, kept = mesh.faces, np.arange(mesh.n_faces)
     low, high = mesh.bounds
     pairs = topology.edges(faces)
@@ -156,12 +227,18 @@ def _drop_degenerate_faces(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:
 
 @dataclasses.dataclass(frozen=True)
 class _VerticesAndFaces:
+    """Vertices and faces without the checks of a mesh, for functions that need only these."""
+
     vertices: Array
     faces: Ints
 
 
 def _uncancelled_faces(faces: Ints, labels: Ints) -> Bools:
-    """Which faces stay when equal ones (corners and regions, in any order) cancel in pairs."""
+    """Tell which faces stay when equal ones cancel in pairs, (n_faces,) bool.
+
+    Faces are equal when they have the same corners and the same two regions, each in any order. Of an odd number of
+    equal faces the first one stays.
+    """
     if len(faces) == 0:
         return np.zeros(0, dtype=bool)
     keys = np.concatenate([np.sort(faces, axis=1), np.sort(labels, axis=1)], axis=1)
@@ -172,7 +249,12 @@ def _uncancelled_faces(faces: Ints, labels: Ints) -> Bools:
 
 
 def _faces_wound_against_labels(vertices: Array, faces: Ints, labels: Ints) -> Bools:
-    """Which faces to turn so that their normals point from labels[:, 0] into labels[:, 1]."""
+    """Tell which faces to reverse so that their normals point from labels[:, 0] into labels[:, 1], (n_faces,).
+
+    Neighbouring faces of a region must be wound alike; of the two solutions for a connected piece, the one is taken in
+    which the volumes of its regions add up to a positive number. Pieces without a solution are not reversed (a warning
+    is logged).
+    """
     pairs, differ = [], []
     for region in np.unique(labels):
         chosen = np.flatnonzero((labels == region).any(axis=1))

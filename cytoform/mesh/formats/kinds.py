@@ -1,4 +1,4 @@
-"""Files that are not read as meshes: what they are, and how to go on."""
+"""Files that cannot be read as meshes: what they are, and how the user can proceed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,19 @@ UNSUPPORTED: dict[str, tuple[str, str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What a file is by its first bytes, the extension that it should have, and how to go on."""
+    """What a file is by its first bytes.
+
+    Parameters
+    ----------
+    start : bytes
+        The first bytes of such files.
+    what : str
+        What such a file is, for messages, with an article: "a ZIP archive".
+    suffix : str
+        The extension that it should have, with the dot; "" where there is none.
+    remedy : str
+        A sentence on what the user can do.
+    """
 
     start: bytes
     what: str
@@ -48,6 +60,7 @@ class Kind:
 
 
 def _misnamed_kind(start: bytes, what: str, suffix: str) -> Kind:
+    """Return a kind of file that can be read once it has the right extension: the remedy is to rename it."""
     return Kind(start, what, suffix, f"Rename it so that it ends with {suffix}.")
 
 
@@ -72,7 +85,7 @@ _KINDS = (
 
 
 def identify_kind(head: bytes) -> Kind | None:
-    """What a file is by its first bytes; None where they do not tell."""
+    """Return what a file is by its first bytes `head` (500 or more); None if they do not tell."""
     text = head.lstrip()
     if b"<VTKFile" in text[:500]:
         if b"PolyData" in text:

@@ -22,6 +22,10 @@ _LEFT_OUT = {"l": "line", "p": "point", "curv": "free-form curve", "curv2": "fre
 
 
 def read(path: Path) -> Parts:
+    """Read an OBJ file: vertices and polygons, as triangles; other elements are counted in the remarks.
+
+    Raise FileFormatError or MeshError if a line cannot be read or a face names a vertex that does not exist.
+    """
     points: list[list[float]] = []
     polygons: list[list[int]] = []
     seen: collections.Counter[str] = collections.Counter()
@@ -54,7 +58,10 @@ def read(path: Path) -> Parts:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Numbers and text of lines that say something; one that ends with a backslash goes on in the next."""
+    """Yield each statement with the number of its first line, without comments and empty lines.
+
+    A line that ends with a backslash continues in the next.
+    """
     whole, start = "", 0
     for line_number, line in enumerate(split_lines(text), start=1):
         start = start if whole else line_number
@@ -75,6 +82,10 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _parse_position(words: list[str]) -> list[float]:
+    """Return x, y and z of a vertex statement's words; a weight or a colour after them is left out.
+
+    Raise ValueError if there are not 3, 4 (weight), 6 (colour) or 7 numbers (both).
+    """
     # x y z, with a weight (x y z w), a colour (x y z r g b) or both
     if len(words) not in (3, 4, 6, 7):
         raise ValueError(f"expected 3 coordinates, found {plural(len(words), 'number')}")
@@ -82,6 +93,11 @@ def _parse_position(words: list[str]) -> list[float]:
 
 
 def _parse_index(word: str, n_points: int) -> int:
+    """Return the vertex index, counted from 0, of a word of a face statement such as "7", "7/1" or "7//3".
+
+    Negative numbers count back from the last of the n_points vertices read so far. Index 0 stands for no vertex and
+    gives -1. Raise ValueError if it is no number, MeshError if it lies before the first vertex.
+    """
     # "7", "7/1", "7//3"; negative numbers count back from the last vertex so far. Index 0 means none and stays -1.
     try:
         index = int(word.split("/", 1)[0])
@@ -95,6 +111,7 @@ def _parse_index(word: str, n_points: int) -> int:
 
 
 def _check_corners(polygons: Polygons, n_points: int) -> None:
+    """Raise MeshError if a polygon names a vertex that does not exist among n_points."""
     corners = polygons.corners
     if corners.size and (corners.min() < 0 or corners.max() >= n_points):
         raise MeshError(
@@ -105,6 +122,7 @@ def _check_corners(polygons: Polygons, n_points: int) -> None:
 
 
 def _describe_left_out(seen: collections.Counter[str]) -> list[str]:
+    """Return remarks on what was left out or simplified, from the counts `seen` of each kind of statement."""
     found = [f"{count_phrase(seen[what], what)} left out" for what in dict.fromkeys(_LEFT_OUT.values()) if seen[what]]
     if seen["weight"]:
         found.append(f"the weight, a fourth coordinate, of {plural(seen['weight'], 'vertex')} is left out")
@@ -114,6 +132,7 @@ def _describe_left_out(seen: collections.Counter[str]) -> list[str]:
 
 
 def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    """Return an OBJ file's bytes: positions with every digit of `dtype`, and triangles."""
     number_format = exact_number_format(dtype)
     lines = ["# cytoform, (x, y, z) in micrometres"]
     lines += [f"v {x:{number_format}} {y:{number_format}} {z:{number_format}}" for x, y, z in parts.points.tolist()]

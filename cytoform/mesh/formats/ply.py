@@ -45,11 +45,17 @@ _LINE = 100  # bytes that hold the first line
 
 
 class _Element:
+    """An element of a PLY header, such as "vertex" or "face": its name, number of rows, and properties of a row."""
+
     def __init__(self, name: str, count: str) -> None:
         self.name, self.count = name, int(count)
         self.properties: list[tuple[str, str, str | None]] = []  # name, type, type of a list's length
 
     def add(self, words: list[str]) -> None:
+        """Add a property from the words of its header line.
+
+        They are a type and a name, or "list", the type of the length, the type of the entries, and a name.
+        """
         if words[0] == "list":
             self.properties.append((words[3], _numpy_type(words[2]), _numpy_type(words[1])))
         else:
@@ -57,6 +63,10 @@ class _Element:
 
 
 def _numpy_type(word: str) -> str:
+    """Return NumPy's code for a number type of PLY, such as "f4" for "float".
+
+    Raise FileFormatError if it is unknown.
+    """
     if word not in _TYPES:
         raise FileFormatError(
             f"its header has the type {word!r}; expected one of {', '.join(_TYPES)}.", remedy=EXPORT_AGAIN
@@ -65,6 +75,7 @@ def _numpy_type(word: str) -> str:
 
 
 def _cut_short_error(element: _Element, there: int) -> FileFormatError:
+    """Return the error for an element of which only `there` rows exist, fewer than the header promises."""
     return FileFormatError(
         f"it is cut short: its header promises {plural(element.count, element.name)}, and {there} are there.",
         remedy=EXPORT_AGAIN,
@@ -72,6 +83,10 @@ def _cut_short_error(element: _Element, there: int) -> FileFormatError:
 
 
 def read(path: Path) -> Parts:
+    """Read a PLY file: vertices, polygons and triangle strips; density and region labels at the faces.
+
+    Raise FileFormatError or MeshError if it is damaged, cut short or without vertices.
+    """
     data = to_utf8(path.read_bytes())
     file_format, elements, body = _parse_header(data)
     remarks: list[str] = []
@@ -92,7 +107,7 @@ def read(path: Path) -> Parts:
 
 
 def _parse_header(data: bytes) -> tuple[str, list[_Element], bytes]:
-    """Format, elements and what follows the header, whose lines may end in the way of any system."""
+    """Return the format, the elements, and the bytes after the header, whose lines may end as on any system."""
     first = re.match(rb"[^\r\n]*(\r\n|\r|\n)", data[:_LINE])
     newline = b"\r" if first and first[1] == b"\r" else b"\n"
     start = data.find(newline + b"end_header")
@@ -114,6 +129,10 @@ def _parse_header(data: bytes) -> tuple[str, list[_Element], bytes]:
 
 
 def _assemble_parts(points: Array, face: dict[str, Any], tristrips: dict[str, Any], remarks: list[str]) -> Parts:
+    """Return the file's parts from the columns of its elements "face" and "tristrips", by property name.
+
+    Polygons and strips become triangles; density and region labels are kept unless there are strips, which have none.
+    """
     faces, source = triangulate(points, Polygons.of(_corner_lists(face, "face")), remarks)
     more, _ = triangulate_strips(_split_at_restarts(Polygons.of(_corner_lists(tristrips, "tristrips"))))
     numbers = [name for name in ("density", *LABELS) if name in face]
@@ -129,6 +148,11 @@ def _assemble_parts(points: Array, face: dict[str, Any], tristrips: dict[str, An
 
 
 def _corner_lists(columns: dict[str, Any], element: str) -> Any:
+    """Return an element's lists of vertex indices, under any of their usual names.
+
+    `columns` holds the element's properties by name; () is returned where there are none, as the element is not in the
+    file. Raise FileFormatError if it has other properties only.
+    """
     for name in _CORNERS:
         if name in columns:
             return columns[name]
@@ -141,7 +165,7 @@ def _corner_lists(columns: dict[str, Any], element: str) -> Any:
 
 
 def _split_at_restarts(polygons: Polygons) -> Polygons:
-    """Triangle strips cut where a corner is -1."""
+    """Return triangle strips split where a corner is -1, which marks the start of a new strip."""
     owner = np.repeat(np.arange(len(polygons.sizes)), polygons.sizes)
     cut = polygons.corners < 0
     part = owner + np.cumsum(cut)
@@ -154,6 +178,10 @@ def _split_at_restarts(polygons: Polygons) -> Polygons:
 
 
 def _read_text(body: bytes, elements: list[_Element], remarks: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the columns of each element of a text file, by property name.
+
+    Raise FileFormatError if lines are missing; lines after the last element get an entry in `remarks`.
+    """
     lines = [line for line in split_lines(body.decode("latin-1")) if line.strip()]
     start = 0
     for element in elements:
@@ -171,7 +199,10 @@ def _read_text(body: bytes, elements: list[_Element], remarks: list[str]) -> Ite
 
 
 def _read_uniform_text(rows: list[str], element: _Element) -> dict[str, Any] | None:
-    """All rows at once, where every list is as long as in the first row; None where that does not hold."""
+    """Return the columns of an element read from all rows at once, or None if its lists differ in length.
+
+    Numbers of a column are (n,), lists (n, k). None also where a word is no number or an integer has decimals.
+    """
     words = [row.split() for row in rows]
     if not words or any(len(row) != len(words[0]) for row in words):
         return None
@@ -179,14 +210,15 @@ def _read_uniform_text(rows: list[str], element: _Element) -> dict[str, Any] | N
         table = np.array(words, dtype=np.float64)  # exact for whole numbers up to 2^53
     except ValueError:
         return None
-    columns, position = {}, 0
+    columns: dict[str, Array] = {}
+    position = 0
     for name, kind, length in element.properties:
         size = 1
         if length is not None:
             if position >= table.shape[1] or (table[:, position] != table[0, position]).any():
                 return None
             size, position = int(table[0, position]), position + 1
-        part = table[:, position : position + size]
+        part: Array = table[:, position : position + size]
         if kind[0] != "f":
             whole = part.astype(np.int64)
             if (whole != part).any():
@@ -198,6 +230,7 @@ def _read_uniform_text(rows: list[str], element: _Element) -> dict[str, Any] | N
 
 
 def _read_text_row_by_row(rows: list[str], element: _Element) -> dict[str, Any]:
+    """Return the columns of an element as lists, read row by row; raise FileFormatError naming a row that is wrong."""
     columns: dict[str, list[Any]] = {name: [] for name, _, _ in element.properties}
     for index, row in enumerate(rows):
         words = iter(row.split())
@@ -217,6 +250,7 @@ def _read_text_row_by_row(rows: list[str], element: _Element) -> dict[str, Any]:
 
 
 def _next_word(words: Iterator[str]) -> str:
+    """Return the next word of a line; raise ValueError if there is none."""
     word = next(words, None)
     if word is None:
         raise ValueError("there are fewer numbers in the line than its header promises (is it cut short?)")
@@ -228,6 +262,10 @@ def _next_word(words: Iterator[str]) -> str:
 
 
 def _read_binary(body: bytes, elements: list[_Element], order: str, remarks: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the columns of each element of a binary file, by property name; `order` is "<" (little endian) or ">".
+
+    Bytes after the last element get an entry in `remarks`.
+    """
     start = 0
     for element in elements:
         if element.properties:
@@ -242,7 +280,10 @@ def _read_binary(body: bytes, elements: list[_Element], order: str, remarks: lis
 
 
 def _read_uniform_binary(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int] | None:
-    """All rows at once, where every list is as long as in the first row; None where that does not hold."""
+    """Return an element's columns, read all at once from byte `start`, and the byte after them.
+
+    None if its lists differ in length or the file is too short. `order` is "<" (little endian) or ">".
+    """
     fields: list[Any] = []
     position = start
     for name, kind, length in element.properties:
@@ -266,6 +307,10 @@ def _read_uniform_binary(body: bytes, start: int, element: _Element, order: str)
 
 
 def _read_binary_row_by_row(body: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Any], int]:
+    """Return an element's columns as lists, read number by number from byte `start`, and the byte after them.
+
+    `order` is "<" (little endian) or ">". Raise FileFormatError if the file is too short.
+    """
     columns: dict[str, list[Any]] = {name: [] for name, _, _ in element.properties}
 
     def take(kind: str, count: int) -> list[Any]:
@@ -274,7 +319,7 @@ def _read_binary_row_by_row(body: bytes, start: int, element: _Element, order: s
         if size < 0 or start + size > len(body):
             done = min((len(values) for values in columns.values()), default=0)
             raise _cut_short_error(element, done)
-        values = np.frombuffer(body, order + kind, count, start).tolist()
+        values: list[Any] = np.frombuffer(body, order + kind, count, start).tolist()
         start += size
         return values
 
@@ -289,7 +334,10 @@ def _read_binary_row_by_row(body: bytes, start: int, element: _Element, order: s
 
 
 def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
-    """Binary; text where faces have numbers of their own, which meshio reads from text alone."""
+    """Return a PLY file's bytes: binary, or text where faces have a density or labels.
+
+    meshio reads such numbers from text alone. Numbers have the precision of `dtype`.
+    """
     name = "float" if dtype == np.float32 else "double"
     text = parts.density is not None or parts.labels is not None
     head = ["ply", f"format {'ascii' if text else 'binary_little_endian'} 1.0"]
@@ -304,6 +352,10 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
 
 
 def _text_body(points: Array, parts: Parts, number_format: str) -> bytes:
+    """Return the rows of a text file: points, then faces with their density and labels.
+
+    points (n, 3 + k) hold the numbers at the points after the coordinates.
+    """
     row = " ".join([f"{{:{number_format}}}"] * points.shape[1])
     lines = [row.format(*values) for values in points.tolist()]
     columns: list[list[Any]] = parts.faces.T.tolist()
@@ -317,6 +369,10 @@ def _text_body(points: Array, parts: Parts, number_format: str) -> bytes:
 
 
 def _binary_body(points: Array, parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    """Return the bytes of a binary file: points, then faces, little endian.
+
+    points (n, 3 + k) hold the numbers at the points after the coordinates.
+    """
     table = np.zeros(len(parts.faces), dtype=[("n", "u1"), ("corners", "<i4", 3)])
     table["n"], table["corners"] = 3, parts.faces
     return points.astype("<f4" if dtype == np.float32 else "<f8").tobytes() + table.tobytes()

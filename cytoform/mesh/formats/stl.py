@@ -18,6 +18,10 @@ _HEAD_BYTES = 84  # 80 bytes of any text, then how many triangles
 
 
 def read(path: Path) -> Parts:
+    """Read an STL file, text or binary: three points of its own for every triangle.
+
+    Raise FileFormatError if it is damaged, cut short or no STL file.
+    """
     data = path.read_bytes()
     remarks: list[str] = []
     # A binary file's header may begin with "solid" too; its length tells.
@@ -30,12 +34,13 @@ def read(path: Path) -> Parts:
 
 
 def _is_text(data: bytes) -> bool:
+    """Tell whether a file is a text STL: it begins with "solid" and holds no binary data."""
     text = to_utf8(data)
     return text.lstrip()[:5].lower() == b"solid" and not is_binary(text)
 
 
 def _promised_length(data: bytes) -> int:
-    """How long a binary file is by its header; 0 where that is missing."""
+    """Return the length in bytes that a binary file's header promises; 0 if the file is shorter than a header."""
     return (
         _HEAD_BYTES + int.from_bytes(data[80:_HEAD_BYTES], "little") * _FACET.itemsize
         if len(data) >= _HEAD_BYTES
@@ -44,6 +49,11 @@ def _promised_length(data: bytes) -> int:
 
 
 def _read_binary(data: bytes, remarks: list[str]) -> Array:
+    """Return the corners of a binary file's triangles, (n, 3 corners, 3 axes) float64, (x, y, z).
+
+    Several files joined in one are read as one mesh, with an entry in `remarks`. Raise FileFormatError if the length is
+    not the one that the header promises.
+    """
     found: list[Array] = []
     rest = data
     while len(rest) >= _HEAD_BYTES and _promised_length(rest) <= len(rest):  # several files may have been put together
@@ -66,6 +76,11 @@ def _read_binary(data: bytes, remarks: list[str]) -> Array:
 
 
 def _read_text(text: str, remarks: list[str]) -> Array:
+    """Return the corners of a text file's triangles, (n, 3 corners, 3 axes) float64, (x, y, z).
+
+    Several solids are read as one mesh, with an entry in `remarks`. Raise FileFormatError if a line cannot be read or
+    the end is missing.
+    """
     corners: list[list[float]] = []
     solids, open_solid, in_facet, before = 0, False, False, 0
     for line_number, line in enumerate(split_lines(text), start=1):
@@ -101,6 +116,10 @@ def _read_text(text: str, remarks: list[str]) -> Array:
 
 
 def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
+    """Return a binary STL file's bytes, with the unit normal of each triangle.
+
+    Numbers are float32, whatever the `dtype` of the vertices is.
+    """
     corners = parts.points[parts.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(normals, axis=1, keepdims=True)
@@ -108,7 +127,8 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     facets["normal"] = np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
     facets["corners"] = corners
     head = b"cytoform, binary STL, (x, y, z) in micrometres".ljust(80)
-    return head + np.uint32(len(facets)).astype("<u4").tobytes() + facets.tobytes()
+    count: bytes = np.uint32(len(facets)).astype("<u4").tobytes()
+    return head + count + facets.tobytes()
 
 
 FORMAT = MeshFormat("an STL file", (".stl",), read, write)

@@ -1,4 +1,4 @@
-"""Text of mesh files: what encodes it, its lines, and numbers that other programs and languages write."""
+"""Text of mesh files: its encoding, its lines, and numbers as other programs and languages write them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NOT_A_NUMBER = re.compile(r"([+-]?)(nan|inf)(\(.*\))?")  # Microsoft's C librar
 
 
 def to_utf8(data: bytes) -> bytes:
-    """The bytes of a text as UTF-8 without a byte order mark; others as they are."""
+    """Return the bytes of a UTF-8, UTF-16 or UTF-32 text as UTF-8 without a byte order mark; other bytes as they are.
+
+    UTF-16 without a mark is recognised by zeros at every other byte.
+    """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             rest = data[len(mark) :]
@@ -31,12 +34,15 @@ def to_utf8(data: bytes) -> bytes:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether bytes, of which :func:`stripped` has taken the mark, are no text."""
+    """Tell whether bytes are binary data: the first 1024 hold a zero or another control character that no text has.
+
+    A byte order mark must have been taken off by :func:`to_utf8`.
+    """
     return b"\0" in data[:_HEAD_BYTES] or any(c < 9 or 14 <= c < 32 for c in data[:_HEAD_BYTES])
 
 
 def decode_text(data: bytes) -> str:
-    """A file's bytes as text: UTF-8, UTF-16 or UTF-32 by its mark; what is none of them becomes U+FFFD.
+    """Return a file's bytes as text: UTF-8, UTF-16 or UTF-32 by its mark; invalid bytes become U+FFFD.
 
     Raises
     ------
@@ -50,17 +56,17 @@ def decode_text(data: bytes) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """Lines, ended in the way of Unix, Windows or the old Macintosh."""
+    """Return the lines of a text, whose ends are those of Unix, Windows or the old Macintosh."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def number(word: str) -> float:
-    """The number that a word of a text file stands for.
+    """Return the number that a word of a text file stands for, "nan" and "inf" in other programs' spelling included.
 
     Raises
     ------
     ValueError
-        When it is none; a decimal comma is named.
+        When it is no number; the message names a decimal comma.
     """
     try:
         return float(word)

@@ -32,7 +32,7 @@ _BLOCK = 1 << 20  # bytes that are compressed together
 
 
 class VtkFile:
-    """An XML file of VTK.
+    """An XML file of VTK and the decoding of its arrays.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class VtkFile:
             self.appended, self.encoding = base64.b64decode(self.appended or b""), "raw"
 
     def array(self, element: ElementTree.Element) -> Array:
-        """The numbers of a ``DataArray``, (n,), or (n, k) where it has k > 1 components.
+        """Return the numbers of a ``DataArray`` element, (n,), or (n, k) where it has k > 1 components.
 
         Raises
         ------
         FileFormatError
-            When it is cut short or of an unknown kind.
+            When it is cut short or of an unknown type.
         """
         name, kind = element.get("Name", "?"), element.get("type", "?")
         if kind not in _TYPES:
@@ -84,6 +84,10 @@ class VtkFile:
         return values
 
     def _decode_values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> Array:
+        """Return an element's numbers as a flat array; dtype is their type in the file, with its byte order.
+
+        Raise ValueError if the format is unknown or the data are damaged.
+        """
         form = element.get("format", "ascii")
         if form == "ascii":
             words = (element.text or "").split()
@@ -99,12 +103,13 @@ class VtkFile:
         return np.frombuffer(self._payload(source), dtype).astype(dtype.newbyteorder("="))
 
     def _appended_reader(self, offset: int) -> _ByteReader:
+        """Return a reader of the appended data from `offset` on; raise ValueError if there are none."""
         if self.appended is None:
             raise ValueError("the appended data are missing")
         return (_Base64Reader if self.encoding == "base64" else _ByteReader)(self.appended, offset)
 
     def _offsets_count_bytes(self) -> bool:
-        """Whether base64 data were encoded all at once, so that offsets count bytes, not letters as VTK's do."""
+        """Tell whether base64 data were encoded all at once, so that offsets count bytes, not letters as VTK's do."""
         offsets = sorted({int(e.get("offset", "0")) for e in self.root.iter() if e.get("format") == "appended"})
         if len(offsets) < 2:
             return False
@@ -116,18 +121,25 @@ class VtkFile:
         return first.position != offsets[1] == offsets[0] + first.taken
 
     def _payload(self, source: _ByteReader) -> bytes:
+        """Return the bytes of the array that begins where the reader stands, decompressed if the file is compressed."""
         return self._uncompressed_bytes(source.take) if self.decompress is None else self._compressed_bytes(source.take)
 
     def _header_numbers(self, take: Callable[[int], bytes], count: int) -> list[int]:
-        return np.frombuffer(_take_exactly(take, count * self.header.itemsize), self.header).tolist()
+        """Return `count` integers of the file's header type, read by `take`, a function that gives the next n bytes."""
+        numbers: list[int] = np.frombuffer(_take_exactly(take, count * self.header.itemsize), self.header).tolist()
+        return numbers
 
     def _uncompressed_bytes(self, take: Callable[[int], bytes]) -> bytes:
-        """Bytes that are not compressed: their number, then they."""
+        """Return the bytes of an array that is not compressed: their number is read first, then the bytes."""
         (size,) = self._header_numbers(take, 1)
         return _take_exactly(take, size)
 
     def _compressed_bytes(self, take: Callable[[int], bytes]) -> bytes:
-        """Compressed bytes: how many blocks, a block's size, the last one's if less, their compressed sizes, blocks."""
+        """Return the decompressed bytes of an array that is stored in compressed blocks.
+
+        Its header holds the number of blocks, the size of a block, that of the last one (0 if the same), and the
+        compressed size of each. Raise ValueError if a block has another size.
+        """
         (count,) = self._header_numbers(take, 1)
         if count == 0:
             return b""
@@ -143,7 +155,11 @@ class VtkFile:
 
 
 def _split_appended(data: bytes) -> tuple[bytes, bytes | None, str]:
-    """The XML without appended data, these from their first byte on, and how they are encoded."""
+    """Return the XML without the appended data, these from their first byte on, and their encoding.
+
+    The encoding is "raw" or "base64"; without appended data the last two are None and "". Raise FileFormatError if the
+    end is missing or the encoding is another one.
+    """
     data = _DECLARED.sub(b"", data.lstrip())
     found = _APPENDED.search(data)
     if found is None:
@@ -159,6 +175,7 @@ def _split_appended(data: bytes) -> tuple[bytes, bytes | None, str]:
 
 
 def _take_exactly(take: Callable[[int], bytes], count: int) -> bytes:
+    """Return the next `count` bytes that `take` gives; raise ValueError if there are fewer."""
     found = take(count)
     if len(found) < count:
         raise ValueError(f"{count} bytes are promised and {len(found)} are there")
@@ -166,23 +183,25 @@ def _take_exactly(take: Callable[[int], bytes], count: int) -> bytes:
 
 
 class _ByteReader:
-    """Bytes from a place on."""
+    """A reader of bytes from a position on."""
 
     def __init__(self, data: bytes, start: int) -> None:
         self.data, self.position, self.taken = data, start, 0
 
     def take(self, count: int) -> bytes:
+        """Return the next `count` bytes, fewer at the end of the data."""
         found = self.data[self.position : self.position + count]
         self.position, self.taken = self.position + count, self.taken + count
         return found
 
 
 class _Base64Reader(_ByteReader):
-    """Bytes of base64 text; a header may have been encoded with what follows it, or on its own."""
+    """A reader of base64 text that returns bytes; a header may be encoded with the data after it, or on its own."""
 
     decoded = b""
 
     def take(self, count: int) -> bytes:
+        """Return the next `count` decoded bytes, fewer at the end of the data."""
         while len(self.decoded) < count:
             piece = self.data[self.position : self.position + 4 * -(-(count - len(self.decoded)) // 3)]
             padding = piece.find(b"=")
@@ -202,6 +221,10 @@ class _Base64Reader(_ByteReader):
 
 
 def _decompressor(name: str) -> Callable[[bytes, int], bytes] | None:
+    """Return the function that decompresses a block, given the size to expect; None for "", no compression.
+
+    `name` is the compressor in VTK's words; raise FileFormatError if it is unknown.
+    """
     known: dict[str, Callable[[bytes, int], bytes] | None] = {
         "": None,
         "vtkZLibDataCompressor": lambda data, size: zlib.decompress(data),
@@ -217,8 +240,9 @@ def _decompressor(name: str) -> Callable[[bytes, int], bytes] | None:
 
 
 def _unpack_lz4(data: bytes, size: int) -> bytes:
-    """A block of LZ4: runs of bytes as they are, each followed by a copy of bytes that came before.
+    """Return a decompressed block of LZ4, of at most `size` bytes.
 
+    The block holds runs of literal bytes, each followed by a copy of earlier output. Raise ValueError if it is damaged.
     Ref: Y. Collet, "LZ4 Block Format Description", https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md.
     """
     out, position = bytearray(), 0
@@ -256,7 +280,7 @@ def _unpack_lz4(data: bytes, size: int) -> bytes:
 
 
 def encode_array(values: Array) -> str:
-    """Bytes as ``format="binary"`` has them: zlib, base64, counts of uint64, little endian."""
+    """Return an array's bytes as ``format="binary"`` stores them: zlib, base64, uint64 counts, little endian."""
     data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
     blocks = [zlib.compress(data[k : k + _BLOCK]) for k in range(0, len(data), _BLOCK)]
     head = np.array([len(blocks), _BLOCK, len(data) % _BLOCK, *map(len, blocks)], dtype="<u8").tobytes()

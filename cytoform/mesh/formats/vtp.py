@@ -30,6 +30,11 @@ _GHOST = "vtkGhostType"
 
 
 def read(path: Path) -> Parts:
+    """Read a VTP file: points, polygons and triangle strips of all its pieces; density and region labels at the cells.
+
+    Raise FileFormatError if it is of another type or damaged, MeshError if it has no faces. Numbers that only some of
+    the pieces have are left out, with a remark.
+    """
     file = VtkFile(path.read_bytes())
     kind = file.root.get("type")
     if kind != "PolyData":
@@ -55,7 +60,7 @@ def read(path: Path) -> Parts:
 
 
 class _Piece:
-    """Points, triangles and the numbers at them of one of a file's pieces."""
+    """One of the pieces of a file: points, triangles, and the density and labels of these."""
 
     def __init__(self, file: VtkFile, element: ElementTree.Element) -> None:
         self.file, self.element = file, element
@@ -87,6 +92,10 @@ class _Piece:
             self.labels = np.column_stack(pair).astype(np.int64)  # type: ignore[arg-type]
 
     def _check_count(self, attribute: str, there: int) -> None:
+        """Raise FileFormatError if an attribute of the piece promises another number than `there`.
+
+        The attribute may be missing.
+        """
         promised = self.element.get(attribute)
         if promised is not None and int(promised) != there:
             raise FileFormatError(
@@ -94,7 +103,10 @@ class _Piece:
             )
 
     def _read_polygons(self, name: str) -> Polygons:
-        """Corners of a kind of cells; each offset tells where a cell's corners end."""
+        """Return the cells of one kind ("Verts", "Lines", "Polys" or "Strips"); none where the piece has no such cells.
+
+        Each of VTK's offsets is where a cell's corners end. Raise FileFormatError or MeshError if the numbers disagree.
+        """
         arrays = {e.get("Name"): e for e in self.element.findall(f"./{name}/DataArray")}
         if not {"connectivity", "offsets"} <= set(arrays):
             self._check_count(f"NumberOf{name}", 0)
@@ -116,7 +128,7 @@ class _Piece:
         return Polygons(corners, sizes)
 
     def _cell_array(self, name: str) -> Array | None:
-        """An array of numbers at the cells, for every triangle; None where there is none."""
+        """Return the array `name` of numbers at the cells, one row for every triangle; None where there is none."""
         element = self.element.find(f"./CellData/DataArray[@Name='{name}']")
         if element is None:
             return None
@@ -126,10 +138,11 @@ class _Piece:
                 f"its array {name!r} has {len(values)} rows; expected one for each of {plural(self.n_cells, 'cell')}.",
                 remedy=EXPORT_AGAIN,
             )
-        return values[self.cells]
+        at_triangles: Array = values[self.cells]
+        return at_triangles
 
     def _drop_ghosts(self) -> None:
-        """Leave out cells that belong to a neighbouring piece of a parallel run, or are hidden."""
+        """Leave out triangles of cells that are hidden or belong to a neighbouring piece of a parallel run."""
         ghosts = self._cell_array(_GHOST)
         if ghosts is not None and ghosts.any():
             self.remarks.append(f"{plural(int((ghosts != 0).sum()), 'triangle')} of ghost or hidden cells are left out")
@@ -137,7 +150,10 @@ class _Piece:
 
 
 def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
-    """Binary (zlib, base64), which is valid XML."""
+    """Return a VTP file's bytes, with arrays in base64 compressed by zlib, which is valid XML.
+
+    Numbers have the precision of `dtype`.
+    """
     real = np.dtype(np.float32 if dtype == np.float32 else np.float64)
     offsets = 3 * np.arange(1, len(parts.faces) + 1)
     cells = [] if parts.density is None else [_array_element("density", np.asarray(parts.density, dtype=real))]
@@ -170,6 +186,7 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
 
 
 def _array_element(name: str, values: Array) -> str:
+    """Return the XML element of an array, (n,) or (n, k), with its numbers in base64."""
     kind = f"{'Float' if values.dtype.kind == 'f' else 'Int'}{8 * values.dtype.itemsize}"
     components = f'NumberOfComponents="{values.shape[1]}" ' if values.ndim == 2 else ""
     return f'<DataArray type="{kind}" Name="{name}" {components}format="binary">{encode_array(values)}</DataArray>'

@@ -22,7 +22,11 @@ __all__ = ["collapse"]
 
 
 def collapse(points: Floats, faces: Ints, target: float) -> tuple[Floats, Ints]:
-    """Merge the ends of short edges where that keeps the surface closed, unfolded and free of long edges."""
+    """Merge the two ends of edges shorter than 4/5 of `target` at their midpoint; return points and faces.
+
+    An edge is collapsed only where the surface stays closed, does not fold, and gets no edge longer than 4/3 of
+    `target` (µm). Vertices on a boundary stay.
+    """
     points, n_vertices = points.copy(), len(points)
     refused = np.zeros(0, dtype=np.int64)  # edges, as a * n_vertices + b, that may not collapse
     for _ in range(MAX_ROUNDS):
@@ -41,7 +45,11 @@ def collapse(points: Floats, faces: Ints, target: float) -> tuple[Floats, Ints]:
 
 
 def _collapse_set(points: Floats, faces: Ints, target: float, refused: Ints) -> tuple[Ints, Floats]:
-    """Short edges that do not get in each other's way, (n, 2), and where their ends would meet."""
+    """Return short edges that may be collapsed together, (n, 2) vertices, and their midpoints, (n, 3).
+
+    No two of them share a face. Left out are edges at a boundary, edges whose collapse would leave a vertex with fewer
+    than three faces, and `refused` ones, numbered a · n_vertices + b by their ends a, b.
+    """
     n_vertices = len(points)
     edges = build_edges(faces, n_vertices)
     length = np.linalg.norm(points[edges.ends[:, 1]] - points[edges.ends[:, 0]], axis=1)
@@ -62,7 +70,11 @@ def _collapse_set(points: Floats, faces: Ints, target: float, refused: Ints) -> 
 
 
 def _short_first(length: Floats) -> Ints:
-    """Ranks by eighths of the target length; within a class in an arbitrary fixed order, which lets many edges win."""
+    """Return a rank for each edge, the shortest class first; `length` (n,) is in units of the target length.
+
+    Classes are eighths of the target; within a class the order is arbitrary but fixed, so that many edges have the
+    smallest rank among their neighbours.
+    """
     shuffled = np.random.default_rng(0).permutation(len(length))
     order = np.lexsort([shuffled, np.floor(8.0 * length)])
     rank = np.empty(len(length), dtype=np.int64)
@@ -71,13 +83,22 @@ def _short_first(length: Floats) -> Ints:
 
 
 def _keeps_topology(faces: Ints, ends: Ints, n_vertices: int) -> Bools:
-    """The link condition: the two ends have exactly the two tips as common neighbours."""
+    """Tell for each edge whether its collapse keeps the topology: the link condition, (n,) bool.
+
+    The two ends must have exactly two common neighbours, the two vertices opposite to the edge.
+    """
     adjacency = vertex_adjacency(topology.edges(faces), n_vertices)
-    return np.asarray(adjacency[ends[:, 0]].multiply(adjacency[ends[:, 1]]).sum(axis=1)).reshape(-1) == 2
+    common = np.asarray(adjacency[ends[:, 0]].multiply(adjacency[ends[:, 1]]).sum(axis=1)).reshape(-1)
+    kept: Bools = common == 2
+    return kept
 
 
 def _collapse_is_allowed(points: Floats, faces: Ints, ends: Ints, midpoints: Floats, limit: float) -> Bools:
-    """Whether no face around the merged vertex turns over, loses its area or gets an edge longer than `limit`."""
+    """Tell for each edge whether its faces stay acceptable when its ends merge at its midpoint, (n,) bool.
+
+    No face around the merged vertex may rotate its normal by more than 60°, get a mean ratio below MIN_MEAN_RATIO
+    (unless it was below before) or an edge longer than `limit`, µm.
+    """
     order = np.argsort(faces.reshape(-1), kind="stable")
     indptr = np.concatenate([[0], np.cumsum(np.bincount(faces.reshape(-1), minlength=len(points)))])
     allowed = np.ones(len(ends), dtype=bool)

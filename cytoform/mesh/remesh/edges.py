@@ -1,4 +1,4 @@
-"""A surface's edges with what lies on their two sides, and the vertices next to each other."""
+"""Edges of a surface with the faces on their two sides, and sparse adjacency of vertices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Edges:
-    """Edges of a surface with at most two faces each; the interior ones come with their two opposite vertices."""
+    """Interior edges of a surface with at most two faces at each edge, with the faces and vertices beside them."""
 
     ends: Ints  # (n, 2) vertices a, b; face 0 runs from a to b
     faces: Ints  # (n, 2) faces on the two sides
@@ -30,7 +30,7 @@ class Edges:
 
 
 def build_edges(faces: Ints, n_vertices: int) -> Edges:
-    """The edges of a surface and what lies beside them."""
+    """Find the interior edges of a surface and what lies on their two sides; see :class:`Edges`."""
     half = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
     forward, backward = half[:, 0] * n_vertices + half[:, 1], half[:, 1] * n_vertices + half[:, 0]
     order = np.argsort(forward)
@@ -44,14 +44,17 @@ def build_edges(faces: Ints, n_vertices: int) -> Edges:
     return Edges(half[one], np.stack([one // 3, two // 3], axis=1), tips, fixed)
 
 
-def vertex_adjacency(ends: Ints, n_vertices: int) -> csr_matrix:
-    """Which vertices are joined by an edge, (n_vertices, n_vertices): 1 where they are."""
+def vertex_adjacency(ends: Ints, n_vertices: int) -> csr_matrix[np.float64]:
+    """Return the adjacency matrix (n_vertices, n_vertices) of the vertices: 1 where an edge `ends` (n, 2) joins two."""
     rows, cols = np.concatenate([ends[:, 0], ends[:, 1]]), np.concatenate([ends[:, 1], ends[:, 0]])
     return coo_matrix((np.ones(len(rows)), (rows, cols)), shape=(n_vertices, n_vertices)).tocsr()
 
 
 def csr_row_entries(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, Ints]:
-    """Entries of some rows of a CSR pattern, and which of the rows each belongs to."""
+    """Return the column indices in some rows of a CSR matrix, and for each the position in `rows` of its row.
+
+    indptr and indices are those of the matrix; rows (n,) may repeat. Both results have the same length.
+    """
     counts = (indptr[rows + 1] - indptr[rows]).astype(np.int64)
     owner = np.repeat(np.arange(len(rows)), counts)
     offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -59,14 +62,17 @@ def csr_row_entries(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, In
 
 
 def least_rank_at_vertices(n_vertices: int, at: Ints, rank: Ints) -> Ints:
-    """Smallest rank at every vertex; `at` (n, k) holds the vertices of each candidate."""
+    """Return the smallest rank at every vertex, (n_vertices,); the largest integer where there is none.
+
+    `at` (n, k) holds the k vertices of each candidate, `rank` (n,) the candidates' ranks.
+    """
     low = np.full(n_vertices, np.iinfo(np.int64).max)
     np.minimum.at(low, at.reshape(-1), np.repeat(rank, at.shape[1]))
     return low
 
 
 def drop_unused_vertices(points: Floats, faces: Ints) -> tuple[Floats, Ints]:
-    """Drop vertices that no face uses."""
+    """Return points and faces without the vertices that no face uses; faces are renumbered."""
     used = np.zeros(len(points), dtype=bool)
     used[faces] = True
     return points[used], (np.cumsum(used) - 1)[faces]

@@ -1,4 +1,4 @@
-"""Turn edges inside their quadrilateral."""
+"""Flip edges: replace an edge by the other diagonal of the quadrilateral that its two faces form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["flip"]
 
 
 def flip(points: Floats, faces: Ints, *, by_valence: bool) -> Ints:
-    """Turn edges inside their quadrilateral, towards valence 6, or until every edge is Delaunay."""
+    """Flip edges towards valence 6 (`by_valence`), or until every edge is Delaunay; return the new faces."""
     for _ in range(MAX_ROUNDS):
         flipped = _flip_once(points, faces, by_valence=by_valence)
         if flipped is None:
@@ -23,6 +23,11 @@ def flip(points: Floats, faces: Ints, *, by_valence: bool) -> Ints:
 
 
 def _flip_once(points: Floats, faces: Ints, *, by_valence: bool) -> Ints | None:
+    """Flip one set of edges that share no vertex of their quadrilaterals; return the new faces, None if no flip helps.
+
+    Edges with the largest gain come first (:func:`_valence_gain` or :func:`_delaunay_gain`). An edge is not flipped if
+    an end would keep fewer than three faces, the other diagonal already exists, or a face would degenerate.
+    """
     n_vertices = len(points)
     edges = build_edges(faces, n_vertices)
     adjacency = vertex_adjacency(topology.edges(faces), n_vertices)
@@ -50,15 +55,21 @@ def _flip_once(points: Floats, faces: Ints, *, by_valence: bool) -> Ints | None:
 
 
 def _valence_gain(valence: Array, edges: Edges) -> Floats:
+    """Return by how much a flip of each edge reduces the sum of |valence - 6| over the four vertices, (n_edges,).
+
+    The wanted valence at a boundary is 4.
+    """
     off = valence - np.where(edges.fixed, 4, 6)
     before = np.abs(off[edges.ends]).sum(axis=1) + np.abs(off[edges.tips]).sum(axis=1)
-    return (before - np.abs(off[edges.ends] - 1).sum(axis=1) - np.abs(off[edges.tips] + 1).sum(axis=1)).astype(
-        np.float64
-    )
+    gain = before - np.abs(off[edges.ends] - 1).sum(axis=1) - np.abs(off[edges.tips] + 1).sum(axis=1)
+    return np.asarray(gain, dtype=np.float64)
 
 
 def _delaunay_gain(points: Floats, edges: Edges) -> Floats:
-    """Sum of the two angles opposite to the edge beyond 180°, in radians."""
+    """Return by how much the two angles opposite to each edge exceed 180° together, in radians, (n_edges,).
+
+    An edge with a positive number is not Delaunay; its flip makes it so.
+    """
     total = np.zeros(len(edges.ends))
     for side in range(2):
         to_a, to_b = (points[edges.ends[:, k]] - points[edges.tips[:, side]] for k in range(2))
@@ -67,6 +78,11 @@ def _delaunay_gain(points: Floats, edges: Edges) -> Floats:
 
 
 def _flip_is_allowed(points: Floats, old1: Ints, old2: Ints, new1: Ints, new2: Ints) -> Bools:
+    """Tell for each flip whether its faces stay acceptable, (n,) bool; old1, old2, new1, new2 (n, 3) are the faces.
+
+    The new faces must not fold over, neither against each other nor against the old ones (normals within 60°), and not
+    get worse than both MIN_MEAN_RATIO and the old faces.
+    """
     before = [doubled_normals(points[old]) for old in (old1, old2)]
     after = [doubled_normals(points[new]) for new in (new1, new2)]
     shapes = [mean_ratio(points[f]) for f in (old1, old2, new1, new2)]

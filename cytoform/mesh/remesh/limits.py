@@ -1,4 +1,4 @@
-"""What a step of remeshing may do to a triangle: the bounds, and the numbers that are held against them."""
+"""Bounds on what a step of remeshing may do to a triangle, and the measures that are compared with them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,23 @@ MAX_ROUNDS = 30  # of an operation, at most
 
 
 def doubled_normals(corners: Floats) -> Floats:
-    """Normals of triangles, twice their area long."""
+    """Return normals of triangles, twice their area long, (n, 3), from corners (n, 3 corners, 3 axes)."""
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
 
 def mean_ratio(corners: Floats) -> Floats:
-    """4 √3 area / (sum of squared edges): 1 for an equilateral triangle, 0 without area."""
+    """Return the mean ratio, 4 √3 area / (sum of squared edges), of triangles: 1 if equilateral, 0 without area.
+
+    corners (n, 3 corners, 3 axes); the result is (n,).
+    """
     squares = ((np.roll(corners, -1, axis=1) - corners) ** 2).sum(axis=(1, 2))
     area = 0.5 * np.linalg.norm(doubled_normals(corners), axis=1)
-    return np.divide(4.0 * np.sqrt(3.0) * area, squares, out=np.zeros_like(area), where=squares > 0)
+    ratio: Floats = np.divide(4.0 * np.sqrt(3.0) * area, squares, out=np.zeros_like(area), where=squares > 0)
+    return ratio
 
 
 def row_cosines(a: Floats, b: Floats) -> Floats:
-    """Cosine between rows; 1 where a row has no length (nothing can be said)."""
+    """Return the cosine of the angle between rows of a and b, (n,); 1 where a row has no length and no direction."""
     scale = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.divide(np.einsum("ij,ij->i", a, b), scale, out=np.ones_like(scale), where=scale > 0)
+    cosines: Floats = np.divide(np.einsum("ij,ij->i", a, b), scale, out=np.ones_like(scale), where=scale > 0)
+    return cosines

@@ -1,4 +1,4 @@
-"""Move vertices within the surface, and smooth folds out of it."""
+"""Move vertices along the surface to even out triangles, and smooth folds away."""
 
 from __future__ import annotations
 
@@ -19,17 +19,24 @@ __all__ = ["relax", "untangle"]
 log = logging.getLogger(__name__)
 
 
-def _averaging_matrix(faces: Ints, n_vertices: int, fixed: Bools) -> csr_matrix:
-    """The matrix that gives every vertex the mean of its neighbours (fixed and unused ones stay)."""
+def _averaging_matrix(faces: Ints, n_vertices: int, fixed: Bools) -> csr_matrix[np.float64]:
+    """Return the sparse matrix (n_vertices, n_vertices) that gives every vertex the mean of its neighbours.
+
+    Vertices marked by `fixed` (n_vertices,) and those without faces keep their value.
+    """
     adjacency = vertex_adjacency(topology.edges(faces), n_vertices)
     degree = np.asarray(adjacency.sum(axis=1)).reshape(-1)
     still = (degree == 0) | fixed
     scale = np.where(still, 0.0, 1.0 / np.maximum(degree, 1.0))
-    return (diags(scale) @ adjacency + diags(still.astype(np.float64))).tocsr()
+    return csr_matrix(diags(scale) @ adjacency + diags(still.astype(np.float64)))
 
 
 def relax(points: Floats, faces: Ints, reference: ClosestPointSearch | None) -> Floats:
-    """Move each vertex within the surface towards the area-weighted centre of its neighbourhood, then project."""
+    """Move each vertex along the surface towards the area-weighted centre of its faces; return the new points, (n, 3).
+
+    The move is the component in the tangent plane. With `reference`, the moved vertices are projected onto that
+    surface. Boundary vertices stay, and so do vertices whose move would degenerate a face.
+    """
     n_vertices = len(points)
     edges = build_edges(faces, n_vertices)
     corners = points[faces]
@@ -49,7 +56,11 @@ def relax(points: Floats, faces: Ints, reference: ClosestPointSearch | None) -> 
 
 
 def _undo_degenerating_moves(points: Floats, moved: Floats, faces: Ints) -> Floats:
-    """Undo the moves that turn a face over, fold it onto a neighbour or flatten it."""
+    """Return the moved points with moves undone at faces that would rotate by more than 60°, fold over or get flat.
+
+    points and moved (n_vertices, 3) are the positions before and after. Undoing is repeated up to ten times, as it
+    changes neighbouring faces; if that does not suffice, all moves are undone.
+    """
     before, quality = doubled_normals(points[faces]), mean_ratio(points[faces])
     pairs = topology.interior_edges(faces)[0] // 3
     folds = row_cosines(before[pairs[:, 0]], before[pairs[:, 1]])
@@ -69,17 +80,25 @@ def _undo_degenerating_moves(points: Floats, moved: Floats, faces: Ints) -> Floa
 
 
 def untangle(mesh: SurfaceMesh, *, rounds: int = 60, fold_angle: float = topology.FOLD_ANGLE) -> SurfaceMesh:
-    """Smooth around folded and zero-area faces until there are none; the connectivity stays.
+    """Smooth a surface around folded and zero-area faces until there are none; the faces' vertex indices stay the same.
 
-    The patch that is smoothed grows by a ring every 10 rounds, so that a stubborn fold is ironed out over a wider
-    area. What is left after the last round is logged. Boundary vertices stay.
+    Each round replaces the vertices near such faces three times by the mean of their neighbours. The patch that is
+    smoothed grows by a ring every 10 rounds, so that a stubborn fold is smoothed over a wider area. What is left after
+    the last round is logged. Boundary vertices stay.
 
     Parameters
     ----------
     mesh : SurfaceMesh
-    rounds : int
-    fold_angle : float
-        Degrees between neighbouring normals from which on the two faces count as folded.
+        The surface; it is not changed.
+    rounds : int, optional
+        Rounds of smoothing, at most.
+    fold_angle : float, optional
+        Degrees between neighbouring normals above which the two faces count as folded.
+
+    Returns
+    -------
+    SurfaceMesh
+        With moved vertices; the input itself if it has no such faces.
     """
     fixed = np.zeros(mesh.n_vertices, dtype=bool)
     fixed[topology.boundary_edges(mesh)] = True
@@ -92,7 +111,7 @@ def untangle(mesh: SurfaceMesh, *, rounds: int = 60, fold_angle: float = topolog
             bad[mesh.faces[bad[mesh.faces].any(axis=1)]] = True
         points = mesh.vertices.astype(np.float64)
         for _ in range(3):
-            points = np.where(bad[:, None], mean @ points, points)
+            points = np.where(bad[:, None], np.asarray(mean @ points), points)
         mesh = mesh.with_vertices(points.astype(mesh.dtype))
     if _bad_vertices(mesh, fold_angle).any():
         log.info("%d folded faces are left after %d rounds", topology.quality(mesh).n_folded, rounds)
@@ -100,6 +119,7 @@ def untangle(mesh: SurfaceMesh, *, rounds: int = 60, fold_angle: float = topolog
 
 
 def _bad_vertices(mesh: SurfaceMesh, fold_angle: float) -> Bools:
+    """Tell which vertices belong to a folded or zero-area face, (n_vertices,) bool; `fold_angle` in degrees."""
     bad = np.zeros(mesh.n_vertices, dtype=bool)
     bad[mesh.faces[topology.folded_edges(mesh, fold_angle=fold_angle)]] = True
     bad[mesh.faces[topology.zero_area_faces(mesh)]] = True

@@ -1,4 +1,4 @@
-"""Halve long edges."""
+"""Split long edges in halves."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ MAX_FACES = 4_000_000
 
 
 def split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> tuple[Floats, Ints]:
-    """Halve every edge longer than `limit`, those of the border too or not, until none is left.
+    """Split every edge longer than `limit` µm at its midpoint until none is left; return points and faces.
 
-    The surface itself does not move.
+    The surface itself does not move. `border`: edges with a single face are split, too. Raise MeshError if there would
+    be more than MAX_FACES faces.
     """
     for _ in range(MAX_ROUNDS):
         pairs, inverse, count = topology.unique_edges(faces)
@@ -35,7 +36,11 @@ def split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> 
 
 
 def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
-    """New faces when edge c (corner c to c + 1) of a face gets the vertex middle[:, c], or none (-1)."""
+    """Return the new faces when edges are split; middle (n_faces, 3) holds the vertex on each edge, -1 for none.
+
+    Edge c of a face runs from corner c to the next. A face is divided into two, three or four by the number of its
+    split edges; the quadrilateral left by two is divided by its shorter diagonal.
+    """
     count = (middle >= 0).sum(axis=1)
     made = [faces[count == 0]]
     one = np.flatnonzero(count == 1)  # turn so that edge 0 is halved
@@ -53,6 +58,10 @@ def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
 
 
 def _rotate_corners(faces: Ints, middle: Ints, which: Ints, first: Ints) -> tuple[Ints, Ints]:
+    """Return the corners and edge midpoints of some faces, each (3, n), rotated so that edge `first` comes first.
+
+    `which` (n,) are the faces, `first` (n,) the edge of each that becomes edge 0.
+    """
     columns = (first[:, None] + np.arange(3)) % 3
     rows = which[:, None]
     return faces[rows, columns].T, middle[rows, columns].T
