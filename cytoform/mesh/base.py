@@ -47,8 +47,8 @@ def check_finite(vertices: Array, faces: Ints) -> None:
 def check_faces(faces: Any, n_vertices: int) -> Ints:
     """Return faces as a contiguous int64 array of shape (n_faces, 3).
 
-    Raise MeshError if there are none, the shape or the type is another one, or an index lies outside 0 to n_vertices -
-    1.
+    Raise MeshError if there are none, the shape or the type is another one, or an index is below 0 or not below
+    n_vertices.
     """
     array = np.asarray(faces)
     if array.size == 0:
@@ -107,7 +107,7 @@ class TriangleMesh:
     vertices: Array
     faces: Ints
 
-    if TYPE_CHECKING:  # a field of each kind, after its own
+    if TYPE_CHECKING:  # each kind of mesh has this field, after its further ones
 
         @property
         def density(self) -> Array:

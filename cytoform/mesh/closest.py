@@ -44,7 +44,7 @@ class ClosestPointSearch:
         weights = _closest_barycentric(np.repeat(queries, k, axis=0), self.corners[flat])
         points = np.einsum("nc,nci->ni", weights, self.corners[flat]).reshape(len(queries), k, 3)
         distance = ((points - queries[:, None]) ** 2).sum(axis=2)
-        if normals is not None:  # a face that looks the other way belongs to the far side of a thin sheet
+        if normals is not None:  # a face with the opposite normal belongs to the far side of a thin sheet
             away = np.einsum("nki,ni->nk", self.normals[near], normals) < 0
             distance = np.where(away & ~away.all(axis=1, keepdims=True), np.inf, distance)
         best = np.argmin(distance, axis=1)
@@ -120,7 +120,7 @@ def closest_points(mesh: SurfaceMesh, points: npt.ArrayLike) -> tuple[Ints, Floa
     return ClosestPointSearch(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
 
 
-def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix[np.float64]:
+def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:
     """Return the sparse matrix that interpolates values from a surface's vertices to other points.
 
     Interpolation is linear within the closest face (barycentric coordinates of the closest point).

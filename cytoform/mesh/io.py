@@ -43,7 +43,7 @@ __all__ = ["read_mesh", "read_surface", "write_mesh"]
 
 
 _LOG = logging.getLogger(__name__)
-_HEAD_BYTES = 4096  # bytes that tell what a file is
+_HEAD_BYTES = 4096  # bytes that are read to find out what a file is
 
 
 def read_mesh(path: PathLike, *, dtype: npt.DTypeLike = np.float64) -> SurfaceMesh | MultiMaterialMesh:

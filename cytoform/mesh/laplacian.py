@@ -12,7 +12,7 @@ from .topology import edges
 __all__ = ["combinatorial_laplacian", "cotangent_laplacian"]
 
 
-def combinatorial_laplacian(faces: Array, n_vertices: int) -> csc_matrix[np.float64]:
+def combinatorial_laplacian(faces: Array, n_vertices: int) -> csc_matrix:
     """Return the graph Laplacian, degree minus adjacency: symmetric, positive semi-definite, rows sum to zero.
 
     Every edge counts once, however many faces meet there; a vertex without faces has a zero row.
@@ -42,7 +42,7 @@ def combinatorial_laplacian(faces: Array, n_vertices: int) -> csc_matrix[np.floa
     return csc_matrix(diags(degree, format="csc") - adjacency)
 
 
-def cotangent_laplacian(vertices: Array, faces: Array) -> csc_matrix[np.float64]:
+def cotangent_laplacian(vertices: Array, faces: Array) -> csc_matrix:
     """Return the stiffness matrix L of linear finite elements: uᵀ L u = ∫ |∇u|² dS for u linear on each face.
 
     It is positive semi-definite, and its rows sum to zero. An edge's weight is half the sum of the cotangents opposite

@@ -90,7 +90,7 @@ class MultiMaterialMesh(TriangleMesh):
 
     @property
     def region_ids(self) -> tuple[int, ...]:
-        """Numbers of the regions, in ascending order, without the outside (0)."""
+        """Region numbers in ascending order, without the outside (0)."""
         return tuple(int(i) for i in np.unique(self.labels) if i > 0)
 
     def region_faces(self, region: int) -> Ints:
@@ -198,15 +198,16 @@ class MultiMaterialMesh(TriangleMesh):
         labels, density = self.labels[kept], self.density[kept]
         flips = _faces_wound_against_labels(self.vertices, faces, labels)
         if flips.any():
-            log.info("turned %d of %d faces", int(flips.sum()), len(faces))
+            log.info("reversed %d of %d faces", int(flips.sum()), len(faces))
         used, index = np.unique(topology.reverse_faces(faces, flips), return_inverse=True)
         return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density)
 
 
 def _drop_degenerate_faces(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:
-    """Return the faces that have an area, with coinciding ends of edges merged, and their indices in the mesh, (n,).
+    """Return the faces that have an area, with coinciding ends of edges merged, and their indices in the mesh.
 
-    Edges shorter than _MERGE_DISTANCE times the diagonal of the bounding box are merged; equal faces cancel in pairs.
+    Edges shorter than _MERGE_DISTANCE times the diagonal of the bounding box are merged; of equal faces pairs cancel.
+    Shapes (n, 3), vertex indices, and (n,).
     """
     faces, kept = mesh.faces, np.arange(mesh.n_faces)
     low, high = mesh.bounds
@@ -268,7 +269,8 @@ def _faces_wound_against_labels(vertices: Array, faces: Ints, labels: Ints) -> B
     corners = geometry.corner_points(vertices, topology.reverse_faces(faces, flips))
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
     signed = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
-    # A face adds its cone to the region that it leaves and takes it from the one it enters; the outside counts not.
+    # A face adds the volume of its cone to the region that its normal leaves, and subtracts it from the one that it
+    # enters; the outside does not count.
     signed = signed * ((labels[:, 0] > 0).astype(np.int64) - (labels[:, 1] > 0).astype(np.int64))
     inside_out = np.bincount(groups, weights=signed) < 0
     inside_out[conflicts] = False

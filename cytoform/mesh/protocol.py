@@ -22,11 +22,11 @@ class Mesh(Protocol):
 
     @property
     def vertices(self) -> Array:
-        """Positions in µm, (n_vertices, 3) float32 or float64, (z, y, x)."""
+        """Vertex positions in µm, (n_vertices, 3) float32 or float64, (z, y, x)."""
 
     @property
     def faces(self) -> Ints:
-        """Indices of the three vertices of every triangle, (n_faces, 3)."""
+        """Vertex indices of the three corners of every triangle, (n_faces, 3)."""
 
     @property
     def density(self) -> Array:

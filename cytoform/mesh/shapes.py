@@ -75,7 +75,7 @@ def _geodesic_sphere(frequency: int) -> tuple[Floats, Ints]:
     down = np.stack([index[1:, :-1], index[1:, 1:], index[:-1, 1:]], axis=-1)[index[1:, 1:] >= 0]
     local = np.concatenate([up, down])
     weights = np.stack([n - i - j, i, j], axis=1)
-    # A vertex is known by its whole-number weights on the twelve corners, so that shared ones merge exactly.
+    # A vertex is identified by its integer weights on the twelve corners, so that shared ones merge exactly.
     keys = np.zeros((20, len(weights), 12), dtype=np.int64)
     for face in range(20):
         keys[face][:, faces[face]] = weights
@@ -289,7 +289,7 @@ def _dividing_profile(u: Floats, neck: float) -> Floats:
 
     grid = np.linspace(0.0, 1.0, 2001)
     low, high = 0.0, 4.0
-    for _ in range(60):  # the amplitude at which the widest place has radius 1
+    for _ in range(60):  # bisection for the amplitude at which the widest part has radius 1
         middle = 0.5 * (low + high)
         low, high = (middle, high) if shape(grid, middle).max() < 1.0 else (low, middle)
     return shape(u, high)

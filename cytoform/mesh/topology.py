@@ -59,11 +59,11 @@ class HasVerticesAndFaces(Protocol):
 
     @property
     def vertices(self) -> Array:
-        """Positions in µm, (n_vertices, 3)."""
+        """Vertex positions in µm, (n_vertices, 3)."""
 
     @property
     def faces(self) -> Ints:
-        """Indices of the three vertices of every triangle, (n_faces, 3)."""
+        """Vertex indices of the three corners of every triangle, (n_faces, 3)."""
 
 
 MeshOrFaces: TypeAlias = HasVerticesAndFaces | Array

@@ -16,7 +16,7 @@ _POINTS = "Reconstruct a surface from them and export it as .ply, for example wi
 _CAD = "Mesh it in the CAD program and export it as .stl."
 _UNPACK = "Unpack it first."
 
-# What files with other extensions are, and how to go on.
+# What files with other extensions are, and how the user can proceed.
 UNSUPPORTED: dict[str, tuple[str, str]] = {
     ".off": ("an OFF mesh", "Convert it to .ply, for example with MeshLab or trimesh (`trimesh.load(…).export(…)`)."),
     ".vtk": ("a legacy VTK file", _PARAVIEW),

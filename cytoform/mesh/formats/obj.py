@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import FileFormatError, MeshError
 from .parts import EXPORT_AGAIN, MeshFormat, Parts, Polygons, count_phrase, exact_number_format, plural, triangulate
-from .text import decode_text, number, split_lines
+from .text import decode_text, parse_number, split_lines
 
 __all__ = ["FORMAT"]
 
@@ -34,7 +34,7 @@ def read(path: Path) -> Parts:
         try:
             if keyword == "v":
                 points.append(_parse_position(words))
-                seen["weight"] += len(words) == 4 and number(words[3]) != 1.0
+                seen["weight"] += len(words) == 4 and parse_number(words[3]) != 1.0
             elif keyword in ("f", "fo"):
                 polygons.append([_parse_index(word, len(points)) for word in words])
                 seen["object"] += seen.pop("new object", 0) > 0
@@ -89,7 +89,7 @@ def _parse_position(words: list[str]) -> list[float]:
     # x y z, with a weight (x y z w), a colour (x y z r g b) or both
     if len(words) not in (3, 4, 6, 7):
         raise ValueError(f"expected 3 coordinates, found {plural(len(words), 'number')}")
-    return [number(word) for word in words[:3]]
+    return [parse_number(word) for word in words[:3]]
 
 
 def _parse_index(word: str, n_points: int) -> int:

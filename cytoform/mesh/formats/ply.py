@@ -23,7 +23,7 @@ from .parts import (
     triangulate,
     triangulate_strips,
 )
-from .text import number, split_lines, to_utf8
+from .text import parse_number, split_lines, to_utf8
 
 __all__ = ["FORMAT"]
 
@@ -74,10 +74,10 @@ def _numpy_type(word: str) -> str:
     return _TYPES[word]
 
 
-def _cut_short_error(element: _Element, there: int) -> FileFormatError:
-    """Return the error for an element of which only `there` rows exist, fewer than the header promises."""
+def _cut_short_error(element: _Element, actual: int) -> FileFormatError:
+    """Return the error for an element of which only `actual` rows exist, fewer than the header promises."""
     return FileFormatError(
-        f"it is cut short: its header promises {plural(element.count, element.name)}, and {there} are there.",
+        f"it is cut short: its header promises {plural(element.count, element.name)}, and {actual} are there.",
         remedy=EXPORT_AGAIN,
     )
 
@@ -236,7 +236,7 @@ def _read_text_row_by_row(rows: list[str], element: _Element) -> dict[str, Any]:
         words = iter(row.split())
         try:
             for name, kind, length in element.properties:
-                convert = number if kind[0] == "f" else int
+                convert = parse_number if kind[0] == "f" else int
                 if length is None:
                     columns[name].append(convert(_next_word(words)))
                 else:

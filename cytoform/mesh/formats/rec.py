@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import FileFormatError, MeshError
 from .parts import EXPORT_AGAIN, Array, MeshFormat, Parts, exact_number_format
-from .text import decode_text, is_binary, number, split_lines, to_utf8
+from .text import decode_text, is_binary, parse_number, split_lines, to_utf8
 
 __all__ = ["FORMAT"]
 
@@ -159,7 +159,7 @@ def _read_text(text: str) -> tuple[Array, Array]:
     rows = lines[n_points + 2 :]
     if len(rows) != n_faces:
         raise _damaged_error(f"it promises {n_faces} faces and has {len(rows)}")
-    points = [_parse_numbers(line, f"vertex {k}", 3, number) for k, line in enumerate(lines[1 : n_points + 1])]
+    points = [_parse_numbers(line, f"vertex {k}", 3, parse_number) for k, line in enumerate(lines[1 : n_points + 1])]
     table = [_parse_numbers(row, f"face {k}", 5, int) for k, row in enumerate(rows)]
     return np.array(points, dtype=np.float64), np.array(table, dtype=np.int64).reshape(-1, 5)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import FileFormatError
 from .parts import EXPORT_AGAIN, Array, MeshFormat, Parts, plural
-from .text import decode_text, is_binary, number, split_lines, to_utf8
+from .text import decode_text, is_binary, parse_number, split_lines, to_utf8
 
 __all__ = ["FORMAT"]
 
@@ -98,7 +98,7 @@ def _read_text(text: str, remarks: list[str]) -> Array:
             elif keyword == "vertex":
                 if len(words) != 4:
                     raise ValueError(f"expected 3 coordinates, found {plural(len(words) - 1, 'number')}")
-                corners.append([number(word) for word in words[1:]])
+                corners.append([parse_number(word) for word in words[1:]])
             elif keyword == "endfacet":
                 in_facet = False
                 if len(corners) - before != 3:

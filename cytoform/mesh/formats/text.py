@@ -6,12 +6,12 @@ import re
 
 from ...errors import FileFormatError
 
-__all__ = ["decode_text", "is_binary", "number", "split_lines", "to_utf8"]
+__all__ = ["decode_text", "is_binary", "parse_number", "split_lines", "to_utf8"]
 
 # UTF-32 first: its mark for little endian begins with that of UTF-16.
 _BYTE_ORDER_MARKS = ((b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be"), (b"\xef\xbb\xbf", "utf-8"),
           (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))  # fmt: skip
-_HEAD_BYTES = 1024  # bytes that tell text from binary data
+_HEAD_BYTES = 1024  # bytes that are inspected to distinguish text from binary data
 _COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 _NOT_A_NUMBER = re.compile(r"([+-]?)(nan|inf)(\(.*\))?")  # Microsoft's C library writes -nan(ind)
 
@@ -60,7 +60,7 @@ def split_lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def number(word: str) -> float:
+def parse_number(word: str) -> float:
     """Return the number that a word of a text file stands for, "nan" and "inf" in other programs' spelling included.
 
     Raises

@@ -19,7 +19,7 @@ import numpy as np
 from ..._typing import Array
 from ...errors import FileFormatError
 from .parts import EXPORT_AGAIN
-from .text import number, to_utf8
+from .text import parse_number, to_utf8
 
 __all__ = ["VtkFile", "encode_array"]
 
@@ -92,7 +92,7 @@ class VtkFile:
         if form == "ascii":
             words = (element.text or "").split()
             if dtype.kind == "f":
-                return np.array([number(word) for word in words], dtype=dtype.newbyteorder("="))
+                return np.array([parse_number(word) for word in words], dtype=dtype.newbyteorder("="))
             return np.array([int(word) for word in words], dtype=dtype.newbyteorder("="))
         if form == "binary":
             source: _ByteReader = _Base64Reader("".join((element.text or "").split()).encode(), 0)
@@ -175,7 +175,7 @@ def _split_appended(data: bytes) -> tuple[bytes, bytes | None, str]:
 
 
 def _take_exactly(take: Callable[[int], bytes], count: int) -> bytes:
-    """Return the next `count` bytes that `take` gives; raise ValueError if there are fewer."""
+    """Return the next `count` bytes that `take` gives; raise ValueError if fewer remain."""
     found = take(count)
     if len(found) < count:
         raise ValueError(f"{count} bytes are promised and {len(found)} are there")

@@ -91,15 +91,15 @@ class _Piece:
         elif all(label is not None for label in pair):
             self.labels = np.column_stack(pair).astype(np.int64)  # type: ignore[arg-type]
 
-    def _check_count(self, attribute: str, there: int) -> None:
-        """Raise FileFormatError if an attribute of the piece promises another number than `there`.
+    def _check_count(self, attribute: str, actual: int) -> None:
+        """Raise FileFormatError if an attribute of the piece promises another number than `actual`.
 
         The attribute may be missing.
         """
         promised = self.element.get(attribute)
-        if promised is not None and int(promised) != there:
+        if promised is not None and int(promised) != actual:
             raise FileFormatError(
-                f"it promises {attribute}={promised} and has {there}: it is damaged or cut short.", remedy=EXPORT_AGAIN
+                f"it promises {attribute}={promised} and has {actual}: it is damaged or cut short.", remedy=EXPORT_AGAIN
             )
 
     def _read_polygons(self, name: str) -> Polygons:

@@ -21,16 +21,31 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Edges:
-    """Interior edges of a surface with at most two faces at each edge, with the faces and vertices beside them."""
+    """Interior edges of a surface with at most two faces at each edge, with the faces and vertices beside them.
 
-    ends: Ints  # (n, 2) vertices a, b; face 0 runs from a to b
-    faces: Ints  # (n, 2) faces on the two sides
-    tips: Ints  # (n, 2) vertices opposite to the edge in faces 0 and 1
-    fixed: Bools  # (n_vertices,) on a boundary
+    Parameters
+    ----------
+    ends : (n_edges, 2) int
+        Vertices a, b of each edge with exactly two faces; face 0 runs from a to b.
+    faces : (n_edges, 2) int
+        Faces 0 and 1 on the two sides.
+    tips : (n_edges, 2) int
+        Vertices opposite to the edge in faces 0 and 1.
+    fixed : (n_vertices,) bool
+        Which vertices lie on a boundary, an edge with a single face.
+    """
+
+    ends: Ints
+    faces: Ints
+    tips: Ints
+    fixed: Bools
 
 
 def build_edges(faces: Ints, n_vertices: int) -> Edges:
-    """Find the interior edges of a surface and what lies on their two sides; see :class:`Edges`."""
+    """Find the interior edges of a surface, with the faces and opposite vertices on their two sides.
+
+    faces (n_faces, 3), wound consistently: the two faces of an edge run along it in opposite directions.
+    """
     half = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
     forward, backward = half[:, 0] * n_vertices + half[:, 1], half[:, 1] * n_vertices + half[:, 0]
     order = np.argsort(forward)

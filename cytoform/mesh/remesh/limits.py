@@ -18,10 +18,11 @@ __all__ = [
 ]
 
 
-LONG, SHORT = 4.0 / 3.0, 4.0 / 5.0  # Botsch and Kobbelt's bounds, in units of the target edge
-MIN_NORMAL_COSINE = np.cos(np.radians(60.0))  # a step may turn a face's normal by at most this much
-MIN_MEAN_RATIO = 0.12  # least 4 √3 area / (sum of squared edges) of a face that a step may leave (1 is equilateral)
-MAX_ROUNDS = 30  # of an operation, at most
+# Botsch and Kobbelt's bounds in units of the target edge length: longer edges are split, shorter ones collapsed.
+LONG, SHORT = 4.0 / 3.0, 4.0 / 5.0
+MIN_NORMAL_COSINE = np.cos(np.radians(60.0))  # a step may rotate a face's normal by at most 60°
+MIN_MEAN_RATIO = 0.12  # a step may not leave a face with a smaller mean ratio than this (1 is equilateral)
+MAX_ROUNDS = 30  # passes of one operation over the mesh, at most
 
 
 def doubled_normals(corners: Floats) -> Floats:

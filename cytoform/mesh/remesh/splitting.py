@@ -12,7 +12,7 @@ from .limits import MAX_ROUNDS
 __all__ = ["MAX_FACES", "split"]
 
 
-MAX_FACES = 4_000_000
+MAX_FACES = 4_000_000  # refuse to make more
 
 
 def split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> tuple[Floats, Ints]:
@@ -43,10 +43,10 @@ def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
     """
     count = (middle >= 0).sum(axis=1)
     made = [faces[count == 0]]
-    one = np.flatnonzero(count == 1)  # turn so that edge 0 is halved
+    one = np.flatnonzero(count == 1)  # rotated so that edge 0 is split
     (a, b, c), (m, _, _) = _rotate_corners(faces, middle, one, np.argmax(middle[one] >= 0, axis=1))
     made += [np.stack([a, m, c], axis=1), np.stack([m, b, c], axis=1)]
-    two = np.flatnonzero(count == 2)  # turn so that edges 0 and 1 are halved; b is cut off, a quad is left
+    two = np.flatnonzero(count == 2)  # rotated so that edges 0 and 1 are split; b is cut off, a quad is left
     (a, b, c), (m, n, _) = _rotate_corners(faces, middle, two, (np.argmin(middle[two], axis=1) + 1) % 3)
     made.append(np.stack([m, b, n], axis=1))
     across = np.linalg.norm(points[a] - points[n], axis=1) <= np.linalg.norm(points[m] - points[c], axis=1)
