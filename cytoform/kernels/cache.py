@@ -42,7 +42,7 @@ def _user_cache_folder() -> Path:
     """Return the folder in which numba keeps compiled code of the current user (for example ``~/.cache/numba``)."""
     from numba.misc.appdirs import AppDirs
 
-    return Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)  # type: ignore[no-untyped-call]
+    return Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
 
 
 def _is_writable(folder: Path) -> bool:

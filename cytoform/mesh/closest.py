@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from .._typing import Array, Floats, Ints
 from . import geometry
+from .protocol import Mesh
 from .surface import SurfaceMesh
 
 __all__ = ["ClosestPointSearch", "closest_points", "interpolation", "transfer_density"]
@@ -97,12 +98,12 @@ def transfer_density(source: SurfaceMesh, target: SurfaceMesh) -> Array:
     return source.density[cKDTree(centres[0]).query(centres[1])[1]]
 
 
-def closest_points(mesh: SurfaceMesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:
+def closest_points(mesh: Mesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:
     """Find the closest points on a surface, searched among the 16 faces nearest by centre.
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         With faces of like size: a huge face beside small ones may be missed.
     points : (n, 3) float, µm
         The queries, (z, y, x).
@@ -120,14 +121,14 @@ def closest_points(mesh: SurfaceMesh, points: npt.ArrayLike) -> tuple[Ints, Floa
     return ClosestPointSearch(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
 
 
-def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:
+def interpolation(mesh: Mesh, points: npt.ArrayLike) -> csr_matrix:
     """Return the sparse matrix that interpolates values from a surface's vertices to other points.
 
     Interpolation is linear within the closest face (barycentric coordinates of the closest point).
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         The surface at whose vertices the values are given.
     points : (n, 3) float, µm
         Where to interpolate, (z, y, x); for instance the vertices after remeshing.

@@ -10,12 +10,12 @@ from .._typing import Array, Floats
 from ..errors import MeshError
 from . import geometry, topology
 from .laplacian import cotangent_laplacian
-from .surface import SurfaceMesh
+from .protocol import Mesh
 
 __all__ = ["curvatures"]
 
 
-def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Floats]:
+def curvatures(mesh: Mesh, *, smoothing: float = 0.0) -> tuple[Floats, Floats]:
     """Estimate mean and Gaussian curvature at the vertices.
 
     The mean curvature is half the cotangent Laplacian of the positions, projected on the normal; the Gaussian curvature
@@ -25,7 +25,7 @@ def curvatures(mesh: SurfaceMesh, *, smoothing: float = 0.0) -> tuple[Floats, Fl
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         Closed.
     smoothing : float, optional
         Length in µm over which both are averaged along the surface, by one implicit step of diffusion; 0, the default,

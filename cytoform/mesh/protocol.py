@@ -64,6 +64,13 @@ class Mesh(Protocol):
     def bounds(self) -> tuple[Floats, Floats]:
         """Smallest and largest coordinate on each axis in µm, (3,) each."""
 
+    @property
+    def normals(self) -> Floats:
+        """Unit normals of the faces, (n_faces, 3), (z, y, x), by the counter-clockwise rule."""
+
+    def without_unused_vertices(self) -> Self:
+        """Return the mesh without vertices that no face uses, the others in their order."""
+
     def with_vertices(self, vertices: Array) -> Self:
         """Return the same mesh with its vertices at other positions, (n_vertices, 3) in µm."""
 
