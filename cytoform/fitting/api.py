@@ -21,9 +21,9 @@ from .bodies import Body, body_class, body_class_of
 from .callbacks import Callback
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import FitConfig
-from .digests import fingerprint
+from .digests import image_digest
 from .finish import finish
-from .loop import Run, run
+from .loop import FitContext, run_stages
 from .priors.smoothness import Prior
 from .request import Request
 from .result import FitResult
@@ -101,12 +101,12 @@ def fit(
     request = Request(volume, config, mesh, psf, roi, labels, label, prior, inputs)
     request.check()
     path = None if out is None else ensure_folder(out) / CHECKPOINT
-    mark, marks = ("", {}) if path is None else (fingerprint(volume), request.marks())
-    state = _resumed(path, mark, marks, config) if resume else None
-    body = _body(request, state)
+    mark, marks = ("", {}) if path is None else (image_digest(volume), request.digests())
+    state = _load_state(path, mark, marks, config) if resume else None
+    body = _make_body(request, state)
     if state is None:
         state = body.begin(request)
-        state.inputs, state.remarks = request.described(), (*request.remarks(), *state.remarks)
+        state.inputs, state.remarks = request.description(), (*request.remarks(), *state.remarks)
         state.device = device_for(config.device, config.backend)
 
     def save(now: State) -> None:
@@ -117,25 +117,25 @@ def fit(
     if keep is not None and not resume:
         keep(state)  # whatever an earlier fit left in the folder is gone from here on
     try:
-        run(state, Run(body, config, prior, callbacks, keep))
+        run_stages(state, FitContext(body, config, prior, callbacks, keep))
     except KeyboardInterrupt:
-        raise Interrupted(_interrupted(state, path)) from None
+        raise Interrupted(_interruption_message(state, path)) from None
     return finish(state, body, config, volume)
 
 
-def _body(request: Request, state: State | None) -> Body[Any]:
+def _make_body(request: Request, state: State | None) -> Body[Any]:
     """The kind of body that moves the state's mesh, or the start's, in the image; a surface where there is none."""
     volume, config, mesh = request.volume, request.config, request.mesh
     if state is not None:
-        return body_class_of(state.mesh)(Scene.of(volume), state.edge)
+        return body_class_of(state.mesh)(Scene.from_volume(volume), state.edge)
     kind = body_class("surface") if mesh is None else body_class_of(mesh)
     edge = default_edge(volume) if config.edge is None else config.edge
     if mesh is not None and not kind.remeshed:
         edge = float(np.mean(edge_lengths(mesh)))
-    return kind(Scene.of(volume), edge)
+    return kind(Scene.from_volume(volume), edge)
 
 
-def _resumed(path: Path | None, mark: str, marks: dict[str, str], config: FitConfig) -> State:
+def _load_state(path: Path | None, mark: str, marks: dict[str, str], config: FitConfig) -> State:
     """The state of a checkpoint that belongs to the image, the settings and what was given."""
     if path is None:
         raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
@@ -147,7 +147,7 @@ def _resumed(path: Path | None, mark: str, marks: dict[str, str], config: FitCon
     return state
 
 
-def _interrupted(state: State, path: Path | None) -> str:
+def _interruption_message(state: State, path: Path | None) -> str:
     done = f"interrupted after {state.count.iteration} iterations; "
     if path is None or not path.exists():
         return done + "nothing was saved, as no folder was given (out=)."

@@ -11,7 +11,7 @@ from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 
-__all__ = ["Callback", "Cancelled", "Film", "Progress", "is_set"]
+__all__ = ["Callback", "CancelCallback", "Film", "Progress", "cancel_requested"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,17 +77,17 @@ class Film:
         write_film(path, volume, self.frames, pause=pause)
 
 
-class Cancelled:
+class CancelCallback:
     """A callback that ends a fit as Ctrl-C does once it is asked to."""
 
     def __init__(self, cancel: Any) -> None:
         self._cancel = cancel
 
     def __call__(self, progress: Progress) -> None:
-        if is_set(self._cancel):
+        if cancel_requested(self._cancel):
             raise KeyboardInterrupt
 
 
-def is_set(cancel: Any) -> bool:
+def cancel_requested(cancel: Any) -> bool:
     """Ask an event, or a callable, whether a fit is to end."""
     return bool(cancel.is_set() if hasattr(cancel, "is_set") else cancel())

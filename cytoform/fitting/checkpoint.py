@@ -25,20 +25,20 @@ from ..optics import PSF, psf_from_description
 from ..optim import LBFGS
 from .bodies import body_class, body_class_of
 from .config import FitConfig
-from .damaged import named_when_damaged
+from .file_errors import as_file_format_error
 from .state import COLUMNS, State
 
 __all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "cytoform fit checkpoint 8"
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
-FREE = ("checkpoint_seconds", "device")
+CHANGEABLE_SETTINGS = ("checkpoint_seconds", "device")
 
 
 def save_checkpoint(
     path: str | os.PathLike[str],
     state: State,
-    image_mark: str,
+    image_digest: str,
     config: FitConfig,
     given: dict[str, str] | None = None,
 ) -> None:
@@ -48,24 +48,24 @@ def save_checkpoint(
     ----------
     path : path
     state : State
-    image_mark : str
-        The image's digest (:func:`.fingerprint`).
+    image_digest : str
+        The image's digest (:func:`.image_digest`).
     config : FitConfig
     given : dict of str to str, optional
-        Digests of what the user gave (:meth:`.Request.marks`).
+        Digests of what the user gave (:meth:`.Request.digests`).
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs["format"] = FORMAT
-        file.attrs["image"] = image_mark
+        file.attrs["image"] = image_digest
         file.attrs["config"] = json.dumps(config.as_dict())
         file.attrs["given"] = json.dumps(given or {})
-        _write(file.create_group("state"), state)
+        _write_fields(file.create_group("state"), state)
     write_bytes(path, buffer.getvalue())
 
 
 def load_checkpoint(
-    path: str | os.PathLike[str], image_mark: str, config: FitConfig, given: dict[str, str] | None = None
+    path: str | os.PathLike[str], image_digest: str, config: FitConfig, given: dict[str, str] | None = None
 ) -> State:
     """Read a state; parameters as for :func:`save_checkpoint`.
 
@@ -80,7 +80,7 @@ def load_checkpoint(
     if not path.is_file():
         raise FitError(f"there is no checkpoint {path} to resume from.", remedy="Start the fit without --resume.")
     with (
-        named_when_damaged(f"{path} cannot be read as a checkpoint", "Start the fit without --resume."),
+        as_file_format_error(f"{path} cannot be read as a checkpoint", "Start the fit without --resume."),
         h5py.File(path, "r") as file,
     ):
         if file.attrs.get("format") != FORMAT:
@@ -88,19 +88,19 @@ def load_checkpoint(
                 f"{path} is no checkpoint of a fit that this version reads; expected the format {FORMAT!r}.",
                 remedy="Start the fit without --resume.",
             )
-        _check(path, file, image_mark, config, given or {})
-        return _read(file["state"], State)
+        _check_belongs(path, file, image_digest, config, given or {})
+        return _read_fields(file["state"], State)
 
 
-def _check(path: Path, file: h5py.File, image_mark: str, config: FitConfig, given: dict[str, str]) -> None:
+def _check_belongs(path: Path, file: h5py.File, image_digest: str, config: FitConfig, given: dict[str, str]) -> None:
     """Refuse a checkpoint of another image, of other settings, or of other inputs."""
-    if file.attrs["image"] != image_mark:
+    if file.attrs["image"] != image_digest:
         raise FitError(
             f"{path} belongs to another image (other voxels or another voxel size).",
             remedy="Resume with the image, channel, time point and spacing that the fit began with.",
         )
     before, now = json.loads(file.attrs["config"]), json.loads(json.dumps(config.as_dict()))
-    free = ("checkpoint_seconds",) if config.deterministic else FREE
+    free = ("checkpoint_seconds",) if config.deterministic else CHANGEABLE_SETTINGS
     changed = [f"{k} (was {before.get(k)!r}, is {now[k]!r})" for k in now if k not in free and before.get(k) != now[k]]
     if changed:
         raise FitError(
@@ -125,21 +125,21 @@ def _check(path: Path, file: h5py.File, image_mark: str, config: FitConfig, give
 # -- how each kind of field is stored ----------------------------------------------------------------------------------
 
 
-def _write(group: h5py.Group, values: Any) -> None:
+def _write_fields(group: h5py.Group, values: Any) -> None:
     for field in dataclasses.fields(values):
         how, value = field.metadata["stored"], getattr(values, field.name)
         if how == "group":
-            _write(group.create_group(field.name), value)
+            _write_fields(group.create_group(field.name), value)
         else:
             _CODECS[how][0](group, field.name, value)
 
 
-def _read(group: h5py.Group, kind: type[Any]) -> Any:
+def _read_fields(group: h5py.Group, kind: type[Any]) -> Any:
     types_of, found = typing.get_type_hints(kind), {}
     for field in dataclasses.fields(kind):
         how = field.metadata["stored"]
         if how == "group":
-            found[field.name] = _read(group[field.name], types_of[field.name])
+            found[field.name] = _read_fields(group[field.name], types_of[field.name])
         else:
             found[field.name] = _CODECS[how][1](group, field.name)
             if isinstance(types_of[field.name], types.GenericAlias) and how == "json":

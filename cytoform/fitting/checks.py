@@ -10,17 +10,17 @@ from ..image.volume import Volume
 from ..optics import PSF
 from .constants import LEAST_SLICE_RATIO, MOST_VOXEL_ANISOTROPY, SATURATED_SHARE
 
-__all__ = ["check_reach", "check_region", "doubts", "saturated"]
+__all__ = ["check_psf_size", "check_region", "image_warnings", "saturation_warning"]
 
 SMALLEST, LARGEST = 0.005, 20.0  # µm: voxels of light microscopes lie between
 
 
-def doubts(volume: Volume) -> tuple[str, ...]:
+def image_warnings(volume: Volume) -> tuple[str, ...]:
     """Say what is odd about voxel size and planes of an image, a sentence each."""
-    return (*_of_size(volume), *_of_planes(np.asarray(volume.data)))
+    return (*_voxel_size_warnings(volume), *_slice_warnings(np.asarray(volume.data)))
 
 
-def _of_size(volume: Volume) -> list[str]:
+def _voxel_size_warnings(volume: Volume) -> list[str]:
     size = np.asarray(volume.spacing)
     words = " × ".join(f"{d:g}" for d in size)
     if size.min() < SMALLEST or size.max() > LARGEST:
@@ -32,26 +32,26 @@ def _of_size(volume: Volume) -> list[str]:
     return []
 
 
-def _of_planes(data: Array) -> list[str]:
+def _slice_warnings(data: Array) -> list[str]:
     """Planes without content, and planes that repeat the one before, where the others do neither."""
     flat = data.reshape(len(data), -1)
     empty = flat.min(axis=1) == flat.max(axis=1)
     inner = np.flatnonzero(empty & np.logical_or.accumulate(~empty) & np.logical_or.accumulate(~empty[::-1])[::-1])
     found = []
     if len(inner):
-        found.append(f"Slices {_listed(inner)} hold one value alone, between others that do not.")
+        found.append(f"Slices {_listed_slices(inner)} hold one value alone, between others that do not.")
     same = np.array([k for k in range(1, len(flat)) if not empty[k] and np.array_equal(flat[k], flat[k - 1])])
     if len(same):
-        found.append(f"Slices {_listed(same)} repeat the slice before.")
+        found.append(f"Slices {_listed_slices(same)} repeat the slice before.")
     return found
 
 
-def _listed(numbers: Array) -> str:
+def _listed_slices(numbers: Array) -> str:
     """Numbers of slices, from 0."""
     return ", ".join(str(n) for n in numbers[:8]) + (", …" if len(numbers) > 8 else "") + " (counted from 0)"
 
 
-def saturated(data: Array, region: Bools) -> str:
+def saturation_warning(data: Array, region: Bools) -> str:
     """Say so where many voxels of a region share the image's largest value; empty otherwise."""
     top = data.max()
     share = float((data[region] == top).mean()) if region.any() else 0.0
@@ -63,7 +63,7 @@ def saturated(data: Array, region: Bools) -> str:
     )
 
 
-def check_reach(psf: PSF, volume: Volume) -> None:
+def check_psf_size(psf: PSF, volume: Volume) -> None:
     """Refuse a PSF that is larger than the image.
 
     Raises

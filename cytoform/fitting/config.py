@@ -11,12 +11,12 @@ from typing import Any
 from ..errors import ConfigError
 from ..optics import Camera
 from ..options import option
-from .plain import plain_number, shown
+from .json_values import python_number, short_repr
 
 __all__ = ["FitConfig"]
 
 # Former names of settings; FitConfig still takes and reads them, with a DeprecationWarning.
-RENAMED = {"smoothness": "preconditioning", "stiffness": "smoothness_weight"}
+FORMER_NAMES = {"smoothness": "preconditioning", "stiffness": "smoothness_weight"}
 PER_STAGE = ("preconditioning", "step", "smoothness_weight", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
 NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields that hold one number
@@ -24,11 +24,11 @@ NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields th
 
 def _rename(name: str) -> str:
     """Return the present name of a setting, with a DeprecationWarning if `name` is its former one."""
-    if name not in RENAMED:
+    if name not in FORMER_NAMES:
         return name
-    message = f"FitConfig's {name} is called {RENAMED[name]} now; the old name will go in version 0.3."
+    message = f"FitConfig's {name} is called {FORMER_NAMES[name]} now; the old name will go in version 0.3."
     warnings.warn(message, DeprecationWarning, stacklevel=3)
-    return RENAMED[name]
+    return FORMER_NAMES[name]
 
 
 def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
@@ -41,7 +41,7 @@ def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
         for name, value in named.items():  # no comprehension: a warning points at the caller by counting frames
             present[_rename(name)] = value
         if len(present) < len(named):
-            both = [f"{old} and {new}" for old, new in RENAMED.items() if {old, new} <= set(named)]
+            both = [f"{old} and {new}" for old, new in FORMER_NAMES.items() if {old, new} <= set(named)]
             raise ConfigError(f"{'; '.join(both)} are one setting; expected its present name alone.")
         make(self, *values, **present)
 
@@ -177,70 +177,70 @@ class FitConfig:
     seed: int = option(0, metavar="N", least=0, help="Seed of whatever is drawn at random.")
 
     def __post_init__(self) -> None:
-        self._make_plain()
+        self._convert_values()
         for name in ("blurs", *PER_STAGE):
             value = getattr(self, name)
             if value == getattr(FitConfig, name) and name != "blurs":  # of other stages the last ones are meant
                 value = ((value[0],) * len(self.blurs) + value)[-len(self.blurs) :] if self.blurs else value
             object.__setattr__(self, name, value)
-        self._need(self.init in INITS, "init", "one of " + ", ".join(INITS))
-        self._need(isinstance(self.seed, int) and self.seed >= 0, "seed", "a whole number, 0 or more")
-        self._need(self.edge is None or 0 < self.edge < float("inf"), "edge", "a positive length in µm, or None")
-        self._need(self.iterations >= 1, "iterations", "at least 1")
-        self._need(len(self.blurs) >= 1 and min(self.blurs) >= 0, "blurs", "one or more widths in voxels, 0 or more")
-        self._need(self.blurs[-1] == 0, "blurs", "0 for the last stage: the image as it is")
+        self._require(self.init in INITS, "init", "one of " + ", ".join(INITS))
+        self._require(isinstance(self.seed, int) and self.seed >= 0, "seed", "a whole number, 0 or more")
+        self._require(self.edge is None or 0 < self.edge < float("inf"), "edge", "a positive length in µm, or None")
+        self._require(self.iterations >= 1, "iterations", "at least 1")
+        self._require(len(self.blurs) >= 1 and min(self.blurs) >= 0, "blurs", "one or more widths in voxels, 0 or more")
+        self._require(self.blurs[-1] == 0, "blurs", "0 for the last stage: the image as it is")
         for name in PER_STAGE:
             values = getattr(self, name)
             positive = name in ("step", "patience", "min_gain")
             good = len(values) == len(self.blurs) and min(values) >= 0 and (not positive or min(values) > 0)
             least = "more than 0" if positive else "0 or more"
-            self._need(good, name, f"{len(self.blurs)} values of {least}, one for each of blurs")
+            self._require(good, name, f"{len(self.blurs)} values of {least}, one for each of blurs")
         for name in ("staining_spread", "staining_correlation_length", "psf_step", "tolerance", "checkpoint_seconds"):
-            self._need(getattr(self, name) > 0, name, "a positive number")
+            self._require(getattr(self, name) > 0, name, "a positive number")
         for name in ("psf_steps", "pause_every"):
-            self._need(getattr(self, name) >= 1, name, "at least 1")
-        self._need(self.psf_shape in ("axial", "free"), "psf_shape", "'axial' or 'free'")
-        self._need(self.contact_weight >= 0, "contact_weight", "0 or more")
-        self._need(self.psf_after >= 0, "psf_after", "0 or more steps")
-        self._need(0 <= self.cutoff < 1, "cutoff", "from 0 up to, not including, 1")
-        self._need(0 <= self.weight_floor <= 1, "weight_floor", "between 0 and 1")
-        self._need(self.margin is None or self.margin > 0, "margin", "a positive length in µm, or None")
-        self._need(self.camera is None or isinstance(self.camera, Camera), "camera", "a Camera, or None")
-        self._need(self.robust is None or self.robust > 0, "robust", "a positive number, or None")
-        self._need(self.backend in ("auto", "exact", "nufft"), "backend", "'auto', 'exact' or 'nufft'")
-        self._need(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
-        self._need(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")
+            self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._require(self.psf_shape in ("axial", "free"), "psf_shape", "'axial' or 'free'")
+        self._require(self.contact_weight >= 0, "contact_weight", "0 or more")
+        self._require(self.psf_after >= 0, "psf_after", "0 or more steps")
+        self._require(0 <= self.cutoff < 1, "cutoff", "from 0 up to, not including, 1")
+        self._require(0 <= self.weight_floor <= 1, "weight_floor", "between 0 and 1")
+        self._require(self.margin is None or self.margin > 0, "margin", "a positive length in µm, or None")
+        self._require(self.camera is None or isinstance(self.camera, Camera), "camera", "a Camera, or None")
+        self._require(self.robust is None or self.robust > 0, "robust", "a positive number, or None")
+        self._require(self.backend in ("auto", "exact", "nufft"), "backend", "'auto', 'exact' or 'nufft'")
+        self._require(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
+        self._require(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")
 
     def __getattr__(self, name: str) -> Any:
-        if name in RENAMED:
+        if name in FORMER_NAMES:
             return getattr(self, _rename(name))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def _make_plain(self) -> None:
+    def _convert_values(self) -> None:
         """Make numbers Python's own, and what holds for each stage a tuple of them."""
         for field in dataclasses.fields(self):
-            name, value = field.name, plain_number(getattr(self, field.name))
+            name, value = field.name, python_number(getattr(self, field.name))
             if name in ("blurs", *PER_STAGE):
                 value = self._per_stage(name, value)
             elif isinstance(value, Camera):
-                inner = {f.name: plain_number(getattr(value, f.name)) for f in dataclasses.fields(value)}
+                inner = {f.name: python_number(getattr(value, f.name)) for f in dataclasses.fields(value)}
                 value = dataclasses.replace(value, **inner)
             elif field.type in NUMBERS and not (value is None and "None" in str(field.type)):
-                self._need(isinstance(value, (int, float)), name, "a number")
+                self._require(isinstance(value, (int, float)), name, "a number")
             object.__setattr__(self, name, value)
 
     def _per_stage(self, name: str, value: Any) -> tuple[float, ...]:
         if isinstance(value, (int, float)):
             return (value,)
         try:
-            self._need(not isinstance(value, (str, bytes)), name, "numbers, one for each stage")
+            self._require(not isinstance(value, (str, bytes)), name, "numbers, one for each stage")
             return tuple(float(v) for v in value)
         except (TypeError, ValueError):
-            raise ConfigError(f"{name} is {shown(value)}; expected numbers, one for each stage.") from None
+            raise ConfigError(f"{name} is {short_repr(value)}; expected numbers, one for each stage.") from None
 
-    def _need(self, good: bool, name: str, expected: str) -> None:
+    def _require(self, good: bool, name: str, expected: str) -> None:
         if not good:
-            raise ConfigError(f"{name} is {shown(getattr(self, name))}; expected {expected}.")
+            raise ConfigError(f"{name} is {short_repr(getattr(self, name))}; expected {expected}.")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -251,14 +251,14 @@ class FitConfig:
         """From :meth:`as_dict`; unknown names are refused."""
         if not isinstance(values, Mapping):
             raise ConfigError(
-                f"the settings are {shown(values)}; expected their values by name.",
+                f"the settings are {short_repr(values)}; expected their values by name.",
                 remedy="FitConfig().as_dict() gives all of them.",
             )
-        known = {f.name for f in dataclasses.fields(cls)} | set(RENAMED)
+        known = {f.name for f in dataclasses.fields(cls)} | set(FORMER_NAMES)
         unknown = sorted(str(name) for name in set(values) - known)
         if unknown:
             raise ConfigError(
-                f"the settings name {', '.join(unknown)}; known are {', '.join(sorted(known - set(RENAMED)))}."
+                f"the settings name {', '.join(unknown)}; known are {', '.join(sorted(known - set(FORMER_NAMES)))}."
             )
         camera = values.get("camera")
         if isinstance(camera, Mapping):
@@ -266,5 +266,5 @@ class FitConfig:
                 camera = Camera(**camera)
             except TypeError:
                 names = ", ".join(field.name for field in dataclasses.fields(Camera))
-                raise ConfigError(f"the camera is {shown(camera)}; expected numbers for {names}.") from None
+                raise ConfigError(f"the camera is {short_repr(camera)}; expected numbers for {names}.") from None
         return cls(**{**values, "camera": camera})

@@ -13,46 +13,46 @@ import numpy as np
 from ..errors import ConfigError, CytoformError
 from ..image.volume import Volume
 from ..optics import PSF, PSFOptions, psf_from_description
-from .digests import digest
-from .plain import plain_number, shown
+from .digests import array_digest
+from .json_values import python_number, short_repr
 from .references import PATH
 
-__all__ = ["checked_names", "mark_of", "psf_of", "stray"]
+__all__ = ["as_psf", "checked_fields", "hashable_value", "wrong_type"]
 
 
-def stray(name: str, value: Any, expected: str, remedy: str | None = None) -> ConfigError:
+def wrong_type(name: str, value: Any, expected: str, remedy: str | None = None) -> ConfigError:
     """The error about a value of another type: what came and what was expected."""
-    return ConfigError(f"{name} is {shown(value)}; expected {expected}.", remedy=remedy)
+    return ConfigError(f"{name} is {short_repr(value)}; expected {expected}.", remedy=remedy)
 
 
-def psf_of(given: Any) -> PSFOptions | PSF | None:
+def as_psf(given: Any) -> PSFOptions | PSF | None:
     """The PSF of a job from what was given."""
     if given is None or isinstance(given, PSFOptions) or hasattr(type(given), "describe"):
         return given
     if isinstance(given, PATH):
         return PSFOptions(os.fsdecode(given))
     if not isinstance(given, Mapping):
-        raise stray("psf", given, "a PSF, a PSFOptions, a path, or what describes one")
+        raise wrong_type("psf", given, "a PSF, a PSFOptions, a path, or what describes one")
     if "options" in given:
-        return PSFOptions(**checked_names(PSFOptions, "the PSF", given))
+        return PSFOptions(**checked_fields(PSFOptions, "the PSF", given))
     try:
         return psf_from_description(given)
     except CytoformError:
         raise
     except Exception as error:  # whatever its class does with a broken description
-        raise stray(
+        raise wrong_type(
             "psf", given, f"the whole of what describe() gives, and there is {type(error).__name__}: {error}",
             "Options such as psf_sigma belong to a kind as {'kind': …, 'options': {…}}.",
         ) from error  # fmt: skip
 
 
-def checked_names(cls: Any, what: str, values: Any, also: str = "") -> dict[str, Any]:
+def checked_fields(cls: Any, what: str, values: Any, also: str = "") -> dict[str, Any]:
     """The values of a class's fields, which have to be there as far as they have no default; no other names."""
     fields = dataclasses.fields(cls)
     names = [field.name for field in fields]
     expected = f"expected {', '.join(names)}."
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{what} is {shown(values)}; expected values by name: {', '.join(names)}.")
+        raise ConfigError(f"{what} is {short_repr(values)}; expected values by name: {', '.join(names)}.")
     if unknown := sorted(str(name) for name in values if name not in (*names, also)):
         raise ConfigError(f"{what} names {', '.join(unknown)}; {expected}", remedy="Leave away what is not known.")
     empty = dataclasses.MISSING
@@ -62,15 +62,18 @@ def checked_names(cls: Any, what: str, values: Any, also: str = "") -> dict[str,
     return {name: values[name] for name in names if name in values}
 
 
-def mark_of(value: Any) -> Any:
+def hashable_value(value: Any) -> Any:
     """What a digest takes of what is no plain value."""
-    value = plain_number(value)
+    value = python_number(value)
     if isinstance(value, np.ndarray):
-        return [list(value.shape), value.dtype.str, digest(value)]
+        return [list(value.shape), value.dtype.str, array_digest(value)]
     if isinstance(value, Volume):
-        return [mark_of(np.asarray(value.data)), value.spacing, value.origin]
+        return [hashable_value(np.asarray(value.data)), value.spacing, value.origin]
     if hasattr(value, "arrays"):
-        return [type(value).__qualname__, {name: mark_of(np.asarray(array)) for name, array in value.arrays().items()}]
+        return [
+            type(value).__qualname__,
+            {name: hashable_value(np.asarray(array)) for name, array in value.arrays().items()},
+        ]
     if isinstance(value, functools.partial):
         return [value.func, value.args, value.keywords]
     if isinstance(value, os.PathLike):

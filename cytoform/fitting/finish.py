@@ -18,7 +18,7 @@ from .psf_step import fits_psf
 from .result import FitResult
 from .stage import smoothness_prior, staining_prior
 from .state import State
-from .uncertainty import Uncertainty, uncertainty_of
+from .uncertainty import Uncertainty, estimate_uncertainty
 
 __all__ = ["finish"]
 
@@ -36,14 +36,14 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
     image : Volume
         As the user gave it.
     """
-    scope, seen = state.scope, body.scene.volume
-    problem = Problem(seen, scope.region, scope.padding, config)
-    emission_mask = body.emission_mask(state.mesh, scope.neighbours) if scope.neighbours.any() else None
+    masks, seen = state.masks, body.scene.volume
+    problem = Problem(seen, masks.region, masks.padding, config)
+    emission_mask = body.emission_mask(state.mesh, masks.neighbours) if masks.neighbours.any() else None
     final = problem.final_model(state.mesh.astype(config.dtype), state.psf, emission_mask)
     sure = (
         _uncertainty(problem, state, config, body, emission_mask) if config.uncertainty and not body.branching else None
     )
-    light = None if final.light is None else _on(seen, final.light)
+    light = None if final.light is None else _volume_like(seen, final.light)
     return FitResult(
         mesh=state.mesh,
         psf=state.psf,
@@ -55,10 +55,10 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
         evaluations=state.count.evaluations,
         seconds=state.count.seconds,
         config=config,
-        model=_on(seen, final.cell),
+        model=_volume_like(seen, final.cell),
         surroundings=light,
         image=image,
-        roi=scope.region,
+        roi=masks.region,
         start=state.start,
         uncertainty=sure,
         remarks=state.remarks,
@@ -67,7 +67,7 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
     )
 
 
-def _on(volume: Volume, data: Array) -> Volume:
+def _volume_like(volume: Volume, data: Array) -> Volume:
     """An image on the grid of another one."""
     return Volume(data, volume.spacing, volume.origin, volume.name)
 
@@ -77,14 +77,14 @@ def _uncertainty(
 ) -> Uncertainty | None:
     """Standard errors, or None where the image says too little."""
     at, last_pause = (mesh.astype(config.dtype) for mesh in (state.mesh, state.last_pause.mesh))
-    found = problem.freeze(at, state.psf, emission_mask=emission_mask, weigh_at=last_pause).image_fit
+    found = problem.update_at_pause(at, state.psf, emission_mask=emission_mask, reweight_at=last_pause).image_fit
     staining, smoothness = staining_prior(state, config, body), smoothness_prior(state, config, body, -1)
     try:
-        return uncertainty_of(
+        return estimate_uncertainty(
             problem, state.mesh, state.psf,
             stain=None if staining is None else state.stain,
-            smoothness=None if smoothness is None else (state.estimates.prior_factor * smoothness[0], smoothness[1]),
-            staining=staining, psf_directions=_free_directions(state, config),
+            smoothness=None if smoothness is None else (state.estimates.folding_factor * smoothness[0], smoothness[1]),
+            staining=staining, psf_directions=_fitted_psf_directions(state, config),
             measures=body.measures(state.mesh), found=found,
         )  # fmt: skip
     except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:
@@ -92,7 +92,7 @@ def _uncertainty(
         return None
 
 
-def _free_directions(state: State, config: FitConfig) -> Floats | None:
+def _fitted_psf_directions(state: State, config: FitConfig) -> Floats | None:
     """Orthonormal directions in which the PSF was fitted, (n_parameters, k); None where it was held."""
     if not fits_psf(state, config):
         return None

@@ -108,8 +108,8 @@ def load_region(
         _LOG.warning("%s names its slices otherwise (%s); they are read as slices.", path, found.axes)
     found = image_info(path, **alike) if alike else found
     time = image_time if time is None and found.times > 1 else time
-    time = _one_of(path, "time points", "--roi-time", found.times, time)
-    channel = _one_of(path, "channels", "--roi-channel", found.channels, channel)
+    time = _chosen_index(path, "time points", "--roi-time", found.times, time)
+    channel = _chosen_index(path, "channels", "--roi-channel", found.channels, channel)
     region = read_volume(path, spacing=found.spacing or image.spacing, time=time, channel=channel, **alike)
     data = region.data
     if data.shape != image.shape:
@@ -126,21 +126,22 @@ def _check_labels(path: Path, data: Array, label: int | None) -> None:
     labels = np.unique(data[data > 0])
     if not np.array_equal(labels, np.rint(labels)):
         raise VolumeError(
-            f"the region {path} has values that are not whole numbers, {_listed(labels)}; expected a mask or labels.",
+            f"the region {path} has values that are not whole numbers, {_listed_labels(labels)}; expected a mask or "
+            "labels.",
             remedy="Threshold a probability map first.",
         )
     if label is None and len(labels) > 1:
         raise ConfigError(
-            f"the region {path} has {len(labels)} labels, {_listed(labels)}; expected one.",
+            f"the region {path} has {len(labels)} labels, {_listed_labels(labels)}; expected one.",
             remedy="Choose one with --roi-label N.",
         )
     inside = data != 0 if label is None else data == label
     if not inside.any():
-        what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed(labels)}"
+        what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed_labels(labels)}"
         raise VolumeError(f"the region {path} is empty: {what}.", remedy="Check --roi and --roi-label.")
 
 
-def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:
+def _chosen_index(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:
     """The chosen number where a file has several of something; None where it has one."""
     if count == 1 and chosen in (None, 0):
         return None
@@ -151,7 +152,7 @@ def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) 
     return chosen
 
 
-def _listed(labels: Array) -> str:
+def _listed_labels(labels: Array) -> str:
     shown = ", ".join(f"{v:.0f}" if v == round(v) else f"{v:g}" for v in labels[:8].tolist()) or "none"
     return shown + (", …" if len(labels) > 8 else "")
 

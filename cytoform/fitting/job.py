@@ -15,11 +15,11 @@ from ..errors import ConfigError, Interrupted
 from ..image.volume import Volume
 from ..optics import PSF, PSFOptions
 from ..options import option, reserve, settings_of
-from .callbacks import Cancelled, is_set
+from .callbacks import CancelCallback, cancel_requested
 from .config import FitConfig
-from .descriptions import checked_names, mark_of, psf_of, stray
-from .plain import plain, plain_number, shown
-from .references import PATH, ImageFile, Region, plain_path
+from .descriptions import as_psf, checked_fields, hashable_value, wrong_type
+from .json_values import json_value, python_number, short_repr
+from .references import PATH, ImageFile, Region, convert_path_field
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -103,34 +103,36 @@ class FitJob:
     def __post_init__(self) -> None:
         keep = functools.partial(object.__setattr__, self)
         if isinstance(self.image, PATH):
-            plain_path(self, "image")
+            convert_path_field(self, "image")
             keep("image", ImageFile(self.image))
         elif not isinstance(self.image, (ImageFile, Volume)):
-            raise stray("image", self.image, "a path, an ImageFile or a Volume", "Volume(array, spacing) makes one.")
+            raise wrong_type(
+                "image", self.image, "a path, an ImageFile or a Volume", "Volume(array, spacing) makes one."
+            )
         if self.region is not None and not isinstance(self.region, Region):
             keep("region", Region(self.region))  # type: ignore[arg-type]
-        keep("psf", psf_of(self.psf))
+        keep("psf", as_psf(self.psf))
         if self.start is None:
             keep("start", "auto")
         elif isinstance(self.start, PATH):
-            plain_path(self, "start")
+            convert_path_field(self, "start")
         elif not hasattr(self.start, "faces"):
-            raise stray("start", self.start, "auto, sphere, ellipsoid, a mesh file or a mesh")
+            raise wrong_type("start", self.start, "auto, sphere, ellipsoid, a mesh file or a mesh")
         if not isinstance(self.config, FitConfig):
-            raise stray("config", self.config, "a FitConfig", "FitConfig.from_dict(…) makes one of plain values.")
+            raise wrong_type("config", self.config, "a FitConfig", "FitConfig.from_dict(…) makes one of plain values.")
         if not isinstance(self.inputs, Mapping):
-            raise stray("inputs", self.inputs, "a mapping of names to plain values")
-        keep("inputs", plain(self.inputs, "inputs"))
+            raise wrong_type("inputs", self.inputs, "a mapping of names to plain values")
+        keep("inputs", json_value(self.inputs, "inputs"))
         self._check_out()
 
     def _check_out(self) -> None:
         """Refuse a folder that is none, and what needs one without it."""
         if self.out is not None:
-            plain_path(self, "out")
+            convert_path_field(self, "out")
         for name in ("film", "resume", "overwrite"):
-            value = plain_number(getattr(self, name))
+            value = python_number(getattr(self, name))
             if value not in (True, False):
-                raise stray(name, value, "True or False")
+                raise wrong_type(name, value, "True or False")
             object.__setattr__(self, name, bool(value))
             if value and self.out is None:
                 raise ConfigError(f"{name}=True came without a folder.", remedy="Pass one, out=…")
@@ -180,13 +182,13 @@ class FitJob:
         if self.out is not None:
             check_free(Path(self.out), overwrite=self.overwrite, resume=self.resume)
         job = self.loaded()
-        if cancel is not None and is_set(cancel):
+        if cancel is not None and cancel_requested(cancel):
             raise Interrupted("cancelled before the first step; nothing was changed.")
         film = Film() if self.film else None
-        watching: list[Any] = [*callbacks, progress, film, None if cancel is None else Cancelled(cancel)]
+        watching: list[Any] = [*callbacks, progress, film, None if cancel is None else CancelCallback(cancel)]
         result = fit(
             job.image, None if isinstance(job.start, str) else job.start, job.psf, job.config,
-            **job._region(), prior=job.prior, callbacks=[w for w in watching if w is not None],
+            **job._region_arguments(), prior=job.prior, callbacks=[w for w in watching if w is not None],
             out=job.out, resume=job.resume, inputs=job.inputs,
         )  # fmt: skip
         if self.out is not None:
@@ -195,7 +197,7 @@ class FitJob:
                 film.save(Path(self.out) / "film.gif", job.image)
         return result
 
-    def _region(self) -> dict[str, Any]:
+    def _region_arguments(self) -> dict[str, Any]:
         """Region of interest or labels, as the fit takes them."""
         if self.region is None:
             return {}
@@ -231,7 +233,7 @@ class FitJob:
             found = load_region(Path(region.source), region.label, image, image_time=time, axes=axes, **where)
             region = Region(found, region.label)
         return dataclasses.replace(
-            self, image=image, psf=psf, start=start, config=config, region=region, inputs=self._sources()
+            self, image=image, psf=psf, start=start, config=config, region=region, inputs=self._input_origins()
         )
 
     def resolved(self) -> FitJob:
@@ -251,7 +253,7 @@ class FitJob:
             found["out"] = os.path.abspath(self.out)
         return dataclasses.replace(self, **found)
 
-    def _sources(self) -> dict[str, Any]:
+    def _input_origins(self) -> dict[str, Any]:
         """What ``fit.json`` keeps of the paths; those of image and region come with their volumes."""
         from .inputs import STARTS
 
@@ -286,7 +288,7 @@ class FitJob:
                 "expected files.",
                 remedy="Save them and make the job with their paths, or pickle the job. A prior cannot be stored.",
             )
-        return json.loads(json.dumps(plain({"format": FORMAT, **self._values()}, "the job")))
+        return json.loads(json.dumps(json_value({"format": FORMAT, **self._field_values()}, "the job")))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitJob:
@@ -298,13 +300,13 @@ class FitJob:
             For something else, for names that are not known, and where something is missing or of another type.
         """
         if isinstance(values, Mapping) and values.get("format") != FORMAT:
-            what = f"the job has the format {shown(values.get('format'))}; expected {FORMAT!r}."
+            what = f"the job has the format {short_repr(values.get('format'))}; expected {FORMAT!r}."
             raise ConfigError(what, remedy="FitJob.as_dict gives it.")
-        given = checked_names(cls, "the job", values, also="format")
+        given = checked_fields(cls, "the job", values, also="format")
         if "image" in given:
-            given["image"] = ImageFile(**checked_names(ImageFile, "the job's image", given["image"]))
+            given["image"] = ImageFile(**checked_fields(ImageFile, "the job's image", given["image"]))
         if given.get("region") is not None:
-            given["region"] = Region(**checked_names(Region, "the job's region", given["region"]))
+            given["region"] = Region(**checked_fields(Region, "the job's region", given["region"]))
         given["config"] = FitConfig.from_dict(given.get("config", {}))
         return cls(**given)
 
@@ -315,13 +317,13 @@ class FitJob:
         prior by its name and what :func:`functools.partial` gives it; where the result goes does not count. For names
         of folders, and to know a job that was run before.
         """
-        values = self.resolved()._values()
+        values = self.resolved()._field_values()
         for name in ("out", "film", "resume", "overwrite", "inputs"):
             del values[name]
         del values["config"]["checkpoint_seconds"]
-        return hashlib.sha256(json.dumps(values, default=mark_of, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(values, default=hashable_value, sort_keys=True).encode()).hexdigest()
 
-    def _values(self) -> dict[str, Any]:
+    def _field_values(self) -> dict[str, Any]:
         """The fields as plain values, but for what is held in memory."""
         psf = self.psf
         if psf is not None:

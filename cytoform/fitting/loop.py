@@ -20,14 +20,14 @@ from .pause import improve_triangles, pause, pause_due, undo_folding
 from .priors.smoothness import Prior
 from .psf_step import fits_psf, step_psf
 from .shape_step import has_settled, step_shape
-from .stage import Stage, update_scope
+from .stage import Stage, update_masks
 from .state import State
 
-__all__ = ["Run", "run"]
+__all__ = ["FitContext", "run_stages"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Run:
+class FitContext:
     """What a fit is run with; the same from its first step to its last.
 
     Attributes
@@ -50,7 +50,7 @@ class Run:
     save: Callable[[State], None] | None = None
 
 
-def run(state: State, how: Run) -> None:
+def run_stages(state: State, context: FitContext) -> None:
     """Go on with a fit until it ends, changing the state in place.
 
     Raises
@@ -58,26 +58,26 @@ def run(state: State, how: Run) -> None:
     KeyboardInterrupt
         When the user interrupts, after a step and after the state was saved.
     """
-    config, clock = how.config, _Clock(state, how)
+    config, timer = context.config, _RunTimer(state, context)
     with Interruption() as interruption:
         while not state.stop_reason:
-            stage = Stage(state, how.body, config, how.prior)
-            _run_stage(state, stage, how, clock, interruption)
+            stage = Stage(state, context.body, config, context.prior)
+            _run_stage(state, stage, context, timer, interruption)
             if not state.stop_reason:
                 if fits_psf(state, config):  # a coarse shape makes it too wide rather than too narrow: the safer side
                     step_psf(state, stage.problem, config)
-                    clock.stamp(state, len(state.history) - 1)
-                _next_stage(state, how)
-    clock.save(state)
+                    timer.stamp_history(state, len(state.history) - 1)
+                _start_next_stage(state, context)
+    timer.save(state)
 
 
-def _run_stage(state: State, stage: Stage, how: Run, clock: _Clock, interruption: Interruption) -> None:
-    config = how.config
+def _run_stage(state: State, stage: Stage, context: FitContext, timer: _RunTimer, interruption: Interruption) -> None:
+    config = context.config
     while True:
         if interruption.asked:
-            clock.save(state)
+            timer.save(state)
             raise KeyboardInterrupt
-        ended = _stage_end(state, stage, config)
+        ended = _stage_end_reason(state, stage, config)
         if ended:
             if not stage.last:
                 improve_triangles(state, stage)
@@ -86,23 +86,23 @@ def _run_stage(state: State, stage: Stage, how: Run, clock: _Clock, interruption
             return
         rows = len(state.history)
         loss = step_shape(state, stage, config)
-        clock.stamp(state, rows)
-        _free_psf(state, stage, config)
+        timer.stamp_history(state, rows)
+        _free_psf_if_settled(state, stage, config)
         message = pause(state, stage, config) if pause_due(state, stage, config) else ""
-        clock.stamp(state, rows + 1)
+        timer.stamp_history(state, rows + 1)
         try:
-            _tell(state, loss, message, how)
+            _call_callbacks(state, loss, message, context)
         except KeyboardInterrupt:  # a callback was asked to end the fit as Ctrl-C does
-            clock.save(state)
+            timer.save(state)
             raise
         except StopIteration as stop:
             undo_folding(state, stage)
             state.stop_reason = f"stopped by a callback: {stop}"
             return
-        clock.maybe_save(state)
+        timer.save_if_due(state)
 
 
-def _stage_end(state: State, stage: Stage, config: FitConfig) -> str:
+def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
     """Why the stage ends, in words; empty while it goes on."""
     count = state.count
     if count.stage_step >= stage.length if not stage.last else count.iteration >= config.iterations:
@@ -113,16 +113,16 @@ def _stage_end(state: State, stage: Stage, config: FitConfig) -> str:
     return ""
 
 
-def _next_stage(state: State, how: Run) -> None:
+def _start_next_stage(state: State, context: FitContext) -> None:
     count = state.count
     count.stage += 1
     count.stage_step, count.gained, count.gained_step = 0, 0.0, 0
-    update_scope(state, how.body, last=count.stage == len(how.config.blurs) - 1)
+    update_masks(state, context.body, last=count.stage == len(context.config.blurs) - 1)
     state.shape_optimiser.reset()
     state.restart_at_best()
 
 
-def _free_psf(state: State, stage: Stage, config: FitConfig) -> None:
+def _free_psf_if_settled(state: State, stage: Stage, config: FitConfig) -> None:
     """Let the PSF move once the shape has settled: before, it would make up for a shape that is far off."""
     count = state.count
     if count.psf_free or not fits_psf(state, config) or not stage.last:
@@ -132,38 +132,40 @@ def _free_psf(state: State, stage: Stage, config: FitConfig) -> None:
         count.gained, count.gained_step = 0.0, count.stage_step
 
 
-def _tell(state: State, loss: float, message: str, how: Run) -> None:
-    if not how.callbacks:
+def _call_callbacks(state: State, loss: float, message: str, context: FitContext) -> None:
+    if not context.callbacks:
         return
     count = state.count
     r2 = next((row[4] for row in reversed(state.history) if row[2] == 1), None)
-    progress = Progress(count.iteration, how.config.iterations, count.stage, loss, r2, message, state.mesh, state.psf)
-    for callback in how.callbacks:
+    progress = Progress(
+        count.iteration, context.config.iterations, count.stage, loss, r2, message, state.mesh, state.psf
+    )
+    for callback in context.callbacks:
         callback(progress)
 
 
-class _Clock:
+class _RunTimer:
     """Run time over interruptions, and when to save."""
 
-    def __init__(self, state: State, how: Run) -> None:
+    def __init__(self, state: State, context: FitContext) -> None:
         self._begin = time.perf_counter() - state.count.seconds
-        self._save, self._every, self._last = how.save, how.config.checkpoint_seconds, time.perf_counter()
+        self._save, self._every, self._last = context.save, context.config.checkpoint_seconds, time.perf_counter()
 
-    def tick(self, state: State) -> None:
+    def update_seconds(self, state: State) -> None:
         """Note the run time so far in the state."""
         state.count.seconds = time.perf_counter() - self._begin
 
-    def stamp(self, state: State, rows: int) -> None:
+    def stamp_history(self, state: State, rows: int) -> None:
         """Note the run time so far in the state and in the rows of its history after the first `rows`."""
-        self.tick(state)
-        state.stamp(rows)
+        self.update_seconds(state)
+        state.stamp_history(rows)
 
-    def maybe_save(self, state: State) -> None:
+    def save_if_due(self, state: State) -> None:
         if time.perf_counter() - self._last >= self._every:
             self.save(state)
 
     def save(self, state: State) -> None:
-        self.tick(state)
+        self.update_seconds(state)
         if self._save is not None:
             self._save(state)
         self._last = time.perf_counter()

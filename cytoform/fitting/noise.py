@@ -11,9 +11,9 @@ from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..rendering import Renderer
 from .constants import MOST_BAND_SHARE, TRANSFORM_ERROR_FACTOR
+from .evaluations import ImageFit
 from .priors.strength import FisherInformation
 from .problem import Problem
-from .values import ImageFit
 
 __all__ = ["fisher_information", "noise_variance"]
 
@@ -24,7 +24,7 @@ def noise_variance(problem: Problem, found: ImageFit, psf: PSF, blur: float) -> 
     The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
     misfit, which is smooth, counts for more than its share of voxels. The rendering's own error comes on top.
     """
-    return _unsure(problem) + _power(found.residual, found.weights, problem.at(psf, blur))
+    return _transform_variance(problem) + _band_power(found.residual, found.weights, problem.shape_renderer(psf, blur))
 
 
 def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformation:
@@ -34,32 +34,32 @@ def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformat
     the mean over its directions 2π times the PSF's square summed over space: a Gaussian of the same sum stands for the
     PSF.
     """
-    found, renderer = problem.image_fit(mesh, psf), problem.at(psf)
+    found, renderer = problem.image_fit(mesh, psf), problem.shape_renderer(psf)
     residual, gain, weights = found.residual, found.gain, found.weights
     total = float(weights.sum(dtype=np.float64))
-    band, power = renderer.band, _power(residual, weights, renderer)
+    band, power = renderer.band, _band_power(residual, weights, renderer)
     square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
     sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
     areas = geometry.face_areas(mesh.vertices, mesh.faces)
     stained = float((np.asarray(mesh.density, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
     shown = np.where(problem.region, found.rendered, 0).astype(np.float64) ** 2
     weighed = float((weights * shown).sum() / shown.sum()) * float(problem.region.sum()) / total
-    noise = (_unsure(problem) + power) * float(np.prod(problem.volume.spacing))
+    noise = (_transform_variance(problem) + power) * float(np.prod(problem.volume.spacing))
     everywhere = float((residual**2).sum(dtype=np.float64)) / total
-    return FisherInformation(gain**2 * stained * weighed / noise, sigma, _misfit(power, everywhere, band))
+    return FisherInformation(gain**2 * stained * weighed / noise, sigma, _misfit_share(power, everywhere, band))
 
 
-def _unsure(problem: Problem) -> float:
+def _transform_variance(problem: Problem) -> float:
     """Variance that the transform's tolerance leaves open."""
     return (TRANSFORM_ERROR_FACTOR * problem.config.tolerance) ** 2
 
 
-def _power(residual: Array, weights: Array, renderer: Renderer) -> float:
+def _band_power(residual: Array, weights: Array, renderer: Renderer) -> float:
     """Power of a residual, for each voxel that counts, on the modes that the optics pass."""
     return renderer.power(residual) / float(weights.sum(dtype=np.float64))
 
 
-def _misfit(inside: float, everywhere: float, band: Band) -> float:
+def _misfit_share(inside: float, everywhere: float, band: Band) -> float:
     """Which part of a residual's power on a band exceeds that on the other modes, given both on all of them.
 
     All of it where the others are too few to tell.

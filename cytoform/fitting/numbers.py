@@ -17,14 +17,14 @@ from .._version import __version__
 from ..errors import ConfigError
 from ..mesh import geometry
 from ..registry import import_entry_points
-from .plain import plain
+from .json_values import json_value
 
 if TYPE_CHECKING:
     from .result import FitResult
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["Number", "numbers", "register_number", "with_error"]
+__all__ = ["Number", "format_with_error", "numbers", "register_number"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Number:
     ----------
     name : str
         Its key in ``fit.json``; empty for a row of the table alone.
-    of : callable
+    compute : callable
         Takes the result, gives a number, text, or lists and mappings of them. The image may be None.
     title : str
         Its row in the report's table; empty for none.
-    words : callable, optional
+    formatter : callable, optional
         Takes the result, gives the row's text; an empty text leaves the row out. By default the value, with its
         standard error where one is known, and the unit.
     unit : str
@@ -50,9 +50,9 @@ class Number:
     """
 
     name: str
-    of: Callable[[FitResult], Any]
+    compute: Callable[[FitResult], Any]
     title: str = ""
-    words: Callable[[FitResult], str] | None = None
+    formatter: Callable[[FitResult], str] | None = None
     unit: str = ""
     digits: int = 4
     brief: str = ""
@@ -66,25 +66,26 @@ class Number:
         if result.saved is not None and self.name in result.saved:
             return result.saved[self.name]
         try:
-            return _finite(plain(self.of(result), "it"))
+            return _finite_or_none(json_value(self.compute(result), "it"))
         except Exception as error:  # whatever a number of another's raises
             _LOG.warning("the number %r cannot be worked out: %r", self.key, error)
             return None
 
     def text(self, result: FitResult) -> str:
         """Return its text in a table; "–" where there is no value."""
-        if self.words is not None:
-            return self._worded(result)
+        if self.formatter is not None:
+            return self._formatted(result)
         value = self.value(result)
         if not isinstance(value, (int, float)):
             return "–" if value is None else str(value)
         error = None if result.uncertainty is None else getattr(result.uncertainty, self.name, None)
-        return f"{with_error(float(value), None if error is None else float(error), self.digits)} {self.unit}".rstrip()
+        text = format_with_error(float(value), None if error is None else float(error), self.digits)
+        return f"{text} {self.unit}".rstrip()
 
-    def _worded(self, result: FitResult) -> str:
-        assert self.words is not None
+    def _formatted(self, result: FitResult) -> str:
+        assert self.formatter is not None
         try:
-            return self.words(result)
+            return self.formatter(result)
         except Exception as error:  # as above
             _LOG.warning("the words of the number %r cannot be made: %r", self.key, error)
             return "–"
@@ -117,26 +118,26 @@ def register_number(number: Number) -> Number:
 
 def numbers() -> tuple[Number, ...]:
     """Return all numbers, in the order in which they are shown."""
-    _load_others()
+    _register_plugins()
     return tuple(_NUMBERS.values())
 
 
 @functools.cache
-def _load_others() -> None:
+def _register_plugins() -> None:
     """Register the numbers of installed packages."""
     import_entry_points("cytoform.numbers")
 
 
-def _finite(value: Any) -> Any:
+def _finite_or_none(value: Any) -> Any:
     """A plain value with lists for tuples, and None for NaN and infinity, which JSON cannot hold."""
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name: _finite_or_none(inner) for name, inner in value.items()}
+    return [_finite_or_none(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def with_error(value: float, error: float | None, digits: int) -> str:
+def format_with_error(value: float, error: float | None, digits: int) -> str:
     """Write a value and its standard error, "461 ± 18", both to the error's last digit that counts.
 
     The error has two digits where they are below 36, else one (the rule of the Particle Data Group). Without an error
@@ -154,16 +155,16 @@ def with_error(value: float, error: float | None, digits: int) -> str:
     return f"{shown[0]:.{decimals}f} ± {shown[1]:.{decimals}f}"
 
 
-def _r2_words(result: FitResult) -> str:
+def _r2_text(result: FitResult) -> str:
     alone = f" ({result.r2_cell:.3f} without the light of neighbours)" if result.surroundings is not None else ""
     return f"{result.r2:.3f}{alone}"
 
 
-def _widths(widths: Any, more: str = "") -> str:
+def _width_text(widths: Any, more: str = "") -> str:
     return "" if widths is None else ", ".join(f"{w:.3f}" for w in widths) + f" µm{more}"
 
 
-def _nothing(result: FitResult) -> None:
+def _no_value(result: FitResult) -> None:
     """No value: a row of a table alone."""
 
 
@@ -183,34 +184,34 @@ def _image_name(result: FitResult) -> str:
     return result.image.name if result.image is not None else (result.saved or {}).get("image", "")
 
 
-def _errors(result: FitResult) -> Any:
+def _standard_errors(result: FitResult) -> Any:
     return result.uncertainty.as_dict() if result.uncertainty else (result.saved or {}).get("standard_errors")
 
 
-_OWN = (
+_BUILT_IN = (
     Number("volume_um3", lambda r: r.volume_um3, "Volume", unit="µm³", brief="volume"),
     Number("area_um2", lambda r: r.area_um2, "Area", unit="µm²", brief="area"),
     Number("sphericity", lambda r: r.sphericity, "Sphericity (Wadell)", digits=3, brief="sphericity"),
-    Number("r2", lambda r: r.r2, "R²", _r2_words, brief="R²"),
+    Number("r2", lambda r: r.r2, "R²", _r2_text, brief="R²"),
     Number("r2_cell", lambda r: r.r2_cell),
     Number(
         "density_range", lambda r: list(r.density_range), "Staining, 5 % to 95 %",
         lambda r: "{:.2f} to {:.2f} of its mean".format(*r.density_range),
     ),
-    Number("standard_errors", _errors),
+    Number("standard_errors", _standard_errors),
     Number("gain", lambda r: r.gain, "Gain", lambda r: f"{r.gain:.5g}"),
     Number("background", lambda r: r.background, "Background", lambda r: f"{r.background:.5g}"),
     Number("psf", lambda r: r.psf.brief()),
-    Number("", _nothing, "PSF σ (z, y, x)", lambda r: _widths(r.psf.brief().get("sigma_um"))),
-    Number("", _nothing, "PSF FWHM (z, y, x)", lambda r: _widths(r.psf.brief().get("fwhm_um"))),
-    Number("", _nothing, words=lambda r: _widths(r.psf.fwhm, " (z, y, x)"), brief="PSF FWHM"),
-    Number("", _nothing, "Mesh", lambda r: f"{r.mesh.n_vertices} vertices, {r.mesh.n_faces} faces"),
+    Number("", _no_value, "PSF σ (z, y, x)", lambda r: _width_text(r.psf.brief().get("sigma_um"))),
+    Number("", _no_value, "PSF FWHM (z, y, x)", lambda r: _width_text(r.psf.brief().get("fwhm_um"))),
+    Number("", _no_value, formatter=lambda r: _width_text(r.psf.fwhm, " (z, y, x)"), brief="PSF FWHM"),
+    Number("", _no_value, "Mesh", lambda r: f"{r.mesh.n_vertices} vertices, {r.mesh.n_faces} faces"),
     Number("iterations", lambda r: r.iterations, "Iterations", lambda r: f"{r.iterations}"),
     Number("evaluations", lambda r: r.evaluations),
     Number("seconds", lambda r: r.seconds, "Run time", lambda r: f"{r.seconds:.0f} s"),
     Number(
-        "", _nothing, brief="time",
-        words=lambda r: f"{r.seconds:.0f} s, {r.iterations} steps; {r.stop_reason}",
+        "", _no_value, brief="time",
+        formatter=lambda r: f"{r.seconds:.0f} s, {r.iterations} steps; {r.stop_reason}",
     ),
     Number("stop_reason", lambda r: r.stop_reason),
     Number("n_vertices", lambda r: r.mesh.n_vertices),
@@ -225,5 +226,5 @@ _OWN = (
     Number("seed", lambda r: r.config.seed),
     Number("version", lambda r: __version__),
 )  # fmt: skip
-for _number in _OWN:
+for _number in _BUILT_IN:
     register_number(_number)

@@ -40,34 +40,36 @@ def pause_due(state: State, stage: Stage, config: FitConfig) -> bool:
     gone = float(np.sqrt(((state.mesh.vertices - state.last_pause.mesh.vertices) ** 2).sum(axis=1)).max())
     if gone > PAUSE_DISTANCE * stage.problem.voxel:
         return True
-    if _near_end(state, stage, config) or stage.needed_remeshing(state):  # what care could not mend, it cannot mend now
+    if _too_late_to_remesh(state, stage, config) or stage.needed_remeshing(
+        state
+    ):  # what care could not mend, it cannot mend now
         return False
     return stage.body.needs_remeshing(state.mesh, last=stage.last)
 
 
 def pause(state: State, stage: Stage, config: FitConfig) -> str:
     """Look after the triangles, fit the PSF, judge neighbours and learn strengths; return a word for the user."""
-    message = "" if _near_end(state, stage, config) else improve_triangles(state, stage)
-    back, held = "", state.estimates.prior_factor
+    message = "" if _too_late_to_remesh(state, stage, config) else improve_triangles(state, stage)
+    back, held = "", state.estimates.folding_factor
     if stage.body.is_embedded(state.mesh):
-        state.estimates.prior_factor = max(1.0, held / RECOVERY_FACTOR)
+        state.estimates.folding_factor = max(1.0, held / RECOVERY_FACTOR)
     else:
         back = _return_to_last_pause(state, stage)
     if state.count.psf_free:
         step_psf(state, stage.problem, config)
-    if not stage.last and state.scope.candidates.any():  # from where the surface has come to they are judged better
-        stage.update_scope(state)
+    if not stage.last and state.masks.candidates.any():  # from where the surface has come to they are judged better
+        stage.update_masks(state)
     if held == 1.0 and not (back or message) and _ready_to_estimate(state, stage, config):
         message = _estimate_priors(state, stage, config)
     state.restart_at_best()
-    stage.freeze(state)
+    stage.update_at_pause(state)
     return back or message
 
 
 def improve_triangles(state: State, stage: Stage) -> str:
     """Go on with a better mesh of the same shape where there is one."""
     better = stage.body.improved(state.mesh, last=stage.last)
-    return "" if better is None else _remeshed(state, stage, better)
+    return "" if better is None else _replace_mesh(state, stage, better)
 
 
 def undo_folding(state: State, stage: Stage) -> str:
@@ -75,7 +77,7 @@ def undo_folding(state: State, stage: Stage) -> str:
     return "" if stage.body.is_embedded(state.mesh) else _return_to_last_pause(state, stage)
 
 
-def _near_end(state: State, stage: Stage, config: FitConfig) -> bool:
+def _too_late_to_remesh(state: State, stage: Stage, config: FitConfig) -> bool:
     """Whether the fit is about to end: triangles that would do are left alone, for a change of them takes its time."""
     return stage.last and config.iterations - state.count.iteration < NO_REMESHING_STEPS
 
@@ -87,7 +89,7 @@ def _ready_to_estimate(state: State, stage: Stage, config: FitConfig) -> bool:
     return stage.last and free and state.count.stage_step >= ESTIMATE_AFTER_STEPS and left >= ESTIMATE_WITH_STEPS_LEFT
 
 
-def _remeshed(state: State, stage: Stage, better: Mesh) -> str:
+def _replace_mesh(state: State, stage: Stage, better: Mesh) -> str:
     message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     state.transform = state.transform if better.n_faces == state.mesh.n_faces else ""
     prolongation, estimates = stage.body.prolongation(state.mesh, better), state.estimates
@@ -113,7 +115,7 @@ def _return_to_last_pause(state: State, stage: Stage) -> str:
         last_pause.stain,
         last_pause.smoothness_factors,
     )
-    state.estimates.prior_factor *= FOLD_FACTOR
+    state.estimates.folding_factor *= FOLD_FACTOR
     count.gained, count.gained_step = 0.0, min(count.gained_step, count.stage_step - count.since_pause)
     if other:
         state.transform = ""
@@ -138,7 +140,7 @@ def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> str:
         count.gained, count.gained_step = 0.0, count.stage_step
         better = stage.body.improved(state.mesh, last=False)
         if better is not None:
-            return _remeshed(state, stage, better)
+            return _replace_mesh(state, stage, better)
     _estimate_prior_strengths(state, stage, information, config)
     return ""
 

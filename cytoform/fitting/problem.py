@@ -22,9 +22,9 @@ from ..rendering import Renderer, Target
 from .checks import check_region
 from .config import FitConfig
 from .constants import PSF_CUTOFF
+from .evaluations import FinalModel, ImageFit, PauseEvaluation, PSFLoss, ShapeLoss
 from .neighbours import estimate_neighbour_light
 from .scene import typical_voxel
-from .values import FinalModel, Frozen, ImageFit, PsfStep, ShapeStep
 
 __all__ = ["Problem", "padding_for"]
 
@@ -67,26 +67,28 @@ class Problem:
         self.grid = volume.grid.crop(start, stop)
         self.padded: Grid = self.grid.padded(padding)
         self._box = tuple(slice(0, n) for n in self.grid.shape)  # the region's, in a rendering
-        self._whole = np.asarray(volume.data, dtype=self.dtype)
-        inside = self._whole[self.slices][self.region]
+        self._image = np.asarray(volume.data, dtype=self.dtype)
+        inside = self._image[self.slices][self.region]
         low, high = np.percentile(inside, (1.0, 99.8))
         if not high > low:
             raise VolumeError(f"every voxel of the region of interest is {low:g}; expected an image of a cell.")
         self.offset, self.scale = float(low), float(high - low)
-        self._clean = self._whole if neighbours is None else np.where(neighbours, self.dtype.type(low), self._whole)
+        self._image_without_neighbours = (
+            self._image if neighbours is None else np.where(neighbours, self.dtype.type(low), self._image)
+        )
         self._transform = config.backend
         self._light: Array | None = None  # of neighbours, in the sharp image
-        self._given: Target | None = None  # the sharp image with other weights
-        self._plain_weights = self.region.astype(self.dtype)
-        self._observed = lru_cache(maxsize=4)(self._observe)
+        self._reweighted_target: Target | None = None  # the sharp image with other weights
+        self._psf_weights = self.region.astype(self.dtype)
+        self._observed = lru_cache(maxsize=4)(self._scaled_image)
         self._blurred = lru_cache(maxsize=2)(self._target_at)
-        self._plain = lru_cache(maxsize=1)(lambda: Target(self._sharp(), self._plain_weights))
-        self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
+        self._psf_target = lru_cache(maxsize=1)(lambda: Target(self._sharp_image(), self._psf_weights))
+        self._narrow_band = lru_cache(maxsize=2)(self._new_shape_renderer)  # a PSF that stays is the same object
         self._with_transform = lru_cache(maxsize=2)(
-            lambda psf, blur: self._narrow(psf, blur).with_backend(self._transform)
+            lambda psf, blur: self._narrow_band(psf, blur).with_backend(self._transform)
         )
 
-    def freeze(
+    def update_at_pause(
         self,
         mesh: Mesh,
         psf: PSF,
@@ -94,8 +96,8 @@ class Problem:
         *,
         transform: str = "",
         emission_mask: Bools | None = None,
-        weigh_at: Mesh | None = None,
-    ) -> Frozen:
+        reweight_at: Mesh | None = None,
+    ) -> PauseEvaluation:
         """Hold what stays the same until the next pause as it is at a surface; what was held before is forgotten.
 
         Which transform renders meshes near this one (``backend="auto"``); the light of neighbours, which is taken off
@@ -112,67 +114,69 @@ class Problem:
             As it was chosen before; chosen here by default.
         emission_mask : (z, y, x) bool, optional
             Voxels of the whole image that neighbours' light may come from; by default none is modelled.
-        weigh_at : Mesh, optional
+        reweight_at : Mesh, optional
             The surface whose residuals tell weights; by default residuals weigh by the settings alone.
         """
-        if emission_mask is not None or self._light is not None or self._given is not None:
+        if emission_mask is not None or self._light is not None or self._reweighted_target is not None:
             self._blurred.cache_clear()
-            self._plain.cache_clear()
-        self._transform, self._light, self._given = transform or self.config.backend, None, None
+            self._psf_target.cache_clear()
+        self._transform, self._light, self._reweighted_target = transform or self.config.backend, None, None
         self._with_transform.cache_clear()
-        here = self.at(psf, blur).prepared(mesh)
-        rendered = self.at(psf, blur).image(here.forward())[self._box]
+        here = self.shape_renderer(psf, blur).prepared(mesh)
+        rendered = self.shape_renderer(psf, blur).image(here.forward())[self._box]
         self._transform = here.backend
         self._with_transform.cache_clear()
         if emission_mask is not None:
             weights = self.region.astype(self.dtype)
             self._light = estimate_neighbour_light(
-                self.at(psf), rendered, self._observed(0.0), weights, emission_mask[self.slices]
+                self.shape_renderer(psf), rendered, self._observed(0.0), weights, emission_mask[self.slices]
             )
-        if weigh_at is not None and (self.config.robust is not None or self.config.camera is not None):
-            self._given = self._reweighed(rendered if weigh_at is mesh else self.at(psf).render(weigh_at)[self._box])
-        return Frozen(self._transform, self._image_fit(rendered, blur))
+        if reweight_at is not None and (self.config.robust is not None or self.config.camera is not None):
+            self._reweighted_target = self._reweighted(
+                rendered if reweight_at is mesh else self.shape_renderer(psf).render(reweight_at)[self._box]
+            )
+        return PauseEvaluation(self._transform, self._image_fit(rendered, blur))
 
-    def _observe(self, blur: float) -> Array:
+    def _scaled_image(self, blur: float) -> Array:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
-        image = (self._clean - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
+        image = (self._image_without_neighbours - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
         if blur > 0:
             image = ndimage.gaussian_filter(image, blur * self.voxel / np.asarray(self.volume.spacing), mode="nearest")
         return np.ascontiguousarray(image[self.slices])
 
     def _target_at(self, blur: float) -> Target:
-        return Target(self._observed(blur) if blur > 0 else self._sharp(), self._weigh(blur))
+        return Target(self._observed(blur) if blur > 0 else self._sharp_image(), self._signal_weights(blur))
 
-    def _sharp(self) -> Array:
+    def _sharp_image(self) -> Array:
         """The image that is not blurred, without the light of neighbours."""
         return self._observed(0.0) if self._light is None else self._observed(0.0) - self._light
 
     def target(self, blur: float = 0.0) -> Target:
         """Return the image that is fitted, blurred by a σ in voxels, with the weights of its voxels."""
-        return self._given if self._given is not None and blur == 0 else self._blurred(blur)
+        return self._reweighted_target if self._reweighted_target is not None and blur == 0 else self._blurred(blur)
 
-    def _weigh(self, blur: float) -> Array:
+    def _signal_weights(self, blur: float) -> Array:
         observed = self._observed(blur)
         dark = float(np.percentile(observed[self.region], 5.0))
         weights = signal_weights(np.where(self.region, observed, dark), dark, floor=self.config.weight_floor)
         return np.where(self.region, weights, 0).astype(self.dtype)
 
-    def _reweighed(self, rendered: Array) -> Target:
+    def _reweighted(self, rendered: Array) -> Target:
         """The sharp image with weights of residuals as they are at a surface, by its rendering.
 
         A camera gives each voxel one over its variance where the model is right (so that repeated least squares come
         to the maximum of its likelihood), a robust loss those of Huber's.
         """
-        observed, camera = self._sharp(), self.config.camera
-        weights = self._weigh(0.0)
+        observed, camera = self._sharp_image(), self.config.camera
+        weights = self._signal_weights(0.0)
         gain, background = best_affine(rendered, observed, weights)
         model = gain * rendered + background
         if camera is not None:
             light = 0.0 if self._light is None else self._light
             certain = camera.weights((model + light) * self.scale + self.offset)
             weights = (weights * certain / certain[self.region].mean()).astype(self.dtype)
-            self._plain_weights = weights
-            self._plain.cache_clear()
+            self._psf_weights = weights
+            self._psf_target.cache_clear()
         if self.config.robust is not None:
             residual = np.where(self.region, np.sqrt(weights) * (observed - model), 0)
             weights = weights * huber_weights(residual, self.region, self.config.robust).astype(self.dtype)
@@ -190,23 +194,23 @@ class Problem:
             deterministic=config.deterministic,
         )
 
-    def at(self, psf: PSF, blur: float = 0.0) -> Renderer:
+    def shape_renderer(self, psf: PSF, blur: float = 0.0) -> Renderer:
         """Return the renderer of shape steps: the narrow band of a PSF on an image blurred by a σ in voxels."""
         return self._with_transform(psf, blur)
 
-    def _optics(self, psf: PSF, blur: float) -> Renderer:
+    def _new_shape_renderer(self, psf: PSF, blur: float) -> Renderer:
         return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)
 
-    def shape_step(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeStep:
+    def shape_loss(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeLoss:
         """Compute the weighted L2 loss on the narrow band, with gain and background at their best."""
-        renderer = self.at(psf, blur)
+        renderer = self.shape_renderer(psf, blur)
         found = renderer.loss_of(renderer.prepared(mesh), self.target(blur))
         vertices, density = (np.asarray(g, dtype=np.float64) for g in (found.mesh.vertices, found.mesh.density))
-        return ShapeStep(found.value, vertices, density, found.gain, found.background)
+        return ShapeLoss(found.value, vertices, density, found.gain, found.background)
 
     def image_fit(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> ImageFit:
         """Compute what a surface explains of the image, and what is left over."""
-        return self._image_fit(self.at(psf, blur).render(mesh)[self._box], blur)
+        return self._image_fit(self.shape_renderer(psf, blur).render(mesh)[self._box], blur)
 
     def _image_fit(self, rendered: Array, blur: float) -> ImageFit:
         target = self.target(blur)
@@ -219,12 +223,12 @@ class Problem:
         renderer = self.renderer(psf, PSF_CUTOFF)
         return renderer, to_host(renderer.prepared(mesh, behind_optics=False).forward())
 
-    def psf_step(self, renderer: Renderer, spectrum: Array, psf: PSF) -> PsfStep:
+    def psf_loss(self, renderer: Renderer, spectrum: Array, psf: PSF) -> PSFLoss:
         """Compute the plain L2 loss of a PSF, given the spectrum of the mesh."""
-        target = self._plain()
+        target = self._psf_target()
         found = renderer.with_psf(psf).psf_least_squares(spectrum, target)
         spread = max(target.variance / target.total, 1e-30)
-        return PsfStep(found.value, found.psf, found.gain, found.background, 1.0 - found.value / spread)
+        return PSFLoss(found.value, found.psf, found.gain, found.background, 1.0 - found.value / spread)
 
     def raw_intensity(self, gain: float, background: float) -> tuple[float, float]:
         """Convert gain and background to the image's own intensities."""
@@ -240,7 +244,7 @@ class Problem:
         renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(padding)))
         spectrum = renderer.prepared(mesh, behind_optics=False).forward()
         rendered = renderer.image(spectrum)[tuple(slice(0, n) for n in grid.shape)]
-        light, observed = None, self._whole
+        light, observed = None, self._image
         if emission_mask is not None and emission_mask.any():
             weights = np.zeros(grid.shape, dtype=dtype)
             weights[self.slices] = self.region

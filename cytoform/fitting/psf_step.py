@@ -15,9 +15,9 @@ from ..optim import LBFGS
 
 if TYPE_CHECKING:
     from .config import FitConfig
+    from .evaluations import PSFLoss
     from .problem import Problem
     from .state import State
-    from .values import PsfStep
 
 __all__ = ["ShiftedPSF", "fits_psf", "psf_optimiser", "step_psf", "with_shift"]
 
@@ -103,19 +103,19 @@ def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
     if found is not state.psf:
         state.psf, state.transform = found, ""
     gain, background = problem.raw_intensity(best.gain, best.background)
-    state.note("psf", best.loss, best.r2, gain, background, moved)
+    state.append_history("psf", best.loss, best.r2, gain, background, moved)
 
 
 def _optimise(
     state: State, problem: Problem, renderer: Any, spectrum: Array, axial: bool, config: FitConfig
-) -> tuple[Any, PsfStep]:
+) -> tuple[Any, PSFLoss]:
     """The best of some steps of the optimiser, and its loss."""
     optimiser = state.psf_optimiser
     optimiser.restart()
     tried: Any = with_shift(state.psf) or state.psf
     found, best = tried, None
     for _ in range(config.psf_steps):
-        step = problem.psf_step(renderer, spectrum, tried)
+        step = problem.psf_loss(renderer, spectrum, tried)
         state.count.evaluations += 1
         slope = tried.axial(step.parameters) if axial else step.parameters
         theta = optimiser.step(tried.parameters, step.loss, slope, lambda g: g, config.psf_step)

@@ -13,12 +13,12 @@ from .._typing import Triple
 from ..errors import ConfigError
 from ..image.volume import Volume
 from ..options import AXES, SERIES, option
-from .plain import plain_number, shown
+from .json_values import python_number, short_repr
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["PATH", "ImageFile", "Region", "plain_indices", "plain_path"]
+__all__ = ["PATH", "ImageFile", "Region", "convert_index_fields", "convert_path_field"]
 
 PATH = (str, bytes, os.PathLike)
 
@@ -53,15 +53,15 @@ class ImageFile:
     axes: str | None = option(None, told=AXES)
 
     def __post_init__(self) -> None:
-        plain_path(self, "path")
-        plain_indices(self, "channel", "time", "series")
+        convert_path_field(self, "path")
+        convert_index_fields(self, "channel", "time", "series")
         if self.axes is not None and not isinstance(self.axes, str):
-            raise ConfigError(f"axes is {shown(self.axes)}; expected letters such as 'TZYX'.")
+            raise ConfigError(f"axes is {short_repr(self.axes)}; expected letters such as 'TZYX'.")
         if self.spacing is not None:
             try:
                 sizes = tuple(float(d) for d in np.ravel(self.spacing))
             except (TypeError, ValueError):
-                what = f"spacing is {shown(self.spacing)}; expected micrometres along z, y and x."
+                what = f"spacing is {short_repr(self.spacing)}; expected micrometres along z, y and x."
                 raise ConfigError(what, remedy="For example spacing=(0.3, 0.1, 0.1).") from None
             object.__setattr__(self, "spacing", sizes)
 
@@ -111,10 +111,10 @@ class Region:
 
     def __post_init__(self) -> None:
         if isinstance(self.source, PATH):
-            plain_path(self, "source")
+            convert_path_field(self, "source")
         elif not isinstance(self.source, Volume):
-            object.__setattr__(self, "source", _voxels(self.source))
-        plain_indices(self, "label", "time", "channel", "series")
+            object.__setattr__(self, "source", _numeric_array(self.source))
+        convert_index_fields(self, "label", "time", "channel", "series")
 
     @property
     def is_file(self) -> bool:
@@ -126,7 +126,7 @@ class Region:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
-def plain_path(owner: Any, name: str) -> None:
+def convert_path_field(owner: Any, name: str) -> None:
     """Keep a path of a frozen dataclass as a text; bytes are decoded as the system's names of files are.
 
     Raises
@@ -137,11 +137,13 @@ def plain_path(owner: Any, name: str) -> None:
     value = getattr(owner, name)
     if not isinstance(value, PATH) or not os.fspath(value):
         what = "an image's path" if name == "path" else "a path"
-        raise ConfigError(f"{name} is {shown(value)}; expected {what}.", remedy="Give the name of a file or folder.")
+        raise ConfigError(
+            f"{name} is {short_repr(value)}; expected {what}.", remedy="Give the name of a file or folder."
+        )
     object.__setattr__(owner, name, str(os.fsdecode(value)))
 
 
-def plain_indices(owner: Any, *names: str) -> None:
+def convert_index_fields(owner: Any, *names: str) -> None:
     """Keep whole numbers of a frozen dataclass as Python's; None stays.
 
     Raises
@@ -150,20 +152,20 @@ def plain_indices(owner: Any, *names: str) -> None:
         For something else.
     """
     for name in names:
-        value = plain_number(getattr(owner, name))
+        value = python_number(getattr(owner, name))
         if value is not None:
             if not isinstance(value, (int, float)) or value % 1 != 0:
-                raise ConfigError(f"{name} is {shown(value)}; expected a whole number, or None.")
+                raise ConfigError(f"{name} is {short_repr(value)}; expected a whole number, or None.")
             value = int(value)
         object.__setattr__(owner, name, value)
 
 
-def _voxels(values: Any) -> Any:
+def _numeric_array(values: Any) -> Any:
     """An array of numbers; anything else is refused."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise ConfigError(
-            f"the region is {shown(values)}; expected a path, an array of numbers, a Volume or a Region.",
+            f"the region is {short_repr(values)}; expected a path, an array of numbers, a Volume or a Region.",
             remedy="A Region also says which label, time point or channel of a file is meant.",
         )
     return array

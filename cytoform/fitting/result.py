@@ -25,9 +25,9 @@ from ..metrics.shape import sphericity
 from ..optics import PSF
 from .bodies import Body, body_class_of
 from .bodies.measures import Measure
-from .caveats import caveats
 from .config import FitConfig
 from .numbers import numbers
+from .result_warnings import result_warnings
 from .saving import load_result, save_result
 from .uncertainty import Uncertainty
 
@@ -251,7 +251,7 @@ class FitResult:
 
     def warnings(self) -> tuple[str, ...]:
         """Say what a user should know before trusting the surface, a sentence each."""
-        return tuple(self.saved.get("warnings", ())) if self.saved is not None else caveats(self)
+        return tuple(self.saved.get("warnings", ())) if self.saved is not None else result_warnings(self)
 
     def about(self) -> tuple[str, ...]:
         """Which cell of which image this is: label, channel, time point."""

@@ -21,7 +21,7 @@ from ..optics import psf_from_description
 from ..report import ReportData, write_report
 from .bodies import body_class
 from .config import FitConfig
-from .damaged import named_when_damaged
+from .file_errors import as_file_format_error
 
 if TYPE_CHECKING:
     from .result import FitResult
@@ -32,8 +32,8 @@ ERROR_NOTE = (
     "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
     "another optics or light from elsewhere, comes on top."
 )
-LIGHT = "surroundings.tif"
-OPTICS = "psf.json"  # where a PSF is whole that fit.json has in brief
+NEIGHBOUR_LIGHT_FILE = "surroundings.tif"
+PSF_FILE = "psf.json"  # where a PSF is whole that fit.json has in brief
 
 
 def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
@@ -67,14 +67,14 @@ def save_result(
     write_volume(folder / "mask.tif", Volume(result.mask.astype(np.uint8), grid.spacing, grid.origin))
     write_volume(folder / "rendered.tif", result.model)
     if result.surroundings is not None:
-        write_volume(folder / LIGHT, result.surroundings)
+        write_volume(folder / NEIGHBOUR_LIGHT_FILE, result.surroundings)
     else:
-        (folder / LIGHT).unlink(missing_ok=True)  # of an earlier fit
+        (folder / NEIGHBOUR_LIGHT_FILE).unlink(missing_ok=True)  # of an earlier fit
     write_text(folder / "history.csv", _history_csv(result))
     if result.psf.brief() != result.psf.describe():  # too large to be read by people
-        write_text(folder / OPTICS, json.dumps(result.psf.describe()) + "\n")
+        write_text(folder / PSF_FILE, json.dumps(result.psf.describe()) + "\n")
     else:
-        (folder / OPTICS).unlink(missing_ok=True)
+        (folder / PSF_FILE).unlink(missing_ok=True)
     write_text(folder / "fit.json", json.dumps(result.summary(), indent=2, allow_nan=False) + "\n")
     if result.image is not None:
         write_report(report_data(result, result.image, truth, (*notes, *result.warnings())), folder / "report.html")
@@ -135,16 +135,18 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     """
     folder = Path(folder)
     remedy = "It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv."
-    with named_when_damaged(f"{folder} cannot be read as a result of a fit", remedy):
+    with as_file_format_error(f"{folder} cannot be read as a result of a fit", remedy):
         saved = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         config = FitConfig.from_dict(saved["config"])
-        psf = psf_from_description(_whole_psf(saved["psf"], folder))
+        psf = psf_from_description(_full_psf_description(saved["psf"], folder))
         history = _read_history(folder / "history.csv")
         known = {name: saved[name] for name in ("gain", "background", "stop_reason", "iterations", "seconds")}
     mesh = body_class(saved.get("body", "surface")).read(folder)
     size = saved.get("spacing_um")
     model = read_volume(folder / "rendered.tif", spacing=size)
-    light = read_volume(folder / LIGHT, spacing=size) if (folder / LIGHT).exists() else None
+    light = (
+        read_volume(folder / NEIGHBOUR_LIGHT_FILE, spacing=size) if (folder / NEIGHBOUR_LIGHT_FILE).exists() else None
+    )
     from .result import FitResult
 
     return FitResult(
@@ -154,11 +156,11 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     )  # fmt: skip
 
 
-def _whole_psf(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _full_psf_description(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The whole description of a PSF that ``fit.json`` has in brief."""
-    if not (folder / OPTICS).is_file():
+    if not (folder / PSF_FILE).is_file():
         return brief
-    whole = json.loads((folder / OPTICS).read_text(encoding="utf-8"))
+    whole = json.loads((folder / PSF_FILE).read_text(encoding="utf-8"))
     same = whole.get("kind") == brief.get("kind") and psf_from_description(whole).brief() == brief
     return whole if same else brief  # an earlier fit may have left one there
 

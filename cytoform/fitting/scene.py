@@ -38,7 +38,7 @@ class Scene:
         self.volume, self.measured = volume, measured
 
     @classmethod
-    def of(cls, volume: Volume) -> Scene:
+    def from_volume(cls, volume: Volume) -> Scene:
         """Look at an image, with its background in place of a constant fill (deskewed stacks)."""
         found = constant_fill(np.asarray(volume.data))
         if found is None:
@@ -91,7 +91,7 @@ class Scene:
         return self.smooth > threshold_otsu(self.smooth)
 
     @cached_property
-    def bodies(self) -> Ints32:
+    def object_labels(self) -> Ints32:
         """Numbers of the connected bright objects, their insides filled, from 1; 0 outside, (z, y, x)."""
         parts, _ = ndimage.label(search.filled(self.bright, np.asarray(self.spacing)))
         return parts
@@ -111,7 +111,7 @@ class Scene:
 
     def forget_search(self) -> None:
         """Drop what only the search for a start needs: numbered objects and the largest one."""
-        for name in ("bodies", "_largest"):
+        for name in ("object_labels", "_largest"):
             vars(self).pop(name, None)
 
     def within(self, region: Bools) -> Scene:

@@ -9,7 +9,7 @@ from .priors.staining import staining_gradient
 from .stage import Stage
 from .state import State
 
-__all__ = ["has_settled", "step_shape", "watch"]
+__all__ = ["has_settled", "record_gain", "step_shape"]
 
 
 def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
@@ -18,31 +18,31 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
     Replaces `mesh` and `stain` where the trial is better, `trial`, and notes a row of the history.
     """
     tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.staining_scale_um
-    found = stage.problem.shape_step(tried.astype(config.dtype), state.psf, stage.blur)
+    found = stage.problem.shape_loss(tried.astype(config.dtype), state.psf, stage.blur)
     estimates, optimiser = state.estimates, state.shape_optimiser
-    value, slope = stage.prior_at(tried, stain, estimates.prior_factor)
-    slope *= estimates.noise
+    value, slope = stage.prior_at(tried, stain, estimates.folding_factor)
+    slope *= estimates.prior_weight
     slope[:, :3] += found.vertices
     if stage.staining is not None:
         slope[:, 3] += staining_gradient(tried, stain, found.density)
     slope[:, 3] /= state.staining_scale_um
     before, value_before = state.mesh.vertices, optimiser.value
     state.trial = optimiser.step(
-        state.trial, found.loss + estimates.noise * value, slope, stage.precondition, stage.max_step
+        state.trial, found.loss + estimates.prior_weight * value, slope, stage.precondition, stage.max_step
     )
     taken = optimiser.place
-    if taken is not None and not np.array_equal(taken, state.point):
+    if taken is not None and not np.array_equal(taken, state.best_point):
         state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.staining_scale_um
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
-    state.count.shape_done()
+    state.count.count_shape_step()
     if np.isfinite(value_before):
-        watch(state, (value_before - optimiser.value) / estimates.noise, config)
+        record_gain(state, (value_before - optimiser.value) / estimates.prior_weight, config)
     gain, background = stage.problem.raw_intensity(found.gain, found.background)
-    state.note("shape", found.loss, np.nan, gain, background, moved)
+    state.append_history("shape", found.loss, np.nan, gain, background, moved)
     return found.loss
 
 
-def watch(state: State, gain: float, config: FitConfig) -> None:
+def record_gain(state: State, gain: float, config: FitConfig) -> None:
     """Note when the stage last gained as much as it has to, as a logarithm of probability."""
     count = state.count
     count.gained += gain

@@ -13,6 +13,7 @@ from ..optim import LaplacianPreconditioner
 from .bodies import Body
 from .config import FitConfig
 from .constants import EARLY_STAGES_SHARE, LEAST_STEPS_BETWEEN_PAUSES, PAUSE_DISTANCE
+from .evaluations import ImageFit
 from .noise import noise_variance
 from .priors.field import StainingPrior
 from .priors.smoothness import Prior, Smoothness
@@ -20,9 +21,8 @@ from .priors.staining import apply_staining
 from .problem import Problem
 from .psf_step import fits_psf
 from .state import State
-from .values import ImageFit
 
-__all__ = ["Stage", "smoothness_prior", "stage_lengths", "staining_prior", "update_scope"]
+__all__ = ["Stage", "smoothness_prior", "stage_lengths", "staining_prior", "update_masks"]
 
 
 def stage_lengths(config: FitConfig) -> list[int]:
@@ -53,14 +53,14 @@ def smoothness_prior(
     return (weight, body.smoothness(state.mesh, body.edge, state.estimates.smoothness_factors)) if weight > 0 else None
 
 
-def update_scope(state: State, body: Body[Any], *, last: bool) -> None:
+def update_masks(state: State, body: Body[Any], *, last: bool) -> None:
     """Judge from the surface as it is now what belongs to neighbours, and which voxels count around it."""
-    scope = state.scope
-    if not scope.fixed:
-        scope.neighbours = body.neighbours(state.mesh, scope.candidates, scope.cell, last=last)
-        region = body.region(state.mesh, scope.margin, scope.cell, scope.neighbours, last=last)
-        scope.region = region if region.any() else scope.region
-    scope.padding = body.padding(state.mesh, state.psf, scope.region)
+    masks = state.masks
+    if not masks.fixed:
+        masks.neighbours = body.neighbours(state.mesh, masks.candidates, masks.cell, last=last)
+        region = body.region(state.mesh, masks.margin, masks.cell, masks.neighbours, last=last)
+        masks.region = region if region.any() else masks.region
+    masks.padding = body.padding(state.mesh, state.psf, masks.region)
     state.transform = ""
 
 
@@ -81,7 +81,7 @@ class Stage:
         self.body, self.config, self.prior = body, config, prior
         self.last = number == len(config.blurs) - 1
         self.models_neighbour_light = self.last and bool(
-            state.scope.neighbours.any()
+            state.masks.neighbours.any()
         )  # the light of neighbours is modelled, not left out
         self.blur, self.length = config.blurs[number], stage_lengths(config)[number]
         self.max_step = config.step[number] * voxel
@@ -95,18 +95,18 @@ class Stage:
         self.pause_interval = (1 if renewed else 2) * config.pause_every
         self.problem = self._problem(state)
         self.set_connectivity(state)
-        self.freeze(state)
+        self.update_at_pause(state)
 
     # -- made anew when something changes ------------------------------------------------------------------------------
 
     def _problem(self, state: State) -> Problem:
-        scope = state.scope
-        neighbours = None if self.models_neighbour_light else scope.neighbours
-        return Problem(self.body.scene.volume, scope.region, scope.padding, self.config, neighbours)
+        masks = state.masks
+        neighbours = None if self.models_neighbour_light else masks.neighbours
+        return Problem(self.body.scene.volume, masks.region, masks.padding, self.config, neighbours)
 
-    def update_scope(self, state: State) -> None:
-        """Judge anew what belongs to neighbours and which voxels count (:func:`update_scope`)."""
-        update_scope(state, self.body, last=self.last)
+    def update_masks(self, state: State) -> None:
+        """Judge anew what belongs to neighbours and which voxels count (:func:`update_masks`)."""
+        update_masks(state, self.body, last=self.last)
         self.problem = self._problem(state)
 
     def set_connectivity(self, state: State) -> None:
@@ -124,7 +124,7 @@ class Stage:
         self.staining = staining_prior(state, self.config, self.body)
         self.smoothness = smoothness_prior(state, self.config, self.body)
 
-    def freeze(self, state: State) -> None:
+    def update_at_pause(self, state: State) -> None:
         """Hold until the next pause what is as it is at the surface of this one, the state's last_pause.
 
         What lies face to face, the choice of the transform, light of neighbours, the weights of a camera and of a
@@ -135,16 +135,16 @@ class Stage:
         reach = 1.5 * edge + 2.0 * self.move_limit  # two vertices may come that much nearer along their normals
         self.contact = self.body.contact(last_pause, edge, reach) if config.contact_weight > 0 else None
         emission_mask = (
-            self.body.emission_mask(last_pause, state.scope.neighbours) if self.models_neighbour_light else None
+            self.body.emission_mask(last_pause, state.masks.neighbours) if self.models_neighbour_light else None
         )
         mesh = last_pause.astype(config.dtype)
-        frozen = self.problem.freeze(
+        frozen = self.problem.update_at_pause(
             mesh, state.psf, self.blur, transform=state.transform, emission_mask=emission_mask,
-            weigh_at=mesh if self.last else None,
+            reweight_at=mesh if self.last else None,
         )  # fmt: skip
         state.transform = frozen.transform
-        if np.isnan(state.estimates.noise):
-            state.estimates.noise = self._noise(frozen.image_fit, state.psf)
+        if np.isnan(state.estimates.prior_weight):
+            state.estimates.prior_weight = self._prior_weight(frozen.image_fit, state.psf)
         self.body.forget_distances()
 
     def needed_remeshing(self, state: State) -> bool:
@@ -171,7 +171,7 @@ class Stage:
         )
         return np.hstack([self._position_preconditioner.solve(gradient[:, :3]), stain])
 
-    def _noise(self, found: ImageFit, psf: PSF) -> float:
+    def _prior_weight(self, found: ImageFit, psf: PSF) -> float:
         """What a negative logarithm of a probability is worth in units of the loss, 2 σ² / n, at the last pause.
 
         Noise of variance σ² in n voxels makes the image's own negative logarithm n · loss / (2 σ²). What the surface
@@ -179,11 +179,11 @@ class Stage:
         """
         return 2.0 * noise_variance(self.problem, found, psf, self.blur) / float(self.problem.region.sum())
 
-    def prior_at(self, mesh: Mesh, stain: Floats, prior_factor: float) -> tuple[float, Floats]:
+    def prior_at(self, mesh: Mesh, stain: Floats, folding_factor: float) -> tuple[float, Floats]:
         """Sum the priors and their gradients for places and staining, (n_vertices, 4)."""
         value, slope = 0.0, np.zeros((mesh.n_vertices, 4))
         contact = (self.config.contact_weight, self.contact) if self.contact is not None else None
-        own = [(prior_factor * held[0], held[1]) for held in (self.smoothness, contact) if held is not None]
+        own = [(folding_factor * held[0], held[1]) for held in (self.smoothness, contact) if held is not None]
         for weight, prior in own + ([(1.0, self.prior)] if self.prior is not None else []):
             more, gradient = prior(mesh)
             value += weight * more

@@ -21,7 +21,7 @@ from .constants import LBFGS_MEMORY
 from .priors.staining import staining_field
 from .psf_step import psf_optimiser
 
-__all__ = ["COLUMNS", "Count", "Estimates", "PauseState", "Scope", "State", "shape_optimiser", "stored"]
+__all__ = ["COLUMNS", "Count", "Estimates", "PauseState", "State", "VoxelMasks", "shape_optimiser", "stored"]
 
 COLUMNS = ("iteration", "stage", "kind", "loss", "r2", "gain", "background", "step_um", "seconds")
 KINDS = ("shape", "psf")
@@ -40,7 +40,7 @@ def shape_optimiser(n_vertices: int) -> LBFGS:
 
 
 @dataclasses.dataclass
-class Scope:
+class VoxelMasks:
     """Which voxels count, and which belong to neighbours (words: :mod:`.neighbours`).
 
     Attributes
@@ -94,7 +94,7 @@ class Estimates:
 
     Attributes
     ----------
-    noise : float
+    prior_weight : float
         What priors are weighed by until the next pause; NaN where it is to be worked out at the surface as it is.
     stiffness : (n_vertices,) float64
         What the smoothness energy of every vertex is multiplied by.
@@ -102,15 +102,15 @@ class Estimates:
         Standard deviation of the staining's field; NaN for what the settings expect.
     evened : bool
         Whether the triangles were made even before the smoothness factors are estimated.
-    prior_factor : float
+    folding_factor : float
         What smoothness and contact are multiplied by: it grows when the surface folds, and falls with sound pauses.
     """
 
     smoothness_factors: Floats = stored("array")
-    noise: float = stored("scalar", default=float("nan"))
+    prior_weight: float = stored("scalar", default=float("nan"))
     staining_spread: float = stored("scalar", default=float("nan"))
     edges_evened: bool = stored("scalar", default=False)
-    prior_factor: float = stored("scalar", default=1.0)
+    folding_factor: float = stored("scalar", default=1.0)
 
 
 @dataclasses.dataclass
@@ -146,7 +146,7 @@ class Count:
     psf_free: bool = stored("scalar", default=False)
     seconds: float = stored("scalar", default=0.0)
 
-    def shape_done(self) -> None:
+    def count_shape_step(self) -> None:
         """Count a shape step."""
         self.iteration += 1
         self.stage_step += 1
@@ -167,7 +167,7 @@ class State:
     psf : PSF
     start : Mesh
         The start that was given or found, before it was moved onto its cell.
-    scope : Scope
+    masks : VoxelMasks
     last_pause : PauseState
     learnt : Estimates
     trial : (n_vertices, 4) float64
@@ -197,7 +197,7 @@ class State:
     stain: Floats = stored("array")
     psf: PSF = stored("psf")
     start: Mesh = stored("mesh")
-    scope: Scope = stored("group")
+    masks: VoxelMasks = stored("group")
     last_pause: PauseState = stored("group")
     estimates: Estimates = stored("group")
     trial: Floats = stored("array")
@@ -214,22 +214,29 @@ class State:
     inputs: dict[str, Any] = stored("json", default_factory=dict)
 
     @classmethod
-    def at(
-        cls, mesh: Mesh, psf: PSF, scope: Scope, *, edge: float, staining_scale_um: float, pattern: Floats | None = None
+    def from_mesh(
+        cls,
+        mesh: Mesh,
+        psf: PSF,
+        masks: VoxelMasks,
+        *,
+        edge: float,
+        staining_scale_um: float,
+        pattern: Floats | None = None,
     ) -> State:
         """Make the state of a fit that begins at a mesh; `pattern` is the density of an evenly stained one."""
         stain, ones = staining_field(mesh, pattern), np.ones(mesh.n_vertices)
         state = cls(
-            mesh=mesh, stain=stain, psf=psf, start=mesh, scope=scope, last_pause=PauseState(mesh, stain, ones),
+            mesh=mesh, stain=stain, psf=psf, start=mesh, masks=masks, last_pause=PauseState(mesh, stain, ones),
             estimates=Estimates(ones), trial=np.zeros((mesh.n_vertices, 4)),
             shape_optimiser=shape_optimiser(mesh.n_vertices),
             psf_optimiser=psf_optimiser(psf), edge=edge, staining_scale_um=staining_scale_um,
         )  # fmt: skip
-        state.trial = state.point
+        state.trial = state.best_point
         return state
 
     @property
-    def point(self) -> Floats:
+    def best_point(self) -> Floats:
         """The best so far as the optimiser sees it, (n_vertices, 4)."""
         return np.column_stack([self.mesh.vertices, self.staining_scale_um * self.stain])
 
@@ -246,15 +253,15 @@ class State:
     def restart_at_best(self) -> None:
         """Go on from the best surface, what is minimised changed by a little; what is known of its curvature stays."""
         self.shape_optimiser.restart()
-        self.trial, self.estimates.noise = self.point, float("nan")
+        self.trial, self.estimates.prior_weight = self.best_point, float("nan")
         self.last_pause = PauseState(self.mesh, self.stain, self.estimates.smoothness_factors)
         self.count.since_pause = 0
 
-    def stamp(self, rows: int) -> None:
+    def stamp_history(self, rows: int) -> None:
         """Give the rows of the history after the first `rows` the run time as it is now."""
         self.history[rows:] = [(*row[:-1], self.count.seconds) for row in self.history[rows:]]
 
-    def note(self, kind: str, loss: float, r2: float, gain: float, background: float, moved: float) -> None:
+    def append_history(self, kind: str, loss: float, r2: float, gain: float, background: float, moved: float) -> None:
         """Add a row to the history; `moved` is the longest move of a vertex, µm."""
         at = self.count
         row = (at.iteration, at.stage, KINDS.index(kind), loss, r2, gain, background, moved, at.seconds)

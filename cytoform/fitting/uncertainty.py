@@ -21,13 +21,13 @@ from ..metrics.shape import sphericity
 from ..optics import PSF
 from .bodies.measures import Measure, volume_and_area
 from .constants import ERROR_MODES, LEAST_FREE_SHARE, MODE_STEP, PSF_PARAMETER_STEP, SINGLE_THREAD_FACES
+from .evaluations import ImageFit
 from .priors.field import StainingPrior
 from .priors.smoothness import Smoothness
 from .priors.staining import density_change
 from .problem import Problem
-from .values import ImageFit
 
-__all__ = ["Uncertainty", "uncertainty_of"]
+__all__ = ["Uncertainty", "estimate_uncertainty"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class Uncertainty:
         }
 
 
-def uncertainty_of(
+def estimate_uncertainty(
     problem: Problem,
     mesh: Mesh,
     psf: PSF,
@@ -124,11 +124,13 @@ def uncertainty_of(
     FitError
         When the data say too little to tell (the matrix is singular).
     """
-    shapes, normals = _modes(mesh, modes), geometry.vertex_normals(mesh.vertices, mesh.faces)
+    shapes, normals = _smoothest_modes(mesh, modes), geometry.vertex_normals(mesh.vertices, mesh.faces)
     directions = np.zeros((len(psf.parameters), 0)) if psf_directions is None else psf_directions
     n, stained = shapes.shape[1], 0 if stain is None else shapes.shape[1]
-    seen = _Seen(problem, mesh, psf, problem.image_fit(mesh.astype(problem.dtype), psf) if found is None else found)
-    boxes = _columns(seen, mesh, psf, shapes, normals, stain, directions)
+    seen = _BandProjection(
+        problem, mesh, psf, problem.image_fit(mesh.astype(problem.dtype), psf) if found is None else found
+    )
+    boxes = _jacobian_columns(seen, mesh, psf, shapes, normals, stain, directions)
     count = n + stained + directions.shape[1] + 2
     columns = np.empty((count, seen.length), dtype=problem.dtype)
     for row, box in zip(columns, boxes):
@@ -142,14 +144,14 @@ def uncertainty_of(
     covariance, variance, freedom = _posterior(gram, precision, seen.left, seen.freedom)
     scatter = (covariance @ gram @ covariance / variance)[:n, :n]  # of the surface over repeats: the priors damp it
     rough = shapes.T @ (cotangent_laplacian(mesh.vertices, mesh.faces) @ shapes)
-    excess = _facets(mesh) + 0.5 * float((rough * scatter).sum())
-    return _errors(
+    excess = _facet_area_excess(mesh) + 0.5 * float((rough * scatter).sum())
+    return _standard_errors(
         mesh, psf, shapes, normals, directions, covariance, n + stained, measures or volume_and_area(mesh),
         area_excess_um2=excess, noise=problem.scale * variance**0.5, freedom=freedom,
     )  # fmt: skip
 
 
-class _Seen:
+class _BandProjection:
     """What the image sees of a change of the model: on the voxels that count, on the modes that the optics pass."""
 
     def __init__(self, problem: Problem, mesh: Mesh, psf: PSF, found: ImageFit) -> None:
@@ -183,7 +185,7 @@ class _Seen:
         return np.concatenate([found.real, found.imag]).astype(self.dtype)
 
 
-def _modes(mesh: Mesh, count: int) -> Floats:
+def _smoothest_modes(mesh: Mesh, count: int) -> Floats:
     """The smoothest eigenvectors of the mesh's Laplacian, (n_vertices, k), of mean square 1."""
     n = mesh.n_vertices
     laplacian = csc_matrix(combinatorial_laplacian(mesh.faces, n))
@@ -196,8 +198,8 @@ def _modes(mesh: Mesh, count: int) -> Floats:
     return vectors * np.sqrt(n)
 
 
-def _columns(
-    seen: _Seen,
+def _jacobian_columns(
+    projection: _BandProjection,
     mesh: Mesh,
     psf: PSF,
     shapes: Floats,
@@ -206,16 +208,16 @@ def _columns(
     directions: Floats,
 ) -> Iterator[Array]:
     """Derivatives of the model on the band, behind the optics, for one unknown after another."""
-    renderer, gain = seen.renderer, seen.gain
-    here, otf = seen.spectrum(mesh), psf.otf_on(renderer.band)
+    renderer, gain = projection.renderer, projection.gain
+    here, otf = projection.spectrum(mesh), psf.otf_on(renderer.band)
     for shape in shapes.T:
-        step = MODE_STEP * seen.voxel / np.abs(shape).max()
+        step = MODE_STEP * projection.voxel / np.abs(shape).max()
         nudge = step * shape[:, None] * normals
-        up, down = (seen.spectrum(mesh.with_vertices(mesh.vertices + s * nudge)) for s in (1.0, -1.0))
+        up, down = (projection.spectrum(mesh.with_vertices(mesh.vertices + s * nudge)) for s in (1.0, -1.0))
         yield gain / (2.0 * step) * otf * (up - down)
     if stain is not None:
         for shape in shapes.T:
-            yield gain * otf * seen.spectrum(density_change(mesh, stain, shape))
+            yield gain * otf * projection.spectrum(density_change(mesh, stain, shape))
     for direction in directions.T:
         up, down = (psf.with_parameters(psf.parameters + s * PSF_PARAMETER_STEP * direction) for s in (1.0, -1.0))
         yield gain / (2.0 * PSF_PARAMETER_STEP) * (up.otf_on(renderer.band) - down.otf_on(renderer.band)) * here
@@ -243,7 +245,7 @@ def _posterior(gram: Floats, precision: Floats, left: float, freedom: float) -> 
     return cho_solve(factor, np.eye(len(gram))), variance, used
 
 
-def _errors(
+def _standard_errors(
     mesh: Mesh,
     psf: PSF,
     shapes: Floats,
@@ -261,7 +263,7 @@ def _errors(
     whole, total = (measure.value for measure in found)
     round_ = sphericity(whole, total) * (2.0 / 3.0 * volume / whole - area / total)
     part = covariance[optics : optics + directions.shape[1], optics : optics + directions.shape[1]]
-    widths = np.array([_change(psf, direction) for direction in directions.T]).reshape(-1, 3)
+    widths = np.array([_width_derivative(psf, direction) for direction in directions.T]).reshape(-1, 3)
 
     def error(slope: Floats) -> float:
         return float(np.sqrt(slope @ surface @ slope))
@@ -274,14 +276,14 @@ def _errors(
     )  # fmt: skip
 
 
-def _facets(mesh: Mesh) -> float:
+def _facet_area_excess(mesh: Mesh) -> float:
     """Area that facets across a curved surface have too much, µm²."""
     mean, gaussian = curvatures(mesh)
     bent = np.maximum(4.0 * mean**2 - 2.0 * gaussian, 0.0)[mesh.faces].mean(axis=1)
     return float((bent * mesh.face_areas * 4.0 / np.sqrt(3.0) * mesh.face_areas / 48.0).sum())
 
 
-def _change(psf: PSF, direction: Floats) -> Floats:
+def _width_derivative(psf: PSF, direction: Floats) -> Floats:
     """Derivative of the widths (3,) along a direction of the parameters, µm."""
     up, down = (psf.with_parameters(psf.parameters + s * PSF_PARAMETER_STEP * direction) for s in (1.0, -1.0))
     return (np.asarray(up.fwhm) - np.asarray(down.fwhm)) / (2.0 * PSF_PARAMETER_STEP)

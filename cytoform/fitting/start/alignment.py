@@ -41,7 +41,7 @@ def object_overlapping(inside: Bools, scene: Scene) -> Bools | None:
     hollow: dark where it is deeper than its membrane is thick. A cluster has membranes there, and a net of membranes
     that enclose nothing has no such depth.
     """
-    spacing, bright, parts = np.asarray(scene.spacing), scene.bright, scene.bodies
+    spacing, bright, parts = np.asarray(scene.spacing), scene.bright, scene.object_labels
     most = _most_common(parts[inside])
     if most == 0:
         return None

@@ -8,16 +8,16 @@ import numpy as np
 from scipy import ndimage
 
 from ..metrics.image import region_of_r2
-from .checks import saturated
+from .checks import saturation_warning
 from .constants import WARN_ABOVE_CUT_SHARE, WARN_BELOW_R2
 
 if TYPE_CHECKING:
     from .result import FitResult
 
-__all__ = ["caveats"]
+__all__ = ["result_warnings"]
 
 
-def caveats(result: FitResult) -> tuple[str, ...]:
+def result_warnings(result: FitResult) -> tuple[str, ...]:
     """Say what a user should know before trusting the surface, a sentence each."""
     found = [*(result.image.remarks if result.image is not None else ()), *result.remarks]
     if result.measured is not None:
@@ -30,8 +30,8 @@ def caveats(result: FitResult) -> tuple[str, ...]:
             f"R² is {result.r2:.2f}: the model, a membrane, explains little of the image around the surface. Look at "
             "the residual in the report."
         )
-    found += _saturation(result)
-    unmeasured, cut = _beyond(result)
+    found += _saturation_warnings(result)
+    unmeasured, cut = _cut_shares(result)
     if unmeasured > WARN_ABOVE_CUT_SHARE:
         found.append(f"{unmeasured:.0%} of the surface lies where nothing was measured: the cell is cut there.")
     if cut > WARN_ABOVE_CUT_SHARE:
@@ -46,14 +46,14 @@ def caveats(result: FitResult) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _saturation(result: FitResult) -> list[str]:
+def _saturation_warnings(result: FitResult) -> list[str]:
     if result.image is None or not result.mask.any():
         return []
-    full = saturated(np.asarray(result.image.data), region_of_r2(result.mask, result.image.spacing))
+    full = saturation_warning(np.asarray(result.image.data), region_of_r2(result.mask, result.image.spacing))
     return [full] if full else []
 
 
-def _beyond(result: FitResult) -> tuple[float, float]:
+def _cut_shares(result: FitResult) -> tuple[float, float]:
     """Return which part of the surface, within the image, was not measured, and which leaves the region of interest."""
     if result.roi is None:
         return 0.0, 0.0

@@ -6,11 +6,11 @@ import dataclasses
 
 from .._typing import Array, Floats
 
-__all__ = ["FinalModel", "Frozen", "ImageFit", "PsfStep", "ShapeStep"]
+__all__ = ["FinalModel", "ImageFit", "PSFLoss", "PauseEvaluation", "ShapeLoss"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ShapeStep:
+class ShapeLoss:
     """Loss of the shape at an iterate, with the gain and background that fit best, and its gradient.
 
     `vertices` (n_vertices, 3) per µm, `density` (n_faces,).
@@ -24,7 +24,7 @@ class ShapeStep:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PsfStep:
+class PSFLoss:
     """Plain L2 loss at a PSF, its gradient for the PSF's parameters, gain, background and R² in the region."""
 
     loss: float
@@ -55,7 +55,7 @@ class ImageFit:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Frozen:
+class PauseEvaluation:
     """What is held from one pause to the next, as far as others ask for it.
 
     Attributes

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from ..errors import CytoformError, FileFormatError
 
-__all__ = ["named_when_damaged"]
+__all__ = ["as_file_format_error"]
 
 
 @contextlib.contextmanager
-def named_when_damaged(what: str, remedy: str) -> Iterator[None]:
+def as_file_format_error(what: str, remedy: str) -> Iterator[None]:
     """Turn the errors that reading a damaged file raises into one that says `what` cannot be read, with a remedy.
 
     Raises

@@ -10,16 +10,16 @@ import numpy as np
 
 from ..errors import ConfigError
 
-__all__ = ["plain", "plain_number", "shown"]
+__all__ = ["json_value", "python_number", "short_repr"]
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """A value as messages show it: as it is typed, or by its type where that takes more than a line."""
     text = repr(value)
     return text if len(text) <= 80 and "\n" not in text else f"a {type(value).__name__}"
 
 
-def plain_number(value: Any) -> Any:
+def python_number(value: Any) -> Any:
     """A numpy scalar, or an array without axes, as Python's number; anything else as it is."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         inner = value.item()
@@ -27,7 +27,7 @@ def plain_number(value: Any) -> Any:
     return value
 
 
-def plain(value: Any, what: str) -> Any:
+def json_value(value: Any, what: str) -> Any:
     """A value as a JSON file can hold it: numbers, texts, lists, tuples and mappings of them.
 
     Parameters
@@ -42,26 +42,26 @@ def plain(value: Any, what: str) -> Any:
     ConfigError
         For anything else.
     """
-    value = plain_number(value)
+    value = python_number(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (bytes, os.PathLike)):
         return os.fsdecode(value)
     if isinstance(value, np.ndarray):
-        return plain(value.tolist(), what)
+        return json_value(value.tolist(), what)
     if isinstance(value, (list, tuple)):
-        made = [plain(v, f"{what}[{k}]") for k, v in enumerate(value)]
+        made = [json_value(v, f"{what}[{k}]") for k, v in enumerate(value)]
         return made if isinstance(value, list) else tuple(made)
     if isinstance(value, Mapping):
-        return {_key(name, what): plain(v, f"{what}[{name!r}]") for name, v in value.items()}
+        return {_key(name, what): json_value(v, f"{what}[{name!r}]") for name, v in value.items()}
     raise ConfigError(
-        f"{what} is {shown(value)}; expected a plain value.",
+        f"{what} is {short_repr(value)}; expected a plain value.",
         remedy="Numbers, texts, paths, arrays, lists and mappings of them can be stored.",
     )
 
 
 def _key(name: Any, what: str) -> str:
-    name = plain_number(name)
+    name = python_number(name)
     if isinstance(name, str) or (isinstance(name, int) and not isinstance(name, bool)):
         return str(name)
-    raise ConfigError(f"{what} has the key {shown(name)}; expected a text.", remedy="Name it with a text.")
+    raise ConfigError(f"{what} has the key {short_repr(name)}; expected a text.", remedy="Name it with a text.")
