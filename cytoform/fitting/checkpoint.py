@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -31,6 +31,7 @@ from .state import COLUMNS, State
 __all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "cytoform fit checkpoint 8"
+T = TypeVar("T")
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
 CHANGEABLE_SETTINGS = ("checkpoint_seconds", "device")
 
@@ -134,9 +135,10 @@ def _write_fields(group: h5py.Group, values: Any) -> None:
             _CODECS[how][0](group, field.name, value)
 
 
-def _read_fields(group: h5py.Group, kind: type[Any]) -> Any:
-    types_of, found = typing.get_type_hints(kind), {}
-    for field in dataclasses.fields(kind):
+def _read_fields(group: h5py.Group, kind: type[T]) -> T:
+    types_of: dict[str, Any] = typing.get_type_hints(kind)
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # a class of dataclasses cannot be declared
         how = field.metadata["stored"]
         if how == "group":
             found[field.name] = _read_fields(group[field.name], types_of[field.name])
@@ -180,7 +182,7 @@ def _write_mesh(group: h5py.Group, name: str, mesh: Mesh) -> None:
 
 def _read_mesh(group: h5py.Group, name: str) -> Mesh:
     inner = group[name]
-    mesh_class = body_class(inner.attrs["kind"]).mesh_class
+    mesh_class: type[Mesh] = body_class(inner.attrs["kind"]).mesh_class
     return mesh_class.from_arrays({key: value[()] for key, value in inner.items()})
 
 

@@ -6,18 +6,19 @@ import dataclasses
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..errors import ConfigError, CytoformError
 from ..image.volume import Volume
+from ..mesh.protocol import Mesh
 from ..optics import PSF, PSFOptions, psf_from_description
 from .digests import array_digest
 from .json_values import python_number, short_repr
-from .references import PATH
+from .references import PATH, ImageFile, Region, path_text
 
-__all__ = ["as_psf", "checked_fields", "hashable_value", "wrong_type"]
+__all__ = ["as_image", "as_psf", "as_region", "as_start", "checked_fields", "hashable_value", "wrong_type"]
 
 
 def wrong_type(name: str, value: Any, expected: str, remedy: str | None = None) -> ConfigError:
@@ -25,10 +26,35 @@ def wrong_type(name: str, value: Any, expected: str, remedy: str | None = None) 
     return ConfigError(f"{name} is {short_repr(value)}; expected {expected}.", remedy=remedy)
 
 
+def as_image(given: Any) -> ImageFile | Volume:
+    """Return the image of a job: a path becomes an ImageFile; raise ConfigError if `given` is no image."""
+    if isinstance(given, PATH):
+        return ImageFile(path_text(given, "image"))
+    if not isinstance(given, (ImageFile, Volume)):
+        raise wrong_type("image", given, "a path, an ImageFile or a Volume", "Volume(array, spacing) makes one.")
+    return given
+
+
+def as_region(given: Any) -> Region | None:
+    """Return the region of a job: None and a Region as they are, a path, array or Volume as the Region's source."""
+    return given if given is None or isinstance(given, Region) else Region(given)
+
+
+def as_start(given: Any) -> str | Mesh:
+    """Return the start of a job: "auto" for None, a word or a path as text, a mesh as it is; else raise ConfigError."""
+    if given is None:
+        return "auto"
+    if isinstance(given, PATH):
+        return path_text(given, "start")
+    if not hasattr(given, "faces"):
+        raise wrong_type("start", given, "auto, sphere, ellipsoid, a mesh file or a mesh")
+    return cast("Mesh", given)
+
+
 def as_psf(given: Any) -> PSFOptions | PSF | None:
     """The PSF of a job from what was given."""
     if given is None or isinstance(given, PSFOptions) or hasattr(type(given), "describe"):
-        return given
+        return cast("PSFOptions | PSF | None", given)
     if isinstance(given, PATH):
         return PSFOptions(os.fsdecode(given))
     if not isinstance(given, Mapping):

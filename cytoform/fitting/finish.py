@@ -85,7 +85,7 @@ def _uncertainty(
             stain=None if staining is None else state.stain,
             smoothness=None if smoothness is None else (state.estimates.folding_factor * smoothness[0], smoothness[1]),
             staining=staining, psf_directions=_fitted_psf_directions(state, config),
-            measures=body.measures(state.mesh), found=found,
+            measures=type(body).measures(state.mesh), found=found,
         )  # fmt: skip
     except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:
         _LOG.warning("no standard errors: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,15 @@ import numpy as np
 from .._typing import Array, Triple
 from ..errors import ConfigError, FileFormatError, MeshError, VolumeError
 from ..image.slices import slices_by_another_name
+from ..optics import PSFOptions
+from .references import ImageFile, Region
 
 if TYPE_CHECKING:
     from ..image.volume import Grid, Volume
     from ..mesh.protocol import Mesh
+    from .job import FitJob
 
-__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start"]
+__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start", "read_job_inputs"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -211,3 +215,40 @@ def check_inside(mesh: Mesh, grid: Grid, path: Path, *, remedy: str | None = Non
         "µm.",
         remedy=remedy or "Coordinates are µm; check the voxel size (--spacing) and that the mesh file is (x, y, z).",
     )
+
+
+def read_job_inputs(job: FitJob) -> FitJob:
+    """Return a copy of a job whose files have been read (:meth:`.FitJob.loaded`)."""
+    at: ImageFile | None = None
+    if isinstance(job.image, ImageFile):
+        at = job.image
+        image = load_image(Path(at.path), at.spacing, at.channel, at.time, series=at.series, axes=at.axes)
+    else:
+        image = job.image
+    psf = job.psf.psf(image.spacing) if isinstance(job.psf, PSFOptions) else job.psf
+    start, config = job.start, job.config
+    if isinstance(start, str) and start in STARTS:
+        config = config if start == "auto" else dataclasses.replace(config, init=start)
+    elif isinstance(start, str):
+        loaded = load_start(start, image)
+        start = start if loaded is None else loaded
+    region = job.region
+    if region is not None and isinstance(region.source, str):
+        axes, time = (None, None) if at is None else (at.axes, at.time)
+        where = {"time": region.time, "channel": region.channel, "series": region.series}
+        found = load_region(Path(region.source), region.label, image, image_time=time, axes=axes, **where)
+        region = Region(found, region.label)
+    return dataclasses.replace(
+        job, image=image, psf=psf, start=start, config=config, region=region, inputs=_input_origins(job)
+    )
+
+
+def _input_origins(job: FitJob) -> dict[str, Any]:
+    """What ``fit.json`` keeps of the paths; those of image and region come with their volumes."""
+    found: dict[str, Any] = {}
+    if isinstance(job.start, str) and job.start not in STARTS:
+        found["start"] = {"path": str(Path(job.start).resolve())}
+    if isinstance(job.psf, PSFOptions):
+        kind = job.psf.kind
+        found["psf"] = {"path": str(Path(kind).resolve())} if job.psf.is_file else {"name": kind}
+    return {**found, **job.inputs}

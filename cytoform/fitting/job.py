@@ -17,13 +17,14 @@ from ..optics import PSF, PSFOptions
 from ..options import option, reserve, settings_of
 from .callbacks import CancelCallback, cancel_requested
 from .config import FitConfig
-from .descriptions import as_psf, checked_fields, hashable_value, wrong_type
+from .descriptions import as_image, as_psf, as_region, as_start, checked_fields, hashable_value, wrong_type
 from .json_values import json_value, python_number, short_repr
-from .references import PATH, ImageFile, Region, convert_path_field
+from .references import ImageFile, Region, convert_path_field
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .._typing import PathLike
     from ..mesh.protocol import Mesh
     from . import Callback, FitResult, Prior, Progress
 
@@ -80,44 +81,50 @@ class FitJob:
     ...     results = list(pool.map(FitJob.run, jobs))
     """
 
-    image: str | os.PathLike[str] | ImageFile | Volume
-    out: str | os.PathLike[str] | None = option(
+    image: ImageFile | Volume
+    out: str | None = option(
         None,
         short="-o",
         kind=Path,
         metavar="DIR",
         help="Result folder; by default NAME_cytoform in this folder.",
     )
-    start: str | os.PathLike[str] | Mesh = option(
+    start: str | Mesh = option(
         "auto", name="--init", kind=str, metavar="START", help="Start: auto, sphere, ellipsoid or a mesh file."
     )
-    region: str | os.PathLike[str] | npt.ArrayLike | Volume | Region | None = None
-    psf: str | os.PathLike[str] | Mapping[str, Any] | PSFOptions | PSF | None = None
+    region: Region | None = None
+    psf: PSFOptions | PSF | None = None
     config: FitConfig = dataclasses.field(default_factory=FitConfig)
     film: bool = option(False, help="Also write film.gif, the surface step by step.")
     resume: bool = option(False, help="Go on with an interrupted fit in the folder.")
     overwrite: bool = option(False, help="Use the folder though it is not empty.")
     prior: Prior | None = None
-    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    if TYPE_CHECKING:  # what may be given; a field has the type that __post_init__ converts it to
+
+        def __init__(
+            self,
+            image: PathLike | ImageFile | Volume,
+            out: PathLike | None = None,
+            start: PathLike | Mesh | None = "auto",
+            region: PathLike | npt.ArrayLike | Volume | Region | None = None,
+            psf: PathLike | Mapping[str, Any] | PSFOptions | PSF | None = None,
+            config: FitConfig = ...,
+            film: bool = False,
+            resume: bool = False,
+            overwrite: bool = False,
+            prior: Prior | None = None,
+            inputs: Mapping[str, Any] = ...,
+        ) -> None:
+            """Take paths, arrays and descriptions where the fields hold what they are converted to."""
 
     def __post_init__(self) -> None:
         keep = functools.partial(object.__setattr__, self)
-        if isinstance(self.image, PATH):
-            convert_path_field(self, "image")
-            keep("image", ImageFile(self.image))
-        elif not isinstance(self.image, (ImageFile, Volume)):
-            raise wrong_type(
-                "image", self.image, "a path, an ImageFile or a Volume", "Volume(array, spacing) makes one."
-            )
-        if self.region is not None and not isinstance(self.region, Region):
-            keep("region", Region(self.region))  # type: ignore[arg-type]
+        keep("image", as_image(self.image))
+        keep("region", as_region(self.region))
         keep("psf", as_psf(self.psf))
-        if self.start is None:
-            keep("start", "auto")
-        elif isinstance(self.start, PATH):
-            convert_path_field(self, "start")
-        elif not hasattr(self.start, "faces"):
-            raise wrong_type("start", self.start, "auto, sphere, ellipsoid, a mesh file or a mesh")
+        keep("start", as_start(self.start))
         if not isinstance(self.config, FitConfig):
             raise wrong_type("config", self.config, "a FitConfig", "FitConfig.from_dict(…) makes one of plain values.")
         if not isinstance(self.inputs, Mapping):
@@ -184,17 +191,19 @@ class FitJob:
         job = self.loaded()
         if cancel is not None and cancel_requested(cancel):
             raise Interrupted("cancelled before the first step; nothing was changed.")
+        image, psf = job.image, job.psf
+        assert isinstance(image, Volume) and not isinstance(psf, PSFOptions)  # they have been read
         film = Film() if self.film else None
         watching: list[Any] = [*callbacks, progress, film, None if cancel is None else CancelCallback(cancel)]
         result = fit(
-            job.image, None if isinstance(job.start, str) else job.start, job.psf, job.config,
+            image, None if isinstance(job.start, str) else job.start, psf, job.config,
             **job._region_arguments(), prior=job.prior, callbacks=[w for w in watching if w is not None],
             out=job.out, resume=job.resume, inputs=job.inputs,
         )  # fmt: skip
         if self.out is not None:
             result.save(self.out)
             if film is not None and film.frames:
-                film.save(Path(self.out) / "film.gif", job.image)
+                film.save(Path(self.out) / "film.gif", image)
         return result
 
     def _region_arguments(self) -> dict[str, Any]:
@@ -215,26 +224,9 @@ class FitJob:
         FileFormatError, VolumeError, GridError, MeshError, ConfigError
             For a file that is missing or damaged, or that does not go with the image.
         """
-        from .inputs import STARTS, load_image, load_region, load_start
+        from .inputs import read_job_inputs
 
-        image, at = self.image, self.image if isinstance(self.image, ImageFile) else None
-        if at is not None:
-            image = load_image(Path(at.path), at.spacing, at.channel, at.time, series=at.series, axes=at.axes)
-        psf = self.psf.psf(image.spacing) if isinstance(self.psf, PSFOptions) else self.psf
-        start, config = self.start, self.config
-        if isinstance(start, str) and start in STARTS:
-            config = config if start == "auto" else dataclasses.replace(config, init=start)
-        elif isinstance(start, str):
-            start = load_start(start, image)
-        region = self.region
-        if region is not None and region.is_file:
-            axes, time = (None, None) if at is None else (at.axes, at.time)
-            where = {"time": region.time, "channel": region.channel, "series": region.series}
-            found = load_region(Path(region.source), region.label, image, image_time=time, axes=axes, **where)
-            region = Region(found, region.label)
-        return dataclasses.replace(
-            self, image=image, psf=psf, start=start, config=config, region=region, inputs=self._input_origins()
-        )
+        return read_job_inputs(self)
 
     def resolved(self) -> FitJob:
         """The same job with all its paths absolute, taken from this process's working folder."""
@@ -243,7 +235,7 @@ class FitJob:
         found: dict[str, Any] = {}
         if isinstance(self.image, ImageFile):
             found["image"] = dataclasses.replace(self.image, path=os.path.abspath(self.image.path))
-        if self.region is not None and self.region.is_file:
+        if self.region is not None and isinstance(self.region.source, str):
             found["region"] = dataclasses.replace(self.region, source=os.path.abspath(self.region.source))
         if isinstance(self.psf, PSFOptions) and self.psf.is_file:
             found["psf"] = dataclasses.replace(self.psf, kind=os.path.abspath(self.psf.kind))
@@ -252,18 +244,6 @@ class FitJob:
         if self.out is not None:
             found["out"] = os.path.abspath(self.out)
         return dataclasses.replace(self, **found)
-
-    def _input_origins(self) -> dict[str, Any]:
-        """What ``fit.json`` keeps of the paths; those of image and region come with their volumes."""
-        from .inputs import STARTS
-
-        found: dict[str, Any] = {}
-        if isinstance(self.start, str) and self.start not in STARTS:
-            found["start"] = {"path": str(Path(self.start).resolve())}
-        if isinstance(self.psf, PSFOptions):
-            kind = self.psf.kind
-            found["psf"] = {"path": str(Path(kind).resolve())} if self.psf.is_file else {"name": kind}
-        return {**found, **self.inputs}
 
     # -- as plain values ---------------------------------------------------------------------------------------------
 
@@ -288,7 +268,10 @@ class FitJob:
                 "expected files.",
                 remedy="Save them and make the job with their paths, or pickle the job. A prior cannot be stored.",
             )
-        return json.loads(json.dumps(json_value({"format": FORMAT, **self._field_values()}, "the job")))
+        values: dict[str, Any] = json.loads(
+            json.dumps(json_value({"format": FORMAT, **self._field_values()}, "the job"))
+        )
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitJob:
@@ -325,7 +308,7 @@ class FitJob:
 
     def _field_values(self) -> dict[str, Any]:
         """The fields as plain values, but for what is held in memory."""
-        psf = self.psf
+        psf: Any = self.psf
         if psf is not None:
             psf = psf.as_dict() if isinstance(psf, PSFOptions) else psf.describe()
         return {

@@ -76,9 +76,9 @@ def neighbour_mask(
     if not beyond.any():
         return beyond
     seeds = np.where(inside, 1, np.where(beyond, 2, 0))
-    theirs = watershed(scene.smooth, seeds, mask=scene.bright | inside | candidates) == 2
+    theirs: Bools = watershed(scene.smooth, seeds, mask=scene.bright | inside | candidates) == 2
     # farther from all that lies beyond, the blur of the cell's own membrane may have been flooded from there
-    at = scene.distance_from(beyond) <= reach
+    at: Bools = scene.distance_from(beyond) <= reach
     return theirs & at & (scene.bright | candidates) & (away > scene.voxel * (LIGHT_CLEARANCE - 1.0))
 
 

@@ -5,7 +5,9 @@ Nothing here knows what kind of mesh is moved: only vertices, faces, densities a
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from scipy import ndimage
@@ -196,7 +198,7 @@ class Problem:
 
     def shape_renderer(self, psf: PSF, blur: float = 0.0) -> Renderer:
         """Return the renderer of shape steps: the narrow band of a PSF on an image blurred by a σ in voxels."""
-        return self._with_transform(psf, blur)
+        return self._with_transform(cast("Hashable", psf), blur)
 
     def _new_shape_renderer(self, psf: PSF, blur: float) -> Renderer:
         return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)
@@ -215,7 +217,8 @@ class Problem:
     def _image_fit(self, rendered: Array, blur: float) -> ImageFit:
         target = self.target(blur)
         gain, background = best_affine(rendered, target.observed, target.weights)
-        residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
+        model: Array = gain * rendered + background
+        residual = np.sqrt(target.weights) * (target.observed - model)
         return ImageFit(rendered, residual.astype(self.dtype), gain, target.weights)
 
     def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, Array]:

@@ -70,7 +70,8 @@ class ShiftedPSF:
 
     def _phase(self, band: Band) -> Array:
         z, y, x = (np.exp(-1j * t * axis) for t, axis in zip(self.shift, band.axes))
-        return z * y * x
+        phase: Array = z * y * x
+        return phase
 
 
 def with_shift(psf: PSF) -> ShiftedPSF | None:
@@ -99,7 +100,8 @@ def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
     moved = 0.0
     if isinstance(found, ShiftedPSF):
         state.mesh = state.mesh.with_vertices(state.mesh.vertices + found.shift)
-        found, moved = found.psf, float(np.linalg.norm(found.shift))
+        moved = float(np.linalg.norm(found.shift))
+        found = found.psf
     if found is not state.psf:
         state.psf, state.transform = found, ""
     gain, background = problem.raw_intensity(best.gain, best.background)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._typing import Triple
+from .._typing import Array, PathLike, Triple
 from ..errors import ConfigError
 from ..image.volume import Volume
 from ..options import AXES, SERIES, option
@@ -18,7 +18,7 @@ from .json_values import python_number, short_repr
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["PATH", "ImageFile", "Region", "convert_index_fields", "convert_path_field"]
+__all__ = ["PATH", "ImageFile", "Region", "convert_index_fields", "convert_path_field", "path_text"]
 
 PATH = (str, bytes, os.PathLike)
 
@@ -89,7 +89,7 @@ class Region:
         For what is no path, no array or no number.
     """
 
-    source: str | os.PathLike[str] | npt.ArrayLike | Volume = option(
+    source: str | Array | Volume = option(
         name="--roi",
         kind=Path,
         metavar="FILE",
@@ -109,7 +109,20 @@ class Region:
         None, name="--roi-series", metavar="N", help="Which image of --roi, where its file has several, from 0."
     )
 
+    if TYPE_CHECKING:  # what may be given; a field has the type that __post_init__ converts it to
+
+        def __init__(
+            self,
+            source: PathLike | npt.ArrayLike | Volume,
+            label: int | None = None,
+            time: int | None = None,
+            channel: int | None = None,
+            series: int | None = None,
+        ) -> None:
+            """Take a path, an array or a volume as the source."""
+
     def __post_init__(self) -> None:
+        """Convert the source to text, an array or a volume, and the numbers to int; raise ConfigError otherwise."""
         if isinstance(self.source, PATH):
             convert_path_field(self, "source")
         elif not isinstance(self.source, Volume):
@@ -126,21 +139,32 @@ class Region:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
-def convert_path_field(owner: Any, name: str) -> None:
-    """Keep a path of a frozen dataclass as a text; bytes are decoded as the system's names of files are.
+def path_text(value: Any, name: str) -> str:
+    """Return a path as text; bytes are decoded with the file system's encoding.
+
+    Parameters
+    ----------
+    value : object
+        str, bytes or os.PathLike.
+    name : str
+        What an error calls the value.
 
     Raises
     ------
     ConfigError
-        For something else, and for an empty one.
+        If the value is empty or of another type.
     """
-    value = getattr(owner, name)
     if not isinstance(value, PATH) or not os.fspath(value):
         what = "an image's path" if name == "path" else "a path"
         raise ConfigError(
             f"{name} is {short_repr(value)}; expected {what}.", remedy="Give the name of a file or folder."
         )
-    object.__setattr__(owner, name, str(os.fsdecode(value)))
+    return str(os.fsdecode(value))
+
+
+def convert_path_field(owner: Any, name: str) -> None:
+    """Replace the field `name` of a frozen dataclass, a path, by its text, in place (:func:`path_text`)."""
+    object.__setattr__(owner, name, path_text(getattr(owner, name), name))
 
 
 def convert_index_fields(owner: Any, *names: str) -> None:
@@ -160,7 +184,7 @@ def convert_index_fields(owner: Any, *names: str) -> None:
         object.__setattr__(owner, name, value)
 
 
-def _numeric_array(values: Any) -> Any:
+def _numeric_array(values: Any) -> Array:
     """An array of numbers; anything else is refused."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":

@@ -74,7 +74,7 @@ class Request:
         """The region of interest that was given, (z, y, x) bool."""
         if self.roi is None:
             return None
-        region = _voxel_array(self.roi) != 0
+        region: Bools = _voxel_array(self.roi) != 0
         check_region(region, self.volume)
         return region
 

@@ -6,10 +6,11 @@ import dataclasses
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from .._typing import Bools, Floats, Floats32, Ints32
+from .._typing import Bools, Floats, Floats32
 from ..errors import FitError
 from ..image.fill import constant_fill
 from ..image.volume import Grid, Volume
@@ -88,10 +89,11 @@ class Scene:
     @cached_property
     def bright(self) -> Bools:
         """Voxels brighter than Otsu's threshold of the smoothed image, (z, y, x)."""
-        return self.smooth > threshold_otsu(self.smooth)
+        bright: Bools = self.smooth > threshold_otsu(self.smooth)
+        return bright
 
     @cached_property
-    def object_labels(self) -> Ints32:
+    def object_labels(self) -> npt.NDArray[np.int32 | np.int64]:
         """Numbers of the connected bright objects, their insides filled, from 1; 0 outside, (z, y, x)."""
         parts, _ = ndimage.label(search.filled(self.bright, np.asarray(self.spacing)))
         return parts

@@ -195,7 +195,8 @@ def _smoothest_modes(mesh: Mesh, count: int) -> Floats:
         begin = np.random.default_rng(0).normal(size=n)  # the same on every run
         shifted = csc_matrix(laplacian + 1e-3 * identity(n))
         vectors = eigsh(shifted, k=count, sigma=0.0, which="LM", v0=begin)[1]
-    return vectors * np.sqrt(n)
+    modes: Floats = vectors * np.sqrt(n)
+    return modes
 
 
 def _jacobian_columns(
@@ -219,8 +220,11 @@ def _jacobian_columns(
         for shape in shapes.T:
             yield gain * otf * projection.spectrum(density_change(mesh, stain, shape))
     for direction in directions.T:
-        up, down = (psf.with_parameters(psf.parameters + s * PSF_PARAMETER_STEP * direction) for s in (1.0, -1.0))
-        yield gain / (2.0 * PSF_PARAMETER_STEP) * (up.otf_on(renderer.band) - down.otf_on(renderer.band)) * here
+        wider, narrower = (
+            psf.with_parameters(psf.parameters + s * PSF_PARAMETER_STEP * direction) for s in (1.0, -1.0)
+        )
+        otf_change = wider.otf_on(renderer.band) - narrower.otf_on(renderer.band)
+        yield gain / (2.0 * PSF_PARAMETER_STEP) * otf_change * here
     yield otf * here
     flat = np.zeros_like(here)
     flat[0, 0, 0] = renderer.band.grid.volume
