@@ -1,4 +1,4 @@
-"""What is doubtful about an image before it is fitted: its voxel size, missing planes, a detector that is full."""
+"""Check an image before it is fitted: voxel size, slices, saturation, and the PSF and region that come with it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ SMALLEST, LARGEST = 0.005, 20.0  # µm: voxels of light microscopes lie between
 
 
 def image_warnings(volume: Volume) -> tuple[str, ...]:
-    """Say what is odd about voxel size and planes of an image, a sentence each."""
+    """Return warnings about the voxel size and the slices of an image, a sentence each."""
     return (*_voxel_size_warnings(volume), *_slice_warnings(np.asarray(volume.data)))
 
 
 def _voxel_size_warnings(volume: Volume) -> list[str]:
+    """Return at most one warning about an implausible voxel size.
+
+    Edges outside of 0.005 to 20 µm, a ratio of longest to shortest edge above MOST_VOXEL_ANISOTROPY, or slices closer
+    than LEAST_SLICE_RATIO times the pixel size.
+    """
     size = np.asarray(volume.spacing)
     words = " × ".join(f"{d:g}" for d in size)
     if size.min() < SMALLEST or size.max() > LARGEST:
@@ -33,7 +38,10 @@ def _voxel_size_warnings(volume: Volume) -> list[str]:
 
 
 def _slice_warnings(data: Array) -> list[str]:
-    """Planes without content, and planes that repeat the one before, where the others do neither."""
+    """Return warnings about slices of one value between others that vary, and about slices that repeat the one before.
+
+    `data` is the image, (z, y, x).
+    """
     flat = data.reshape(len(data), -1)
     empty = flat.min(axis=1) == flat.max(axis=1)
     inner = np.flatnonzero(empty & np.logical_or.accumulate(~empty) & np.logical_or.accumulate(~empty[::-1])[::-1])
@@ -47,12 +55,15 @@ def _slice_warnings(data: Array) -> list[str]:
 
 
 def _listed_slices(numbers: Array) -> str:
-    """Numbers of slices, from 0."""
+    """Return the first eight numbers of slices as text, with a note that they are counted from 0."""
     return ", ".join(str(n) for n in numbers[:8]) + (", …" if len(numbers) > 8 else "") + " (counted from 0)"
 
 
 def saturation_warning(data: Array, region: Bools) -> str:
-    """Say so where many voxels of a region share the image's largest value; empty otherwise."""
+    """Return a warning if more than SATURATED_SHARE of a region's voxels have the image's largest value; else "".
+
+    `data` and `region` (bool) are (z, y, x).
+    """
     top = data.max()
     share = float((data[region] == top).mean()) if region.any() else 0.0
     if share <= SATURATED_SHARE:
@@ -64,11 +75,12 @@ def saturation_warning(data: Array, region: Bools) -> str:
 
 
 def check_psf_size(psf: PSF, volume: Volume) -> None:
-    """Refuse a PSF that is larger than the image.
+    """Check that a PSF is not wider than the image.
 
     Raises
     ------
     FitError
+        If its FWHM exceeds the image's extent on an axis (or four voxels, if that is more).
     """
     widths, extent = np.asarray(psf.fwhm, dtype=float), np.asarray(volume.grid.extent)
     if (widths > np.maximum(extent, 4.0 * np.asarray(volume.spacing))).any():
@@ -80,11 +92,12 @@ def check_psf_size(psf: PSF, volume: Volume) -> None:
 
 
 def check_region(region: Array, volume: Volume) -> None:
-    """Refuse a region of interest of another shape, or an empty one.
+    """Check that a region of interest, (z, y, x), has the image's shape and some voxels.
 
     Raises
     ------
     FitError
+        If the shape is another one or no voxel is set.
     """
     if region.shape != volume.shape:
         raise FitError(

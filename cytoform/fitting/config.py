@@ -1,4 +1,4 @@
-"""Settings of a fit: one frozen object, checked when made, stored with what it produced."""
+"""Settings of a fit: a frozen dataclass, checked when it is made and stored with the result."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _rename(name: str) -> str:
 
 
 def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
-    """Let a class of settings be made and read with the former names of its fields, too."""
+    """Let a class of settings, changed in place and returned, take the former names of its fields as well."""
     make = cls.__init__
 
     @functools.wraps(make)
     def init(self: FitConfig, *values: Any, **named: Any) -> None:
         present = {}
-        for name, value in named.items():  # no comprehension: a warning points at the caller by counting frames
+        for name, value in named.items():  # no comprehension: the warning finds its caller by counting stack frames
             present[_rename(name)] = value
         if len(present) < len(named):
             both = [f"{old} and {new}" for old, new in FORMER_NAMES.items() if {old, new} <= set(named)]
@@ -57,88 +57,97 @@ class FitConfig:
     Parameters
     ----------
     init : "auto", "sphere" or "ellipsoid"
-        Start when no mesh is given: sphere or ellipsoid of the moments of the largest bright object
-        (auto is ellipsoid).
+        Start if no mesh is given: the sphere or the ellipsoid with the moments of the largest bright object ("auto" is
+        "ellipsoid").
     align_start : bool
-        Begin from a given mesh stretched and shifted onto the bright object that it overlaps, where that lowers the
-        loss. Either way that object joins the region of interest.
+        Whether to begin from a given mesh stretched and shifted onto the bright object that it overlaps, if that lowers
+        the loss. Either way that object joins the region of interest.
     edge : float, optional
         Mean edge length of the mesh in µm; two voxels by default.
     iterations : int
         Most shape steps, all stages together.
     blurs : tuple of float
-        Stages from coarse to fine: in each, image and rendering are blurred by this σ, in voxels. With another number
-        of stages than three, the defaults of what is given for each are those of the last ones.
+        Stages from coarse to fine: in each, image and rendering are blurred by a Gaussian of this σ, in voxels. With
+        another number of stages than three, the defaults of the other settings for each stage are those of the last
+        ones.
     preconditioning : tuple of float
-        λ of the preconditioner (1 + λL)^-2 that each stage's gradient passes through, L the mesh's Laplacian. A large
-        λ moves the surface as a whole and slows fine shape down; it does not forbid it.
+        λ of the preconditioner (1 + λL)^-2 that is applied to each stage's gradient, L the mesh's Laplacian. A large λ
+        moves the surface as a whole and slows fine shape down; it does not forbid it.
     step : tuple of float
         Longest move of a vertex in an iteration, in voxels, in each stage.
     smoothness_weight : tuple of float
         Regularisation weight of the smoothness energy (:class:`cytoform.fitting.priors.smoothness.Smoothness`) in each
         stage, in units of a negative log probability: the noisier the image, the more it counts. In the last stage a
-        factor on it is estimated for every vertex where the residual is noise (empirical Bayes).
+        factor on it is estimated for every vertex if the residual is noise (empirical Bayes).
     contact_weight : float
         Weight of the energy that keeps two parts of the surface that face each other from passing through each other
         (:class:`cytoform.fitting.priors.smoothness.Contact`), in the same unit.
     infer_staining : bool
-        Fit the density of the staining at every vertex with the shape.
+        Whether to fit the density of the staining at every vertex with the shape.
     staining_spread : float
-        Standard deviation of the density's logarithm that is expected; the image may tell that it is less.
+        Expected standard deviation of the density's logarithm; a smaller one may be estimated from the image.
     staining_correlation_length : float
-        How far the density is alike on the surface, in voxels: the range of its correlation.
+        Range of the correlation of the staining along the surface, in voxels.
     infer_psf : bool
-        Fit the PSF's parameters with the shape.
+        Whether to fit the PSF's parameters with the shape.
     psf_shape : "axial" or "free"
-        Whether the PSF stays round about z and no narrower along it than across, as a microscope's is but for
-        aberrations, or all its parameters move.
-        Uneven staining can pass for blur along one direction: axial is the safer choice.
+        "axial" keeps the PSF rotationally symmetric about z and no narrower along z than across, as a microscope's is
+        but for aberrations; "free" fits all its parameters. Uneven staining can be mistaken for blur along one
+        direction: "axial" is the safer choice.
     psf_after : int
-        The PSF is held for at most so many steps of the last stage, until the shape has settled.
-    psf_steps, psf_step
-        At a pause, most evaluations of the PSF, and the longest move of its parameters in one of them (of the surface,
-        where it moves with them, in µm).
+        Steps of the last stage after which the PSF is fitted at each pause, or earlier if the shape has settled.
+    psf_steps : int
+        Most evaluations of the PSF at a pause.
+    psf_step : float
+        Longest move of the PSF's parameters in one evaluation (of the surface, if it moves with them, in µm).
     cutoff : float
-        Shape steps use the frequencies where the OTF exceeds this part of its maximum.
+        Shape steps use the frequencies at which the optical transfer function exceeds this share of its maximum.
     tolerance : float
-        Relative error allowed to the fast transform. Twice that, of the contrast, adds to the image's own noise.
+        Relative error allowed to the fast transform. Twice as much, in units of the image's contrast, adds to the
+        noise.
     weight_floor : float
         Least weight of a dark voxel in the shape loss (brightest: 1).
     robust : float, optional
-        In the last stage a residual counts in full up to so many robust standard deviations (Huber's loss, weights
-        taken at each pause); None for plain least squares.
+        Limit of Huber's loss in the last stage, in robust standard deviations of the residuals; its weights are
+        computed at each pause. None for plain least squares.
     camera : Camera, optional
-        In the last stage voxels weigh as its noise says (photons and read-out): repeated least squares that come to the
-        maximum of the likelihood. The image has to be the camera's raw counts.
+        Camera model whose noise (photons and read-out) gives each voxel its weight in the last stage, computed at each
+        pause: repeated least squares that converge to the maximum of the likelihood. The image has to be the camera's
+        raw counts. None for equal noise.
     margin : float, optional
-        The region of interest reaches this far out of the surface, µm; from the PSF by default.
+        Distance that the region of interest extends outside of the surface, µm; from the PSF's width by default.
     widen_roi : bool
-        Take a region of interest whose rim is bright in most places, as that of a segmented cell is, as the cell's
-        outline: voxels within `margin` of it count too. Otherwise such a region cuts the blurred membrane off.
+        Whether to treat a given region of interest as the cell's outline if most of its rim is bright, as that of a
+        segmented cell is: voxels within `margin` of it count too. Otherwise such a region cuts the blurred membrane
+        off.
     patience : tuple of float
-        Each stage ends when over this many steps less than `min_gain` was gained.
+        Each stage ends once this many steps have gained less than `min_gain`.
     min_gain : tuple of float
-        As a logarithm of the probability of image, surface and staining, what is left unexplained taken for noise.
+        That gain in each stage, as a natural logarithm of the probability of image, surface and staining, with the
+        residual taken for noise.
     pause_every : int
-        Most steps between pauses, in which triangles are looked after, the PSF is fitted, neighbours are told, and the
-        noise is learnt anew; twice as many in early stages and where only the noise is learnt. A surface that moves far
-        or wears out has them sooner.
+        Most steps between two pauses. At a pause the mesh is remeshed if needed, the PSF is fitted, neighbours are
+        found and the noise is estimated. Twice as many in early stages and if only the noise is estimated; fewer if the
+        surface moves far or its triangles become poor.
     uncertainty : bool
-        Work out standard errors at the end (:class:`cytoform.fitting.uncertainty.Uncertainty`).
+        Whether to compute standard errors at the end (:class:`cytoform.fitting.uncertainty.Uncertainty`).
     checkpoint_seconds : float
-        Time between checkpoints when a folder is given.
-    backend, device : str
-        As for :func:`cytoform.mesh_ft`.
+        Time between checkpoints if a folder is given, s.
+    backend : "auto", "exact" or "nufft"
+        Fourier transform of the mesh: the closed formula, the non-uniform FFT, or the one expected to be quicker.
+    device : "auto", "cpu" or "cuda"
+        Where the transform runs; "auto" is a CUDA device if there is one.
     dtype : "float32" or "float64"
+        Working precision of the rendering.
     deterministic : bool
-        Bit-identical results from run to run (finufft and FFTs on one thread).
+        Whether results are bit-identical from run to run (finufft and FFTs on one thread).
     seed : int
-        Seeds whatever is drawn at random; stored with the result.
+        Seed of all random numbers; stored with the result.
 
     Raises
     ------
     ConfigError
-        For a value outside its range, or of another type. Numbers of numpy are taken as Python's.
+        If a value is outside its range or of another type. Numbers of numpy are taken as Python's.
     """
 
     init: str = "auto"
@@ -177,10 +186,11 @@ class FitConfig:
     seed: int = option(0, metavar="N", least=0, help="Seed of whatever is drawn at random.")
 
     def __post_init__(self) -> None:
+        """Convert values to plain ones, adapt defaults of each stage to the number of stages, and check all values."""
         self._convert_values()
         for name in ("blurs", *PER_STAGE):
             value = getattr(self, name)
-            if value == getattr(FitConfig, name) and name != "blurs":  # of other stages the last ones are meant
+            if value == getattr(FitConfig, name) and name != "blurs":  # another number of stages takes the last values
                 value = ((value[0],) * len(self.blurs) + value)[-len(self.blurs) :] if self.blurs else value
             object.__setattr__(self, name, value)
         self._require(self.init in INITS, "init", "one of " + ", ".join(INITS))
@@ -212,12 +222,19 @@ class FitConfig:
         self._require(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")
 
     def __getattr__(self, name: str) -> Any:
+        """Return the value of a setting by its former name, with a DeprecationWarning."""
         if name in FORMER_NAMES:
             return getattr(self, _rename(name))
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _convert_values(self) -> None:
-        """Make numbers Python's own, and what holds for each stage a tuple of them."""
+        """Convert numbers of numpy to Python's and settings of each stage to tuples of floats, in place.
+
+        Raises
+        ------
+        ConfigError
+            If a value is no number where one is expected.
+        """
         for field in dataclasses.fields(self):
             name, value = field.name, python_number(getattr(self, field.name))
             if name in ("blurs", *PER_STAGE):
@@ -230,6 +247,10 @@ class FitConfig:
             object.__setattr__(self, name, value)
 
     def _per_stage(self, name: str, value: Any) -> tuple[float, ...]:
+        """Return the value of a setting of each stage as a tuple: one number becomes a tuple of length 1.
+
+        `name` is the setting's, for the ConfigError that is raised if `value` is no number and no sequence of numbers.
+        """
         if isinstance(value, (int, float)):
             return (value,)
         try:
@@ -239,16 +260,28 @@ class FitConfig:
             raise ConfigError(f"{name} is {short_repr(value)}; expected numbers, one for each stage.") from None
 
     def _require(self, good: bool, name: str, expected: str) -> None:
+        """Raise ConfigError if `good` is False, with the value of setting `name` and what was `expected`."""
         if not good:
             raise ConfigError(f"{name} is {short_repr(getattr(self, name))}; expected {expected}.")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
+        """Return the settings as plain values, by name, for a JSON file."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitConfig:
-        """From :meth:`as_dict`; unknown names are refused."""
+        """Make settings from plain values, as :meth:`as_dict` returns them; missing ones have their defaults.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            Values by the name of the setting, former names included; ``camera`` may be a mapping of its fields.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown or a value cannot be used.
+        """
         if not isinstance(values, Mapping):
             raise ConfigError(
                 f"the settings are {short_repr(values)}; expected their values by name.",

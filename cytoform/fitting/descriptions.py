@@ -1,4 +1,4 @@
-"""Checks of what describes a fit in plain values, and digests of what does not."""
+"""Convert what describes a fit job in plain values into its fields, and its fields into values that can be hashed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["as_image", "as_psf", "as_region", "as_start", "checked_fields", "has
 
 
 def wrong_type(name: str, value: Any, expected: str, remedy: str | None = None) -> ConfigError:
-    """The error about a value of another type: what came and what was expected."""
+    """Return, not raise, a ConfigError that says what value a setting `name` has and what was `expected`."""
     return ConfigError(f"{name} is {short_repr(value)}; expected {expected}.", remedy=remedy)
 
 
@@ -36,12 +36,12 @@ def as_image(given: Any) -> ImageFile | Volume:
 
 
 def as_region(given: Any) -> Region | None:
-    """Return the region of a job: None and a Region as they are, a path, array or Volume as the Region's source."""
+    """Return the region of a job: None or a Region unchanged; a path, array or Volume as the source of a Region."""
     return given if given is None or isinstance(given, Region) else Region(given)
 
 
 def as_start(given: Any) -> str | Mesh:
-    """Return the start of a job: "auto" for None, a word or a path as text, a mesh as it is; else raise ConfigError."""
+    """Return the start of a job: "auto" for None, a word or path as text, a mesh unchanged; else raise ConfigError."""
     if given is None:
         return "auto"
     if isinstance(given, PATH):
@@ -52,7 +52,19 @@ def as_start(given: Any) -> str | Mesh:
 
 
 def as_psf(given: Any) -> PSFOptions | PSF | None:
-    """The PSF of a job from what was given."""
+    """Return the PSF of a job.
+
+    Parameters
+    ----------
+    given : object
+        None, a PSF or a PSFOptions (returned unchanged), a path (of an image of the PSF), or a mapping: the fields of a
+        PSFOptions if it has "options", else what :meth:`.PSF.describe` returns.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of these or the description is incomplete.
+    """
     if given is None or isinstance(given, PSFOptions) or hasattr(type(given), "describe"):
         return cast("PSFOptions | PSF | None", given)
     if isinstance(given, PATH):
@@ -73,7 +85,24 @@ def as_psf(given: Any) -> PSFOptions | PSF | None:
 
 
 def checked_fields(cls: Any, what: str, values: Any, also: str = "") -> dict[str, Any]:
-    """The values of a class's fields, which have to be there as far as they have no default; no other names."""
+    """Return the values of a dataclass's fields after checking their names.
+
+    Parameters
+    ----------
+    cls : type
+        The dataclass. Fields without a default have to be there.
+    what : str
+        What an error calls the object, such as "the job".
+    values : mapping of str to object
+        Values by field; another type raises ConfigError.
+    also : str
+        A further name that is allowed and left out of the result; empty for none.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or one is missing.
+    """
     fields = dataclasses.fields(cls)
     names = [field.name for field in fields]
     expected = f"expected {', '.join(names)}."
@@ -89,7 +118,11 @@ def checked_fields(cls: Any, what: str, values: Any, also: str = "") -> dict[str
 
 
 def hashable_value(value: Any) -> Any:
-    """What a digest takes of what is no plain value."""
+    """Convert a value that JSON cannot hold into lists, numbers and texts that identify it.
+
+    Arrays become shape, dtype and SHA-256; volumes their voxels, spacing and origin; meshes their class and arrays; a
+    functools.partial its function and arguments; paths their text; anything else its qualified name.
+    """
     value = python_number(value)
     if isinstance(value, np.ndarray):
         return [list(value.shape), value.dtype.str, array_digest(value)]

@@ -1,4 +1,4 @@
-"""What evaluations of a fit give: losses with their gradients, what a surface explains, the final model."""
+"""Results of evaluating a fit's model: losses with gradients, rendering and residual, and the final model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ __all__ = ["FinalModel", "ImageFit", "PSFLoss", "PauseEvaluation", "ShapeLoss"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShapeLoss:
-    """Loss of the shape at an iterate, with the gain and background that fit best, and its gradient.
+    """Loss of the image at a surface, at the gain and background that minimise it, and its gradient.
 
-    `vertices` (n_vertices, 3) per µm, `density` (n_faces,).
+    Parameters
+    ----------
+    loss : float
+        Weighted mean of the squared residuals.
+    vertices : (n_vertices, 3) float64
+        Gradient for the positions, per µm.
+    density : (n_faces,) float64
+        Gradient for the faces' densities.
+    gain, background : float
+        Their best values, in units of the scaled image.
     """
 
     loss: float
@@ -25,7 +34,19 @@ class ShapeLoss:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PSFLoss:
-    """Plain L2 loss at a PSF, its gradient for the PSF's parameters, gain, background and R² in the region."""
+    """Unweighted L2 loss of the image at a PSF, at the gain and background that minimise it, and its gradient.
+
+    Parameters
+    ----------
+    loss : float
+        Mean of the squared residuals.
+    parameters : (n_parameters,) float64
+        Gradient for the PSF's parameters.
+    gain, background : float
+        Their best values, in units of the scaled image.
+    r2 : float
+        R² in the region of interest.
+    """
 
     loss: float
     parameters: Floats
@@ -36,16 +57,18 @@ class PSFLoss:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageFit:
-    """What a surface explains of an image in the region's box, and what is left over.
+    """Rendering of a surface and its residuals against the image, in the box of the region of interest.
 
-    Attributes
+    Parameters
     ----------
     rendered : (z, y, x) float
         The rendering, before gain and background.
     residual : (z, y, x) float
-        What is left over times the root of its weight.
+        Image minus model, times the square root of the voxel's weight.
     gain : float
+        Best gain.
     weights : (z, y, x) float
+        Weights of the voxels.
     """
 
     rendered: Array
@@ -56,14 +79,14 @@ class ImageFit:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PauseEvaluation:
-    """What is held from one pause to the next, as far as others ask for it.
+    """What :meth:`.Problem.update_at_pause` returns.
 
-    Attributes
+    Parameters
     ----------
     transform : "exact" or "nufft"
-        The one that renders surfaces near the present one.
+        Transform that renders meshes near the present one until the next pause.
     image_fit : ImageFit
-        By the present one.
+        Rendering and residuals of the present mesh.
     """
 
     transform: str
@@ -72,15 +95,16 @@ class PauseEvaluation:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FinalModel:
-    """The model of a whole image in its own intensities.
+    """The model of a whole image in the image's own intensities.
 
-    Attributes
+    Parameters
     ----------
     cell : (z, y, x) float32
-        gain · rendering + background.
+        Gain · rendering + background.
     light : (z, y, x) float32 or None
-        Of neighbours, where there are any.
+        Light of neighbouring cells; None if none is modelled.
     gain, background : float
+        Their values, in the image's intensities.
     """
 
     cell: Array

@@ -1,4 +1,4 @@
-"""Name a file that is damaged, whatever its reading raised."""
+"""Turn the errors that reading a damaged file raises into one FileFormatError."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ __all__ = ["as_file_format_error"]
 
 @contextlib.contextmanager
 def as_file_format_error(what: str, remedy: str) -> Iterator[None]:
-    """Turn the errors that reading a damaged file raises into one that says `what` cannot be read, with a remedy.
+    """Return a context in which errors of files, values, keys, types and attributes are raised as a FileFormatError.
+
+    Errors of this package pass unchanged.
+
+    Parameters
+    ----------
+    what : str
+        First words of the message, such as "FILE cannot be read as a checkpoint"; the original error follows in
+        brackets.
+    remedy : str
+        What the user may do.
 
     Raises
     ------
     FileFormatError
-        In place of the errors of files, values and types; errors raised on purpose stay as they are.
+        In place of the original error.
     """
     try:
         yield

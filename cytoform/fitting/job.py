@@ -1,4 +1,4 @@
-"""A fit as a description: made here, run anywhere, in this process, in another one or on another machine."""
+"""A fit as a description that can be stored, pickled and run in this process, in another one or on another machine."""
 
 from __future__ import annotations
 
@@ -35,44 +35,46 @@ FORMAT = "cytoform fit job 1"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitJob:
-    """One fit: what it is given and where its result goes. It can be pickled, and stored as JSON if all is in files.
+    """One fit: its inputs, settings and result folder. It can be pickled, or stored as JSON if all inputs are in files.
 
-    :meth:`run` gives the same result as :func:`cytoform.fit` with the same things, wherever it runs. Paths stay as they
-    are given, so that a job in a JSON file can be moved with its folder: relative ones begin at the working folder of
-    the process that runs it. :meth:`resolved` makes them absolute.
+    :meth:`run` gives the same result as :func:`cytoform.fit` with the same arguments, wherever it runs. Paths stay as
+    they are given: relative ones begin at the working folder of the process that runs the job, so a job in a JSON file
+    can be moved with its folder. :meth:`resolved` makes them absolute.
 
     Parameters
     ----------
     image : path, ImageFile or Volume
+        Image of a stained membrane.
     out : path, optional
-        Folder for the result, and for checkpoints while the fit runs. It has to be empty or new, but for `resume` and
-        `overwrite`.
+        Folder for the result, and for checkpoints while the fit runs. It has to be empty or new unless `resume` or
+        `overwrite` is set. By default nothing is written.
     start : "auto", "sphere", "ellipsoid", path of a mesh file, or Mesh
-        What the fit starts from. With "auto", or None, ``config.init`` decides; the other two words come before it.
+        Start of the surface. With "auto" or None, ``config.init`` decides; the other two words replace it.
     region : path, array, Volume or Region, optional
-        Voxels that count, or a cell of a label image.
-    psf : optional
-        PSF, path of an image of one, :class:`~cytoform.optics.PSFOptions`, or one of both as :meth:`as_dict` gives
-        them. By default the PSF is guessed from the voxel size.
+        Region of interest, or a cell of a label image; found in the image by default.
+    psf : PSF, path, PSFOptions or mapping, optional
+        A PSF, the path of an image of one, :class:`~cytoform.optics.PSFOptions`, or one of both as :meth:`as_dict`
+        gives them. By default the PSF is guessed from the voxel size.
     config : FitConfig
+        Settings of the fit.
     film : bool
-        Also write film.gif, the surface step by step, into `out`.
+        Whether to write film.gif, an animation of the fit, into `out`.
     resume : bool
-        Go on from the checkpoint in `out`.
+        Whether to continue from the checkpoint in `out`.
     overwrite : bool
-        Use `out` though there is something in it, such as another result.
+        Whether `out` may contain something, such as another result.
     prior : callable, optional
-        As for :func:`cytoform.fit`; for another process it has to be a function of a module.
+        Further prior on the surface (:class:`Prior`); a function of a module if the job is to be pickled.
     inputs : mapping, optional
-        What ``fit.json`` keeps beside the job's own paths, as plain values.
+        Provenance that ``fit.json`` stores beside the job's own paths, as plain values.
 
     Raises
     ------
     ConfigError
-        For a film, resume or overwrite without `out`, for resume with overwrite, for a PSF's description that is not
-        understood, and for what is of another type.
+        If film, resume or overwrite come without `out`, resume with overwrite, a PSF's description is not understood,
+        or a value has another type.
     FileFormatError
-        For a PSF of a kind that is neither known nor a file.
+        If a PSF is of a kind that is neither registered nor a file.
 
     Examples
     --------
@@ -120,6 +122,7 @@ class FitJob:
             """Take paths, arrays and descriptions where the fields hold what they are converted to."""
 
     def __post_init__(self) -> None:
+        """Convert what was given to the types of the fields and check it."""
         keep = functools.partial(object.__setattr__, self)
         keep("image", as_image(self.image))
         keep("region", as_region(self.region))
@@ -133,7 +136,7 @@ class FitJob:
         self._check_out()
 
     def _check_out(self) -> None:
-        """Refuse a folder that is none, and what needs one without it."""
+        """Convert `out` to text and the switches to bool, in place; raise ConfigError if they contradict each other."""
         if self.out is not None:
             convert_path_field(self, "out")
         for name in ("film", "resume", "overwrite"):
@@ -156,32 +159,32 @@ class FitJob:
         progress: Callable[[Progress], None] | None = None,
         cancel: Callable[[], bool] | Any = None,
     ) -> FitResult:
-        """Read what is in files, fit, and write the result into `out` if there is one.
+        """Read the inputs that are in files, fit, and write the result into `out` if it is given.
 
         Parameters
         ----------
         callbacks : sequence of callable
-            As for :func:`cytoform.fit`: called after every shape step, in the process that runs the job.
+            Called with a :class:`Progress` after every shape step, in the process that runs the job.
         progress : callable, optional
-            One more of them.
+            A further callback.
         cancel : callable or event, optional
-            Asked after every shape step: True, or an event that is set (``threading.Event``, a manager's ``Event()``
-            for other processes), ends the fit there as Ctrl-C does. There is no result then, and no half of one; the
-            checkpoint in `out` stays, and the same job with ``resume=True`` goes on from it.
+            Asked after every shape step: a callable that returns True, or an event that is set (``threading.Event``, or
+            a manager's ``Event()`` for other processes), ends the fit as Ctrl-C does. No result is written then; the
+            checkpoint in `out` stays, and the same job with ``resume=True`` continues from it.
 
         Returns
         -------
         FitResult
-            From a folder, :func:`cytoform.load_result` gives it again without the measured image.
+            The result; :func:`cytoform.load_result` reads it again from its folder, without the measured image.
 
         Raises
         ------
         OutputError
-            When `out` is not empty and neither `resume` nor `overwrite` is set, or there is nothing to resume.
+            If `out` is not empty and neither `resume` nor `overwrite` is set, or there is nothing to resume.
         Interrupted
             On Ctrl-C or `cancel`.
         CytoformError
-            Of another kind, as :func:`cytoform.fit` and the readers of images and meshes do.
+            Of another kind, as :func:`cytoform.fit` and the readers of images and meshes raise.
         """
         from . import Film, fit  # the package imports this module
         from .saving import check_free
@@ -197,7 +200,7 @@ class FitJob:
         watching: list[Any] = [*callbacks, progress, film, None if cancel is None else CancelCallback(cancel)]
         result = fit(
             image, None if isinstance(job.start, str) else job.start, psf, job.config,
-            **job._region_arguments(), prior=job.prior, callbacks=[w for w in watching if w is not None],
+            **({} if job.region is None else job.region.fit_arguments()), prior=job.prior, callbacks=[w for w in watching if w is not None],
             out=job.out, resume=job.resume, inputs=job.inputs,
         )  # fmt: skip
         if self.out is not None:
@@ -206,30 +209,27 @@ class FitJob:
                 film.save(Path(self.out) / "film.gif", image)
         return result
 
-    def _region_arguments(self) -> dict[str, Any]:
-        """Region of interest or labels, as the fit takes them."""
-        if self.region is None:
-            return {}
-        if self.region.label is None:
-            return {"roi": self.region.source}
-        return {"labels": self.region.source, "label": self.region.label}
-
     def loaded(self) -> FitJob:
-        """The same job with image, PSF, start and region read, checked against each other, and held in it.
+        """Return a copy of the job with image, PSF, start and region read from their files and checked.
 
-        It can be pickled to a machine that has none of the files. Its `inputs` keep where they came from.
+        It can be pickled to a machine without the files. Its `inputs` keep their paths.
+
+        Returns
+        -------
+        FitJob
+            The copy; this job is unchanged.
 
         Raises
         ------
         FileFormatError, VolumeError, GridError, MeshError, ConfigError
-            For a file that is missing or damaged, or that does not go with the image.
+            If a file is missing or damaged, or region or start do not go with the image.
         """
         from .inputs import read_job_inputs
 
         return read_job_inputs(self)
 
     def resolved(self) -> FitJob:
-        """The same job with all its paths absolute, taken from this process's working folder."""
+        """Return a copy of the job with all paths made absolute from the working folder of this process."""
         from .inputs import STARTS
 
         found: dict[str, Any] = {}
@@ -248,13 +248,17 @@ class FitJob:
     # -- as plain values ---------------------------------------------------------------------------------------------
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a JSON file; :meth:`from_dict` goes back.
+        """Return the job as plain values for a JSON file; :meth:`from_dict` makes the job again.
+
+        Returns
+        -------
+        dict of str to object
+            The fields by name, and "format".
 
         Raises
         ------
         ConfigError
-            When image, region, start or prior are held in the job and not in a file, or something in it is no plain
-            value.
+            If image, region, start or prior are objects and not files, or a value cannot be stored as JSON.
         """
         held = {
             "image": isinstance(self.image, Volume),
@@ -275,12 +279,22 @@ class FitJob:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitJob:
-        """The job that :meth:`as_dict` gave.
+        """Make a job from plain values, as :meth:`as_dict` returns them.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            The fields by name, and "format".
+
+        Returns
+        -------
+        FitJob
+            The job.
 
         Raises
         ------
         ConfigError
-            For something else, for names that are not known, and where something is missing or of another type.
+            If the format is another one, a name is unknown, or a value is missing or of another type.
         """
         if isinstance(values, Mapping) and values.get("format") != FORMAT:
             what = f"the job has the format {short_repr(values.get('format'))}; expected {FORMAT!r}."
@@ -294,11 +308,12 @@ class FitJob:
         return cls(**given)
 
     def digest(self) -> str:
-        """A short text that is the same for two jobs of the same image, region, start, PSF and settings.
+        """Return a SHA-256 digest, the same for two jobs of the same image, region, start, PSF, prior and settings.
 
-        Files count by their absolute paths, not by what is in them, arrays by values, shape and type of numbers, a
-        prior by its name and what :func:`functools.partial` gives it; where the result goes does not count. For names
-        of folders, and to know a job that was run before.
+        Files count by their absolute paths, not by their content; arrays by values, shape and dtype; a prior by its
+        qualified name and the arguments of :func:`functools.partial`. `out`, `film`, `resume`, `overwrite`, `inputs`
+        and the time between checkpoints do not count. It serves to name folders, and to recognise a job that was run
+        before.
         """
         values = self.resolved()._field_values()
         for name in ("out", "film", "resume", "overwrite", "inputs"):
@@ -307,7 +322,7 @@ class FitJob:
         return hashlib.sha256(json.dumps(values, default=hashable_value, sort_keys=True).encode()).hexdigest()
 
     def _field_values(self) -> dict[str, Any]:
-        """The fields as plain values, but for what is held in memory."""
+        """Return the fields by name as plain values; objects in memory, such as arrays and meshes, stay as they are."""
         psf: Any = self.psf
         if psf is not None:
             psf = psf.as_dict() if isinstance(psf, PSFOptions) else psf.describe()

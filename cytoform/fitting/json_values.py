@@ -1,4 +1,4 @@
-"""Plain values: what a JSON file holds, made of numpy's numbers, arrays and paths."""
+"""Convert numbers of numpy, arrays and paths to plain values, which a JSON file can hold."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["json_value", "python_number", "short_repr"]
 
 
 def short_repr(value: Any) -> str:
-    """A value as messages show it: as it is typed, or by its type where that takes more than a line."""
+    """Return the repr of a value for a message, or "a TYPE" if that is longer than 80 characters or a line."""
     text = repr(value)
     return text if len(text) <= 80 and "\n" not in text else f"a {type(value).__name__}"
 
 
 def python_number(value: Any) -> Any:
-    """A numpy scalar, or an array without axes, as Python's number; anything else as it is."""
+    """Convert a numpy scalar or an array without axes to Python's number; return anything else unchanged."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         inner = value.item()
         return float(inner) if isinstance(inner, np.floating) else inner  # longdouble has no number of Python's
@@ -28,19 +28,19 @@ def python_number(value: Any) -> Any:
 
 
 def json_value(value: Any, what: str) -> Any:
-    """A value as a JSON file can hold it: numbers, texts, lists, tuples and mappings of them.
+    """Convert a value to what a JSON file can hold: numbers, bool, None, texts, and lists, tuples and mappings of them.
 
     Parameters
     ----------
     value : object
-        Arrays become lists, paths texts, numpy's numbers Python's.
+        Arrays become lists, paths and bytes texts, numbers of numpy those of Python.
     what : str
-        Its name, for the error.
+        What an error calls the value.
 
     Raises
     ------
     ConfigError
-        For anything else.
+        If it is or contains anything else.
     """
     value = python_number(value)
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -61,6 +61,7 @@ def json_value(value: Any, what: str) -> Any:
 
 
 def _key(name: Any, what: str) -> str:
+    """Convert the key of a mapping, a text or whole number, to text; raise ConfigError, naming `what`, otherwise."""
     name = python_number(name)
     if isinstance(name, str) or (isinstance(name, int) and not isinstance(name, bool)):
         return str(name)

@@ -1,8 +1,8 @@
 """The loop of a fit: shape steps and pauses, stage by stage, coarse to fine.
 
-Steps change the :class:`.State` in place and read nothing else but the image and the settings, so that a fit goes on
-from a checkpoint as if it had never stopped. Ref: Ichbiah et al. 2025, section 5; Nicolet, Jacobson, Jakob, ACM Trans.
-Graph. 40 (2021), for the shape's optimiser.
+Steps change the :class:`.State` in place and depend on nothing else but the image and the settings, so that a fit that
+resumes from a checkpoint takes the steps of one that was not interrupted. Ref: Ichbiah et al. 2025, section 5; Nicolet,
+Jacobson, Jakob, ACM Trans. Graph. 40 (2021), for the shape's optimiser.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ __all__ = ["FitContext", "run_stages"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitContext:
-    """What a fit is run with; the same from its first step to its last.
+    """What stays the same from the first step of a fit to its last.
 
-    Attributes
+    Parameters
     ----------
     body : Body
         The kind of mesh, in its image.
     config : FitConfig
+        Settings of the fit.
     prior : Prior or None
-        The user's own.
+        The user's further prior on the surface.
     callbacks : sequence of callable
         Called after every shape step.
     save : callable or None
-        Called with the state now and then, and when the user interrupts.
+        Writes the state to the checkpoint: called every ``config.checkpoint_seconds``, at the end and on interruption.
     """
 
     body: Body[Any]
@@ -51,12 +52,14 @@ class FitContext:
 
 
 def run_stages(state: State, context: FitContext) -> None:
-    """Go on with a fit until it ends, changing the state in place.
+    """Run the stages of a fit, from the present one on, until it ends; changes the state in place.
+
+    Between two stages the PSF is fitted, and neighbours and region of interest are found anew.
 
     Raises
     ------
     KeyboardInterrupt
-        When the user interrupts, after a step and after the state was saved.
+        On Ctrl-C or by a callback, between two steps, after the state was saved.
     """
     config, timer = context.config, _RunTimer(state, context)
     with Interruption() as interruption:
@@ -72,17 +75,22 @@ def run_stages(state: State, context: FitContext) -> None:
 
 
 def _run_stage(state: State, stage: Stage, context: FitContext, timer: _RunTimer, interruption: Interruption) -> None:
+    """Run the steps and pauses of one stage until it ends; changes the state in place.
+
+    Sets ``state.stop_reason`` if the fit ends with it. On an interruption the state is saved and KeyboardInterrupt
+    raised.
+    """
     config = context.config
     while True:
         if interruption.asked:
             timer.save(state)
             raise KeyboardInterrupt
-        ended = _stage_end_reason(state, stage, config)
-        if ended:
+        reason = _stage_end_reason(state, stage, config)
+        if reason:
             if not stage.last:
                 improve_triangles(state, stage)
             undo_folding(state, stage)
-            state.stop_reason = ended if stage.last else ""
+            state.stop_reason = reason if stage.last else ""
             return
         rows = len(state.history)
         loss = step_shape(state, stage, config)
@@ -103,7 +111,10 @@ def _run_stage(state: State, stage: Stage, context: FitContext, timer: _RunTimer
 
 
 def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
-    """Why the stage ends, in words; empty while it goes on."""
+    """Return why the stage ends, in words; empty while it goes on.
+
+    It ends when its steps are used up (in the last stage, all iterations) or it has settled (:func:`.has_settled`).
+    """
     count = state.count
     if count.stage_step >= stage.length if not stage.last else count.iteration >= config.iterations:
         return f"all {config.iterations} iterations done"
@@ -114,6 +125,7 @@ def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
 
 
 def _start_next_stage(state: State, context: FitContext) -> None:
+    """Advance the state to the next stage: reset counts and optimiser, find neighbours and region of interest anew."""
     count = state.count
     count.stage += 1
     count.stage_step, count.gained, count.gained_step = 0, 0.0, 0
@@ -123,7 +135,10 @@ def _start_next_stage(state: State, context: FitContext) -> None:
 
 
 def _free_psf_if_settled(state: State, stage: Stage, config: FitConfig) -> None:
-    """Let the PSF move once the shape has settled: before, it would make up for a shape that is far off."""
+    """Set ``state.count.psf_free`` in the last stage once the shape has settled or ``config.psf_after`` steps are done.
+
+    Fitted earlier, the PSF would widen to make up for a shape that is far off.
+    """
     count = state.count
     if count.psf_free or not fits_psf(state, config) or not stage.last:
         return
@@ -133,6 +148,7 @@ def _free_psf_if_settled(state: State, stage: Stage, config: FitConfig) -> None:
 
 
 def _call_callbacks(state: State, loss: float, message: str, context: FitContext) -> None:
+    """Pass the progress after a shape step to all callbacks: image `loss`, `message` of a pause (or empty), last R²."""
     if not context.callbacks:
         return
     count = state.count
@@ -145,26 +161,28 @@ def _call_callbacks(state: State, loss: float, message: str, context: FitContext
 
 
 class _RunTimer:
-    """Run time over interruptions, and when to save."""
+    """Run time of a fit, summed over interruptions, and the time of its next checkpoint."""
 
     def __init__(self, state: State, context: FitContext) -> None:
         self._begin = time.perf_counter() - state.count.seconds
         self._save, self._every, self._last = context.save, context.config.checkpoint_seconds, time.perf_counter()
 
     def update_seconds(self, state: State) -> None:
-        """Note the run time so far in the state."""
+        """Set ``state.count.seconds`` to the run time so far."""
         state.count.seconds = time.perf_counter() - self._begin
 
     def stamp_history(self, state: State, rows: int) -> None:
-        """Note the run time so far in the state and in the rows of its history after the first `rows`."""
+        """Set the run time so far in the state and in the rows of its history from row number `rows` on."""
         self.update_seconds(state)
         state.stamp_history(rows)
 
     def save_if_due(self, state: State) -> None:
+        """Save the state if ``config.checkpoint_seconds`` have passed since the last time."""
         if time.perf_counter() - self._last >= self._every:
             self.save(state)
 
     def save(self, state: State) -> None:
+        """Set the run time in the state and save it, if the fit keeps a checkpoint."""
         self.update_seconds(state)
         if self._save is not None:
             self._save(state)

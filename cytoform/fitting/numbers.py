@@ -1,6 +1,6 @@
 """The numbers of a result: what ``fit.json``, the report's table and the terminal show, each declared once.
 
-A new number is a :class:`Number` that is registered; nothing else has to be changed.
+A new number is a :class:`Number` that is registered (:func:`register_number`); nothing else has to be changed.
 """
 
 from __future__ import annotations
@@ -31,22 +31,23 @@ __all__ = ["Number", "format_with_error", "numbers", "register_number"]
 class Number:
     """A number, or another plain value, of a result.
 
-    Attributes
+    Parameters
     ----------
     name : str
-        Its key in ``fit.json``; empty for a row of the table alone.
+        Key in ``fit.json``; empty for a row of the table alone.
     compute : callable
-        Takes the result, gives a number, text, or lists and mappings of them. The image may be None.
+        Takes the FitResult, returns a number, text, or lists and mappings of them. ``result.image`` may be None.
     title : str
-        Its row in the report's table; empty for none.
+        Title of its row in the report's table; empty for no row.
     formatter : callable, optional
-        Takes the result, gives the row's text; an empty text leaves the row out. By default the value, with its
-        standard error where one is known, and the unit.
+        Takes the FitResult, returns the row's text; an empty text omits the row. By default the value, with its
+        standard error if one is known, and the unit.
     unit : str
+        Unit in the table.
     digits : int
-        Significant digits without a standard error.
+        Significant digits in the table if there is no standard error.
     brief : str
-        Its row among the few numbers that the terminal shows; empty for none.
+        Title of its row among the few numbers that the terminal shows; empty for no row.
     """
 
     name: str
@@ -58,10 +59,10 @@ class Number:
     brief: str = ""
 
     def value(self, result: FitResult) -> Any:
-        """Return its plain value: that of the file in a loaded result, whose image is not there.
+        """Return the plain value for a result; that of ``fit.json`` if the result was loaded from a folder.
 
-        What is neither a finite number nor text becomes None. A number that fails becomes None with a warning: a long
-        fit is not lost by it.
+        NaN and infinity become None. If computing it fails, a warning is logged and None returned, so that a long fit
+        is not lost.
         """
         if result.saved is not None and self.name in result.saved:
             return result.saved[self.name]
@@ -72,7 +73,7 @@ class Number:
             return None
 
     def text(self, result: FitResult) -> str:
-        """Return its text in a table; "–" where there is no value."""
+        """Return the text of the table's row for a result; "–" if there is no value."""
         if self.formatter is not None:
             return self._formatted(result)
         value = self.value(result)
@@ -83,6 +84,7 @@ class Number:
         return f"{text} {self.unit}".rstrip()
 
     def _formatted(self, result: FitResult) -> str:
+        """Return the text that `formatter` makes for a result; if it fails, "–" with a logged warning."""
         assert self.formatter is not None
         try:
             return self.formatter(result)
@@ -92,7 +94,7 @@ class Number:
 
     @property
     def key(self) -> str:
-        """What it is known by."""
+        """Name under which the number is registered: its name, else its title, else `brief`."""
         return self.name or self.title or self.brief
 
 
@@ -100,12 +102,12 @@ _NUMBERS: dict[str, Number] = {}
 
 
 def register_number(number: Number) -> Number:
-    """Register a number, to be shown after those that are known.
+    """Register a number, to be shown after those already registered, and return it.
 
     Raises
     ------
     ConfigError
-        When it has no name, or another one has its name or its title.
+        If it has neither name, title nor brief, or another number has the same key or title.
     """
     if not number.key:
         raise ConfigError("the number has no name, title or brief; expected one of them at least.")
@@ -117,19 +119,19 @@ def register_number(number: Number) -> Number:
 
 
 def numbers() -> tuple[Number, ...]:
-    """Return all numbers, in the order in which they are shown."""
+    """Return all registered numbers, those of installed packages included, in the order in which they are shown."""
     _register_plugins()
     return tuple(_NUMBERS.values())
 
 
 @functools.cache
 def _register_plugins() -> None:
-    """Register the numbers of installed packages."""
+    """Import the modules under the entry points ``cytoform.numbers``, which register their numbers; done once."""
     import_entry_points("cytoform.numbers")
 
 
 def _finite_or_none(value: Any) -> Any:
-    """A plain value with lists for tuples, and None for NaN and infinity, which JSON cannot hold."""
+    """Return a plain value with lists for tuples, and None for NaN and infinity, which JSON cannot hold."""
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -138,10 +140,10 @@ def _finite_or_none(value: Any) -> Any:
 
 
 def format_with_error(value: float, error: float | None, digits: int) -> str:
-    """Write a value and its standard error, "461 ± 18", both to the error's last digit that counts.
+    """Write a value and its standard error as text, such as "461 ± 18", rounded to the error's last significant digit.
 
-    The error has two digits where they are below 36, else one (the rule of the Particle Data Group). Without an error
-    the value has `digits` of them.
+    The error has two significant digits if they are 10 to 35, else one (the rule of the Particle Data Group). Without
+    an error, or if it is not positive and finite, the value alone is written with `digits` significant digits.
     """
     if error is None or not np.isfinite(error) or error <= 0:
         return f"{value:#.{digits}g}".rstrip(".") if value else "0"
@@ -156,20 +158,22 @@ def format_with_error(value: float, error: float | None, digits: int) -> str:
 
 
 def _r2_text(result: FitResult) -> str:
+    """Return R² as text, followed by that of the cell alone if light of neighbours is modelled."""
     alone = f" ({result.r2_cell:.3f} without the light of neighbours)" if result.surroundings is not None else ""
     return f"{result.r2:.3f}{alone}"
 
 
 def _width_text(widths: Any, more: str = "") -> str:
+    """Return widths in µm as text, followed by `more`; empty if `widths` is None."""
     return "" if widths is None else ", ".join(f"{w:.3f}" for w in widths) + f" µm{more}"
 
 
 def _no_value(result: FitResult) -> None:
-    """No value: a row of a table alone."""
+    """Return None: the value of a number that is a row of the table alone."""
 
 
 def _regions(result: FitResult) -> list[dict[str, Any]]:
-    """Volume and area of every region of the mesh; of a surface its own."""
+    """Return number, volume (µm³) and area (µm²) of every region of the mesh; a surface is one region."""
     return [
         {
             "region": number,
@@ -181,10 +185,12 @@ def _regions(result: FitResult) -> list[dict[str, Any]]:
 
 
 def _image_name(result: FitResult) -> str:
+    """Return the name of the image, from ``fit.json`` in a loaded result."""
     return result.image.name if result.image is not None else (result.saved or {}).get("image", "")
 
 
 def _standard_errors(result: FitResult) -> Any:
+    """Return the standard errors as plain values, from ``fit.json`` in a loaded result; None if there are none."""
     return result.uncertainty.as_dict() if result.uncertainty else (result.saved or {}).get("standard_errors")
 
 

@@ -1,4 +1,4 @@
-"""Where the image and the region of a fit are: in files, or in memory."""
+"""References to the image and the region of a fit: files, or objects in memory."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ PATH = (str, bytes, os.PathLike)
 
 @dataclasses.dataclass(frozen=True)
 class ImageFile:
-    """Where an image is; as for :func:`cytoform.read_volume`.
+    """Reference to an image file, with the choices that :func:`cytoform.read_volume` takes.
 
     Parameters
     ----------
     path : path
+        The file, or an OME-Zarr folder.
     spacing : (3,) float, optional
         Voxel size in µm, (z, y, x); by default the file's own.
     channel, time, series : int, optional
-        Which one, from 0, where the file has several.
+        Which channel, time point and image of the file, from 0, if it has several.
     axes : str, optional
-        What the file's axes are, such as "TZYX", where it does not say so itself.
+        The file's axes, such as "TZYX"; by default as the file says.
 
     Raises
     ------
     ConfigError
-        For what is no path, no number or no text.
+        If a value has another type.
     """
 
     path: str | os.PathLike[str] = option(
@@ -53,6 +54,7 @@ class ImageFile:
     axes: str | None = option(None, told=AXES)
 
     def __post_init__(self) -> None:
+        """Convert path, numbers and spacing to text, int and floats; raise ConfigError if that is not possible."""
         convert_path_field(self, "path")
         convert_index_fields(self, "channel", "time", "series")
         if self.axes is not None and not isinstance(self.axes, str):
@@ -66,27 +68,28 @@ class ImageFile:
             object.__setattr__(self, "spacing", sizes)
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields."""
+        """Return the fields by name."""
         return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Region:
-    """The voxels that count, or the cell that is meant.
+    """Region of interest of a fit, or one cell of a label image.
 
     Parameters
     ----------
     source : path, (z, y, x) array or Volume
-        A mask, or with `label` a label image.
+        A mask (voxels other than 0), or with `label` a label image.
     label : int, optional
-        Which cell of the label image: start and region follow from it.
+        Which cell of the label image: start and region of interest follow from it.
     time, channel, series : int, optional
-        Which part of a file that has several. The time point is the image's by default.
+        Which time point, channel and image of a file that has several, from 0. The time point is the image's by
+        default.
 
     Raises
     ------
     ConfigError
-        For what is no path, no array or no number.
+        If a value has another type.
     """
 
     source: str | Array | Volume = option(
@@ -131,11 +134,15 @@ class Region:
 
     @property
     def is_file(self) -> bool:
-        """Whether it has to be read first."""
+        """Whether the source is the path of a file that has to be read first."""
         return isinstance(self.source, str)
 
+    def fit_arguments(self) -> dict[str, Any]:
+        """Return the region as arguments of :func:`cytoform.fit`: "roi", or "labels" and "label"."""
+        return {"roi": self.source} if self.label is None else {"labels": self.source, "label": self.label}
+
     def as_dict(self) -> dict[str, Any]:
-        """The fields; an array as it is."""
+        """Return the fields by name; a source in memory unchanged."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
@@ -168,12 +175,19 @@ def convert_path_field(owner: Any, name: str) -> None:
 
 
 def convert_index_fields(owner: Any, *names: str) -> None:
-    """Keep whole numbers of a frozen dataclass as Python's; None stays.
+    """Convert fields of a frozen dataclass to int, in place; None stays.
+
+    Parameters
+    ----------
+    owner : dataclass instance
+        The object to change.
+    *names : str
+        Its fields.
 
     Raises
     ------
     ConfigError
-        For something else.
+        If a value is not a whole number.
     """
     for name in names:
         value = python_number(getattr(owner, name))
@@ -185,7 +199,7 @@ def convert_index_fields(owner: Any, *names: str) -> None:
 
 
 def _numeric_array(values: Any) -> Array:
-    """An array of numbers; anything else is refused."""
+    """Convert a region's source to an array of numbers or bools; raise ConfigError for anything else."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise ConfigError(

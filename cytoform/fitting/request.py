@@ -1,4 +1,4 @@
-"""What a fit is asked to do: everything that the user gave, checked, described and marked."""
+"""The inputs of a fit: what the user passed to :func:`cytoform.fit`, checked, described and hashed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,29 @@ Voxels = npt.ArrayLike | Volume
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Request:
-    """The arguments of :func:`cytoform.fit` that say what is to be fitted; they are described there."""
+    """The inputs of one call of :func:`cytoform.fit`.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    config : FitConfig
+        Settings of the fit.
+    mesh : Mesh, optional
+        Start of the surface, µm.
+    psf : PSF, optional
+        Start of the PSF.
+    roi : (z, y, x) array or Volume, optional
+        Region of interest.
+    labels : (z, y, x) array or Volume, optional
+        Label image.
+    label : int, optional
+        Which cell of `labels`.
+    prior : callable, optional
+        Further prior on the surface.
+    inputs : mapping, optional
+        Provenance of the inputs, as plain values.
+    """
 
     volume: Volume
     config: FitConfig
@@ -43,17 +65,24 @@ class Request:
     inputs: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse `inputs` that no file can hold."""
+        """Convert `inputs` to plain values; raise ConfigError if JSON cannot hold them."""
         if self.inputs is not None and not isinstance(self.inputs, Mapping):
             raise ConfigError(f"inputs is {short_repr(self.inputs)}; expected a mapping of names to plain values.")
         object.__setattr__(self, "inputs", json_value(self.inputs, "inputs"))
 
     def check(self) -> None:
-        """Refuse what contradicts itself or cannot be fitted.
+        """Check that the inputs do not contradict each other and can be fitted.
 
         Raises
         ------
-        ConfigError, VolumeError, FitError, MeshError
+        ConfigError
+            If both roi and labels are given, or a label without labels.
+        VolumeError
+            If the image is constant.
+        MeshError
+            If no body moves this kind of mesh.
+        FitError
+            If the PSF is wider than the image.
         """
         if self.roi is not None and self.labels is not None:
             raise ConfigError("roi and labels came together; expected one of them.", remedy="Leave one away.")
@@ -71,7 +100,13 @@ class Request:
 
     @functools.cached_property
     def region(self) -> Bools | None:
-        """The region of interest that was given, (z, y, x) bool."""
+        """Given region of interest, (z, y, x) bool; None if none was given.
+
+        Raises
+        ------
+        FitError
+            If its shape is not the image's, or it is empty.
+        """
         if self.roi is None:
             return None
         region: Bools = _voxel_array(self.roi) != 0
@@ -80,11 +115,11 @@ class Request:
 
     @functools.cached_property
     def label_image(self) -> Array | None:
-        """The labels that were given, (z, y, x)."""
+        """Given label image, (z, y, x); None if none was given."""
         return None if self.labels is None else _voxel_array(self.labels)
 
     def remarks(self) -> list[str]:
-        """Say what is doubtful about the image, the region and the labels, a sentence each."""
+        """Return warnings about the image, the region and the labels, a sentence each."""
         return [
             *image_warnings(self.volume),
             *_input_image_remarks(self.roi, self.volume, "region"),
@@ -92,28 +127,34 @@ class Request:
         ]
 
     def description(self) -> dict[str, Any]:
-        """Describe it as plain values: what is needed to do it again, beside the settings."""
-        told: dict[str, Any] = {
+        """Return the inputs as plain values for ``fit.json``: kind, source and SHA-256 of image, start, region and PSF.
+
+        Values of the user's `inputs` are merged into them by name.
+        """
+        description: dict[str, Any] = {
             "image": {"name": self.volume.name, **self.volume.source},
             "start": {"kind": "found in the image" if self.labels is None else "from the label"},
             "region": {"kind": "found in the image"},
             "psf": {"kind": "guessed from the voxel size" if self.psf is None else "given"},
         }
         if self.mesh is not None:
-            told["start"] = {"kind": "mesh", "sha256": _mesh_digest(self.mesh)}
+            description["start"] = {"kind": "mesh", "sha256": _mesh_digest(self.mesh)}
         for kind, values in (("voxels", self.roi), ("label", self.labels)):
             if values is not None:
                 source = dict(values.source) if isinstance(values, Volume) else {}
-                told["region"] = {"kind": kind, **source, "sha256": array_digest(_voxel_array(values))}
+                description["region"] = {"kind": kind, **source, "sha256": array_digest(_voxel_array(values))}
         if self.label is not None:
-            told["region"]["label"] = int(self.label)
-        told = json_value(told, "inputs")
+            description["region"]["label"] = int(self.label)
+        description = json_value(description, "inputs")
         for name, value in (self.inputs or {}).items():
-            told[name] = {**told.get(name, {}), **value} if isinstance(value, Mapping) else value
-        return told
+            description[name] = {**description.get(name, {}), **value} if isinstance(value, Mapping) else value
+        return description
 
     def digests(self) -> dict[str, str]:
-        """Take digests of what was given, to know it again on a resume; of a prior, which is code, its name."""
+        """Return SHA-256 digests of start, PSF, region and labels by name, to be compared on a resume.
+
+        An input that was not given is left out; a prior, which is code, is recorded by its qualified name.
+        """
         marks = {}
         if self.mesh is not None:
             marks["start"] = _mesh_digest(self.mesh)
@@ -131,15 +172,20 @@ class Request:
 
 
 def _voxel_array(values: Voxels) -> Array:
+    """Return the values of an array or a Volume as an array."""
     return np.asarray(values.data if isinstance(values, Volume) else values)
 
 
 def _mesh_digest(mesh: Mesh) -> str:
+    """Return the SHA-256 digest of a mesh's arrays."""
     return array_digest(*mesh.arrays().values())
 
 
 def _input_image_remarks(values: Voxels | None, volume: Volume, what: str) -> tuple[str, ...]:
-    """Say what there is to say about a region or labels that came as an image of their own."""
+    """Return the remarks of a region or label image (`what`), and a warning if its voxel size is not that of `volume`.
+
+    Empty if `values` is None or an array.
+    """
     if not isinstance(values, Volume):
         return ()
     if np.allclose(values.spacing, volume.spacing, rtol=0.01):

@@ -1,4 +1,4 @@
-"""The folder of a result: written, and read again."""
+"""Write the folder of a result, and read it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,21 @@ PSF_FILE = "psf.json"  # where a PSF is whole that fit.json has in brief
 
 
 def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
-    """Refuse a result folder that has something in it, unless told otherwise.
+    """Check that a result folder is new or empty.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    overwrite : bool
+        Whether it may contain something.
+    resume : bool
+        Whether a fit is to be resumed from it, so that it has to contain a checkpoint.
 
     Raises
     ------
     OutputError
-        When it has, or when there is nothing to resume.
+        If it contains something and neither `overwrite` nor `resume` is set, or has no checkpoint to resume from.
     """
     if resume and not (folder / "checkpoint.h5").is_file():
         raise OutputError(
@@ -60,7 +69,21 @@ def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
 def save_result(
     result: FitResult, folder: str | os.PathLike[str], truth: Mesh | None = None, notes: tuple[str, ...] = ()
 ) -> Path:
-    """Write a result's folder; see :meth:`.FitResult.save`."""
+    """Write a result's files into a folder and return the folder.
+
+    Files of an earlier result that this one does not have (light of neighbours, full PSF) are removed.
+
+    Parameters
+    ----------
+    result : FitResult
+        The result.
+    folder : path
+        The folder, made if it is missing.
+    truth : Mesh, optional
+        Known surface of a simulation, shown in the report.
+    notes : tuple of str
+        Remarks on top of the report.
+    """
     folder = ensure_folder(folder)
     result.body.write(result.mesh, folder, result.at_vertices())
     grid = result.model
@@ -82,7 +105,19 @@ def save_result(
 
 
 def report_data(result: FitResult, image: Volume, truth: Mesh | None = None, notes: tuple[str, ...] = ()) -> ReportData:
-    """Gather what the report of a result shows: parameters as for :meth:`.FitResult.save`."""
+    """Gather what the report of a result shows.
+
+    Parameters
+    ----------
+    result : FitResult
+        The result.
+    image : Volume
+        The measured image.
+    truth : Mesh, optional
+        Known surface of a simulation.
+    notes : tuple of str
+        Remarks on top of the report.
+    """
     return ReportData(
         title=image.name or "fit",
         image=image,
@@ -105,7 +140,7 @@ def report_data(result: FitResult, image: Volume, truth: Mesh | None = None, not
 
 
 def _headline(result: FitResult) -> list[tuple[float | str, str, str]]:
-    """The few numbers on top of the report: value, unit and name."""
+    """Return the numbers on top of the report, each with unit and name: volume, area, sphericity, R² and PSF widths."""
     widths = ", ".join(f"{width:.2f}" for width in result.psf.fwhm)
     return [
         (abs(result.volume_um3), "µm³", "volume"),
@@ -117,6 +152,7 @@ def _headline(result: FitResult) -> list[tuple[float | str, str, str]]:
 
 
 def _history_csv(result: FitResult) -> str:
+    """Return the history as the text of a CSV file: a header and a row for each step."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(result.history)
@@ -126,12 +162,22 @@ def _history_csv(result: FitResult) -> str:
 
 
 def load_result(folder: str | os.PathLike[str]) -> FitResult:
-    """Read a result from its folder, without the measured image.
+    """Read a result from its folder, without the measured image and what was derived from it.
+
+    Parameters
+    ----------
+    folder : path
+        Folder that :meth:`FitResult.save` wrote.
+
+    Returns
+    -------
+    FitResult
+        The result; `image`, `roi`, `start`, `measured` and `uncertainty` are None.
 
     Raises
     ------
     FileFormatError
-        When a file is missing or damaged.
+        If a file is missing or damaged.
     """
     folder = Path(folder)
     remedy = "It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv."
@@ -157,7 +203,10 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
 
 
 def _full_psf_description(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The whole description of a PSF that ``fit.json`` has in brief."""
+    """Return a PSF's full description from ``psf.json``, or `brief` if that file is missing or of another PSF.
+
+    `brief` is the description in ``fit.json``.
+    """
     if not (folder / PSF_FILE).is_file():
         return brief
     whole = json.loads((folder / PSF_FILE).read_text(encoding="utf-8"))
@@ -166,6 +215,7 @@ def _full_psf_description(brief: dict[str, Any], folder: Path) -> dict[str, Any]
 
 
 def _read_history(path: Path) -> dict[str, Array]:
+    """Read the history's columns by name from its CSV file: int for iteration and stage, text for kind, float else."""
     with path.open(newline="", encoding="utf-8") as file:
         names, *rows = csv.reader(file)
     columns: dict[str, Array] = {}

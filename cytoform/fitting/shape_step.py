@@ -1,4 +1,4 @@
-"""A step of the shape and its staining, and whether the stage still gains by them."""
+"""A step of the shape and its staining, and the criterion by which a stage has settled."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ __all__ = ["has_settled", "record_gain", "step_shape"]
 
 
 def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
-    """Evaluate the shape at the trial and choose the next one; return the image's loss there.
+    """Evaluate objective and gradient at the trial point, let L-BFGS choose the next one; return the image's loss.
 
-    Replaces `mesh` and `stain` where the trial is better, `trial`, and notes a row of the history.
+    The objective is loss + ``prior_weight`` · (negative log probability of the priors). Replaces ``state.trial``,
+    replaces mesh and staining if the point is the best so far, counts the step and appends a row to the history.
     """
     tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.staining_scale_um
     found = stage.problem.shape_loss(tried.astype(config.dtype), state.psf, stage.blur)
@@ -43,7 +44,10 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
 
 
 def record_gain(state: State, gain: float, config: FitConfig) -> None:
-    """Note when the stage last gained as much as it has to, as a logarithm of probability."""
+    """Add a gain of log probability to the stage's sum; reset the sum and note the step once it reaches the least gain.
+
+    The least gain is ``config.min_gain`` of the stage (:func:`has_settled`).
+    """
     count = state.count
     count.gained += gain
     if count.gained >= config.min_gain[count.stage]:
@@ -51,7 +55,10 @@ def record_gain(state: State, gain: float, config: FitConfig) -> None:
 
 
 def has_settled(state: State, config: FitConfig) -> bool:
-    """Tell whether the stage has gained too little for as long as its patience lasts."""
+    """Tell whether the last ``config.patience`` steps of the stage have gained less than ``config.min_gain``.
+
+    The gain of the first step does not count, as it is measured from an arbitrary beginning.
+    """
     count = state.count
     last = max(count.gained_step, 1)  # what the first step finds is where the stage begins, and no gain yet
     return count.stage_step - last >= config.patience[count.stage]

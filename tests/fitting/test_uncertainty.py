@@ -58,7 +58,7 @@ def test_errors_are_those_of_the_whole_problem_by_brute_force():
     problem = Problem(volume, roi, padding_for(truth.vertices, psf, roi, volume.grid), config)
     ways = np.zeros((6, 2))
     ways[0, 0], ways[[2, 5], 1] = 1.0, np.sqrt(0.5)
-    found = estimate_uncertainty(problem, truth, psf, psf_directions=ways, modes=1000)
+    found = estimate_uncertainty(problem, truth, psf, psf_directions=ways, n_modes=1000)
 
     jacobian, residual = brute_force(truth, volume, psf)
     variance = found.noise**2
