@@ -64,7 +64,7 @@ class BandProjection:
         return to_host(self.renderer.prepared(mesh.astype(self.dtype), behind_optics=False).forward())
 
     def _on_band(self, image: Array) -> Array:
-        """Return the spectrum of an image in the region's box, (z, y, x), on the kept modes: real, then imaginary parts."""
+        """Return the spectrum of an image, (z, y, x), on the kept modes as a vector: real parts, then imaginary parts."""
         spectrum = self._scale * self.renderer.transform(image)[self._kept]
         return np.concatenate([spectrum.real, spectrum.imag]).astype(self.dtype)
 

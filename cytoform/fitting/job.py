@@ -197,10 +197,11 @@ class FitJob:
         image, psf = job.image, job.psf
         assert isinstance(image, Volume) and not isinstance(psf, PSFOptions)  # they have been read
         film = Film() if self.film else None
-        watching: list[Any] = [*callbacks, progress, film, None if cancel is None else CancelCallback(cancel)]
+        all_callbacks: list[Any] = [*callbacks, progress, film, None if cancel is None else CancelCallback(cancel)]
         result = fit(
             image, None if isinstance(job.start, str) else job.start, psf, job.config,
-            **({} if job.region is None else job.region.fit_arguments()), prior=job.prior, callbacks=[w for w in watching if w is not None],
+            **({} if job.region is None else job.region.fit_arguments()), prior=job.prior,
+            callbacks=[callback for callback in all_callbacks if callback is not None],
             out=job.out, resume=job.resume, inputs=job.inputs,
         )  # fmt: skip
         if self.out is not None:

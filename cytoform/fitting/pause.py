@@ -149,7 +149,7 @@ def _return_to_last_pause(state: State, stage: Stage) -> str:
 
 
 def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> str:
-    """Estimate the priors' strengths from the image (empirical Bayes); return a message if the mesh is remeshed, else "".
+    """Estimate the priors' strengths from the image (empirical Bayes); return a message on a remeshing, else "".
 
     If half of the residuals' power is a misfit, estimates made before are reset. The first time, uneven triangles are
     remeshed and the estimate is left to the next pause, as the smoothness energy assumes even triangles.

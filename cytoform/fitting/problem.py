@@ -187,7 +187,7 @@ class Problem:
         return np.where(self.region, weights, 0).astype(self.dtype)
 
     def _reweighted(self, rendered: Array) -> Target:
-        """Return the unblurred image with weights from its residuals at a rendering, which comes without gain and background.
+        """Return the unblurred image with weights from its residuals at a rendering (before gain and background).
 
         A camera gives each voxel the inverse of its variance under the model (repeated least squares then converge to
         the maximum of its likelihood); a robust loss multiplies by the weights of Huber's loss. The weights of PSF

@@ -107,7 +107,7 @@ class Stage:
         self.set_connectivity(state)
         self.update_at_pause(state)
 
-    # -- recomputed when something changes --------------------------------------------------------------------------------
+    # -- recomputed when something changes -----------------------------------------------------------------------------
 
     def _new_problem(self, state: State) -> Problem:
         """Make the image's objective on the state's region of interest.
