@@ -131,10 +131,10 @@ def fit(
 
 
 def _make_body(request: Request, state: State | None) -> Body[Any]:
-    """Make the body, which knows the kind of mesh, for the mesh of `state`, else of the request.
+    """Make the body, which handles one kind of mesh in the image, for the mesh of `state`, else of the request.
 
-    Without a state and a mesh it is a closed surface. Its mean edge length is the state's, else ``config.edge`` (two
-    voxels by default), or the given mesh's own if bodies of this kind are not remeshed.
+    Without a state and a mesh it is that of a closed surface. Its mean edge length is the state's, else ``config.edge``
+    (two voxels by default), or the given mesh's own if bodies of this kind are not remeshed.
     """
     volume, config, mesh = request.volume, request.config, request.mesh
     if state is not None:

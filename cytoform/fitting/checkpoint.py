@@ -116,7 +116,8 @@ def _check_belongs(
 ) -> None:
     """Raise FitError if an open checkpoint is of another image, settings, prior or other inputs than those given.
 
-    CHANGEABLE_SETTINGS may differ (the device only if the fit is not deterministic), and inputs that were left out.
+    CHANGEABLE_SETTINGS may differ (the device only if the fit is not deterministic). Inputs that are not in
+    `input_digests` are not compared; `path` is the file's, for the error.
     """
     if file.attrs["image"] != image_digest:
         raise FitError(
@@ -150,7 +151,7 @@ def _check_belongs(
 
 
 def _write_fields(group: h5py.Group, values: Any) -> None:
-    """Write the fields of a dataclass into an HDF5 group by their kind of storage; nested dataclasses are subgroups."""
+    """Write the fields of a dataclass into an HDF5 group by kind of storage; nested dataclasses become subgroups."""
     for field in dataclasses.fields(values):
         storage, value = field.metadata["stored"], getattr(values, field.name)
         if storage == "group":
@@ -175,37 +176,37 @@ def _read_fields(group: h5py.Group, kind: type[T]) -> T:
 
 
 def _write_scalar(group: h5py.Group, name: str, value: Any) -> None:
-    """Write a number, bool or short text as an attribute."""
+    """Write a number, bool or short text as attribute `name` of an HDF5 group."""
     group.attrs[name] = value
 
 
 def _read_scalar(group: h5py.Group, name: str) -> Any:
-    """Read an attribute as Python's own number, bool or text."""
+    """Read attribute `name` of an HDF5 group as a number, bool or text of Python."""
     return np.asarray(group.attrs[name]).item()
 
 
 def _write_array(group: h5py.Group, name: str, value: Any) -> None:
-    """Write an array as a dataset."""
+    """Write an array as dataset `name` of an HDF5 group."""
     group[name] = value
 
 
 def _read_array(group: h5py.Group, name: str) -> Any:
-    """Read a dataset as an array."""
+    """Read dataset `name` of an HDF5 group as an array."""
     return group[name][()]
 
 
 def _write_mask(group: h5py.Group, name: str, value: Any) -> None:
-    """Write a boolean array as a dataset compressed with gzip."""
+    """Write a boolean array as dataset `name` of an HDF5 group, compressed with gzip."""
     group.create_dataset(name, data=value, compression="gzip", compression_opts=1)
 
 
 def _read_mask(group: h5py.Group, name: str) -> Any:
-    """Read a dataset as a boolean array."""
+    """Read dataset `name` of an HDF5 group as a boolean array."""
     return group[name][()].astype(bool)
 
 
 def _write_mesh(group: h5py.Group, name: str, mesh: Mesh) -> None:
-    """Write a mesh as a subgroup: its arrays as datasets, and the kind of body that moves it as an attribute."""
+    """Write a mesh as subgroup `name`: its arrays as datasets, and the kind of body that handles it as an attribute."""
     inner = group.create_group(name)
     inner.attrs["kind"] = body_class_of(mesh).kind
     for key, value in mesh.arrays().items():
@@ -213,24 +214,24 @@ def _write_mesh(group: h5py.Group, name: str, mesh: Mesh) -> None:
 
 
 def _read_mesh(group: h5py.Group, name: str) -> Mesh:
-    """Read a mesh from its subgroup; its class follows from the kind of body."""
+    """Read a mesh from subgroup `name`; its class follows from the kind of body that is stored with it."""
     inner = group[name]
     mesh_class: type[Mesh] = body_class(inner.attrs["kind"]).mesh_class
     return mesh_class.from_arrays({key: value[()] for key, value in inner.items()})
 
 
 def _write_psf(group: h5py.Group, name: str, psf: PSF) -> None:
-    """Write a PSF's description as a JSON text in a dataset."""
+    """Write the description of a PSF as a JSON text in dataset `name`."""
     group[name] = json.dumps(psf.describe())  # a measured PSF is too large for an attribute
 
 
 def _read_psf(group: h5py.Group, name: str) -> PSF:
-    """Read a PSF from the JSON text of its description."""
+    """Read a PSF from the JSON text of its description in dataset `name`."""
     return psf_from_description(json.loads(group[name].asstr()[()]))
 
 
 def _write_optimiser(group: h5py.Group, name: str, optimiser: LBFGS) -> None:
-    """Write an L-BFGS optimiser as a subgroup: shape and memory as attributes, its state as datasets."""
+    """Write an L-BFGS optimiser as subgroup `name`: shape and memory as attributes, its state as datasets."""
     inner = group.create_group(name)
     inner.attrs["shape"], inner.attrs["memory"] = optimiser.shape, optimiser.memory
     for key, value in optimiser.state_arrays().items():
@@ -238,7 +239,7 @@ def _write_optimiser(group: h5py.Group, name: str, optimiser: LBFGS) -> None:
 
 
 def _read_optimiser(group: h5py.Group, name: str) -> LBFGS:
-    """Read an L-BFGS optimiser from its subgroup."""
+    """Read an L-BFGS optimiser from subgroup `name`."""
     inner = group[name]
     optimiser = LBFGS(tuple(int(n) for n in inner.attrs["shape"]), memory=int(inner.attrs["memory"]))
     optimiser.load_state({key: value[()] for key, value in inner.items()})
@@ -246,22 +247,22 @@ def _read_optimiser(group: h5py.Group, name: str) -> LBFGS:
 
 
 def _write_json(group: h5py.Group, name: str, value: Any) -> None:
-    """Write plain values as a JSON text in a dataset (an attribute holds 64 KiB at most)."""
+    """Write plain values as a JSON text in dataset `name` (an attribute holds 64 KiB at most)."""
     group[name] = json.dumps(value)  # a dataset: an attribute holds 64 KiB at most
 
 
 def _read_json(group: h5py.Group, name: str) -> Any:
-    """Read plain values from a JSON text."""
+    """Read plain values from the JSON text in dataset `name`."""
     return json.loads(group[name].asstr()[()])
 
 
 def _write_table(group: h5py.Group, name: str, rows: Any) -> None:
-    """Write the rows of the history as a float64 dataset, (n_rows, n_columns)."""
+    """Write the rows of the history as dataset `name`, float64, (n_rows, n_columns)."""
     group[name] = np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
 
 
 def _read_table(group: h5py.Group, name: str) -> list[tuple[float, ...]]:
-    """Read the rows of the history as tuples of floats."""
+    """Read the rows of the history from dataset `name` as tuples of floats."""
     return [tuple(row) for row in group[name][()]]
 
 

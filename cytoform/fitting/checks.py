@@ -16,7 +16,7 @@ SMALLEST, LARGEST = 0.005, 20.0  # µm: voxels of light microscopes lie between
 
 
 def image_warnings(volume: Volume) -> tuple[str, ...]:
-    """Return warnings about the voxel size and the slices of an image, a sentence each."""
+    """Return warnings about an implausible voxel size and about empty or repeated slices, a sentence each."""
     return (*_voxel_size_warnings(volume), *_slice_warnings(np.asarray(volume.data)))
 
 
@@ -38,9 +38,9 @@ def _voxel_size_warnings(volume: Volume) -> list[str]:
 
 
 def _slice_warnings(data: Array) -> list[str]:
-    """Return warnings about slices of one value between others that vary, and about slices that repeat the one before.
+    """Return warnings that list slices of one value, and slices equal to the one before, of an image (z, y, x).
 
-    `data` is the image, (z, y, x).
+    Slices of one value are listed only if slices that vary lie on both sides; they do not count as repeated.
     """
     flat = data.reshape(len(data), -1)
     empty = flat.min(axis=1) == flat.max(axis=1)
@@ -80,7 +80,7 @@ def check_psf_size(psf: PSF, volume: Volume) -> None:
     Raises
     ------
     FitError
-        If its FWHM exceeds the image's extent on an axis (or four voxels, if that is more).
+        If its FWHM in µm exceeds the image's extent on an axis (or four voxels there, if that is more).
     """
     widths, extent = np.asarray(psf.fwhm, dtype=float), np.asarray(volume.grid.extent)
     if (widths > np.maximum(extent, 4.0 * np.asarray(volume.spacing))).any():

@@ -32,7 +32,10 @@ def _rename(name: str) -> str:
 
 
 def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
-    """Let a class of settings, changed in place and returned, take the former names of its fields as well."""
+    """Wrap the constructor of a class of settings so that it takes former names too; return the changed class.
+
+    A former name gives a DeprecationWarning; a setting under both names raises ConfigError.
+    """
     make = cls.__init__
 
     @functools.wraps(make)
@@ -265,17 +268,28 @@ class FitConfig:
             raise ConfigError(f"{name} is {short_repr(getattr(self, name))}; expected {expected}.")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, by name, for a JSON file."""
+        """Return the settings as plain values for a JSON file.
+
+        Returns
+        -------
+        dict of str to object
+            Values by the name of the setting; a camera as the values of its fields.
+        """
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitConfig:
-        """Make settings from plain values, as :meth:`as_dict` returns them; missing ones have their defaults.
+        """Make settings from plain values, as :meth:`as_dict` returns them.
 
         Parameters
         ----------
         values : mapping of str to object
-            Values by the name of the setting, former names included; ``camera`` may be a mapping of its fields.
+            Values by the name of the setting, former names included; missing settings have their defaults.
+
+        Returns
+        -------
+        FitConfig
+            The settings.
 
         Raises
         ------

@@ -64,13 +64,19 @@ class BandProjection:
         return to_host(self.renderer.prepared(mesh.astype(self.dtype), behind_optics=False).forward())
 
     def _on_band(self, image: Array) -> Array:
-        """Return the spectrum of an image, (z, y, x), on the kept modes as a vector: real parts, then imaginary parts."""
+        """Return the spectrum of an image, (z, y, x), on the kept modes as a vector: real, then imaginary parts.
+
+        It is scaled such that the vector's squared length is the image's power on these modes.
+        """
         spectrum = self._scale * self.renderer.transform(image)[self._kept]
         return np.concatenate([spectrum.real, spectrum.imag]).astype(self.dtype)
 
 
 def smoothest_modes(mesh: Mesh, count: int) -> Floats:
-    """Return the `count` smoothest eigenvectors of the mesh's Laplacian, (n_vertices, k), of mean square 1."""
+    """Return the `count` eigenvectors of the mesh's combinatorial Laplacian with least eigenvalues, (n_vertices, k).
+
+    Their mean square is 1. Meshes with fewer vertices have as many modes as vertices.
+    """
     n = mesh.n_vertices
     laplacian = csc_matrix(combinatorial_laplacian(mesh.faces, n))
     if count >= n - 1:

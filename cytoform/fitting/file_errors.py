@@ -12,7 +12,7 @@ __all__ = ["as_file_format_error"]
 
 @contextlib.contextmanager
 def as_file_format_error(what: str, remedy: str) -> Iterator[None]:
-    """Return a context in which errors of files, values, keys, types and attributes are raised as a FileFormatError.
+    """Return a context in which OSError, ValueError, KeyError, TypeError and AttributeError become a FileFormatError.
 
     Errors of this package pass unchanged.
 

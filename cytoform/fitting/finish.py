@@ -28,6 +28,9 @@ _LOG = logging.getLogger(__name__)
 def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> FitResult:
     """Make the result of a fit that has ended.
 
+    The last surface and PSF are rendered on the whole image, gain, background and the light of neighbours are estimated
+    there, and, if the settings say so and the mesh does not branch, standard errors are computed.
+
     Parameters
     ----------
     state : State

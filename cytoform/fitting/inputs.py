@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from ..mesh.protocol import Mesh
     from .job import FitJob
 
-__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start", "read_job_inputs"]
+__all__ = [
+    "STARTS",
+    "check_inside",
+    "load_image",
+    "load_region",
+    "load_start",
+    "read_job_inputs",
+    "with_absolute_paths",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -319,3 +328,19 @@ def _input_origins(job: FitJob) -> dict[str, Any]:
         kind = job.psf.kind
         found["psf"] = {"path": str(Path(kind).resolve())} if job.psf.is_file else {"name": kind}
     return {**found, **job.inputs}
+
+
+def with_absolute_paths(job: FitJob) -> FitJob:
+    """Return a copy of a job with the paths of image, region, PSF, start and result folder made absolute."""
+    found: dict[str, Any] = {}
+    if isinstance(job.image, ImageFile):
+        found["image"] = dataclasses.replace(job.image, path=os.path.abspath(job.image.path))
+    if job.region is not None and isinstance(job.region.source, str):
+        found["region"] = dataclasses.replace(job.region, source=os.path.abspath(job.region.source))
+    if isinstance(job.psf, PSFOptions) and job.psf.is_file:
+        found["psf"] = dataclasses.replace(job.psf, kind=os.path.abspath(job.psf.kind))
+    if isinstance(job.start, str) and job.start not in STARTS:
+        found["start"] = os.path.abspath(job.start)
+    if job.out is not None:
+        found["out"] = os.path.abspath(job.out)
+    return dataclasses.replace(job, **found)

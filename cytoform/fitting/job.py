@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,21 +229,16 @@ class FitJob:
         return read_job_inputs(self)
 
     def resolved(self) -> FitJob:
-        """Return a copy of the job with all paths made absolute from the working folder of this process."""
-        from .inputs import STARTS
+        """Return a copy of the job with all paths made absolute from the working folder of this process.
 
-        found: dict[str, Any] = {}
-        if isinstance(self.image, ImageFile):
-            found["image"] = dataclasses.replace(self.image, path=os.path.abspath(self.image.path))
-        if self.region is not None and isinstance(self.region.source, str):
-            found["region"] = dataclasses.replace(self.region, source=os.path.abspath(self.region.source))
-        if isinstance(self.psf, PSFOptions) and self.psf.is_file:
-            found["psf"] = dataclasses.replace(self.psf, kind=os.path.abspath(self.psf.kind))
-        if isinstance(self.start, str) and self.start not in STARTS:
-            found["start"] = os.path.abspath(self.start)
-        if self.out is not None:
-            found["out"] = os.path.abspath(self.out)
-        return dataclasses.replace(self, **found)
+        Returns
+        -------
+        FitJob
+            The copy; this job is unchanged.
+        """
+        from .inputs import with_absolute_paths
+
+        return with_absolute_paths(self)
 
     # -- as plain values ---------------------------------------------------------------------------------------------
 
@@ -315,6 +309,11 @@ class FitJob:
         qualified name and the arguments of :func:`functools.partial`. `out`, `film`, `resume`, `overwrite`, `inputs`
         and the time between checkpoints do not count. It serves to name folders, and to recognise a job that was run
         before.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
         """
         values = self.resolved()._field_values()
         for name in ("out", "film", "resume", "overwrite", "inputs"):
@@ -342,5 +341,5 @@ class FitJob:
         }
 
 
-for _part in (FitJob, ImageFile, Region, FitConfig):  # a PSF's option with such a name could not be told from them
+for _part in (FitJob, ImageFile, Region, FitConfig):  # names that options of a PSF must not have
     reserve(name for _setting in settings_of(_part) for name in _setting.names)

@@ -125,7 +125,11 @@ def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
 
 
 def _start_next_stage(state: State, context: FitContext) -> None:
-    """Advance the state to the next stage: reset counts and optimiser, find neighbours and region of interest anew."""
+    """Advance the state to the next stage.
+
+    Counts of the stage and the optimiser are reset, neighbours and region of interest found anew, and the trial point
+    set to the best surface.
+    """
     count = state.count
     count.stage += 1
     count.stage_step, count.gained, count.gained_step = 0, 0.0, 0
@@ -171,10 +175,10 @@ class _RunTimer:
         """Set ``state.count.seconds`` to the run time so far."""
         state.count.seconds = time.perf_counter() - self._begin
 
-    def stamp_history(self, state: State, rows: int) -> None:
-        """Set the run time so far in the state and in the rows of its history from row number `rows` on."""
+    def stamp_history(self, state: State, first_row: int) -> None:
+        """Set the run time so far in the state and in the rows of its history from number `first_row` on."""
         self.update_seconds(state)
-        state.stamp_history(rows)
+        state.stamp_history(first_row)
 
     def save_if_due(self, state: State) -> None:
         """Save the state if ``config.checkpoint_seconds`` have passed since the last time."""

@@ -63,17 +63,28 @@ class Number:
 
         NaN and infinity become None. If computing it fails, a warning is logged and None returned, so that a long fit
         is not lost.
+
+        Returns
+        -------
+        number, text, None, or lists and mappings of them
+            The value.
         """
         if result.saved is not None and self.name in result.saved:
             return result.saved[self.name]
         try:
             return _finite_or_none(json_value(self.compute(result), "it"))
         except Exception as error:  # whatever a number of another's raises
-            _LOG.warning("the number %r cannot be worked out: %r", self.key, error)
+            _LOG.warning("the number %r cannot be computed: %r", self.key, error)
             return None
 
     def text(self, result: FitResult) -> str:
-        """Return the text of the table's row for a result; "–" if there is no value."""
+        """Return the text of the table's row for a result.
+
+        Returns
+        -------
+        str
+            Value, standard error if known, and unit, or what `formatter` returns; "–" if there is no value.
+        """
         if self.formatter is not None:
             return self._formatted(result)
         value = self.value(result)
@@ -89,7 +100,7 @@ class Number:
         try:
             return self.formatter(result)
         except Exception as error:  # as above
-            _LOG.warning("the words of the number %r cannot be made: %r", self.key, error)
+            _LOG.warning("the text of the number %r cannot be made: %r", self.key, error)
             return "–"
 
     @property
@@ -147,14 +158,14 @@ def format_with_error(value: float, error: float | None, digits: int) -> str:
     """
     if error is None or not np.isfinite(error) or error <= 0:
         return f"{value:#.{digits}g}".rstrip(".") if value else "0"
-    places = int(np.floor(np.log10(error)))
-    leading = round(error / 10.0 ** (places - 2))  # its first three digits
-    places += leading >= 950  # rounded up to the next power of ten
-    last = places if 355 <= leading < 950 else places - 1
+    exponent = int(np.floor(np.log10(error)))
+    leading = round(error / 10.0 ** (exponent - 2))  # its first three digits
+    exponent += leading >= 950  # rounded up to the next power of ten
+    last = exponent if 355 <= leading < 950 else exponent - 1
     decimals = max(-last, 0)
     unit = 10.0**last if last > 0 else 1.0
-    shown = [round(v / unit) * unit if last > 0 else v for v in (value, error)]
-    return f"{shown[0]:.{decimals}f} ± {shown[1]:.{decimals}f}"
+    rounded = [round(v / unit) * unit if last > 0 else v for v in (value, error)]
+    return f"{rounded[0]:.{decimals}f} ± {rounded[1]:.{decimals}f}"
 
 
 def _r2_text(result: FitResult) -> str:

@@ -30,8 +30,9 @@ __all__ = ["improve_triangles", "pause", "pause_due", "undo_folding"]
 def pause_due(state: State, stage: Stage, config: FitConfig) -> bool:
     """Tell whether a pause is due.
 
-    It is after the stage's pause interval or if L-BFGS has failed; and after LEAST_STEPS_BETWEEN_PAUSES steps already,
-    if a vertex has moved farther than PAUSE_DISTANCE since the last pause or triangles have become poor.
+    It is after the stage's pause interval or if the last step of L-BFGS failed. After LEAST_STEPS_BETWEEN_PAUSES steps
+    it is as well if a vertex has moved farther than PAUSE_DISTANCE since the last pause, or if triangles have become
+    poor since then, unless the fit is about to end.
     """
     since = state.count.since_pause
     if since >= stage.pause_interval or state.shape_optimiser.failed:
@@ -76,7 +77,7 @@ def pause(state: State, stage: Stage, config: FitConfig) -> str:
 
 
 def improve_triangles(state: State, stage: Stage) -> str:
-    """Replace the state's mesh by a better one of the same shape if there is one; return a message, else ""."""
+    """Replace the state's mesh by a remeshed one if triangles are poor and that helps; return a message, else ""."""
     better = stage.body.improved(state.mesh, last=stage.last)
     return "" if better is None else _replace_mesh(state, stage, better)
 
@@ -106,7 +107,7 @@ def _ready_to_estimate(state: State, stage: Stage, config: FitConfig) -> bool:
 
 
 def _replace_mesh(state: State, stage: Stage, better: Mesh) -> str:
-    """Replace the state's mesh by another one of the same shape; return a message with the numbers of faces.
+    """Replace the state's mesh by a remeshed one of the same shape; return a message with the numbers of faces.
 
     Staining, smoothness factors and the memory of L-BFGS are interpolated to the new vertices.
     """

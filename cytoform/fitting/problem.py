@@ -245,7 +245,10 @@ class Problem:
         return ShapeLoss(found.value, vertices, density, found.gain, found.background)
 
     def image_fit(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> ImageFit:
-        """Render a mesh, fit gain and background, and return rendering and residuals; `blur` is σ in voxels."""
+        """Render a mesh, fit gain and background to the image, and return rendering and residuals.
+
+        The mesh is in the working precision; image and PSF are blurred by σ `blur` in voxels.
+        """
         return self._image_fit(self.shape_renderer(psf, blur).render(mesh)[self._box], blur)
 
     def _image_fit(self, rendered: Array, blur: float) -> ImageFit:
@@ -275,11 +278,13 @@ class Problem:
         return PSFLoss(found.value, found.psf, found.gain, found.background, 1.0 - found.value / spread)
 
     def raw_intensity(self, gain: float, background: float) -> tuple[float, float]:
-        """Convert gain and background from the scaled unit to the image's own intensities."""
+        """Convert gain and background from the scaled unit to the image's own intensities; return both."""
         return gain * self.scale, background * self.scale + self.offset
 
     def final_model(self, mesh: Mesh, psf: PSF, emission_mask: Bools | None = None) -> FinalModel:
         """Render the whole image with all modes above PSF_CUTOFF, and estimate the light of neighbours on it.
+
+        Gain and background are those that fit best in the region of interest, with equal weights.
 
         Parameters
         ----------

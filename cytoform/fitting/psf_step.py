@@ -59,7 +59,7 @@ class ShiftedPSF:
         return np.concatenate([self.psf.axial(gradient[:-3]), gradient[-3:]])
 
     def prolate(self) -> ShiftedPSF:
-        """Return the shifted PSF with the nearest PSF that is no narrower along z than across."""
+        """Return it with the PSF made no narrower along z than across (:meth:`.PSF.prolate`) and the same shift."""
         return ShiftedPSF(self.psf.prolate(), self.shift)
 
     def otf_on(self, band: Band) -> Array:
@@ -80,7 +80,10 @@ class ShiftedPSF:
 
 
 def with_shift(psf: PSF) -> ShiftedPSF | None:
-    """Return the PSF with a shift of zero to be fitted, or None if it is symmetric and its light does not move."""
+    """Return the PSF with a shift of zero, which can be fitted, or None if the PSF is symmetric about its centre.
+
+    The light of a symmetric PSF stays in place whatever its parameters are.
+    """
     return None if psf.centred else ShiftedPSF(psf, np.zeros(3))
 
 
@@ -98,7 +101,7 @@ def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
     """Fit the PSF, and a translation of the surface if the PSF is asymmetric, by a few L-BFGS evaluations.
 
     Replaces ``state.psf``, and ``state.mesh`` if it was translated, clears the choice of the transform if the PSF has
-    changed, and appends a row to the history.
+    changed, and appends a row to the history. `problem` is the objective on the present region of interest.
     """
     axial = config.psf_shape == "axial"
     renderer, spectrum = problem.psf_spectrum(state.mesh.astype(config.dtype), state.psf)

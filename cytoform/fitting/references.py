@@ -68,7 +68,13 @@ class ImageFile:
             object.__setattr__(self, "spacing", sizes)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
+        """Return the fields by name.
+
+        Returns
+        -------
+        dict of str to object
+            Plain values.
+        """
         return dataclasses.asdict(self)
 
 
@@ -138,11 +144,23 @@ class Region:
         return isinstance(self.source, str)
 
     def fit_arguments(self) -> dict[str, Any]:
-        """Return the region as arguments of :func:`cytoform.fit`: "roi", or "labels" and "label"."""
+        """Return the region as arguments of :func:`cytoform.fit`.
+
+        Returns
+        -------
+        dict of str to object
+            "roi", or "labels" and "label" if a label is chosen.
+        """
         return {"roi": self.source} if self.label is None else {"labels": self.source, "label": self.label}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name; a source in memory unchanged."""
+        """Return the fields by name.
+
+        Returns
+        -------
+        dict of str to object
+            Plain values; a source in memory unchanged.
+        """
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 

@@ -198,7 +198,7 @@ class FitResult:
         if not 0 < level < 1:
             raise ConfigError(f"level is {level!r}; expected a probability between 0 and 1.")
         if self.uncertainty is None:
-            raise FitError("no standard errors were worked out.", remedy="Fit with FitConfig(uncertainty=True).")
+            raise FitError("no standard errors were computed.", remedy="Fit with FitConfig(uncertainty=True).")
         errors, widths = self.uncertainty, np.asarray(self.psf.fwhm)
         known = {
             "volume_um3": (self.volume_um3, errors.volume_um3),
@@ -213,7 +213,13 @@ class FitResult:
         return float(value - half_width), float(value + half_width)
 
     def summary(self) -> dict[str, Any]:
-        """Return the content of ``fit.json``: all numbers with a name, as plain values."""
+        """Return the content of ``fit.json``.
+
+        Returns
+        -------
+        dict of str to object
+            All numbers (:mod:`cytoform.fitting.numbers`) that have a name, as plain values.
+        """
         return {number.name: number.value(self) for number in numbers() if number.name}
 
     def table(self, *, brief: bool = False) -> list[tuple[str, str]]:
@@ -257,10 +263,14 @@ class FitResult:
         return save_result(self, folder, truth, notes)
 
     def at_vertices(self) -> dict[str, Floats]:
-        """Return the values at vertices that ``mesh.ply`` stores, (n_vertices,) each; none for branching meshes.
+        """Return the values at vertices that ``mesh.ply`` stores.
 
-        `mean_curvature` (1/µm, positive if convex) and `gaussian_curvature` (1/µm²), averaged over one to two edges,
-        and, if known, `standard_error` (µm), that of the surface along its normal.
+        Returns
+        -------
+        dict of str to (n_vertices,) float64
+            `mean_curvature` (1/µm, positive if convex) and `gaussian_curvature` (1/µm²), averaged over one to two
+            edges, and, if known, `standard_error` (µm), that of the surface along its normal. Empty for branching
+            meshes.
         """
         if self.body.branching:
             return {}
@@ -276,9 +286,12 @@ class FitResult:
         return curvatures(self.mesh, smoothing=1.5 * float(np.mean(edge_lengths(self.mesh))))
 
     def maps(self) -> dict[str, Floats]:
-        """Return the maps that the report shows on the surface, (n_vertices,) each, by title with unit.
+        """Return the maps that the report shows on the surface.
 
-        They are curvatures, staining over its mean if it is uneven, and standard error if it is known.
+        Returns
+        -------
+        dict of str to (n_vertices,) float64
+            Curvatures, staining over its mean if it is uneven, and standard error if it is known, by title with unit.
         """
         found, density = self.at_vertices(), np.asarray(self.mesh.density, dtype=np.float64)
         maps = {} if self.body.branching else {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]
@@ -291,13 +304,22 @@ class FitResult:
         return maps
 
     def warnings(self) -> tuple[str, ...]:
-        """Return warnings that a user should read before relying on the surface, a sentence each."""
+        """Return warnings that a user should read before relying on the surface.
+
+        Returns
+        -------
+        tuple of str
+            A sentence each; those of ``fit.json`` in a loaded result.
+        """
         return tuple(self.saved.get("warnings", ())) if self.saved is not None else result_warnings(self)
 
     def about(self) -> tuple[str, ...]:
-        """Return which cell of which image this is, as texts: label, image of the file, channel and time point.
+        """Return which cell of which image this is.
 
-        What is unknown is left out.
+        Returns
+        -------
+        tuple of str
+            Label, image of the file, channel and time point, as far as they are known.
         """
         region, image = self.inputs.get("region", {}), self.inputs.get("image", {})
         found = [f"label {region['label']}"] if region.get("label") is not None else []

@@ -52,7 +52,7 @@ def result_warnings(result: FitResult) -> tuple[str, ...]:
 
 
 def _saturation_warnings(result: FitResult) -> list[str]:
-    """Return a warning if many voxels around the surface have the image's largest value; else an empty list."""
+    """Return a warning if many voxels within 1 µm of the cell have the image's largest value; else an empty list."""
     if result.image is None or not result.mask.any():
         return []
     warning = saturation_warning(np.asarray(result.image.data), region_of_r2(result.mask, result.image.spacing))

@@ -19,17 +19,17 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
     replaces mesh and staining if the point is the best so far, counts the step and appends a row to the history.
     """
     tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.staining_scale_um
-    found = stage.problem.shape_loss(tried.astype(config.dtype), state.psf, stage.blur)
+    evaluated = stage.problem.shape_loss(tried.astype(config.dtype), state.psf, stage.blur)
     estimates, optimiser = state.estimates, state.shape_optimiser
     value, slope = stage.prior_at(tried, stain, estimates.folding_factor)
     slope *= estimates.prior_weight
-    slope[:, :3] += found.vertices
+    slope[:, :3] += evaluated.vertices
     if stage.staining is not None:
-        slope[:, 3] += staining_gradient(tried, stain, found.density)
+        slope[:, 3] += staining_gradient(tried, stain, evaluated.density)
     slope[:, 3] /= state.staining_scale_um
     before, value_before = state.mesh.vertices, optimiser.value
     state.trial = optimiser.step(
-        state.trial, found.loss + estimates.prior_weight * value, slope, stage.precondition, stage.max_step
+        state.trial, evaluated.loss + estimates.prior_weight * value, slope, stage.precondition, stage.max_step
     )
     taken = optimiser.place
     if taken is not None and not np.array_equal(taken, state.best_point):
@@ -38,9 +38,9 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
     state.count.count_shape_step()
     if np.isfinite(value_before):
         record_gain(state, (value_before - optimiser.value) / estimates.prior_weight, config)
-    gain, background = stage.problem.raw_intensity(found.gain, found.background)
-    state.append_history("shape", found.loss, np.nan, gain, background, moved)
-    return found.loss
+    gain, background = stage.problem.raw_intensity(evaluated.gain, evaluated.background)
+    state.append_history("shape", evaluated.loss, np.nan, gain, background, moved)
+    return evaluated.loss
 
 
 def record_gain(state: State, gain: float, config: FitConfig) -> None:
@@ -60,5 +60,5 @@ def has_settled(state: State, config: FitConfig) -> bool:
     The gain of the first step does not count, as it is measured from an arbitrary beginning.
     """
     count = state.count
-    last = max(count.gained_step, 1)  # what the first step finds is where the stage begins, and no gain yet
+    last = max(count.gained_step, 1)  # the gain of the first step does not count
     return count.stage_step - last >= config.patience[count.stage]

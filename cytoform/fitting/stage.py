@@ -61,8 +61,9 @@ def smoothness_prior(
 def update_masks(state: State, body: Body[Any], *, last: bool) -> None:
     """Find neighbours, region of interest and the rendering's padding from the present surface; changes the state.
 
-    A region that the user gave stays, with its neighbours, and so does the old region if the new one would be empty.
-    `last` says whether the masks are for the last stage, in which neighbours' light is modelled.
+    A region that the user gave stays, with its neighbours; the old region stays if the new one would be empty. The
+    choice of the transform is cleared. `last` tells whether the masks are for the last stage, in which neighbours'
+    light is modelled.
     """
     masks = state.masks
     if not masks.fixed:
@@ -180,7 +181,10 @@ class Stage:
         return apply_staining(mesh, point[:, 3] / state.staining_scale_um, self.body.pattern(mesh))
 
     def precondition(self, gradient: Floats) -> Floats:
-        """Apply the preconditioners of positions and staining to a gradient, (n_vertices, 4)."""
+        """Apply the preconditioners (1 + λL)^-2 of positions and staining to a gradient, (n_vertices, 4).
+
+        The staining's part becomes 0 if the staining is not fitted.
+        """
         stain = (
             self._staining_preconditioner.solve(gradient[:, 3:])
             if self.staining is not None

@@ -27,13 +27,13 @@ KINDS = ("shape", "psf")
 STORAGE_KINDS = ("scalar", "array", "mask", "mesh", "psf", "optimiser", "json", "table", "group")
 
 
-def stored(how: str, **options: Any) -> Any:
-    """Declare a dataclass field and its kind of storage in a checkpoint, `how`, one of STORAGE_KINDS.
+def stored(storage: str, **options: Any) -> Any:
+    """Declare a dataclass field with its kind of storage in a checkpoint, one of STORAGE_KINDS.
 
     `options` are those of :func:`dataclasses.field`.
     """
-    assert how in STORAGE_KINDS
-    return dataclasses.field(metadata={"stored": how}, **options)
+    assert storage in STORAGE_KINDS
+    return dataclasses.field(metadata={"stored": storage}, **options)
 
 
 def shape_optimiser(n_vertices: int) -> LBFGS:
@@ -296,9 +296,9 @@ class State:
         self.last_pause = PauseState(self.mesh, self.stain, self.estimates.smoothness_factors)
         self.count.since_pause = 0
 
-    def stamp_history(self, rows: int) -> None:
-        """Set the run time of the history's rows from row number `rows` on to the present one."""
-        self.history[rows:] = [(*row[:-1], self.count.seconds) for row in self.history[rows:]]
+    def stamp_history(self, first_row: int) -> None:
+        """Set the run time in the history's rows from number `first_row` on to ``count.seconds``."""
+        self.history[first_row:] = [(*row[:-1], self.count.seconds) for row in self.history[first_row:]]
 
     def append_history(self, kind: str, loss: float, r2: float, gain: float, background: float, moved: float) -> None:
         """Append a row to the history.
@@ -316,12 +316,12 @@ class State:
         moved : float
             Longest move of a vertex, µm.
         """
-        at = self.count
-        row = (at.iteration, at.stage, KINDS.index(kind), loss, r2, gain, background, moved, at.seconds)
+        count = self.count
+        row = (count.iteration, count.stage, KINDS.index(kind), loss, r2, gain, background, moved, count.seconds)
         self.history.append(row)
 
     def columns(self) -> dict[str, Array]:
-        """Return the history as arrays by column, (n_rows,) each; `kind` as "shape" or "psf"."""
+        """Return the history as arrays by column, (n_rows,) each; `kind` is "shape" or "psf"."""
         table = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         columns: dict[str, Array] = {name: table[:, i] for i, name in enumerate(COLUMNS)}
         for name in ("iteration", "stage"):

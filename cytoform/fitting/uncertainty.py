@@ -68,7 +68,13 @@ class Uncertainty:
     freedom: float
 
     def as_dict(self) -> dict[str, object]:
-        """Return the standard errors as plain values for a JSON file; `surface_um` by its median."""
+        """Return the standard errors as plain values for a JSON file.
+
+        Returns
+        -------
+        dict of str to object
+            The fields by name; `surface_um` by its median.
+        """
         return {
             "volume_um3": self.volume_um3,
             "area_um2": self.area_um2,
