@@ -181,7 +181,7 @@ def _load_state(path: Path | None, digest_of_image: str, input_digests: dict[str
 def _interruption_message(state: State, path: Path | None) -> str:
     """Return the message of an interrupted fit: iterations done, and how to resume from the checkpoint `path`.
 
-    `path` is None if no folder was given; nothing was saved then.
+    With None (no folder was given) or a missing file it says that nothing was saved.
     """
     done = f"interrupted after {state.count.iteration} iterations; "
     if path is None or not path.exists():

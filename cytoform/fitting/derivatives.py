@@ -100,6 +100,9 @@ def jacobian_columns(
 ) -> Iterator[Array]:
     """Yield the derivative of the model, on the band behind the optics, for one unknown after another.
 
+    Central differences for modes of the surface and directions of the PSF; exact derivatives for staining, gain and
+    background.
+
     Parameters
     ----------
     projection : BandProjection

@@ -53,9 +53,9 @@ def neighbour_mask(
     """Return the bright voxels that belong to neighbours, judged from a surface that is near the cell, (z, y, x) bool.
 
     A watershed of the smoothed image is seeded with the inside of the surface and with the candidates farther than
-    `membrane_distance` from it; the two floods meet at the bright membranes between two cells. Of the neighbours'
-    basin, those bright voxels and candidates count that lie within `membrane_distance` of a seed and not at the
-    surface.
+    `membrane_distance` from it; the two basins meet at the bright membranes between two cells. Of the neighbours'
+    basin, those bright voxels and candidates are returned that lie within `membrane_distance` of its seeds and farther
+    than LIGHT_CLEARANCE - 1 voxels from the surface. Without any candidate or inside, the candidates are returned.
 
     Parameters
     ----------

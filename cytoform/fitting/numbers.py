@@ -64,6 +64,11 @@ class Number:
         NaN and infinity become None. If computing it fails, a warning is logged and None returned, so that a long fit
         is not lost.
 
+        Parameters
+        ----------
+        result : FitResult
+            The result.
+
         Returns
         -------
         number, text, None, or lists and mappings of them
@@ -79,6 +84,11 @@ class Number:
 
     def text(self, result: FitResult) -> str:
         """Return the text of the table's row for a result.
+
+        Parameters
+        ----------
+        result : FitResult
+            The result.
 
         Returns
         -------
@@ -113,7 +123,17 @@ _NUMBERS: dict[str, Number] = {}
 
 
 def register_number(number: Number) -> Number:
-    """Register a number, to be shown after those already registered, and return it.
+    """Register a number, to be shown after those already registered.
+
+    Parameters
+    ----------
+    number : Number
+        The number.
+
+    Returns
+    -------
+    Number
+        The same.
 
     Raises
     ------

@@ -15,8 +15,9 @@ __all__ = ["has_settled", "record_gain", "step_shape"]
 def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
     """Evaluate objective and gradient at the trial point, let L-BFGS choose the next one; return the image's loss.
 
-    The objective is loss + ``prior_weight`` · (negative log probability of the priors). Replaces ``state.trial``,
-    replaces mesh and staining if the point is the best so far, counts the step and appends a row to the history.
+    The objective is the loss plus ``prior_weight`` times the priors' negative log probability. Replaces
+    ``state.trial``, replaces mesh and staining if the point is the best so far, counts the step and appends a row to
+    the history.
     """
     tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.staining_scale_um
     evaluated = stage.problem.shape_loss(tried.astype(config.dtype), state.psf, stage.blur)
