@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from cytoform.metrics import dice
 from cytoform.neural import generate, preset, reconstruct, train
-from cytoform.report.solid import camera, paint
+from cytoform.report.surface_view import draw_surface, view_axes
 from cytoform.sdf import SDFSequence
 from cytoform.sdf.frames import frame_mesh
 from cytoform.synth import family
@@ -26,7 +26,7 @@ def draw(new: list[SDFSequence], out: Path) -> None:
     """A row for each new cell, from its first frame to its last, all to one scale."""
     rows = [[frame_mesh(cell, k) for k in range(len(cell))] for cell in new]
     meshes = [mesh for row in rows for mesh in row if mesh is not None]
-    view = camera(0.15)
+    view = view_axes(0.15)
     wide, high = (1.08 * max(float(np.abs(mesh.vertices @ view[k]).max()) for mesh in meshes) for k in (0, 1))
     size = 12.0 / TIMES
     figure = Figure(figsize=(12.0, len(rows) * size * high / wide), facecolor="white")
@@ -35,7 +35,9 @@ def draw(new: list[SDFSequence], out: Path) -> None:
             panel = figure.add_axes((k / TIMES, 1.0 - (n + 1) / len(rows), 1.0 / TIMES, 1.0 / len(rows)))
             panel.set_axis_off()
             if mesh is not None:
-                paint(panel, mesh, view, np.array([[0.27, 0.67, 0.57]]), ambient=0.4, centre=np.zeros(3), reach=wide)
+                draw_surface(
+                    panel, mesh, view, np.array([[0.27, 0.67, 0.57]]), ambient=0.4, centre=np.zeros(3), half_width=wide
+                )
                 panel.set(xlim=(-wide, wide), ylim=(high, -high))
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)

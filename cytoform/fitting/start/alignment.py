@@ -1,12 +1,12 @@
-"""A start that the user gave, and the bright object that it means.
+"""Find the bright object that a user's start refers to, and align the start to it.
 
-A start may be too small, too large or beside the cell. What it overlaps tells which cell is meant; that cell's extent
-then tells which voxels count, and where a better start lies.
+A start may be too small, too large or beside its cell. The object that it overlaps is the cell to fit; its extent
+gives the region of interest and a better start.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from scipy import ndimage
@@ -34,18 +34,29 @@ MeshT = TypeVar("MeshT", bound=Mesh)
 
 
 def object_overlapping(inside: Bools, scene: Scene) -> Bools | None:
-    """The bright object that a start means, its inside filled, (z, y, x) bool; None where there is no single one.
+    """Return the bright object that shares most voxels with a start; None if it is not a single hollow cell.
 
-    Smoothing, Otsu's threshold, filling of holes; bodies joined by necks narrower than half of the thinner one are
-    taken apart; the one that shares most voxels with the start, those `inside`, is meant. It has to be one cell,
-    hollow: dark where it is deeper than its membrane is thick. A cluster has membranes there, and a net of membranes
-    that enclose nothing has no such depth.
+    Holes are filled, and connected bright objects are split at necks narrower than half of the thinner part. The
+    object has to be hollow: where it is deeper than its membrane is thick, at most MOST_BRIGHT_INTERIOR of its voxels
+    may be bright. A cluster of cells has membranes there, and a network of membranes that encloses nothing has no such
+    depth.
+
+    Parameters
+    ----------
+    inside : (z, y, x) bool
+        Voxels inside the start.
+    scene : Scene
+        The image.
+
+    Returns
+    -------
+    (z, y, x) bool or None
     """
     spacing, bright, parts = np.asarray(scene.spacing), scene.bright, scene.object_labels
     most = _most_common(parts[inside])
     if most == 0:
         return None
-    bodies = _bodies(parts == most, spacing)
+    bodies = _split_at_necks(parts == most, spacing)
     own = bodies == _most_common(bodies[inside])
     if own.sum() < LEAST_OBJECT_VOXELS:
         return None
@@ -56,10 +67,23 @@ def object_overlapping(inside: Bools, scene: Scene) -> Bools | None:
 
 
 def aligned_to(mesh: MeshT, inside: Bools, mask: Bools, grid: Grid) -> MeshT:
-    """A start stretched and shifted so that its body, `inside`, has an object's centre and second moments.
+    """Move a mesh by the linear map that gives its body an object's centre and second moments.
 
-    The map is the symmetric one, x -> A (x - m) + m', which turns nothing:
-    A = C^(-1/2) (C^(1/2) C' C^(1/2))^(1/2) C^(-1/2) for covariances C of the start and C' of the object.
+    The map is the symmetric one, which has no rotation: x -> A (x - m) + m' with
+    A = C^(-1/2) (C^(1/2) C' C^(1/2))^(1/2) C^(-1/2), C the covariance of the start and C' that of the object.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    inside, mask : (z, y, x) bool
+        Voxels inside the mesh, and those of the object.
+    grid : Grid
+        Of both.
+
+    Returns
+    -------
+    Mesh
+        Of the same kind.
     """
     first, second = (_moments(m, grid) for m in (inside, mask))
     root = np.real(sqrtm(first[1]))
@@ -69,22 +93,23 @@ def aligned_to(mesh: MeshT, inside: Bools, mask: Bools, grid: Grid) -> MeshT:
 
 
 def _moments(mask: Bools, grid: Grid) -> tuple[Array, Array]:
-    """Centre (3,) µm and covariance (3, 3) µm² of a mask; a voxel has some extent of its own."""
+    """Return the centre (3,) µm and covariance (3, 3) µm² of a mask, each voxel an evenly filled box."""
     points = grid.to_um(np.argwhere(mask))
     return points.mean(axis=0), np.cov(points.T, bias=True) + np.diag(np.asarray(grid.spacing) ** 2 / 12.0)
 
 
 def _most_common(labels: Array) -> int:
-    """The most common label but 0; 0 where there is none."""
+    """Return the most frequent label other than 0; 0 if there is none."""
     counts = np.bincount(labels.ravel(), minlength=1)
     counts[0] = 0
     return int(np.argmax(counts)) if counts.any() else 0
 
 
-def _bodies(mask: Bools, spacing: Array) -> Ints:
-    """Labels of an object's bodies: parts around peaks of the depth, joined where the neck between them is wide.
+def _split_at_necks(mask: Bools, spacing: Array) -> Ints:
+    """Split a mask at its necks: a label for each part, (z, y, x).
 
-    Two are one where the depth of the neck is at least half of that of the shallower one (persistence of peaks).
+    A watershed of the distance to the outside gives a part for each peak. Two adjacent parts are merged if the depth of
+    the neck between them is at least NECK_RATIO of the shallower peak (persistence of peaks). `spacing` is (3,) µm.
     """
     depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[(slice(1, -1),) * 3]
     even = ndimage.gaussian_filter(depth, DEPTH_SMOOTHING * float(spacing.min()) / spacing)
@@ -103,11 +128,14 @@ def _bodies(mask: Bools, spacing: Array) -> Ints:
         if a != b and neck >= NECK_RATIO * min(peaks[a], peaks[b]):
             peaks[min(a, b)] = max(peaks[a], peaks[b])
             parent[max(a, b)] = min(a, b)
-    return np.array([root(i) for i in range(len(peaks))])[labels]
+    return cast(Ints, np.array([root(i) for i in range(len(peaks))])[labels])
 
 
 def _necks(labels: Array, depth: Array) -> tuple[Array, Array]:
-    """Neighbouring labels (n, 2) and the greatest depth on the border between them, (n,)."""
+    """Find the adjacent pairs of labels, (n, 2), and the greatest depth on the border between the two of each, (n,) µm.
+
+    `labels` and `depth` are (z, y, x).
+    """
     pairs, depths = [], []
     for axis in range(3):
         one, two = np.delete(labels, -1, axis=axis), np.delete(labels, 0, axis=axis)

@@ -1,4 +1,4 @@
-"""Make the state that a fit of one object starts from: its surface, the voxels that count, and its neighbours."""
+"""Make the state that a fit of one object starts from: surface, region of interest and neighbours."""
 
 from __future__ import annotations
 
@@ -31,24 +31,30 @@ __all__ = ["begin", "default_edge", "default_margin", "guess_psf"]
 
 
 def guess_psf(spacing: tuple[float, float, float]) -> GaussianPSF:
-    """Guess a PSF: 1.5 voxels wide across, twice that along z and no less than one slice."""
+    """Guess a Gaussian PSF from the voxel size: σ of 1.5 voxels across, twice that along z and at least one slice.
+
+    `spacing` is the voxel size, (z, y, x) µm.
+    """
     across = 1.5 * float(np.sqrt(spacing[1] * spacing[2]))
     return GaussianPSF.from_sigma((max(2.0 * across, spacing[0]), across, across))
 
 
 def default_edge(volume: Volume) -> float:
-    """Return the mean length of edges that a mesh has by default: two voxels, µm."""
+    """Return the default mean edge length of a mesh, µm: two voxels (geometric mean of a voxel's edges)."""
     return 2.0 * typical_voxel(volume.spacing)
 
 
 def default_margin(psf: PSF, volume: Volume) -> float:
-    """Return how far the region of interest reaches out of the surface: most of the PSF's reach, at least 3 voxels."""
+    """Return how far the region of interest reaches out of the surface by default, µm.
+
+    0.6 of the mean radius beyond which the PSF is negligible, but at least three voxels.
+    """
     return max(0.6 * float(np.mean(psf.reach())), 3.0 * typical_voxel(volume.spacing))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Setup:
-    """What all ways to begin need: the body, the image, the optics and the settings."""
+    """The body, image, PSF and settings that every way to begin needs; `margin` is that of the region, µm."""
 
     body: Body[Any]
     scene: Scene
@@ -58,17 +64,23 @@ class _Setup:
 
     @property
     def staining_scale_um(self) -> float:
-        """How far a vertex has to move to change the image as much as a unit of the staining's field does, µm."""
+        """How far (µm) a vertex moves to change the image about as much as a unit of the staining's field does."""
         return STAINING_SCALE * self.scene.voxel
 
     def voxel_masks(self, region: Bools, padding: tuple[float, float, float], **given: Any) -> VoxelMasks:
-        """What counts: a region, the room around it, and masks that are empty unless they are given."""
+        """Make the masks of a fit from its region, the padding of renderings around it ((3,) µm) and other masks.
+
+        Masks (`cell`, `candidates`, `neighbours`, all (z, y, x) bool) that are not given are empty.
+        """
         none = np.zeros(self.scene.shape, dtype=bool)
         given = {"cell": none, "candidates": none, "neighbours": none, **given}
         return VoxelMasks(region=region, padding=padding, margin=self.margin, **given)
 
     def index_of_least_loss(self, starts: Sequence[Mesh], region: Bools, neighbours: Bools) -> int:
-        """Which of some starts has the least loss in the first stage."""
+        """Return the index of the start with the least loss in the first stage; 0 if there is only one.
+
+        `region` and `neighbours` are masks of the whole image, (z, y, x).
+        """
         if len(starts) == 1:
             return 0
         padding = np.max([self.body.padding(mesh, self.psf, region) for mesh in starts], axis=0)
@@ -84,8 +96,18 @@ def begin(body: Body[Any], request: Request) -> State:
     Parameters
     ----------
     body : Body
+        The kind of mesh, in its image.
     request : Request
-        What the user gave: a start, a label, a region, or nothing, for the largest bright object.
+        The user's input: a start mesh, a label, a region, or none of them for the largest bright object.
+
+    Returns
+    -------
+    State
+
+    Raises
+    ------
+    FitError
+        When nothing to fit is found, or the start became a mesh that another kind of body moves.
     """
     scene, config = body.scene, request.config
     psf = guess_psf(scene.spacing) if request.psf is None else request.psf
@@ -112,7 +134,10 @@ def begin(body: Body[Any], request: Request) -> State:
 
 
 def _outlined_cell(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tuple[str, ...]]:
-    """The cell that the user outlined, by a label or by a region that is an outline, with remarks."""
+    """Return the cell that the user outlined by a label or a region, and remarks; None without an outline.
+
+    A region counts as an outline if ``FitConfig.widen_roi`` is set and at least BRIGHT_RIM_SHARE of its rim is bright.
+    """
     scene = setup.scene
     if request.label_image is not None:
         cell = labelled_cell(request.label_image, request.label, scene)
@@ -133,32 +158,39 @@ def _outlined_cell(setup: _Setup, request: Request) -> tuple[LabelledCell | None
 
 
 def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State:
-    """Start from a cell's label: its surface, the voxels around it, and the light of its neighbours to be modelled."""
+    """Start from the surface of a cell's label, with voxels around it as the region and the neighbours' light modelled.
+
+    Among the given mesh or the starts of the label the one of least loss is taken.
+    """
     body, scene = setup.body, setup.scene
     region = scene.where_measured(scene.around(outlined.mask, setup.margin))
     check_region(region, scene.volume)
     starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
     if mesh is None and setup.config.init == "auto":
         starts = [*starts, *body.starts(outlined.mask, "label")]
-    starts, remarks = zip(*(body.checked(start) for start in starts))
-    best = starts[setup.index_of_least_loss(starts, region, outlined.neighbours)]
+    checked, remarks = zip(*(body.checked(start) for start in starts))
+    best = checked[setup.index_of_least_loss(checked, region, outlined.neighbours)]
     padding = body.padding(best, setup.psf, region)
     masks = setup.voxel_masks(region, padding, neighbours=outlined.neighbours, fixed=True)
     state = State.from_mesh(
         best, setup.psf, masks, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(best)
     )
-    state.count.evaluations += len(starts) if len(starts) > 1 else 0
+    state.count.evaluations += len(checked) if len(checked) > 1 else 0
     state.remarks = remarks[0] if mesh is not None else ()
     return state
 
 
 def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
-    """Start from the largest bright object, or from the user's surface and the object that it means."""
+    """Start from the largest bright object, or from the user's mesh and the bright object that it overlaps.
+
+    `given` is the user's region of interest, (z, y, x) bool; without one it follows the surface.
+    """
     scene, body, config = setup.scene, setup.body, setup.config
     seen = scene if given is None else scene.within(given)
     none = np.zeros(scene.shape, dtype=bool)
     cell = candidates = none
-    target, remarks = None, ()
+    target: Bools | None = None
+    remarks: tuple[str, ...] = ()
     if mesh is None:
         found = seen.largest_object()
         mesh, cell, candidates = body.starts(found.mask, config.init)[0], found.mask, found.other_objects
@@ -188,7 +220,10 @@ def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | 
 
 
 def _align_start(setup: _Setup, state: State, target: Bools) -> None:
-    """Let the fit begin from the user's start moved onto the object that it means, where that lowers the loss."""
+    """Stretch and shift the state's start onto the bright object `target`, if that lowers the loss.
+
+    Changes `state` in place; `target` is (z, y, x) bool.
+    """
     body, masks = setup.body, state.masks
     moved = alignment.aligned_to(state.mesh, body.inside(state.mesh), target, setup.scene.grid)
     moved = body.tidied(moved)

@@ -1,4 +1,4 @@
-"""The ellipsoid of a bright object: where a fit without a start begins."""
+"""The ellipsoid of a bright object, from the second moments of its voxels."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ class Moments:
 
 
 def object_moments(mask: Bools, grid: Grid) -> Moments:
-    """Ellipsoid of an object's axes, a little inside its outline; what sticks out of it (neighbours) is left out."""
+    """Fit an ellipsoid to a mask, (z, y, x), by its second moments; it lies OUTLINE_INSET inside the outline.
+
+    Voxels far outside of the ellipsoid, such as those of a touching neighbour, are dropped. The two long axes of a flat
+    object are taken from its outline seen along the short one.
+    """
     points = grid.to_um(np.argwhere(mask))
     finest = min(grid.spacing)
     centre, axes, spread = _principal(points)
     if spread[0] < FLAT_RATIO * spread[1]:
         # seen along its thin axis: neither the thick rim of a biconcave cell nor a neighbour's rim counts twice
         plane = np.unique(np.round((points - centre) @ axes[1:].T / finest), axis=0) * finest
-        middle, turn, wide = _trimmed(plane, 2.0, FLAT_OUTLIER_RADIUS)
+        middle, directions, wide = _trimmed(plane, 2.0, FLAT_OUTLIER_RADIUS)
         centre = centre + middle @ axes[1:]
-        axes = np.concatenate([axes[:1], turn @ axes[1:]])
+        axes = np.concatenate([axes[:1], directions @ axes[1:]])
         semi = np.concatenate([np.sqrt(5.0) * spread[:1], wide])
     else:
         centre, axes, semi = _trimmed(points, np.sqrt(5.0), OUTLIER_RADIUS)
@@ -41,17 +45,18 @@ def object_moments(mask: Bools, grid: Grid) -> Moments:
 
 
 def _principal(points: Array) -> tuple[Array, Array, Array]:
-    """Mean, principal directions (rows) and standard deviations along them, smallest first."""
+    """Return mean (3,), principal directions (rows of (3, 3)) and standard deviations along them, smallest first."""
     centre = points.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov((points - centre).T))
     return centre, vectors.T, np.sqrt(np.maximum(values, 1e-12))
 
 
 def _trimmed(points: Array, factor: float, trim: float, *, rounds: int = 50) -> tuple[Array, Array, Array]:
-    """Centre, axes and semi-axes of the body that most of the points fill.
+    """Fit an ellipse or ellipsoid to points, (n, d), without outliers: centre, axes (rows), semi-axes.
 
-    An even ellipse has semi-axes of 2 standard deviations, an even ellipsoid of √5 (`factor`). Points well outside are
-    dropped and it is redone.
+    Points outside of the body scaled by `trim` are outliers; they are dropped and the fit is repeated until none is
+    left, at most `rounds` times and down to LEAST_MOMENT_POINTS points. An evenly filled ellipse has semi-axes of 2
+    standard deviations, an ellipsoid of √5: that is `factor`.
     """
     kept = np.ones(len(points), dtype=bool)
     for _ in range(rounds):
