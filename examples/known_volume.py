@@ -35,7 +35,7 @@ def main(out: Path | None = None, *, quick: bool = False) -> dict[str, float]:
     """Fit several noisy images with and without the knowledge; root mean squares of the volume's relative error."""
     grid, psf = cf.Grid(SHAPE, SPACING), cf.GaussianPSF.from_sigma((0.55, 0.35, 0.35))
     truth = shapes.ellipsoid((1.5, 1.9, 2.1), tuple(grid.centre), edge=0.2)
-    image = render_on(truth, psf, grid, room=psf.reach())
+    image = render_on(truth, psf, grid, margin=psf.reach())
     config = cf.FitConfig(iterations=60, infer_psf=False, infer_staining=False, uncertainty=False)
     errors: dict[str, list[float]] = {"without": [], "with": []}
     for seed in range(3 if quick else 12):

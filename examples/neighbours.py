@@ -28,7 +28,7 @@ def scene() -> tuple[cf.SurfaceMesh, cf.Volume]:
         shapes.ellipsoid((1.1, 2.9, 3.2), (3.1, 4.1, 4.2), edge=0.25),
         shapes.ellipsoid((1.1, 2.3, 2.0), (3.3, 4.4, 9.9), edge=0.25),
     ]
-    image = sum(render_on(cell, psf, grid, room=psf.reach()) for cell in cells)
+    image = sum(render_on(cell, psf, grid, margin=psf.reach()) for cell in cells)
     dirt = np.random.default_rng(0).normal(0.0, 0.03, SHAPE)
     data = 1000 * (0.1 + image / image.max() + dirt)
     return cells[0], cf.Volume(data.astype(np.float32), SPACING, name="two cells")

@@ -36,7 +36,7 @@ def cell(centre: np.ndarray) -> cf.SurfaceMesh:
 def image_of(truth: cf.SurfaceMesh, grid: cf.Grid, noise: float, seed: int = 0) -> cf.Volume:
     """Its image with Gaussian noise, a part of the maximum, on a background of a tenth."""
     psf = cf.GaussianPSF.from_sigma(SIGMA)
-    image = render_on(truth, psf, grid, room=psf.reach())
+    image = render_on(truth, psf, grid, margin=psf.reach())
     dirt = np.random.default_rng(seed).normal(0.0, noise, grid.shape)
     return cf.Volume((1000 * (0.1 + image / image.max() + dirt)).astype(np.float32), grid.spacing, name="red cell")
 

@@ -57,11 +57,11 @@ def fit(
     cytoform fit cell.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --modality confocal
     cytoform fit cell.tif --psf bead.tif
     """
-    from ..fitting.saving import check_free
+    from ..fitting.saving import check_output_folder
 
     folder = said["out"] or Path(f"{plain_stem(said['image'])}_cytoform")
     job = _job({**said, "out": folder})
-    check_free(folder, overwrite=job.overwrite, resume=job.resume)
+    check_output_folder(folder, overwrite=job.overwrite, resume=job.resume)
     job = job.loaded()
     with result_folder(folder), ProgressBar(quiet=quiet) as bar:
         result = job.run(progress=bar)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._typing import Array, Triple
 from ..errors import ConfigError, FileFormatError, MeshError, VolumeError
-from ..image.slices import slices_by_another_name
+from ..image.slices import axes_with_slices
 from ..optics import PSFOptions
 from .references import ImageFile, Region
 
@@ -128,7 +128,7 @@ def load_region(
     options: dict[str, Any] = {} if series is None else {"series": series}
     if axes is not None and (len(axes) == len(found.axes) or found.images > 1):
         options["axes"] = axes
-    elif slices := slices_by_another_name(found.axes, found.shape, image.shape[0]):
+    elif slices := axes_with_slices(found.axes, found.shape, image.shape[0]):
         options["axes"] = slices
         _LOG.warning("%s names its slices otherwise (%s); they are read as slices.", path, found.axes)
     found = image_info(path, **options) if options else found
@@ -235,7 +235,7 @@ def load_start(init: str, image: Volume) -> Mesh | None:
             f"--init is {init!r}; expected {', '.join(STARTS)} or a mesh file.", remedy="Check the name or the path."
         )
     from ..mesh.io import read_mesh
-    from ..mesh.topology import gaps, is_closed
+    from ..mesh.topology import describe_gaps, is_closed
     from .bodies import body_class_of
 
     mesh = read_mesh(path)
@@ -245,7 +245,7 @@ def load_start(init: str, image: Volume) -> Mesh | None:
         if not is_closed(region):
             name = "the surface" if len(regions) == 1 else f"the surface of region {number}"
             raise MeshError(
-                f"{path}: {name} {gaps(region)}; expected a closed one.",
+                f"{path}: {name} {describe_gaps(region)}; expected a closed one.",
                 remedy="Close its holes, for example with Blender's or MeshLab's “fill holes”.",
             )
     check_inside(mesh, image.grid, path)

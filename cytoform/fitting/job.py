@@ -186,10 +186,10 @@ class FitJob:
             Of another kind, as :func:`cytoform.fit` and the readers of images and meshes raise.
         """
         from . import Film, fit  # the package imports this module
-        from .saving import check_free
+        from .saving import check_output_folder
 
         if self.out is not None:
-            check_free(Path(self.out), overwrite=self.overwrite, resume=self.resume)
+            check_output_folder(Path(self.out), overwrite=self.overwrite, resume=self.resume)
         job = self.loaded()
         if cancel is not None and cancel_requested(cancel):
             raise Interrupted("cancelled before the first step; nothing was changed.")

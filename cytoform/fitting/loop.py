@@ -82,7 +82,7 @@ def _run_stage(state: State, stage: Stage, context: FitContext, timer: _RunTimer
     """
     config = context.config
     while True:
-        if interruption.asked:
+        if interruption.requested:
             timer.save(state)
             raise KeyboardInterrupt
         reason = _stage_end_reason(state, stage, config)

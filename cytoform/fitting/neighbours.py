@@ -39,7 +39,7 @@ __all__ = [
 
 def neighbour_candidates(mask: Bools, scene: Scene) -> Bools:
     """Return the bright voxels farther than NEIGHBOUR_DISTANCE from a cell's mask, (z, y, x) bool."""
-    return scene.bright & ~(scene.distance_from(mask) <= NEIGHBOUR_DISTANCE * scene.finest)
+    return scene.bright & ~(scene.distance_from(mask) <= NEIGHBOUR_DISTANCE * scene.shortest_edge)
 
 
 def neighbour_mask(
@@ -86,7 +86,7 @@ def neighbour_mask(
 
 def neighbour_blur_mask(neighbours: Bools, scene: Scene) -> Bools:
     """Return the voxels that the blur of bright neighbours lights up, (z, y, x): those within NEIGHBOUR_BLUR_RADIUS."""
-    return scene.around(neighbours, NEIGHBOUR_BLUR_RADIUS * scene.finest)
+    return scene.dilated(neighbours, NEIGHBOUR_BLUR_RADIUS * scene.shortest_edge)
 
 
 def exclude_neighbour_light(region: Bools, neighbours: Bools, scene: Scene, *, last: bool) -> Bools:
@@ -114,7 +114,7 @@ def emission_mask(distances: Floats, neighbours: Bools, scene: Scene) -> Bools:
         The image.
     """
     return neighbours | (
-        scene.around(neighbours, LIGHT_MARGIN * scene.voxel) & (distances > LIGHT_CLEARANCE * scene.voxel)
+        scene.dilated(neighbours, LIGHT_MARGIN * scene.voxel) & (distances > LIGHT_CLEARANCE * scene.voxel)
     )
 
 

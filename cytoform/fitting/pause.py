@@ -114,7 +114,7 @@ def _replace_mesh(state: State, stage: Stage, better: Mesh) -> str:
     message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     state.transform = state.transform if better.n_faces == state.mesh.n_faces else ""
     prolongation, estimates = stage.body.prolongation(state.mesh, better), state.estimates
-    state.shape_optimiser = state.shape_optimiser.carried(prolongation)
+    state.shape_optimiser = state.shape_optimiser.interpolated(prolongation)
     state.stain = prolongation @ state.stain
     even = (estimates.smoothness_factors == 1.0).all()  # to the last digit
     estimates.smoothness_factors = np.ones(better.n_vertices) if even else prolongation @ estimates.smoothness_factors

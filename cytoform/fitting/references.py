@@ -50,8 +50,8 @@ class ImageFile:
     spacing: Triple | None = option(None, metavar="Z Y X", help="Voxel size in µm; by default the file's own.")
     channel: int | None = option(None, metavar="N", help="Which channel, from 0.")
     time: int | None = option(None, metavar="N", help="Which time point, from 0.")
-    series: int | None = option(None, told=SERIES)
-    axes: str | None = option(None, told=AXES)
+    series: int | None = option(None, shared=SERIES)
+    axes: str | None = option(None, shared=AXES)
 
     def __post_init__(self) -> None:
         """Convert path, numbers and spacing to text, int and floats; raise ConfigError if that is not possible."""

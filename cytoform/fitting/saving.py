@@ -26,7 +26,7 @@ from .file_errors import as_file_format_error
 if TYPE_CHECKING:
     from .result import FitResult
 
-__all__ = ["check_free", "load_result", "report_data", "save_result"]
+__all__ = ["check_output_folder", "load_result", "report_data", "save_result"]
 
 ERROR_NOTE = (
     "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
@@ -36,7 +36,7 @@ NEIGHBOUR_LIGHT_FILE = "surroundings.tif"
 PSF_FILE = "psf.json"  # where a PSF is whole that fit.json has in brief
 
 
-def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
+def check_output_folder(folder: Path, *, overwrite: bool, resume: bool) -> None:
     """Check that a result folder is new or empty.
 
     Parameters

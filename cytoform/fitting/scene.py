@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 
 from .._typing import Bools, Floats, Floats32
 from ..errors import FitError
-from ..image.fill import constant_fill
+from ..image.fill import find_constant_fill
 from ..image.volume import Grid, Volume
 from .constants import LEAST_SAFE_INTENSITY, MOST_SAFE_INTENSITY, THRESHOLD_SMOOTHING
 from .start import search
@@ -45,7 +45,7 @@ class Scene:
 
         The background is the median of the darker half of the measured voxels.
         """
-        found = constant_fill(np.asarray(volume.data))
+        found = find_constant_fill(np.asarray(volume.data))
         if found is None:
             return cls(volume)
         measured = ~found[0]
@@ -74,7 +74,7 @@ class Scene:
         return typical_voxel(self.spacing)
 
     @property
-    def finest(self) -> float:
+    def shortest_edge(self) -> float:
         """Shortest edge of a voxel, µm."""
         return float(min(self.spacing))
 
@@ -90,7 +90,7 @@ class Scene:
             data.dtype.kind == "f" and not LEAST_SAFE_INTENSITY < size < MOST_SAFE_INTENSITY
         ):  # their squares are not representable in float32
             data = data / size
-        widths = THRESHOLD_SMOOTHING * self.finest / np.asarray(self.spacing)
+        widths = THRESHOLD_SMOOTHING * self.shortest_edge / np.asarray(self.spacing)
         return ndimage.gaussian_filter(np.asarray(data, np.float32), widths)
 
     @cached_property
@@ -160,6 +160,6 @@ class Scene:
         """Return the distance of every voxel from a mask, µm; 0 in it, (z, y, x)."""
         return ndimage.distance_transform_edt(~mask, sampling=self.spacing)
 
-    def around(self, mask: Bools, margin: float) -> Bools:
+    def dilated(self, mask: Bools, margin: float) -> Bools:
         """Return all voxels of a mask and within `margin` µm of it, (z, y, x) bool."""
         return self.distance_from(mask) <= margin if mask.any() else mask

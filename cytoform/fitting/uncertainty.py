@@ -230,7 +230,7 @@ def _standard_errors(
     n = modes.shape[1]
     surface = covariance[:n, :n]
     pair = measures["volume_um3"], measures["area_um2"]
-    volume, area = (modes.T @ (measure.slope * normals).sum(axis=1) for measure in pair)
+    volume, area = (modes.T @ (measure.gradient * normals).sum(axis=1) for measure in pair)
     whole, total = (measure.value for measure in pair)
     round_ = sphericity(whole, total) * (2.0 / 3.0 * volume / whole - area / total)
     psf_end = psf_offset + directions.shape[1]

@@ -21,7 +21,7 @@ import numpy as np
 
 from . import triangle
 
-__all__ = ["adjoint", "slices", "value"]
+__all__ = ["adjoint", "count_slices", "value"]
 
 cuda: Any = importlib.import_module("numba.cuda")  # its attributes depend on whether it is the simulator
 _config: Any = numba.config
@@ -183,7 +183,7 @@ def _clamp_block_count(wanted: int) -> int:
     return min(max(wanted, _MIN_BLOCKS), _MAX_BLOCKS)
 
 
-def slices(n_faces: int, n: int) -> int:
+def count_slices(n_faces: int, n: int) -> int:
     """Return into how many slices :func:`value` should divide the faces for n frequencies: the first axis of its `out`.
 
     With few frequencies there are too few blocks to keep a device busy; several slices of the faces give more. It is at

@@ -23,9 +23,9 @@ import numpy as np
 
 from .._typing import Bools, Floats, Floats32, Ints, Ints32
 
-__all__ = ["TABLE", "blocks", "distances", "tabulate"]
+__all__ = ["TABLE_COLUMNS", "count_blocks", "distances", "tabulate"]
 
-TABLE = 22  # columns of a triangle's row: three corners, three edges, normal, and 1 / normal²
+TABLE_COLUMNS = 22  # columns of a triangle's row: three corners, three edges, normal, and 1 / normal²
 _BLOCK = 32  # samples along the edge of the blocks that threads take one by one
 _LEAF_SAMPLES = 64  # a box of at most this many samples is not halved any more
 _MAX_LEVELS = 40  # times that a block may be halved
@@ -35,7 +35,7 @@ _ROUNDING_SLACK = 1e-12  # relative to the distance: rounding of the bounds
 
 @numba.njit(cache=True, error_model="numpy")
 def tabulate(corners: Floats, out: Floats) -> None:
-    """Fill `out` (n, TABLE) with what the distance to each triangle needs.
+    """Fill `out` (n, TABLE_COLUMNS) with what the distance to each triangle needs.
 
     corners (n, 3 corners, 3 axes) float64. The columns of `out` are the three corners, the three edges, the normal
     (twice the area long) and 1 / normal². The last is 0 for a triangle without area, which counts as its three edges.
@@ -62,8 +62,8 @@ def tabulate(corners: Floats, out: Floats) -> None:
 def _offset_from_triangle(row: Floats, z: float, y: float, x: float) -> tuple[float, float, float, float]:
     """Return the vector from a triangle's closest point to (z, y, x): its squared length, then its three components.
 
-    `row` (TABLE,) is the triangle's row of :func:`tabulate`. Where the sample lies beyond an edge, the closest point is
-    on an edge; else it is the foot of the perpendicular.
+    `row` (TABLE_COLUMNS,) is the triangle's row of :func:`tabulate`. Where the sample lies beyond an edge, the closest
+    point is on an edge; else it is the foot of the perpendicular.
     """
     nz, ny, nx, inverse = row[18], row[19], row[20], row[21]
     beyond = False
@@ -228,7 +228,7 @@ def _fill_block(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def blocks(shape: tuple[int, int, int]) -> int:
+def count_blocks(shape: tuple[int, int, int]) -> int:
     """Return into how many blocks of at most _BLOCK³ samples :func:`distances` divides a grid of `shape`."""
     return -(-shape[0] // _BLOCK) * -(-shape[1] // _BLOCK) * -(-shape[2] // _BLOCK)
 
@@ -239,9 +239,9 @@ def distances(
 ) -> None:
     """Fill `out` with the unsigned distance of every sample to the closest triangle, in blocks `first` to `last` - 1.
 
-    table (n, TABLE) float64 from :func:`tabulate`; origin, spacing (3,) float64, in the unit of the corners; inside (z,
-    y, x) bool, the samples inside the body; clamp, what larger distances outside may be set to (infinity for none); out
-    (z, y, x) float32. Blocks are numbered with x fastest, see :func:`blocks`.
+    table (n, TABLE_COLUMNS) float64 from :func:`tabulate`; origin, spacing (3,) float64, in the unit of the corners;
+    inside (z, y, x) bool, the samples inside the body; clamp, what larger distances outside may be set to (infinity for
+    none); out (z, y, x) float32. Blocks are numbered with x fastest, see :func:`count_blocks`.
     """
     nz, ny, nx = out.shape
     by, bx = -(-ny // _BLOCK), -(-nx // _BLOCK)

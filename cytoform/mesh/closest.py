@@ -12,7 +12,7 @@ from . import geometry
 from .protocol import Mesh
 from .surface import SurfaceMesh
 
-__all__ = ["ClosestPointSearch", "closest_points", "interpolation", "transfer_density"]
+__all__ = ["ClosestPointSearch", "closest_points", "interpolation_matrix", "transfer_density"]
 
 
 class ClosestPointSearch:
@@ -121,7 +121,7 @@ def closest_points(mesh: Mesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Flo
     return ClosestPointSearch(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
 
 
-def interpolation(mesh: Mesh, points: npt.ArrayLike) -> csr_matrix:
+def interpolation_matrix(mesh: Mesh, points: npt.ArrayLike) -> csr_matrix:
     """Return the sparse matrix that interpolates values from a surface's vertices to other points.
 
     Interpolation is linear within the closest face (barycentric coordinates of the closest point).

@@ -45,7 +45,9 @@ def curvatures(mesh: Mesh, *, smoothing: float = 0.0) -> tuple[Floats, Floats]:
         When the surface is open or `smoothing` is negative.
     """
     if not topology.is_closed(mesh):
-        raise MeshError(f"the surface {topology.gaps(mesh)}; expected a closed one.", remedy="Close its holes first.")
+        raise MeshError(
+            f"the surface {topology.describe_gaps(mesh)}; expected a closed one.", remedy="Close its holes first."
+        )
     if not smoothing >= 0:
         raise MeshError(f"smoothing is {smoothing!r}; expected a length in µm, 0 or more.")
     vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), mesh.faces

@@ -8,7 +8,7 @@ from .._typing import Array, Bools, Floats
 
 __all__ = [
     "area_gradient",
-    "area_gradient_from",
+    "area_gradient_from_normals",
     "bounding_box",
     "corner_points",
     "doubled_normals",
@@ -126,10 +126,10 @@ def area_gradient(vertices: Array, faces: Array) -> Floats:
     ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p (Ichbiah et al. 2025, below Eq. 7); zero where the area
     is zero, where no derivative exists.
     """
-    return area_gradient_from(corner_points(vertices, faces), _doubled_face_normals(vertices, faces))
+    return area_gradient_from_normals(corner_points(vertices, faces), _doubled_face_normals(vertices, faces))
 
 
-def area_gradient_from(corners: Floats, normals: Floats) -> Floats:
+def area_gradient_from_normals(corners: Floats, normals: Floats) -> Floats:
     """Return :func:`area_gradient` from corners (n_faces, 3, 3) and their :func:`doubled_normals`, already computed."""
     units = -0.5 * _unit_vectors(normals)  # the cross product in (z, y, x) components
     opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]

@@ -25,17 +25,17 @@ __all__ = [
     "MeshQuality",
     "boundary_edges",
     "components",
+    "describe_gaps",
     "edge_lengths",
     "edges",
     "euler_characteristic",
     "folded_edges",
-    "gaps",
     "genus",
     "interior_edges",
     "is_closed",
+    "is_embedded",
     "is_manifold",
     "is_oriented",
-    "is_sound",
     "orient_outward",
     "quality",
     "self_intersections",
@@ -131,7 +131,7 @@ def is_closed(mesh: MeshOrFaces) -> bool:
     return bool((unique_edges(_face_array(mesh))[2] == 2).all())
 
 
-def gaps(mesh: MeshOrFaces) -> str:
+def describe_gaps(mesh: MeshOrFaces) -> str:
     """Describe why a surface is not closed, such as ``"is open: 3 edges have only one face"``; "" for a closed one."""
     counts = unique_edges(_face_array(mesh))[2]
     lonely, crowded = int((counts == 1).sum()), int((counts > 2).sum())
@@ -199,7 +199,7 @@ def genus(mesh: MeshOrFaces) -> int:
     faces = _face_array(mesh)
     if not is_closed(faces):
         raise MeshError(
-            f"genus needs a closed surface; this one {gaps(faces)}.",
+            f"genus needs a closed surface; this one {describe_gaps(faces)}.",
             remedy="Repair the mesh, or ask for euler_characteristic.",
         )
     n_components = int(components(faces).max()) + 1
@@ -443,6 +443,6 @@ def self_intersections(mesh: HasVerticesAndFaces) -> int:
     return total
 
 
-def is_sound(mesh: HasVerticesAndFaces) -> bool:
+def is_embedded(mesh: HasVerticesAndFaces) -> bool:
     """Tell whether a surface has no folded or zero-area faces and does not intersect itself."""
     return quality(mesh).sound and self_intersections(mesh) == 0

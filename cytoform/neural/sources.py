@@ -11,7 +11,7 @@ import numpy as np
 
 from .._typing import Floats32
 from ..errors import SequenceError
-from ..sdf.sequence import SDFSequence, SequenceInfo, opened
+from ..sdf.sequence import SDFSequence, SequenceInfo, opened_sequence
 from .model import TrainingCube
 
 __all__ = ["SequenceReader"]
@@ -78,7 +78,7 @@ class SequenceReader:
             When the file is truncated.
         """
         header = self._headers[sequence]
-        with opened(header.source) as file:
+        with opened_sequence(header.source) as file:
             values = file.frame(frame)
         if not float(values.min()) < 0:
             raise SequenceError(
@@ -107,7 +107,7 @@ class SequenceReader:
 
 def _read_header(source: SDFSequence | str | Path) -> _Header:
     """Return the source, name, metadata and shape of a sequence, without reading its frames."""
-    with opened(source) as sequence:
+    with opened_sequence(source) as sequence:
         kept = source if isinstance(source, SDFSequence) else Path(source)
         return _Header(kept, sequence.name, sequence.info, sequence.shape)
 

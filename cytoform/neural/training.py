@@ -259,7 +259,7 @@ class _TrainingLoop:
                 loss = trainer.step()
                 self._replan_if_due()
                 self._report_progress(loss)
-                if self.processes.any_true(interruption.asked, trainer.device):
+                if self.processes.any_true(interruption.requested, trainer.device):
                     self._save_checkpoint()
                     self._close_writer()
                     raise Interrupted(self._interruption_message())

@@ -90,7 +90,7 @@ class ReportData:
                 raise VolumeError(f"{name} has shape {np.shape(array)}; expected {self.image.shape}, the image's.")
 
     @property
-    def seen(self) -> Array:
+    def masked_image(self) -> Array:
         """The image's intensities, with NaN (as float64) in voxels that were not measured."""
         if self.measured is None:
             return self.image.data

@@ -31,7 +31,7 @@ def kernels():
     """The CUDA kernels, on a device or inside the simulator's process."""
     if not devices.has_cuda():
         pytest.skip("no CUDA device here; test_on_the_simulator runs this test in a process of its own")
-    return devices.loops("mesh_ft_cuda")
+    return devices.load_kernels("mesh_ft_cuda")
 
 
 def _differ(found, wanted):
@@ -61,7 +61,7 @@ def _placed(corners, dtype):
 
 def _value(kernels, corners, weights, frequencies, dtype):
     xp = devices.device_arrays()
-    out = xp.full((kernels.slices(len(corners), len(frequencies)), len(frequencies), 2), np.nan)
+    out = xp.full((kernels.count_slices(len(corners), len(frequencies)), len(frequencies), 2), np.nan)
     kernels.value(*_placed(corners, dtype), xp.asarray(weights.astype(dtype)), xp.asarray(frequencies), out)
     return devices.to_host(out).sum(axis=0)
 

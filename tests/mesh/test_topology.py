@@ -167,7 +167,10 @@ def test_faces_of_very_different_size_are_paired():
 
 def test_why_a_surface_is_not_closed_is_told_with_numbers():
     ball = icosphere(1.0)
-    assert topology.gaps(ball) == ""
-    assert topology.gaps(ball.faces[1:]) == "is open: 3 edges have only one face"
+    assert topology.describe_gaps(ball) == ""
+    assert topology.describe_gaps(ball.faces[1:]) == "is open: 3 edges have only one face"
     branched = np.vstack([ball.faces, [[*ball.faces[0, :2], ball.n_vertices]]])  # a fin
-    assert topology.gaps(branched) == "is open: 2 edges have only one face and branches: 1 edge has more than two faces"
+    assert (
+        topology.describe_gaps(branched)
+        == "is open: 2 edges have only one face and branches: 1 edge has more than two faces"
+    )

@@ -163,7 +163,7 @@ def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) 
     Among the given mesh or the starts of the label the one of least loss is taken.
     """
     body, scene = setup.body, setup.scene
-    region = scene.where_measured(scene.around(outlined.mask, setup.margin))
+    region = scene.where_measured(scene.dilated(outlined.mask, setup.margin))
     check_region(region, scene.volume)
     starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
     if mesh is None and setup.config.init == "auto":

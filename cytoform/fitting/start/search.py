@@ -99,7 +99,7 @@ def _clipped(mask: Bools, other_objects: Bools, scene: Scene) -> Bools:
     CLIP_DISTANCE of its middle semi-axis from `other_objects`, other bright voxels, (z, y, x).
     """
     moments = object_moments(mask, scene.grid)
-    outline = Moments(moments.centre, moments.semi_axes + OUTLINE_INSET * scene.finest, moments.axes)
+    outline = Moments(moments.centre, moments.semi_axes + OUTLINE_INSET * scene.shortest_edge, moments.axes)
     near = scene.distance_from(other_objects) <= CLIP_DISTANCE * outline.semi_axes[1]
     where = np.argwhere(mask & near)
     across = ((scene.grid.to_um(where) - outline.centre) @ outline.axes.T / outline.semi_axes)[:, 1:]

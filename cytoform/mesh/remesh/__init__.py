@@ -15,7 +15,7 @@ is one way.
 """
 
 from .driver import remesh
-from .quality import faces_around, needs_remesh, uneven, worn_faces
+from .quality import edges_are_uneven, faces_around, needs_remesh, poor_faces
 from .relaxing import untangle
 
-__all__ = ["faces_around", "needs_remesh", "remesh", "uneven", "untangle", "worn_faces"]
+__all__ = ["edges_are_uneven", "faces_around", "needs_remesh", "poor_faces", "remesh", "untangle"]

@@ -9,7 +9,7 @@ from ...errors import ConfigError
 from .. import geometry, topology
 from ..surface import SurfaceMesh
 
-__all__ = ["check_edge", "faces_around", "needs_remesh", "uneven", "worn_faces"]
+__all__ = ["check_edge", "edges_are_uneven", "faces_around", "needs_remesh", "poor_faces"]
 
 
 def check_edge(target_edge: float) -> float:
@@ -46,14 +46,14 @@ def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 
     ConfigError
         When `target_edge` is not positive.
     """
-    if uneven(mesh, target_edge, max_outside=max_outside):
+    if edges_are_uneven(mesh, target_edge, max_outside=max_outside):
         return True
     if min_angle > 0 and topology.corner_angles(mesh.vertices, mesh.faces).min() < min_angle:
         return True
     return len(topology.folded_edges(mesh)) > 0
 
 
-def uneven(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05) -> bool:
+def edges_are_uneven(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05) -> bool:
     """Tell whether too many edges lie outside 0.5 to 1.7 times the wanted length.
 
     Parameters
@@ -80,7 +80,7 @@ def uneven(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05) 
     return bool(((sides < 0.5 * target) | (sides > 1.7 * target)).mean() > max_outside)
 
 
-def worn_faces(mesh: SurfaceMesh, target_edge: float, *, shortest: float, longest: float, min_angle: float) -> Bools:
+def poor_faces(mesh: SurfaceMesh, target_edge: float, *, shortest: float, longest: float, min_angle: float) -> Bools:
     """Tell which faces are poor: folded, with an edge out of bounds, or with too small an angle.
 
     Parameters

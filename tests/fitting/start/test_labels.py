@@ -282,7 +282,7 @@ def test_a_cell_cut_by_the_unmeasured_part_is_said_and_left_blank(tmp_path):
     from cytoform.report.browse import _ranges
 
     data = report_data(result, filled)
-    assert np.isnan(data.seen[:, 20]).all() and _ranges(data)["low"] > 60  # not the fill's 0
+    assert np.isnan(data.masked_image[:, 20]).all() and _ranges(data)["low"] > 60  # not the fill's 0
     result.save(tmp_path)
 
 
