@@ -239,5 +239,5 @@ def test_the_command_refuses_what_it_cannot_use(folders, tmp_path):
     bad = _run(folders / "truth", folders / "rec", "-o", out, "--codes", f"other={folders / 'codes.csv'}")
     assert "NAME one of real, rec" in str(bad.exception)
     bad = _run(folders / "truth", folders / "rec", "-o", out, "--labels", folders / "families.txt")
-    assert "labels of codes" in str(bad.exception)
+    assert "families of the codes" in str(bad.exception)
     assert not out.exists()
