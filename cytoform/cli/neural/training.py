@@ -286,7 +286,7 @@ def _print_summary(model: AutoDecoder, out: Path) -> None:
     rows = [("model", repr(model))]
     if loss is not None:
         shown = f"{loss:.4g} in the files' unit" if half is None else f"{loss * half:.4g} µm"
-        rows.append(("loss", f"{shown}, the mean absolute error of the distances in the last epoch"))
+        rows.append(("loss", f"{shown}, the mean error of the distances in the last epoch"))
     steps, epochs = model.notes["steps_done"], model.notes["epochs_done"]
     done = f"{steps} step{'s'[: steps != 1]}, {epochs} whole epoch{'s'[: epochs != 1]}"
     rows.append(("time", f"{model.notes['seconds']:.0f} s, {done}"))
