@@ -51,7 +51,7 @@ def has_cuda() -> bool:
             return False
         from numba import cuda
 
-        return bool(cuda.is_available()) and (_in_simulator() or _cupy_works())  # type: ignore[no-untyped-call]
+        return bool(cuda.is_available()) and (_in_simulator() or _cupy_works())
     except Exception:  # a broken driver or library must not prevent work on the CPU
         return False
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ._typing import Bools, Floats, Floats32, Ints, Ints32, Triple
+from ._typing import AnyFloats, Bools, Floats, Floats32, Ints, Ints32, Triple
 from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
@@ -419,7 +419,7 @@ def between_levels(field: Floats32, level: float) -> float:
     return min(max(level, below + gap), above - gap)
 
 
-def marching_cubes(field: Floats32, level: float) -> SurfaceMesh:
+def marching_cubes(field: AnyFloats, level: float) -> SurfaceMesh:
     """Extract the level set of a field as a triangle surface.
 
     Ref: Lewiner et al. 2003, doi 10.1080/10867651.2003.10487582.
@@ -438,7 +438,7 @@ def marching_cubes(field: Floats32, level: float) -> SurfaceMesh:
     """
     from skimage import measure
 
-    points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)  # type: ignore[no-untyped-call]
+    points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)
     mesh = SurfaceMesh(points.astype(np.float64), faces.astype(np.int64))
     return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
 

@@ -11,6 +11,6 @@ print(f"{result.volume_um3:.0f} µm³, {result.area_um2:.0f} µm², R² {result.
 result.save("run")  # mesh.ply, mask.tif, rendered.tif, fit.json, history.csv, report.html
 
 again = cf.load_result("run")
-sharp = cf.GaussianPSF.from_sigma(0.5 * again.psf.sigma)
+sharp = cf.GaussianPSF.from_fwhm([0.5 * width for width in again.psf.fwhm])
 image = cf.render(again.mesh, sharp, volume.grid)  # (z, y, x): the same cell, half as blurred
 cf.write_volume("run/sharp.tif", image, spacing=volume.spacing)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import cytoform as cf
-from cytoform.fitting.priors.staining import stained
+from cytoform.fitting.priors.staining import apply_staining
 from cytoform.imaging import render_on
 from cytoform.mesh import shapes
 from cytoform.mesh.curvature import curvatures
@@ -30,7 +30,7 @@ def cell(centre: np.ndarray) -> cf.SurfaceMesh:
     half = 0.5 * (0.81 + 7.83 * rho**2 - 4.39 * rho**4)
     turn = np.array([[np.cos(0.15), 0.0, np.sin(0.15)], [0.0, 1.0, 0.0], [-np.sin(0.15), 0.0, np.cos(0.15)]])
     points = np.stack([z * half, 3.91 * y, 3.91 * x], axis=1) @ turn.T + centre
-    return stained(ball.with_vertices(points), 0.4 * y + 0.3 * z)
+    return apply_staining(ball.with_vertices(points), 0.4 * y + 0.3 * z)
 
 
 def image_of(truth: cf.SurfaceMesh, grid: cf.Grid, noise: float, seed: int = 0) -> cf.Volume:

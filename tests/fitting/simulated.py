@@ -55,7 +55,7 @@ def pair(noise=0.0):
 def begun(volume, config, **given):
     """The state that a fit begins with, and its body."""
     edge = config.edge or 2.0 * float(np.prod(volume.spacing)) ** (1 / 3)
-    body = SurfaceBody(Scene.of(volume), edge)
+    body = SurfaceBody(Scene.from_volume(volume), edge)
     return body.begin(Request(volume, config, **given)), body
 
 

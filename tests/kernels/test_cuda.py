@@ -104,8 +104,8 @@ def _adjoint_on_cpu(corners, frequencies, cotangent, dtype):
 @pytest.mark.parametrize("most_blocks", [None, 2])
 def test_kernels_equal_the_cpu(kernels, monkeypatch, dtype, most_blocks):
     if most_blocks:  # so that blocks stride
-        monkeypatch.setattr(kernels, "_LEAST_BLOCKS", 1)
-        monkeypatch.setattr(kernels, "_MOST_BLOCKS", most_blocks)
+        monkeypatch.setattr(kernels, "_MIN_BLOCKS", 1)
+        monkeypatch.setattr(kernels, "_MAX_BLOCKS", most_blocks)
     # neither a multiple of the block; more than one tile of faces
     corners, weights, frequencies, cotangent = _case(0, *((11, 21) if SIMULATED else (301, 1001)))
     found = _value(kernels, corners, weights, frequencies, dtype)

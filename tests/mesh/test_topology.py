@@ -76,7 +76,7 @@ def test_three_faces_at_an_edge_are_not_manifold():
 def test_orientation_is_mended_piece_by_piece():
     rng = np.random.default_rng(0)
     mesh = joined(icosphere(), torus(5, 2, (20, 0, 0)))
-    mixed = SurfaceMesh(mesh.vertices, topology.turned(mesh.faces, rng.random(mesh.n_faces) < 0.4))
+    mixed = SurfaceMesh(mesh.vertices, topology.reverse_faces(mesh.faces, rng.random(mesh.n_faces) < 0.4))
     assert not topology.is_oriented(mixed)
     mended = topology.orient_outward(mixed)
     assert topology.is_oriented(mended)

@@ -126,7 +126,7 @@ def test_boxes_and_rooms_of_renderings():
     assert _grid_around(STRAY, PSF, spacing, None) == _grid_around(CLEAN, PSF, spacing, None)
     assert np.array_equal(render_on(STRAY, PSF, GRID), render_on(CLEAN, PSF, GRID))
     volume, region = cf.Volume(np.zeros(GRID.shape), 0.5), np.ones(GRID.shape, dtype=bool)
-    assert SurfaceBody(Scene(volume), 0.5).room(STRAY, PSF, region) == SurfaceBody(Scene(volume), 0.5).room(
+    assert SurfaceBody(Scene(volume), 0.5).padding(STRAY, PSF, region) == SurfaceBody(Scene(volume), 0.5).padding(
         CLEAN, PSF, region
     )
 

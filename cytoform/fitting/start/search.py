@@ -79,7 +79,7 @@ def largest_object(scene: Scene) -> BrightObject:
             f"every voxel of the image is {data.flat[0]:g}; expected an image with a stained cell.",
             remedy="Is it the right channel or time point?",
         )
-    bright, parts = scene.bright, scene.bodies
+    bright, parts = scene.bright, scene.object_labels
     part = _largest(parts)
     if part.sum() < LEAST_OBJECT_VOXELS:
         raise FitError(
