@@ -50,8 +50,8 @@ class Option:
     off: bool = False
 
 
-SERIES = Option("Which image of a file with several, from 0.", "N", "--series", least=0)
-AXES = Option("What the file's axes are, such as ZYX or TZYX.", "AXES", "--axes")
+SERIES = Option("Number of the image in a file that holds several, from 0.", "N", "--series", least=0)
+AXES = Option("Order of the file's axes, such as ZYX or TZYX; by default read from the file.", "AXES", "--axes")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cytoform as cf
-from cytoform.cli.demo import Comparison, compare, demo_sample, first_psf
+from cytoform.cli.demo import Comparison, compare, demo_sample, initial_psf
 from cytoform.imaging import Sample
 from cytoform.mesh.geometry import vertex_normals
 from cytoform.report.figures import outlines
@@ -148,7 +148,7 @@ def write_legend(figure: Figure, result: cf.FitResult, found: Comparison) -> Non
 def main() -> None:
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/demo.png")
     sample = demo_sample()
-    result = cf.fit(sample.image, None, first_psf(sample), cf.FitConfig(init="sphere"))
+    result = cf.fit(sample.image, None, initial_psf(sample), cf.FitConfig(init="sphere"))
     draw(sample, result, compare(result.mesh, result.psf, sample), path)
 
 

@@ -155,8 +155,8 @@ class FitConfig:
 
     init: str = "auto"
     align_start: bool = True
-    edge: float | None = option(None, metavar="µm", help="Mean edge length of the mesh; two voxels by default.")
-    iterations: int = option(280, metavar="N", help="Most steps of the shape.")
+    edge: float | None = option(None, metavar="µm", help="Mean edge length of the mesh in µm; two voxels by default.")
+    iterations: int = option(280, metavar="N", help="Maximal number of steps of the fit.")
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
     preconditioning: tuple[float, ...] = (20.0, 5.0, 1.0)
     step: tuple[float, ...] = (2.0, 1.0, 0.5)
@@ -165,7 +165,9 @@ class FitConfig:
     infer_staining: bool = True
     staining_spread: float = 0.35
     staining_correlation_length: float = 15.0
-    infer_psf: bool = option(True, name="--fixed-psf", off=True, help="Keep the given PSF as it is.")
+    infer_psf: bool = option(
+        True, name="--fixed-psf", off=True, help="Keep the PSF as given, instead of fitting it with the surface."
+    )
     psf_shape: str = "axial"
     psf_after: int = 30
     psf_steps: int = 4
@@ -183,10 +185,10 @@ class FitConfig:
     uncertainty: bool = True
     checkpoint_seconds: float = 5.0
     backend: str = "auto"
-    device: str = option("auto", metavar="NAME", help="auto, cpu or cuda.")
+    device: str = option("auto", metavar="NAME", help="Processor to compute on: auto, cpu or cuda.")
     dtype: str = "float32"
-    deterministic: bool = option(False, help="Bit-identical runs, slower.")
-    seed: int = option(0, metavar="N", least=0, help="Seed of whatever is drawn at random.")
+    deterministic: bool = option(False, help="Make repeated runs identical to the last bit; slower.")
+    seed: int = option(0, metavar="N", least=0, help="Seed of the random numbers.")
 
     def __post_init__(self) -> None:
         """Convert values to plain ones, adapt defaults of each stage to the number of stages, and check all values."""

@@ -88,17 +88,21 @@ class FitJob:
         short="-o",
         kind=Path,
         metavar="DIR",
-        help="Result folder; by default NAME_cytoform in this folder.",
+        help="Result folder; by default the image's name followed by _cytoform, in the working directory.",
     )
     start: str | Mesh = option(
-        "auto", name="--init", kind=str, metavar="START", help="Start: auto, sphere, ellipsoid or a mesh file."
+        "auto",
+        name="--init",
+        kind=str,
+        metavar="START",
+        help="Surface from which the fit starts: auto, sphere, ellipsoid, or a mesh file.",
     )
     region: Region | None = None
     psf: PSFOptions | PSF | None = None
     config: FitConfig = dataclasses.field(default_factory=FitConfig)
-    film: bool = option(False, help="Also write film.gif, the surface step by step.")
-    resume: bool = option(False, help="Go on with an interrupted fit in the folder.")
-    overwrite: bool = option(False, help="Use the folder though it is not empty.")
+    film: bool = option(False, help="Write also film.gif, an animation of the surface during the fit.")
+    resume: bool = option(False, help="Continue the interrupted fit in the result folder.")
+    overwrite: bool = option(False, help="Write into the result folder even if it is not empty.")
     prior: Prior | None = None
     inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
 

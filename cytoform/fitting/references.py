@@ -47,9 +47,15 @@ class ImageFile:
     path: str | os.PathLike[str] = option(
         name="IMAGE", kind=Path, help="A TIFF or OME-TIFF file, or an OME-Zarr folder."
     )
-    spacing: Triple | None = option(None, metavar="Z Y X", help="Voxel size in µm; by default the file's own.")
-    channel: int | None = option(None, metavar="N", help="Which channel, from 0.")
-    time: int | None = option(None, metavar="N", help="Which time point, from 0.")
+    spacing: Triple | None = option(
+        None, metavar="Z Y X", help="Voxel size in µm along z, y and x; by default read from the file."
+    )
+    channel: int | None = option(
+        None, metavar="N", help="Number of the membrane's channel, from 0; required if there are several."
+    )
+    time: int | None = option(
+        None, metavar="N", help="Number of the time point, from 0; required if there are several."
+    )
     series: int | None = option(None, shared=SERIES)
     axes: str | None = option(None, shared=AXES)
 
@@ -102,20 +108,25 @@ class Region:
         name="--roi",
         kind=Path,
         metavar="FILE",
-        help="A mask of the voxels that count, or a label image with --roi-label.",
+        help="Region of interest: a mask image of the voxels to fit, or a label image together with --roi-label.",
     )
     label: int | None = option(
         None,
         name="--roi-label",
         metavar="N",
-        help="Which cell of the label image --roi: start and voxels that count follow.",
+        help="Label of the cell to fit in the label image --roi.",
     )
     time: int | None = option(
-        None, name="--roi-time", metavar="N", help="Which time point of --roi; by default that of --time."
+        None,
+        name="--roi-time",
+        metavar="N",
+        help="Number of the time point in --roi, from 0; by default that of --time.",
     )
-    channel: int | None = option(None, name="--roi-channel", metavar="N", help="Which channel of --roi, from 0.")
+    channel: int | None = option(
+        None, name="--roi-channel", metavar="N", help="Number of the channel in --roi, from 0."
+    )
     series: int | None = option(
-        None, name="--roi-series", metavar="N", help="Which image of --roi, where its file has several, from 0."
+        None, name="--roi-series", metavar="N", help="Number of the image in --roi, if its file holds several, from 0."
     )
 
     if TYPE_CHECKING:  # what may be given; a field has the type that __post_init__ converts it to

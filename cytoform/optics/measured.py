@@ -109,10 +109,15 @@ class MeasuredPSF(NumericPSF):
         tuple of Setting
             `--psf-spacing` and `--psf-channel`.
         """
-        size = "Voxel size in µm of the image of a PSF; by default its own."
+        size = "Voxel size in µm of the image of the PSF along z, y and x; by default read from its file."
         return (
             Setting("spacing", Triple, None, Option(size, "Z Y X", "--psf-spacing")),
-            Setting("channel", int, None, Option("Which channel of the image of a PSF, from 0.", "N", "--psf-channel")),
+            Setting(
+                "channel",
+                int,
+                None,
+                Option("Number of the channel in the image of the PSF, from 0.", "N", "--psf-channel"),
+            ),
         )
 
     @classmethod
