@@ -27,7 +27,7 @@ FOLD_FACTOR = 3.0
 RECOVERY_FACTOR = 1.7
 """Divisor of that factor at each pause that finds the surface free of folds: slower than it grew."""
 LBFGS_MEMORY = 30
-"""Pairs of steps and gradient changes kept by L-BFGS for the shape: with 10 or 60 the demo's error differs by 0.2 nm."""
+"""Pairs of steps and gradient changes kept by L-BFGS for the shape: 10 or 60 change the demo's error by 0.2 nm."""
 
 # -- Triangles ---------------------------------------------------------------------------------------------------------
 
