@@ -18,6 +18,11 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "cytoform"
 
 
+def is_overload(node: ast.FunctionDef) -> bool:
+    """Tell whether a function only declares types, with ``@overload``."""
+    return any(isinstance(d, ast.Name) and d.id == "overload" for d in node.decorator_list)
+
+
 def functions(room: str) -> list[tuple[str, int, str, str]]:
     """Return (file, line, signature, docstring) of every function and method of a room that has a name of its own."""
     found = []
@@ -26,7 +31,7 @@ def functions(room: str) -> list[tuple[str, int, str, str]]:
         owners = [("", tree.body)] + [(f"{c.name}.", c.body) for c in tree.body if isinstance(c, ast.ClassDef)]
         for owner, body in owners:
             for node in body:
-                if isinstance(node, ast.FunctionDef) and not node.name.startswith("__"):
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("__") and not is_overload(node):
                     text = ast.get_docstring(node) or "(no docstring)"
                     signature = f"{owner}{node.name}({ast.unparse(node.args)})"
                     if node.returns is not None:

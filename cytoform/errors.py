@@ -175,11 +175,15 @@ class Interrupted(CytoformError):
     exit_code = 130
 
 
-def name_missing_library(load: Callable[[str], Any], *, libraries: Sequence[str], remedy: str) -> Callable[[str], Any]:
+def name_missing_library(
+    package: str, load: Callable[[str], Any], *, libraries: Sequence[str], remedy: str
+) -> Callable[[str], Any]:
     """Wrap a package's ``__getattr__`` so that a missing optional library is reported with its remedy.
 
     Parameters
     ----------
+    package : str
+        Full name of the package, for the message.
     load : callable
         Takes a public name and returns its value, importing what it needs.
     libraries : sequence of str
@@ -199,6 +203,8 @@ def name_missing_library(load: Callable[[str], Any], *, libraries: Sequence[str]
         except ModuleNotFoundError as error:
             if error.name not in libraries:
                 raise
-            raise BackendError(f"{name} needs {error.name}, which is not installed.", remedy=remedy) from error
+            raise BackendError(
+                f"{package}.{name} needs {error.name}, which is not installed.", remedy=remedy
+            ) from error
 
     return load_or_explain

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ._typing import AnyFloats, Bools, Floats, Floats32, Ints, Ints32, Triple
+from ._typing import AnyFloats, Bools, Floats, Floats32, Ints, Ints32
 from .errors import MeshError, VolumeError
 from .image.volume import Grid
+from .mesh.protocol import Mesh
 from .mesh.surface import SurfaceMesh
 
 __all__ = ["SPECK_FRACTION", "between_levels", "binary_mask", "bounding_box", "largest_part", "marching_cubes",
@@ -26,7 +26,7 @@ _LEVELS = (0.2, 0.7)  # levels outside of this interval would follow the blur, n
 _DEPTH_TOLERANCE = 0.005  # voxels; largest accepted mean displacement of the surface
 
 
-def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> Bools:
+def mesh_to_mask(mesh: Mesh, grid: Grid) -> Bools:
     """Voxelise a closed surface: find the voxels whose centres lie inside.
 
     Each row of voxels along x is a ray; the faces that it crosses are counted with their sign, and a voxel is inside
@@ -36,7 +36,7 @@ def mesh_to_mask(mesh: SurfaceMesh, grid: Grid) -> Bools:
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         A closed surface in µm, (z, y, x), with faces wound consistently (inwards or outwards).
     grid : Grid
         Grid of the voxels.
@@ -325,7 +325,7 @@ def mask_on_grid(
 
 def _grid_of(mask: Bools, spacing: float | Sequence[float]) -> Grid:
     """Return the grid of a (z, y, x) mask whose voxel (0, 0, 0) lies at the origin, for a voxel size in µm."""
-    return Grid(cast(tuple[int, int, int], mask.shape), cast(Triple, spacing))  # Grid accepts one number as well
+    return Grid(mask.shape, spacing)
 
 
 def largest_part(inside: Bools) -> Bools:

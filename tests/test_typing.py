@@ -18,7 +18,9 @@ import numpy as np
 
 import cytoform as cf
 from cytoform.compare import describe
-from cytoform.fitting import FitJob, Region
+from cytoform.fitting import Film, FitJob, Progress, Region
+from cytoform.masks import mesh_to_mask
+from cytoform.metrics import mesh_iou
 from cytoform.synth import family
 
 v = cf.read_volume("cell.tif")
@@ -34,6 +36,23 @@ job = FitJob("embryo.tif", region=Region("labels.tif", label=3), out="cells/3")
 again: cf.FitResult = job.run()
 surfaces = cf.load_result("run").mesh.regions()
 shape = family("dividing")
+grid = cf.Grid([32, 48, 48], 0.3)
+mesh = cf.SurfaceMesh([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [[0, 1, 2]], density=2.0)
+inside = mesh_to_mask(result.mesh, v.grid)
+overlap: float = mesh_iou(result.mesh, mesh, 0.2)
+cf.write_mesh("cell.ply", result.mesh)
+print(describe(result.mesh))
+
+
+def follow(p: Progress) -> None:
+    print(p.iteration, p.loss)
+
+
+def near_sphere(mesh: cf.SurfaceMesh) -> tuple[float, np.ndarray]:
+    return 0.0, np.zeros(mesh.vertices.shape)
+
+
+cf.fit(v, prior=near_sphere, callbacks=[follow, lambda p: print(p.iteration), Film()])
 """
 
 NEURAL = """
@@ -44,6 +63,8 @@ model: AutoDecoder = train(files, "model", minutes=1.0)
 new = generate(model, 5, seed=1)
 cell = reconstruct(model, 0, frames=59, shape=128)[0]
 frame = cell.frame(3)
+first = reconstruct(model, out="folder")[0].name
+again = generate(model, 2, "new")[0].suffix
 found = encode(model, files[0])
 """
 
@@ -53,29 +74,42 @@ import cytoform as cf
 cf.fit("cell.tif")
 cf.fitt
 n: int = cf.fit(cf.read_volume("cell.tif")).mesh.volume
+cf.FitConfig().itertions
 """
 
 
-def check(tmp_path, text):
-    (tmp_path / "user.py").write_text(text)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(tmp_path / "cache")]
+@pytest.fixture(scope="module")
+def errors(tmp_path_factory):
+    """The errors that mypy finds in each of the three files, by name; one run, as loading numpy's types takes long."""
+    folder = tmp_path_factory.mktemp("typing")
+    for name, text in (("user", USER), ("neural", NEURAL), ("wrong", WRONG)):
+        (folder / f"{name}_file.py").write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(folder / "cache")]
     env = {**os.environ, "MYPYPATH": str(Path(cytoform.__path__[0]).parent)}  # an editable installation may be a hook
-    done = subprocess.run([*command, "user.py"], cwd=tmp_path, capture_output=True, text=True, env=env)
-    return [line for line in done.stdout.splitlines() if line.startswith("user.py") and "error" in line]
+    files = ["user_file.py", "neural_file.py", "wrong_file.py"]
+    done = subprocess.run([*command, *files], cwd=folder, capture_output=True, text=True, env=env)
+    assert "wrong_file.py" in done.stdout, done.stdout + done.stderr
+    return {name: [line for line in done.stdout.splitlines() if line.startswith(name) and "error" in line]
+            for name in ("user", "neural", "wrong")}  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_users_file_has_no_error(tmp_path):
-    assert check(tmp_path, USER) == []
+def test_a_users_file_has_no_error(errors):
+    assert errors["user"] == []
 
 
 @pytest.mark.slow
-def test_the_neural_half_is_typed(tmp_path):
+def test_the_neural_half_is_typed(errors):
     pytest.importorskip("torch")
-    assert check(tmp_path, NEURAL) == []
+    assert errors["neural"] == []
 
 
 @pytest.mark.slow
-def test_wrong_use_is_found(tmp_path):
-    found = check(tmp_path, WRONG)
-    assert [line.partition("[")[2] for line in found] == ["arg-type]", "attr-defined]", "assignment]"]
+def test_wrong_use_is_found(errors):
+    found = errors["wrong"]
+    assert [line.partition("  [")[2] for line in found] == [
+        "arg-type]",
+        "attr-defined]",
+        "assignment]",
+        "attr-defined]",
+    ]

@@ -49,7 +49,7 @@ def fit(
 ) -> None:
     """Fit a closed surface to the cell in a membrane-stained 3D image.
 
-    The surface is moved until its image through the microscope, as computed, matches the measured one. The result
+    The surface is moved until its rendered image matches the measured one. The result
     folder holds the surface in µm (mesh.ply), its inside (mask.tif), its computed image (rendered.tif), volume, area
     and other numbers (fit.json), the course of the fit (history.csv) and a report to judge it by (report.html). Ctrl-C
     saves the state of the fit; the same command with --resume continues it.

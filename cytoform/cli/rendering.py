@@ -95,7 +95,7 @@ def render(
     resolve_device(device)
     psf, surface = _required_psf(optics), read_surface(mesh)
     grid = _choose_grid(surface, psf, spacing, shape, origin, like, series, axes)
-    remedy = "Leave --shape away for a box around the mesh, or set --origin." if shape is not None else None
+    remedy = "Omit --shape for a box around the mesh, or set --origin." if shape is not None else None
     check_inside(surface, grid, mesh, remedy=remedy)
     _check_size(surface, grid, mesh)
     image = render_on(surface, psf, grid, device=device).astype("float32")
@@ -155,7 +155,7 @@ def _choose_grid(
     if like is not None:
         if shape is not None or origin is not None:
             raise ConfigError(
-                "--like was given with --shape or --origin; expected one of them.", remedy="Leave one away."
+                "--like was given with --shape or --origin; expected one of them.", remedy="Omit one of them."
             )
         return _read_like(like, spacing, series, axes).grid
     if spacing is None:
@@ -190,4 +190,4 @@ def _grid_around(mesh: SurfaceMesh, psf: PSF, spacing: Triple, origin: Triple | 
     margin, step = np.asarray(psf.reach()), np.asarray(spacing)
     first = np.floor((low - margin) / step) * step if origin is None else np.asarray(origin)
     shape = np.maximum(np.ceil((high + margin - first) / step).astype(int) + 1, 1)
-    return Grid(tuple(int(n) for n in shape), spacing, tuple(float(v) for v in first))  # type: ignore[arg-type]
+    return Grid(tuple(int(n) for n in shape), spacing, tuple(float(v) for v in first))

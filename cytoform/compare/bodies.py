@@ -72,7 +72,7 @@ def body_surface(sdf: npt.ArrayLike, labels: Ints32, number: int, spacing: Seque
     sdf : (z, y, x) float
         Signed distance in any unit, negative inside.
     labels : (z, y, x) int32
-        Bodies from :func:`split`; they share no corner, so that no cell of the grid holds the surfaces of two.
+        Bodies from :func:`label_bodies`; they share no corner, so that no cell of the grid holds the surfaces of two.
     number : int
         Label of the body.
     spacing : (3,) float

@@ -47,7 +47,7 @@ class Descriptor:
     note : str
         A sentence for the reader of a table; "" for none.
     aside : str
-        Heading of the folded table that shows the descriptor; "" for the figures, the summary and the main table.
+        Group: heading of the folded table that shows the descriptor; "" for figures, summary and main table.
 
     Raises
     ------

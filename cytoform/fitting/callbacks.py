@@ -51,7 +51,7 @@ class Progress:
 class Callback(Protocol):
     """A callable that a fit calls after every shape step; raising ``StopIteration("reason")`` in it ends the fit."""
 
-    def __call__(self, progress: Progress) -> None: ...
+    def __call__(self, progress: Progress, /) -> object: ...
 
 
 class Film:

@@ -8,11 +8,9 @@ from .._typing import Array, Bools
 from ..errors import FitError
 from ..image.volume import Volume
 from ..optics import PSF
-from .constants import LEAST_SLICE_RATIO, MOST_VOXEL_ANISOTROPY, SATURATED_SHARE
+from .constants import LEAST_SLICE_RATIO, LEAST_VOXEL_UM, MOST_VOXEL_ANISOTROPY, MOST_VOXEL_UM, SATURATED_SHARE
 
 __all__ = ["check_psf_size", "check_region", "image_warnings", "saturation_warning"]
-
-SMALLEST, LARGEST = 0.005, 20.0  # µm: voxels of light microscopes lie between
 
 
 def image_warnings(volume: Volume) -> tuple[str, ...]:
@@ -28,7 +26,7 @@ def _voxel_size_warnings(volume: Volume) -> list[str]:
     """
     size = np.asarray(volume.spacing)
     words = " × ".join(f"{d:g}" for d in size)
-    if size.min() < SMALLEST or size.max() > LARGEST:
+    if size.min() < LEAST_VOXEL_UM or size.max() > MOST_VOXEL_UM:
         return [f"Voxels of {words} µm (z, y, x) are no light microscope's. Is their size in nm or mm? (--spacing)"]
     if size.max() > MOST_VOXEL_ANISOTROPY * size.min():
         return [f"Voxels of {words} µm (z, y, x) are {size.max() / size.min():.0f} times as long as wide. (--spacing)"]

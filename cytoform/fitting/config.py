@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..optics import Camera
@@ -16,7 +16,13 @@ from .json_values import python_number, short_repr
 __all__ = ["FitConfig"]
 
 # Former names of settings; FitConfig still takes and reads them, with a DeprecationWarning.
-FORMER_NAMES = {"smoothness": "preconditioning", "stiffness": "smoothness_weight"}
+FORMER_NAMES = {
+    "smoothness": "preconditioning",
+    "stiffness": "smoothness_weight",
+    "place_start": "align_start",
+    "contact": "contact_weight",
+    "staining_reach": "staining_correlation_length",
+}
 PER_STAGE = ("preconditioning", "step", "smoothness_weight", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
 NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields that hold one number
@@ -45,7 +51,7 @@ def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
             present[_rename(name)] = value
         if len(present) < len(named):
             both = [f"{old} and {new}" for old, new in FORMER_NAMES.items() if {old, new} <= set(named)]
-            raise ConfigError(f"{'; '.join(both)} are one setting; expected its present name alone.")
+            raise ConfigError(f"{'; '.join(both)} are two names of one setting; pass only the second.")
         make(self, *values, **present)
 
     cls.__init__ = init  # type: ignore[method-assign]
@@ -56,6 +62,10 @@ def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
     """Settings of a fit. Lengths in voxels refer to the geometric mean of the voxel's edges.
+
+    The former names `smoothness` (now `preconditioning`), `stiffness` (`smoothness_weight`), `place_start`
+    (`align_start`), `contact` (`contact_weight`) and `staining_reach` (`staining_correlation_length`) are still taken,
+    with a DeprecationWarning.
 
     Parameters
     ----------
@@ -226,11 +236,17 @@ class FitConfig:
         self._require(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
         self._require(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")
 
-    def __getattr__(self, name: str) -> Any:
-        """Return the value of a setting by its former name, with a DeprecationWarning."""
-        if name in FORMER_NAMES:
-            return getattr(self, _rename(name))
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if not TYPE_CHECKING:  # a type checker refuses former names
+
+        def __getattr__(self, name: str) -> Any:
+            """Return the value of a setting by its former name, with a DeprecationWarning."""
+            if name in FORMER_NAMES:
+                return getattr(self, _rename(name))
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the settings of a pickle, which an earlier version may have made with former names."""
+        vars(self).update({FORMER_NAMES.get(name, name): value for name, value in state.items()})
 
     def _convert_values(self) -> None:
         """Convert numbers of numpy to Python's and settings of each stage to tuples of floats, in place.
@@ -316,4 +332,5 @@ class FitConfig:
             except TypeError:
                 names = ", ".join(field.name for field in dataclasses.fields(Camera))
                 raise ConfigError(f"the camera is {short_repr(camera)}; expected numbers for {names}.") from None
-        return cls(**{**values, "camera": camera})
+        present = {FORMER_NAMES.get(name, name): value for name, value in values.items()}  # stored ones need no warning
+        return cls(**{**present, "camera": camera})

@@ -13,7 +13,7 @@ import math
 EARLY_STAGES_SHARE = 0.35
 """Most of all shape steps that the stages before the last may take: fine detail needs the others."""
 LEAST_STEPS_BETWEEN_PAUSES = 5
-"""Least steps from one pause to the next: L-BFGS needs some to estimate the curvature of a changed objective."""
+"""Least steps from one pause to the next, which costs about as much as two steps. Chosen, not measured."""
 PAUSE_DISTANCE = 3.0
 """Voxels. A vertex that has moved farther since the last pause calls for the next: facing pairs are outdated."""
 NO_REMESHING_STEPS = 20
@@ -47,11 +47,11 @@ LABEL_CLOSING_RADII = (0, 4, 8)
 # -- Start: the bright object in the image -----------------------------------------------------------------------------
 
 THRESHOLD_SMOOTHING = 1.5
-"""Finest voxels: σ of the Gaussian before Otsu's threshold, enough for noise, less than a membrane's blur."""
+"""Finest voxels: σ of the Gaussian before Otsu's threshold, about the blur of a usual PSF: enough against noise."""
 LEAST_SAFE_INTENSITY, MOST_SAFE_INTENSITY = 1e-12, 1e12
 """Largest magnitudes of an image between which squares of its values are representable in float32."""
 LEAST_OBJECT_VOXELS = 100
-"""Voxels that an object needs: its second moments mean nothing below."""
+"""Voxels that an object needs; below, its second moments depend on single voxels. Chosen, not measured."""
 NECK_RATIO = 0.5
 """Of the greatest depth. A bridge between two parts that is narrower than this parts two cells."""
 MEMBRANE_GAP_RADIUS = 4.0
@@ -164,7 +164,7 @@ ERROR_MODES = 200
 """Modes in which the surface may move, and as many in which its staining may: with 400 the demo's
 standard errors of volume and area grow by 0.3 and 1.1 %."""
 SINGLE_THREAD_FACES = 3000
-"""Faces below which a second thread slows the transform down."""
+"""Faces below which derivatives use one thread: the work is too small to share. Chosen, not measured."""
 MODE_STEP = 0.05
 """Voxels: the step of the numerical derivative along a mode."""
 PSF_PARAMETER_STEP = 1e-4
@@ -179,7 +179,9 @@ WARN_BELOW_R2 = 0.7
 WARN_ABOVE_CUT_SHARE = 0.1
 """Of the surface: if more lies at the edge of the region of interest or was not measured, a warning says so."""
 MOST_VOXEL_ANISOTROPY = 20.0
-"""Longest over shortest edge of a voxel; no microscope has more, so the voxel size is most likely wrong."""
+"""Longest over shortest edge of a voxel; above it, the voxel size is most likely wrong."""
+LEAST_VOXEL_UM, MOST_VOXEL_UM = 0.005, 20.0
+"""µm. Edges of a light microscope's voxels lie between these."""
 LEAST_SLICE_RATIO = 0.9
 """Slice distance over pixel size: smaller ones are rare, and axes in another order are not."""
 SATURATED_SHARE = 0.005

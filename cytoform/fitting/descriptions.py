@@ -109,7 +109,7 @@ def checked_fields(cls: Any, what: str, values: Any, also: str = "") -> dict[str
     if not isinstance(values, Mapping):
         raise ConfigError(f"{what} is {short_repr(values)}; expected values by name: {', '.join(names)}.")
     if unknown := sorted(str(name) for name in values if name not in (*names, also)):
-        raise ConfigError(f"{what} names {', '.join(unknown)}; {expected}", remedy="Leave away what is not known.")
+        raise ConfigError(f"{what} names {', '.join(unknown)}; {expected}", remedy="Omit what is not known.")
     empty = dataclasses.MISSING
     needed = [field.name for field in fields if field.default is empty and field.default_factory is empty]
     if missing := [name for name in needed if name not in values]:

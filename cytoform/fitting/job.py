@@ -148,10 +148,10 @@ class FitJob:
                 raise wrong_type(name, value, "True or False")
             object.__setattr__(self, name, bool(value))
             if value and self.out is None:
-                raise ConfigError(f"{name}=True came without a folder.", remedy="Pass one, out=…")
+                raise ConfigError(f"{name}=True was given without a folder.", remedy="Pass one, out=…")
         if self.overwrite and self.resume:
-            what = "overwrite and resume came together; expected one of them (--overwrite, --resume)."
-            raise ConfigError(what, remedy="Leave one away.")
+            what = "overwrite and resume were given together; expected one of them (--overwrite, --resume)."
+            raise ConfigError(what, remedy="Omit one of them.")
 
     # -- running -----------------------------------------------------------------------------------------------------
 

@@ -85,9 +85,11 @@ class Request:
             If the PSF is wider than the image.
         """
         if self.roi is not None and self.labels is not None:
-            raise ConfigError("roi and labels came together; expected one of them.", remedy="Leave one away.")
+            raise ConfigError("roi and labels were given together; expected one of them.", remedy="Omit one of them.")
         if self.label is not None and self.labels is None:
-            raise ConfigError(f"label={self.label} came without labels.", remedy="Pass the label image as labels=.")
+            raise ConfigError(
+                f"label={self.label} was given without labels.", remedy="Pass the label image as labels=."
+            )
         if np.min(self.volume.data) == np.max(self.volume.data):
             raise VolumeError(
                 f"every voxel of the image is {np.min(self.volume.data):g}; expected an image with a stained cell.",

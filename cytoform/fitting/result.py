@@ -271,8 +271,8 @@ class FitResult:
         -------
         dict of str to (n_vertices,) float64
             `mean_curvature` (1/µm, positive if convex) and `gaussian_curvature` (1/µm²), averaged over one to two
-            edges, and, if known, `standard_error` (µm), that of the surface along its normal. Empty for branching
-            meshes.
+            edges, and, if known, `standard_error` (µm), that of the surface along its normal. Empty for meshes
+            in which three or more faces meet at an edge.
         """
         if self.body.branching:
             return {}

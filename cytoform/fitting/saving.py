@@ -56,7 +56,7 @@ def check_output_folder(folder: Path, *, overwrite: bool, resume: bool) -> None:
     if resume and not (folder / "checkpoint.h5").is_file():
         raise OutputError(
             f"there is no checkpoint.h5 in {folder}; expected the folder of an interrupted fit.",
-            remedy="Pass that folder with --out, or leave --resume away to start anew.",
+            remedy="Pass that folder with --out, or omit --resume to start anew.",
         )
     if not (overwrite or resume) and folder.is_dir() and any(folder.iterdir()):
         raise OutputError(

@@ -186,7 +186,7 @@ def _posterior(
         try:
             factor = cho_factor(gram / variance + precision, lower=True)
         except np.linalg.LinAlgError as error:
-            raise FitError("the image says too little about the surface to tell how sure the fit is.") from error
+            raise FitError("the image does not determine the surface well enough for standard errors.") from error
         share = cho_solve(factor, gram / variance)
         used = float(2.0 * np.trace(share) - (share * share.T).sum())
         variance = mean_square / max(1.0 - used / degrees_of_freedom, LEAST_FREE_SHARE)

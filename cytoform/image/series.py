@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from .._typing import PathLike, Triple
+from .._typing import PathLike
 from ..errors import VolumeError
 from .choosing import choose_index, open_chosen_image, spacing_remark, to_zyx, voxel_size
 from .formats.registry import open_images
@@ -69,9 +69,7 @@ def open_series(
     with ExitStack() as stack:
         images = stack.enter_context(open_images(Path(path)))
         source = open_chosen_image(images, series=series, axes=axes)
-        size = (
-            None if spacing is None else Grid((1, 1, 1), cast(Triple, spacing)).spacing
-        )  # Grid accepts one number as well
+        size = None if spacing is None else Grid((1, 1, 1), spacing).spacing  # Grid accepts one number as well
         return Series(Path(path), images, source, size, series, axes, stack.pop_all())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,10 @@ class Grid:
     shape: tuple[int, int, int]
     spacing: Triple
     origin: Triple = (0.0, 0.0, 0.0)
+
+    if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
+
+        def __init__(self, shape: npt.ArrayLike, spacing: npt.ArrayLike, origin: npt.ArrayLike = ...) -> None: ...
 
     def __post_init__(self) -> None:
         """Check the fields and convert them to tuples of int and float."""
@@ -278,6 +282,18 @@ class Volume:
     name: str = ""
     source: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
+
+        def __init__(
+            self,
+            data: npt.ArrayLike,
+            spacing: npt.ArrayLike,
+            origin: npt.ArrayLike = ...,
+            name: str = ...,
+            source: Mapping[str, Any] = ...,
+            remarks: tuple[str, ...] = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         """Check the data, the spacing and the origin, and convert the last two to tuples of float."""

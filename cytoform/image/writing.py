@@ -81,10 +81,10 @@ def _to_volume(volume: Volume | npt.ArrayLike, spacing: float | Sequence[float] 
         return dataclasses.replace(volume, spacing=cast(Triple, spacing))  # Volume accepts one number as well
     if spacing is None:
         raise VolumeError(
-            "an array came without a voxel size; expected micrometres along z, y and x.",
+            "an array was given without a voxel size; expected micrometres along z, y and x.",
             remedy="Pass spacing=(dz, dy, dx), or a Volume.",
         )
-    return Volume(np.asarray(volume), cast(Triple, spacing))
+    return Volume(np.asarray(volume), spacing)
 
 
 def _to_storable_type(data: Array, *, ome: bool) -> Array:

@@ -34,6 +34,7 @@ from .formats.kinds import UNSUPPORTED, identify_kind
 from .formats.parts import EXPORT_AGAIN, MeshFormat, Parts, plural
 from .formats.registry import REGISTRY
 from .formats.text import to_utf8
+from .protocol import Mesh
 from .surface import SurfaceMesh
 
 if TYPE_CHECKING:
@@ -142,9 +143,7 @@ def read_surface(path: PathLike) -> SurfaceMesh:
     return mesh
 
 
-def write_mesh(
-    path: PathLike, mesh: SurfaceMesh | MultiMaterialMesh, vertex_data: Mapping[str, npt.ArrayLike] | None = None
-) -> None:
+def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLike] | None = None) -> None:
     """Write a mesh in µm, (x, y, z), completely or not at all.
 
     PLY and VTP keep the vertices' precision, the density (where it is not 1 everywhere) and region labels; OBJ and STL
@@ -181,9 +180,7 @@ def write_mesh(
         temporary.write_bytes(mesh_format.write(parts, np.dtype(mesh.vertices.dtype)))
 
 
-def _face_data_to_write(
-    path: Path, mesh: SurfaceMesh | MultiMaterialMesh, mesh_format: MeshFormat
-) -> tuple[Array | None, Array | None]:
+def _face_data_to_write(path: Path, mesh: Mesh, mesh_format: MeshFormat) -> tuple[Array | None, Array | None]:
     """Return density (n_faces,) and region labels (n_faces, 2) to write; None for one that is not written.
 
     Density 1 everywhere is not written, except for a cluster. Raise MeshError if the format cannot hold region labels

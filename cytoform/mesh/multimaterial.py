@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._typing import Array, Bools, Ints
 from ..errors import MeshError
@@ -69,6 +70,16 @@ class MultiMaterialMesh(TriangleMesh):
 
     labels: Ints
     density: Array = None  # type: ignore[assignment]
+
+    if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
+
+        def __init__(
+            self,
+            vertices: npt.ArrayLike,
+            faces: npt.ArrayLike,
+            labels: npt.ArrayLike,
+            density: npt.ArrayLike | None = None,
+        ) -> None: ...
 
     def _check_extra_fields(self) -> None:
         """Check the region labels (:func:`check_labels`)."""

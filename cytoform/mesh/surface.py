@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy.typing as npt
 
 from .._typing import Array
 from . import geometry
@@ -33,6 +36,12 @@ class SurfaceMesh(TriangleMesh):
     """
 
     density: Array = None  # type: ignore[assignment]
+
+    if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
+
+        def __init__(
+            self, vertices: npt.ArrayLike, faces: npt.ArrayLike, density: npt.ArrayLike | None = None
+        ) -> None: ...
 
     @property
     def volume(self) -> float:

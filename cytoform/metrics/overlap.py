@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..errors import VolumeError
 from ..image.volume import Grid
 from ..masks import mesh_to_mask
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 
 __all__ = ["dice", "iou", "mesh_iou"]
 
@@ -74,7 +74,7 @@ def dice(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return 1.0 if either == 0 else 2.0 * both / (both + either)
 
 
-def mesh_iou(a: SurfaceMesh, b: SurfaceMesh, spacing: float | Sequence[float]) -> float:
+def mesh_iou(a: Mesh, b: Mesh, spacing: float | Sequence[float]) -> float:
     """Return the intersection over union of the bodies that two closed surfaces enclose.
 
     Both bodies become masks on one grid around the two (a voxel belongs to a body where its centre lies inside), and
@@ -82,9 +82,9 @@ def mesh_iou(a: SurfaceMesh, b: SurfaceMesh, spacing: float | Sequence[float]) -
 
     Parameters
     ----------
-    a : SurfaceMesh
+    a : Mesh
         First closed surface, µm, (z, y, x).
-    b : SurfaceMesh
+    b : Mesh
         Second closed surface, µm, (z, y, x).
     spacing : (3,) float or float
         Step of the grid in µm, (z, y, x). The error is about area · spacing / (volume · √voxels on the surface), far

@@ -9,7 +9,7 @@ import numpy as np
 from .._typing import Floats
 from ..errors import ConfigError
 from ..mesh.closest import closest_points
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 
 __all__ = ["SurfaceDistances", "sample_surface", "surface_distances"]
 
@@ -39,7 +39,7 @@ class SurfaceDistances:
     hausdorff: float
 
 
-def sample_surface(mesh: SurfaceMesh, n_points: int, seed: int = 0) -> Floats:
+def sample_surface(mesh: Mesh, n_points: int, seed: int = 0) -> Floats:
     """Draw random points on a surface, uniformly by area.
 
     The total area is cut into `n_points` equal parts and one point is drawn in each (stratified sampling), so that
@@ -47,7 +47,7 @@ def sample_surface(mesh: SurfaceMesh, n_points: int, seed: int = 0) -> Floats:
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         The surface, µm, (z, y, x).
     n_points : int
         Number of points, at least 1.
@@ -77,7 +77,7 @@ def sample_surface(mesh: SurfaceMesh, n_points: int, seed: int = 0) -> Floats:
     return points
 
 
-def _point_to_surface_distances(points: Floats, mesh: SurfaceMesh) -> Floats:
+def _point_to_surface_distances(points: Floats, mesh: Mesh) -> Floats:
     """Return the distance of each point, (n, 3) µm, to the closest point on a surface's triangles, as (n,) µm."""
     found = np.empty(len(points))
     for start in range(0, len(points), _CHUNK):
@@ -86,7 +86,7 @@ def _point_to_surface_distances(points: Floats, mesh: SurfaceMesh) -> Floats:
     return found
 
 
-def surface_distances(a: SurfaceMesh, b: SurfaceMesh, *, n_points: int = 20_000, seed: int = 0) -> SurfaceDistances:
+def surface_distances(a: Mesh, b: Mesh, *, n_points: int = 20_000, seed: int = 0) -> SurfaceDistances:
     """Measure how far two surfaces lie apart.
 
     Random points are drawn on each surface, uniformly by area, and the distance of each to the closest triangle of the
@@ -94,9 +94,9 @@ def surface_distances(a: SurfaceMesh, b: SurfaceMesh, *, n_points: int = 20_000,
 
     Parameters
     ----------
-    a : SurfaceMesh
+    a : Mesh
         First surface, µm, (z, y, x), with faces of like size (see :func:`cytoform.mesh.closest.closest_points`).
-    b : SurfaceMesh
+    b : Mesh
         Second surface, likewise.
     n_points : int
         Number of points on each surface.

@@ -84,7 +84,7 @@ class NetworkConfig:
         if self.shrink and min(self.widths) < 1:
             raise ConfigError(
                 f"width {self.width} leaves no units beside a code of {self.latent} and 4 coordinates.",
-                remedy="Make width larger, latent smaller, or leave shrink away.",
+                remedy="Make width larger, latent smaller, or omit shrink.",
             )
 
     def _layer_numbers(self, name: str, value: Any) -> tuple[int, ...]:
@@ -176,7 +176,8 @@ class TrainConfig:
     near_fraction : float
         Share of the points that lie inside the shape or within ``near_um`` of its surface.
     near_um : float or None
-        In µm; in the file's unit where no scale is known. None for 0.6 µm, but two voxels at least, or for 0.1 of the
+        Distance from the surface up to which a point counts as near, in µm; in the file's unit where no scale is known.
+        None for 0.6 µm, but two voxels at least, or for 0.1 of the
         file's unit.
     code_weight : float
         Regularisation weight of the code z: that of ‖z‖² in the loss, after a ramp over ``code_ramp`` epochs.

@@ -168,7 +168,8 @@ class TrainingSet:
     near_fraction : float
         Share of them inside or within ``near_um`` of the surface.
     near_um : float or None
-        In µm; None for 0.6 µm, but two voxels at least. Without a metric scale, in the file's unit; None for 0.1.
+        Distance from the surface up to which a point counts as near, in µm; None for 0.6 µm, but two voxels at least.
+        Without a metric scale, in the file's unit; None for 0.1.
     memory : float
         Bytes that the reservoirs, and the coarse frames for blends, may take.
     augment : sequence of str

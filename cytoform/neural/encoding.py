@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
@@ -166,6 +166,10 @@ class Encoded:
     shape: tuple[int, int, int]
     box: float = 1.0
 
+    @overload
+    def reconstruct(self, out: None = None, **options: Unpack[Decoding]) -> SDFSequence: ...
+    @overload
+    def reconstruct(self, out: str | os.PathLike[str], **options: Unpack[Decoding]) -> Path: ...
     def reconstruct(self, out: str | os.PathLike[str] | None = None, **options: Unpack[Decoding]) -> SDFSequence | Path:
         """Decode the shape from its code, rotated as the data, in the box of the data.
 

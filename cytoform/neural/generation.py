@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,33 @@ class Decoding(TypedDict, total=False):
     progress: Progress | None
 
 
+@overload
+def reconstruct(
+    model: Model,
+    which: int | str | Sequence[int | str] | None = ...,
+    out: None = None,
+    *,
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[SDFSequence]: ...
+@overload
+def reconstruct(
+    model: Model,
+    which: int | str | Sequence[int | str] | None,
+    out: str | os.PathLike[str],
+    *,
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[Path]: ...
+@overload
+def reconstruct(
+    model: Model,
+    which: int | str | Sequence[int | str] | None = ...,
+    *,
+    out: str | os.PathLike[str],
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[Path]: ...
 def reconstruct(
     model: Model,
     which: int | str | Sequence[int | str] | None = None,
@@ -145,6 +172,30 @@ def reconstruct(
     return decode_codes(model, codes, out, source="reconstructed", **options)
 
 
+@overload
+def generate(
+    model: Model,
+    n: int,
+    out: None = None,
+    *,
+    prior: str | Prior = ...,
+    spread: float | None = ...,
+    seed: int = ...,
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[SDFSequence]: ...
+@overload
+def generate(
+    model: Model,
+    n: int,
+    out: str | os.PathLike[str],
+    *,
+    prior: str | Prior = ...,
+    spread: float | None = ...,
+    seed: int = ...,
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[Path]: ...
 def generate(
     model: Model,
     n: int,
@@ -207,6 +258,39 @@ def generate(
     return decode_codes(model, codes, out, source=f"generated, prior {kind}, seed {seed}", **options)
 
 
+@overload
+def interpolate(
+    model: Model,
+    start: int | str | npt.ArrayLike,
+    end: int | str | npt.ArrayLike | None = ...,
+    out: None = None,
+    *,
+    steps: int = ...,
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[SDFSequence]: ...
+@overload
+def interpolate(
+    model: Model,
+    start: int | str | npt.ArrayLike,
+    end: int | str | npt.ArrayLike | None,
+    out: str | os.PathLike[str],
+    *,
+    steps: int = ...,
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[Path]: ...
+@overload
+def interpolate(
+    model: Model,
+    start: int | str | npt.ArrayLike,
+    end: int | str | npt.ArrayLike | None = ...,
+    *,
+    out: str | os.PathLike[str],
+    steps: int = ...,
+    rotation: npt.ArrayLike | str = ...,
+    **options: Unpack[Decoding],
+) -> list[Path]: ...
 def interpolate(
     model: Model,
     start: int | str | npt.ArrayLike,

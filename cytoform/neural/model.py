@@ -465,8 +465,8 @@ class AutoDecoder(nn.Module):
                 remedy="Train it: cytoform.neural.train, or cytoform neural train.",
             )
         raise ConfigError(
-            f"the model ({self.notes['source']}) came without the codes of the sequences that it has learned; looked "
-            f"for {', '.join(self.notes['looked_for'])} beside the weights.",
+            f"the model ({self.notes['source']}) was stored without the codes of the sequences that it has learned; "
+            f"looked for {', '.join(self.notes['looked_for'])} beside the weights.",
             remedy="Pass them: AutoDecoder.from_reference(…, codes=FILE), or cytoform neural convert MODEL --codes "
             "FILE; or use model.decode with codes of your own.",
         )

@@ -83,7 +83,7 @@ class PSFOptions:
                 raise self._unexpected_option(key)
         if missing := [s.flag for s in allowed if s.default is NEEDED and s.key not in self.options]:
             raise ConfigError(
-                f"--psf {self.kind} came without {', '.join(missing)}; expected these numbers of the microscope.",
+                f"--psf {self.kind} was given without {', '.join(missing)}; expected these numbers of the microscope.",
                 remedy="They are on the objective and in the image's metadata; --psf gaussian needs none.",
             )
 
@@ -96,7 +96,7 @@ class PSFOptions:
         accepting += ["--psf FILE"] if key in {s.key for s in settings_of_kind(FILE)} else []
         name = "a PSF from a file" if self.is_file else f"the {self.kind} PSF"
         return ConfigError(
-            f"{flags[key]} came with {name}; expected it with {' or '.join(accepting)}.", remedy="Leave it away."
+            f"{flags[key]} was given with {name}; expected it with {' or '.join(accepting)}.", remedy="Omit it."
         )
 
     @property

@@ -119,7 +119,8 @@ class GaussianPSF:
             One option, `--psf-sigma`.
         """
         text = (
-            "σ of a Gaussian PSF in µm along z, y and x; by default a fit estimates it, starting from the voxel size."
+            "σ of a Gaussian PSF in µm along z, y and x; a fit guesses it from the voxel size by default, a "
+            "rendering needs it."
         )
         return (Setting("sigma", Triple, None, Option(text, "Z Y X", "--psf-sigma")),)
 

@@ -171,13 +171,13 @@ class ObjectivePSF(NumericPSF, abc.ABC):
         if self.excitation_wavelength is not None:
             if not confocal:
                 raise ConfigError(
-                    f"excitation_wavelength came with modality {self.modality!r}; expected it with 'confocal' only."
+                    f"excitation_wavelength was given with modality {self.modality!r}; only 'confocal' has one."
                 )
             check_wavelength("excitation_wavelength", self.excitation_wavelength)
         elif confocal:
             object.__setattr__(self, "excitation_wavelength", 0.92 * self.wavelength)
         if sheet != (self.sheet_fwhm is not None):
-            what = "no sheet_fwhm came" if sheet else f"sheet_fwhm came with modality {self.modality!r}"
+            what = "no sheet_fwhm was given" if sheet else f"sheet_fwhm was given with modality {self.modality!r}"
             raise ConfigError(
                 f"{what}; expected it with modality 'light-sheet', and only there.",
                 remedy="It is the thickness of the sheet in µm where the cell is, full width at half maximum.",
@@ -523,7 +523,7 @@ class ObjectivePSF(NumericPSF, abc.ABC):
         if self.blur is not None:
             sizes = [s + 8.0 * w for s, w in zip(sizes, (self.blur.axial, self.blur.lateral, self.blur.lateral))]
         shape = tuple(min(192, math.ceil(s / d)) for s, d in zip(sizes, (z, y, x)))
-        return Grid(shape, tuple(max(s / n, d) for s, n, d in zip(sizes, shape, (z, y, x))))  # type: ignore[arg-type]
+        return Grid(shape, tuple(max(s / n, d) for s, n, d in zip(sizes, shape, (z, y, x))))
 
     def _phase_range(self) -> float:
         """Return the range (largest minus smallest) of the pupil's phase, radians."""

@@ -419,7 +419,7 @@ def sample(psf: PSF | NumericPSF, grid: Grid) -> Volume:
     band = Band.symmetric(grid)
     data = np.fft.irfftn(band.expand(psf.otf_on(band)), grid.shape, axes=(0, 1, 2)) / grid.voxel_volume
     origin = [-(n // 2) * d for n, d in zip(grid.shape, grid.spacing)]
-    return Volume(np.fft.fftshift(data), grid.spacing, tuple(origin), "PSF")  # type: ignore[arg-type]
+    return Volume(np.fft.fftshift(data), grid.spacing, tuple(origin), "PSF")
 
 
 def band_above(psf: Any, grid: Grid, cutoff: float) -> Band:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page for judging a fitted surface by eye; the room knows nothing of how the fit was made."""
+"""One self-contained HTML page for judging a fitted surface by eye; it knows nothing of how the fit was made."""
 
 from . import drawing  # first, so that matplotlib is loaded without the backend of MPLBACKEND
 from .data import ReportData

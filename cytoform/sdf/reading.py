@@ -224,7 +224,7 @@ class TrackReader:
                 remedy="Pass spacing=(dz, dy, dx).",
             )
         self.progress.start("reading", len(array))
-        volumes = (Volume(frame, self.spacing) for frame in array)  # type: ignore[arg-type]
+        volumes = (Volume(frame, self.spacing) for frame in array)
         return self._read_masks(volumes, len(array), self.name or "sequence", "array in memory")
 
     def _read_masks(self, volumes: Iterator[Volume], count: int, name: str, source: str) -> list[SurfaceTrack]:
@@ -396,7 +396,7 @@ class TrackReader:
                 f"{path} holds vertices without a unit; expected their scale in µm.",
                 remedy="Pass spacing=, for example 0.133, or 1 where they are µm.",
             )
-        scale: Floats = np.asarray(Grid((1, 1, 1), self.spacing).spacing)  # type: ignore[arg-type]
+        scale: Floats = np.asarray(Grid((1, 1, 1), self.spacing).spacing)
         try:
             with np.load(path, allow_pickle=False) as data:
                 return self._archive_tracks(path, data, scale)

@@ -184,7 +184,7 @@ class SDFSequence:
             raise SequenceError(f"sdf has shape {array.shape}; expected (t, z, y, x).")
         _check_finite(array, "sdf")
         check_signs(array[0], "frame 0 of sdf")
-        size = None if spacing is None else Grid(array.shape[1:], spacing).spacing  # type: ignore[arg-type]
+        size = None if spacing is None else Grid(array.shape[1:], spacing).spacing
         return cls(array, SequenceInfo(spacing=size, **info))
 
     def __len__(self) -> int:
@@ -483,7 +483,7 @@ def _voxel_size(in_file: Any, given: Any, path: Path) -> Triple:
         if not np.allclose(wanted, size, rtol=_SAME_SPACING):
             raise SequenceError(
                 f"spacing is {wanted} µm; {path} carries its own voxel size, {size} µm, and distances in µm.",
-                remedy="Leave the voxel size away (--spacing), or prepare the sequence again with another one.",
+                remedy="Omit the voxel size (--spacing), or prepare the sequence again with another one.",
             )
     return size
 

@@ -181,7 +181,7 @@ def test_what_counts_for_the_digest(cell):
 def test_what_is_refused(cell, files, monkeypatch):
     truth, volume, psf = cell
     monkeypatch.chdir(files)
-    with pytest.raises(ConfigError, match="film=True came without a folder"):
+    with pytest.raises(ConfigError, match="film=True was given without a folder"):
         FitJob(volume, film=True)
     with pytest.raises(ConfigError, match="holds its image and its start in memory"):
         FitJob(volume, start=truth).as_dict()
@@ -213,9 +213,9 @@ def test_a_folder_with_something_in_it(files):
     assert cf.load_result(files / "run").iterations == 1
     with pytest.raises(OutputError, match=r"no checkpoint\.h5"):
         dataclasses.replace(job, out=files / "new", resume=True).run()
-    with pytest.raises(ConfigError, match="overwrite and resume came together"):
+    with pytest.raises(ConfigError, match="overwrite and resume were given together"):
         dataclasses.replace(job, overwrite=True, resume=True)
-    with pytest.raises(ConfigError, match="overwrite=True came without a folder"):
+    with pytest.raises(ConfigError, match="overwrite=True was given without a folder"):
         FitJob("cell.tif", overwrite=True)
 
 

@@ -153,7 +153,7 @@ def test_rendered_by_the_command_line(work):
     image, measured = cf.read_volume("a.tif").data, cf.read_volume("cell.tif").data
     assert np.corrcoef(image.ravel(), measured.ravel())[0, 1] > 0.99
     refused = run(*common, "-o", "b.tif")
-    assert refused.exit_code == 2 and "--psf toy-lorentz came without --lorentz-width" in refused.output
+    assert refused.exit_code == 2 and "--psf toy-lorentz was given without --lorentz-width" in refused.output
     refused = run("render", "cell.ply", "--like", "cell.tif", "--lorentz-width", "1", "-o", "b.tif")
     assert refused.exit_code == 2 and "expected it with --psf toy-lorentz" in refused.output
     refused = run(*common, "--lorentz-width", "wide", "-o", "b.tif")

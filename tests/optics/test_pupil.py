@@ -207,7 +207,7 @@ def test_parameters_round_trip_and_keep_their_order():
         ({"immersion_index": 0.5}, "refractive index"),
         ({"modality": "two-photon"}, "widefield, confocal, light-sheet"),
         ({"modality": "light-sheet"}, "sheet_fwhm"),
-        ({"sheet_fwhm": 2.0}, "sheet_fwhm came with modality 'widefield'"),
+        ({"sheet_fwhm": 2.0}, "sheet_fwhm was given with modality 'widefield'"),
         ({"modality": "light-sheet", "sheet_fwhm": -2.0}, "positive thickness"),
         ({"excitation_wavelength": 0.48}, "'confocal' only"),
         ({"modality": "confocal", "excitation_wavelength": 488.0}, "0.488 µm"),

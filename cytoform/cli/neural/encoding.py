@@ -19,11 +19,9 @@ from .options import (
     Device,
     Exhaustive,
     Formats,
-    Frames,
     ModelPath,
     Quiet,
     Sequences,
-    Shape,
     echo_next_command,
     sequence_files,
 )
@@ -71,12 +69,27 @@ def encode(
             "--aside",
             metavar="SD",
             help="Standard deviation that --prior assumes along directions in which the learned codes hardly differ, "
-            "relative to theirs. By default 4 for networks trained with blends, 0.3 for others.",
+            "relative to the overall standard deviation of the learned codes. By default 4 for networks trained with "
+            "blends, 0.3 for others.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random sample points.")] = 0,
-    frames: Frames = None,
-    shape: Shape = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Number of frames of the reconstruction, or their times from -1 (first frame) to 1 (last frame), such as "
+            "-1,0,1; by default those of the sequence.",
+        ),
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Number of voxels of the reconstruction along each side of the cube, or Z,Y,X; by default those of the "
+            "sequence.",
+        ),
+    ] = None,
     formats: Formats = None,
     exhaustive: Exhaustive = False,
     spacing: Spacing = None,

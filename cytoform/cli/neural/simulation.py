@@ -91,7 +91,7 @@ def _make_family(name: str, texts: list[str], coarse: bool, shape: int) -> Famil
     if not made.thin_parts:
         if coarse:
             raise ConfigError(f"--coarse was given with {name}, which has no thin parts{_thin_parts_hint()}.",
-                              remedy="Leave it away.")  # fmt: skip
+                              remedy="Omit it.")  # fmt: skip
         return made
     try:
         thick = made.resolved_at(shape)

@@ -40,7 +40,8 @@ def train(
         typer.Option(
             "--epochs",
             metavar="N",
-            help="Length of the training in epochs, each of as many frames as there are; by default set by --preset.",
+            help="Length of the training in epochs: one epoch draws as many frames as the sequences hold; by default set "
+            "by --preset.",
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Length of the training in steps.")] = None,
@@ -163,7 +164,7 @@ def train(
     if resume and not (out / "checkpoint.safetensors").is_file():
         raise FileFormatError(
             f"there is no checkpoint.safetensors in {out}; expected the folder of an interrupted training.",
-            remedy="Pass that folder with --out, or leave --resume away to start anew.",
+            remedy="Pass that folder with --out, or omit --resume to start anew.",
         )
     families = None if labels is None else _read_labels(labels, files)
     from ...neural import train as run
@@ -205,11 +206,13 @@ def _check_options(
     """
     if resume and overwrite:
         raise ConfigError(
-            "--overwrite and --resume were given together; expected one of them.", remedy="Leave one away."
+            "--overwrite and --resume were given together; expected one of them.", remedy="Omit one of them."
         )
     given = [name for name, value in lengths.items() if value is not None]
     if len(given) > 1:
-        raise ConfigError(f"{' and '.join(given)} were given together; expected one of them.", remedy="Leave one away.")
+        raise ConfigError(
+            f"{' and '.join(given)} were given together; expected one of them.", remedy="Omit one of them."
+        )
     for name, value in (("--memory-gb", memory_gb), ("--checkpoint-minutes", checkpoint_minutes)):
         if not value > 0:
             raise ConfigError(f"{name} is {value:g}; expected a number above 0.")

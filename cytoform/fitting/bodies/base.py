@@ -121,7 +121,7 @@ class Body(abc.ABC, Generic[MeshT]):
         FitError
             When the kind cannot be started from a mask, which is the default.
         """
-        raise FitError(f"a {self.kind} is not found in an image.", remedy="Give a mesh to start from.")
+        raise FitError(f"no start for a {self.kind} can be found in an image.", remedy="Pass a mesh to start from.")
 
     def tidied(self, mesh: MeshT) -> MeshT:
         """Return a start that was moved with its triangles remeshed where they need it; itself by default."""
@@ -266,7 +266,7 @@ class Body(abc.ABC, Generic[MeshT]):
         `at_vertices` are further numbers at the vertices by name, (n_vertices,) each.
         """
         for name in (cls.mesh_file, "mesh.vtp"):  # ParaView and PyVista show numbers at vertices of VTP files only
-            write_mesh(folder / name, cast(Any, mesh), at_vertices)  # a kind with other files overrides this
+            write_mesh(folder / name, mesh, at_vertices)
 
     @classmethod
     def read(cls, folder: Path) -> MeshT:

@@ -22,11 +22,12 @@ __all__ = ["Contact", "Prior", "Smoothness"]
 class Prior(Protocol):
     """A user's prior: a negative log probability density of surfaces, up to a constant.
 
-    Called with a mesh, it returns the value and its gradient for the vertices, (n_vertices, 3), per µm. One more makes
-    a surface e times less probable; the image counts against it by its number of voxels and its noise.
+    Called with the fit's mesh (a :class:`cytoform.SurfaceMesh` or :class:`cytoform.MultiMaterialMesh`), it returns the
+    value and its gradient for the vertices, (n_vertices, 3), per µm. One more makes a surface e times less probable;
+    the image counts against it by its number of voxels and its noise.
     """
 
-    def __call__(self, mesh: Mesh) -> tuple[float, Array]: ...
+    def __call__(self, mesh: Any, /) -> tuple[float, Array]: ...
 
 
 class Smoothness:

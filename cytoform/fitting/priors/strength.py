@@ -36,10 +36,6 @@ from .smoothness import Smoothness
 __all__ = ["FisherInformation", "estimate_smoothness_factors", "estimate_staining_spread"]
 
 
-# Degrees of freedom that a prior's own strength counts for beside those of a patch. Energies are averaged: a rough
-# patch is believed at once (strength 0.1 is found as 0.12), a smooth one less (10 as about 4).
-
-
 @dataclasses.dataclass(frozen=True)
 class FisherInformation:
     """The Fisher information of an image about a stained sheet, per µm² of the sheet and the same everywhere.

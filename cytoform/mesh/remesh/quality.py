@@ -22,8 +22,8 @@ def check_edge(target_edge: float) -> float:
 def needs_remesh(mesh: SurfaceMesh, target_edge: float, *, max_outside: float = 0.05, min_angle: float = 10.0) -> bool:
     """Tell whether triangles have degraded so far that :func:`remesh` is worth while.
 
-    That is the case when edge lengths are uneven (:func:`uneven`), a corner angle is too small, or two neighbouring
-    faces are folded onto each other.
+    That is the case when edge lengths are uneven (:func:`edges_are_uneven`), a corner angle is too small, or two
+    neighbouring faces are folded onto each other.
 
     Parameters
     ----------

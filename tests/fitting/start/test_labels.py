@@ -113,7 +113,7 @@ def test_unusable_labels_are_refused():
     small[4, 4, 4] = 9
     with pytest.raises(FitError, match="label 9 has 1 voxels"):
         labelled_cell(small, 9, volume)
-    with pytest.raises(ConfigError, match="came together"):
+    with pytest.raises(ConfigError, match="given together"):
         cf.fit(volume, roi=good > 0, labels=good)
     with pytest.raises(ConfigError, match="without labels"):
         cf.fit(volume, label=2)
