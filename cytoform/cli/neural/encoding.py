@@ -78,16 +78,16 @@ def encode(
         str | None,
         typer.Option(
             metavar="N",
-            help="Number of frames of the reconstruction, or their times from -1 (first frame) to 1 (last frame), such as "
-            "-1,0,1; by default those of the sequence.",
+            help="Number of frames of the reconstruction, or their times from -1 (first frame) to 1 (last frame), such "
+            "as -1,0,1; by default those of the sequence.",
         ),
     ] = None,
     shape: Annotated[
         str | None,
         typer.Option(
             metavar="N",
-            help="Number of voxels of the reconstruction along each side of the cube, or Z,Y,X; by default those of the "
-            "sequence.",
+            help="Number of voxels of the reconstruction along each side of the cube, or Z,Y,X; by default those of "
+            "the sequence.",
         ),
     ] = None,
     formats: Formats = None,

@@ -40,8 +40,8 @@ def train(
         typer.Option(
             "--epochs",
             metavar="N",
-            help="Length of the training in epochs: one epoch draws as many frames as the sequences hold; by default set "
-            "by --preset.",
+            help="Length of the training in epochs: one epoch draws as many frames as the sequences hold; by default "
+            "set by --preset.",
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", metavar="N", help="Length of the training in steps.")] = None,
@@ -89,8 +89,8 @@ def train(
         typer.Option(
             "--mix",
             metavar="PART",
-            help="Fraction of the training samples that are blends of two sequences, 0 to 1; by default set "
-            "by --preset.",
+            help="Fraction of the training samples that are blends of two sequences, 0 to 1; by default "
+            "set by --preset.",
         ),
     ] = None,
     lr: Annotated[
