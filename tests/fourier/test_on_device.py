@@ -81,7 +81,7 @@ def _strict_kernels(kernels):
 
         return wrapped
 
-    return types.SimpleNamespace(slices=kernels.slices, value=guarded(kernels.value), adjoint=guarded(kernels.adjoint))
+    return types.SimpleNamespace(count_slices=kernels.count_slices, value=guarded(kernels.value), adjoint=guarded(kernels.adjoint))
 
 
 @pytest.fixture(autouse=True)

@@ -109,7 +109,7 @@ def test_voxels_and_measures_of_a_cluster(case):
         measure = ClusterBody.measures(truth)[name]
         assert measure.value == pytest.approx(quantity(truth))
         up, down = (quantity(truth.with_vertices(truth.vertices + s * 1e-5 * move)) for s in (1, -1))
-        assert (measure.slope * move).sum() == pytest.approx((up - down) / 2e-5, rel=1e-6)
+        assert (measure.gradient * move).sum() == pytest.approx((up - down) / 2e-5, rel=1e-6)
 
 
 def test_clusters_that_cannot_be(case):
