@@ -1,7 +1,7 @@
 """What the Markdown files show works: Python blocks run, commands have the options that they are given, links lead on.
 
-Blocks of one file run in their order, one after the other in one space of names, in a folder with small inputs, and their
-fits take few steps. A block that does not run has a comment above it that says why: ``<!-- not run: REASON -->``.
+Blocks of one file run in their order, one after the other in one space of names, in a folder with small inputs; fits
+take few steps. A block that does not run has a comment above it that says why: ``<!-- not run: REASON -->``.
 """
 
 import dataclasses
