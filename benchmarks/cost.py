@@ -46,7 +46,7 @@ def cases(data: Path) -> Iterator[tuple[str, Any, Band, float, Shells | None]]:
             mesh = cube(grid, dtype)
         psf = cf.GaussianPSF.from_sigma(2.0 * grid.spacing[0])
         narrow = psf.band(grid, 0.01)
-        shells = Shells.of(narrow, psf.otf_on(narrow))
+        shells = Shells.from_weights(narrow, psf.otf_on(narrow))
         for band, behind in ((narrow, shells), (Band.symmetric(grid), None)):
             if mesh.n_faces * band.size <= LONGEST:
                 for tolerance in (1e-3, 1e-5) if dtype == np.float32 else (1e-3, 1e-8):
@@ -69,11 +69,11 @@ def measured(kind: str, mesh: Any, band: Band, tolerance: float, shells: Shells 
                  "tolerance": tolerance}  # fmt: skip
     corners = mesh.vertices[mesh.faces].astype(np.float64) - np.asarray(band.grid.origin)
     for name in ("exact", "nufft"):
-        here = MeshTransform(band, name, "cpu", tolerance, shells=shells).of(mesh)
+        here = MeshTransform(band, name, "cpu", tolerance, shells=shells).prepare(mesh)
         box = here._faces.forward()
 
         def both(name=name, box=box) -> None:
-            faces = MeshTransform(band, name, "cpu", tolerance, shells=shells).of(mesh)._faces
+            faces = MeshTransform(band, name, "cpu", tolerance, shells=shells).prepare(mesh)._faces
             faces.forward()
             faces.adjoint(box)
 

@@ -89,7 +89,7 @@ def speed(mesh: Any, grid: Any, cutoff: float) -> list[str]:
     psf = cf.GaussianPSF.from_sigma(SIGMA * grid.spacing[0])
     band = psf.band(grid, cutoff)
     renderer = Renderer(psf, band, "exact", "cuda")
-    faces = renderer._transform().of(mesh)._faces
+    faces = renderer._transform().prepare(mesh)._faces
     box = faces.forward()
     pairs = band.size * mesh.n_faces
     value, gradient = timed(faces.forward), timed(lambda: faces.adjoint(box))

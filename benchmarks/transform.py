@@ -111,12 +111,12 @@ def measure(case: Case) -> dict:
     row["memory"] = _peak() - before + 2 * image.nbytes  # with the measured image and its weights
     row["image"] = image.nbytes
     row["ffts"] = timed(lambda: fft.irfftn(fft.rfftn(image, workers=case.threads), s=grid.shape, workers=case.threads))
-    here = fast._transform(fast._shells).of(mesh)
+    here = fast._transform(fast._shells).prepare(mesh)
     box = here.forward()
     row["fast"], row["fast gradient"] = timed(here.forward), timed(lambda: here.vjp(box))
     if pairs <= EXACT_PAIRS:
         slow = Renderer(psf, band, "exact", "cpu")
-        there = slow._transform().of(mesh)
+        there = slow._transform().prepare(mesh)
         row["exact"], row["exact gradient"] = timed(there.forward), timed(lambda: there.vjp(box))
         wanted = slow.render(mesh)
         row["error"] = float(np.abs(fast.render(mesh) - wanted).max() / wanted.max())

@@ -1,10 +1,10 @@
-"""Files that appear whole or not at all: a temporary name in the same folder, flushed, then renamed.
+"""Write files atomically: to a temporary name in the same folder, which is flushed and then renamed.
 
-Whatever goes wrong on the way (no right to write, a full disk, a folder that is not there) becomes an
-:class:`~cytoform.errors.OutputError`, the temporary file is removed, and what was there before stays untouched.
+An error on the way (no permission, a full disk, a missing folder) becomes an :class:`~cytoform.errors.OutputError`, the
+temporary file is removed, and an earlier file of that name stays unchanged.
 
-A new file gets the permissions that any new file gets (the umask's, 0644 as a rule), whatever the library that wrote it
-chose; a file that is replaced keeps the permissions that it had.
+A new file gets the permissions that the umask allows (0644 as a rule), whatever the library that wrote it chose; a file
+that is replaced keeps its permissions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .errors import OutputError
 __all__ = ["atomic_path", "ensure_folder", "write_bytes", "write_text"]
 
 
-_LONGEST_NAME = 200  # file systems allow 255 bytes; the temporary name adds a prefix
+_MAX_NAME = 200  # file systems allow 255 bytes; the temporary name adds a prefix
 
 _OTHER = "Choose another folder, or another name."
 _REASONS: dict[int, tuple[str, str]] = {
@@ -43,13 +43,17 @@ if hasattr(errno, "EDQUOT"):
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:
+    """Return the OutputError for a path that cannot be written, with reason and remedy by the error's number."""
     fallback = (error.strerror or str(error) or type(error).__name__, "Choose another folder, or check the disk.")
     reason, remedy = _REASONS.get(error.errno or 0, fallback)
     return OutputError(f"cannot write {path}: {reason}.", remedy=remedy)
 
 
-def _concerns(error: OSError, target: Path, temporary: Path) -> bool:
-    # An error about another file (an input that is missing, say) is not ours to explain.
+def _is_about_target(error: OSError, target: Path, temporary: Path) -> bool:
+    """Tell whether an OSError is about the target, the temporary file or their folder, or names no file at all.
+
+    Errors about other files, such as a missing input, are not turned into OutputError.
+    """
     if error.filename is None:
         return True
     name = os.fspath(error.filename)
@@ -57,15 +61,17 @@ def _concerns(error: OSError, target: Path, temporary: Path) -> bool:
     return Path(name) in (target, temporary, target.parent)
 
 
-def _temporary(target: Path, suffix: str | None) -> Path:
+def _temporary_path(target: Path, suffix: str | None) -> Path:
+    """Return a random path in the target's folder, whose name ends as the target's or, if given, with `suffix`."""
     name = target.name if suffix is None else target.stem + suffix
-    return target.with_name(f".tmp-{secrets.token_hex(4)}-{name[-_LONGEST_NAME:]}")
+    return target.with_name(f".tmp-{secrets.token_hex(4)}-{name[-_MAX_NAME:]}")
 
 
-def _mode_for(target: Path, temporary: Path) -> int | None:
-    """Permission bits that a file shall have: those of the file it replaces, or of a new one; None on Windows.
+def _permissions_for(target: Path, temporary: Path) -> int | None:
+    """Return the permission bits of the file that is replaced, else those of a new file; None on Windows.
 
-    A new file's are read off one that is made for a moment: asking for the umask would change it, for all threads.
+    Those of a new file are read off `temporary`, which is made for a moment: reading the umask would change it for all
+    threads.
     """
     if os.name != "posix":
         return None
@@ -79,20 +85,22 @@ def _mode_for(target: Path, temporary: Path) -> int | None:
         temporary.unlink()
 
 
-def _set_mode(path: Path, mode: int | None) -> None:
+def _set_permissions(path: Path, mode: int | None) -> None:
+    """Set the permission bits of a file, unless they are None or as wanted."""
     if mode is None or stat.S_IMODE(path.stat().st_mode) == mode:
         return
-    with contextlib.suppress(PermissionError):  # some network and memory-card file systems know no permissions
+    with contextlib.suppress(PermissionError):  # some network and memory-card file systems have no permissions
         path.chmod(mode)
 
 
 def _flush(path: Path) -> None:
+    """Write a file's buffered data to the disk."""
     with open(path, "r+b") as file:
         os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:
-    # So that the new name survives a power cut; not every system can do this to a folder.
+    """Write a folder's entries to the disk, so that a renamed file survives a power cut, on systems that allow it."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):
@@ -105,12 +113,12 @@ def _flush_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
-    """A temporary path to write to, which takes the place of ``path`` when the block ends well.
+    """Give a temporary path to write to, which replaces ``path`` when the block ends without an exception.
 
     Parameters
     ----------
     path : path
-        Where the file shall be. A symbolic link is followed.
+        Path of the file. A symbolic link is followed.
     suffix : str, optional
         Extension of the temporary name, such as ``".h5"``; by default the name ends as ``path`` does, so that a writer
         which chooses the format by extension chooses the right one.
@@ -128,22 +136,22 @@ def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
         behind and an earlier file stays as it was, also after any other exception in the block.
     """
     target = Path(os.path.realpath(path))
-    temporary = _temporary(target, suffix)
+    temporary = _temporary_path(target, suffix)
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         if not target.parent.is_dir():
             code = errno.ENOTDIR if target.parent.exists() else errno.ENOENT
             raise OSError(code, os.strerror(code), str(target.parent))
-        mode = _mode_for(target, temporary)
+        mode = _permissions_for(target, temporary)
         yield temporary
         _flush(temporary)
-        _set_mode(temporary, mode)
+        _set_permissions(temporary, mode)
         os.replace(temporary, target)
     except OutputError:
         raise
     except OSError as error:
-        if not _concerns(error, target, temporary):
+        if not _is_about_target(error, target, temporary):
             raise
         raise _output_error(Path(path), error) from error
     finally:
@@ -153,32 +161,52 @@ def atomic_path(path: PathLike, suffix: str | None = None) -> Iterator[Path]:
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:
-    """Write ``data`` to ``path``, whole or not at all.
+    """Write bytes to a file atomically: an error leaves an earlier file unchanged.
+
+    Parameters
+    ----------
+    path : path
+        Path of the file.
+    data : bytes
+        Its content.
 
     Raises
     ------
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: PathLike, text: str) -> None:
-    """Write ``text`` to ``path`` as UTF-8 with ``\\n`` line ends, whole or not at all.
+    """Write text to a file atomically, as UTF-8 with ``\\n`` line ends.
 
-    What UTF-8 has no place for, as in the names of files of old disks, is written as ``\\udcb5`` and the like.
+    Surrogates, as in the names of files of old disks, which UTF-8 cannot encode, are written as ``\\udcb5`` and the
+    like.
+
+    Parameters
+    ----------
+    path : path
+        Path of the file.
+    text : str
+        Its content.
 
     Raises
     ------
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def ensure_folder(path: PathLike) -> Path:
-    """Make a folder (and those above it) and check, by writing, that files can be made in it.
+    """Make a folder and those above it, and check that files can be written in it by writing one.
+
+    Parameters
+    ----------
+    path : path
+        Path of the folder.
 
     Returns
     -------
@@ -188,7 +216,7 @@ def ensure_folder(path: PathLike) -> Path:
     Raises
     ------
     OutputError
-        When it cannot be made or written, for example because a file of that name is in the way.
+        When it cannot be made or written, for example because a file of that name exists.
     """
     folder = Path(path)
     probe = folder / f".tmp-{secrets.token_hex(4)}"

@@ -1,4 +1,4 @@
-"""The one place that asks about devices and optional libraries, and that loads kernels on first use."""
+"""Detect devices and optional libraries, and load compiled kernels on first use; no other module does either."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ._typing import Array
 from .errors import BackendError, ConfigError
 
 __all__ = [
@@ -38,32 +39,40 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @functools.lru_cache(maxsize=1)
 def has_cuda() -> bool:
-    """Whether numba-cuda and CuPy both see a CUDA device (numba's simulator counts, and needs neither)."""
+    """Tell whether numba-cuda and CuPy both find a CUDA device; numba's simulator counts, and needs neither.
+
+    The answer is computed once. An exception of a broken driver or library counts as no.
+    """
     if importlib.util.find_spec("numba") is None:
         return False
     try:
-        import numba
-
         # the CUDA target inside numba itself is no longer kept up: its min and max fail to compile (numba 0.68)
-        if not numba.config.ENABLE_CUDASIM and importlib.util.find_spec("numba_cuda") is None:
+        if not _in_simulator() and importlib.util.find_spec("numba_cuda") is None:
             return False
         from numba import cuda
 
-        return bool(cuda.is_available()) and (bool(numba.config.ENABLE_CUDASIM) or _cupy_works())
-    except Exception:  # a broken driver or library must not keep the CPU from working
+        return bool(cuda.is_available()) and (_in_simulator() or _cupy_works())  # type: ignore[no-untyped-call]
+    except Exception:  # a broken driver or library must not prevent work on the CPU
         return False
 
 
+def _in_simulator() -> bool:
+    """Tell whether numba simulates its CUDA device on the CPU (NUMBA_ENABLE_CUDASIM=1)."""
+    import numba
+
+    return bool(numba.config.ENABLE_CUDASIM)  # type: ignore[attr-defined]  # numba sets it when it is imported
+
+
 def _cupy_works() -> bool:
-    """CuPy loads, cuFFT with it, and sees a device; else its own exception."""
+    """Tell whether CuPy finds a CUDA device; an exception of loading CuPy or cuFFT is passed on."""
     importlib.import_module("cupy.cuda.cufft")
     return int(importlib.import_module("cupy").cuda.runtime.getDeviceCount()) > 0
 
 
 @functools.lru_cache(maxsize=1)
 def has_finufft() -> bool:
-    """Whether finufft is installed and loads."""
-    # numba and finufft bring an OpenMP each, whose idle threads would spin in the other's way: nearly half of the time
+    """Tell whether finufft is installed and can be loaded; the answer is computed once."""
+    # numba and finufft each load an OpenMP, whose idle threads would compete with the other's: nearly half of the time
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         importlib.import_module("finufft")
@@ -73,14 +82,14 @@ def has_finufft() -> bool:
 
 
 def resolve_device(device: str) -> Literal["cpu", "cuda"]:
-    """``auto`` to ``cuda`` where there is one, else ``cpu``.
+    """Return "cpu" or "cuda" for a requested device; "auto" gives "cuda" where there is a CUDA device, else "cpu".
 
     Raises
     ------
     ConfigError
-        For a name that is none of auto, cpu, cuda.
+        For a name other than auto, cpu and cuda.
     BackendError
-        When CUDA was asked for and is not there.
+        When CUDA was requested and there is no device.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu' or 'cuda'.")
@@ -98,14 +107,12 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
 
 @functools.lru_cache(maxsize=1)
 def device_arrays() -> ModuleType:
-    """CuPy, whose arrays live on the CUDA device; NumPy in numba's simulator of one."""
-    import numba
-
-    return importlib.import_module("numpy" if numba.config.ENABLE_CUDASIM else "cupy")
+    """Return the module whose arrays are on the CUDA device: CuPy, or NumPy in numba's simulator."""
+    return importlib.import_module("numpy" if _in_simulator() else "cupy")
 
 
 def device_stream() -> Any:
-    """The stream that CuPy works on, for kernels to be launched on; the default one in the simulator."""
+    """Return the CUDA stream on which CuPy works, for numba's kernels; 0, the default one, in the simulator."""
     if device_arrays() is np:
         return 0
     from numba import cuda
@@ -115,7 +122,7 @@ def device_stream() -> Any:
 
 
 def needs_device_memory(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorates what makes large arrays on the device: where they do not fit, the error says what to do."""
+    """Decorate a function that allocates arrays on the CUDA device, so that lack of memory raises BackendError."""
 
     @functools.wraps(work)
     def guarded(*arguments: Any, **options: Any) -> Any:
@@ -131,47 +138,51 @@ def needs_device_memory(work: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def to_host(array: Any) -> np.ndarray:
-    """A NumPy array of one that may live on a device."""
-    return array.get() if hasattr(array, "get") else np.asarray(array)
+def to_host(array: Any) -> Array:
+    """Return a NumPy array of the values of an array that may be on the CUDA device."""
+    host: Array = array.get() if hasattr(array, "get") else np.asarray(array)
+    return host
 
 
 def loops(name: str) -> ModuleType:
-    """A module of compiled loops, loaded on first use: numba takes its time."""
+    """Return the module `name` of ``cytoform.kernels`` with compiled loops; importing it, on first use, takes long."""
     return importlib.import_module(f"cytoform.kernels.{name}")
 
 
-_parallel = {"process": 0}  # that first ran work on several threads
+_parallel = {"process": 0}  # id of the process that first did work on several threads; 0 before
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def check_fork() -> None:
-    """Refuse work on several threads in a process forked from one that has done such work: it would hang or be killed.
+    """Raise BackendError in a process that was forked from one in which several threads have worked.
 
-    OpenMP's threads (of numba, finufft and torch) do not survive a fork.
+    OpenMP's threads (of numba, finufft and torch) do not survive a fork: work would hang or be killed. A process that
+    has not worked yet is noted as the first.
 
     Raises
     ------
     BackendError
+        In such a process.
     """
-    here = os.getpid()
-    if _parallel["process"] not in (0, here):
+    process = os.getpid()
+    if _parallel["process"] not in (0, process):
         raise BackendError(
-            "this process was forked from one in which cytoform had worked already; its threads are not here.",
+            "this process was forked from one in which cytoform had worked already, and lacks the threads of that one.",
             remedy="Start processes with multiprocessing.get_context('spawn') or 'forkserver', as joblib does.",
         )
-    _parallel["process"] = here
+    _parallel["process"] = process
 
 
 @contextlib.contextmanager
 def parallel_loops(name: str) -> Iterator[ModuleType]:
-    """Compiled loops that run on several threads, for one caller at a time: not all of numba's threading layers let
-    several of a process's threads in.
+    """Give the module `name` of ``cytoform.kernels``, whose loops run on several threads, to one caller at a time.
+
+    Other threads wait until the context ends, since not all of numba's threading layers may be entered twice.
 
     Raises
     ------
     BackendError
-        As :func:`check_fork`.
+        In a process that was forked from one in which several threads have worked.
     """
     check_fork()
     module = loops(name)
@@ -180,7 +191,10 @@ def parallel_loops(name: str) -> Iterator[ModuleType]:
 
 
 def threads() -> int:
-    """Threads to use: NUMBA_NUM_THREADS or OMP_NUM_THREADS where set, else the cores this process may use."""
+    """Return the number of threads to use.
+
+    It is that of NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, else the number of cores that this process may use.
+    """
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "")
         if value.isdigit() and int(value) > 0:
@@ -191,9 +205,10 @@ def threads() -> int:
 
 
 def load_matplotlib() -> ModuleType:
-    """Load matplotlib whatever MPLBACKEND names: figures are drawn by Agg alone, and need no window.
+    """Return the module matplotlib, loaded without the environment variable MPLBACKEND.
 
-    Jupyter leaves the name of a backend there that other environments do not have, and matplotlib then refuses to load.
+    Figures are drawn by Agg alone. Jupyter sets MPLBACKEND to a back end that other environments lack, and matplotlib
+    then refuses to load.
     """
     if "matplotlib" in sys.modules:
         return sys.modules["matplotlib"]

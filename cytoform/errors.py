@@ -1,7 +1,7 @@
-"""What a user can meet, each with a remedy.
+"""Exceptions that cytoform raises on purpose, each with a remedy for the user.
 
-Every error that cytoform raises on purpose derives from :class:`CytoformError`. Its text names what came, what was
-expected and what to do about it; the command line prints that text and exits with code 2.
+Every error that cytoform raises on purpose derives from :class:`CytoformError`. Its text names the
+value received, the value expected and a remedy; the command line prints that text and exits with code 2.
 """
 
 from __future__ import annotations
@@ -26,68 +26,151 @@ __all__ = [
 
 
 class CytoformError(Exception):
-    """Base of all errors raised on purpose.
+    """Base class of all errors raised on purpose.
 
     Parameters
     ----------
     message : str
-        What came and what was expected.
+        The value received and the value expected.
     remedy : str, optional
-        What the user can do about it.
+        Advice on what the user can do about it; None for none.
     """
 
     exit_code = 2
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        """Store message and remedy; the parameters are those of the class."""
         super().__init__(message)
         self.message = message
         self.remedy = remedy
 
     def __str__(self) -> str:
+        """Return the message, followed by the remedy where there is one."""
         return self.message if self.remedy is None else f"{self.message} {self.remedy}"
 
 
 class MeshError(CytoformError, ValueError):
-    """A mesh that cannot be used: no faces, indices out of range, not finite, not closed."""
+    """Error for a mesh that cannot be used: no faces, indices out of range, not finite, not closed.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class VolumeError(CytoformError, ValueError):
-    """An image that cannot be used: wrong number of axes, not finite, constant, no voxel size."""
+    """Error for an image that cannot be used: wrong number of axes, not finite, constant, no voxel size.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class GridError(CytoformError, ValueError):
-    """A sampling grid that makes no sense: shape, spacing or origin."""
+    """Error for an invalid sampling grid: its shape, spacing or origin.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class SequenceError(CytoformError, ValueError):
-    """A sequence of shapes that cannot be used: no object, too few frames, not finite, spacings that do not match."""
+    """Error for a sequence of shapes that cannot be used: no object, too few frames, not finite, unequal spacings.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class FileFormatError(CytoformError, ValueError):
-    """A file that cannot be read as what it claims to be."""
+    """Error for a file that cannot be read in the format that it has, or seems to have.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class OutputError(CytoformError, OSError):
-    """A place that cannot be written."""
+    """Error for a file or folder that cannot be written.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
     def __str__(self) -> str:
+        """Return the message, followed by the remedy where there is one; OSError would show its error number."""
         return CytoformError.__str__(self)
 
 
 class BackendError(CytoformError, RuntimeError):
-    """A device or a library that was asked for and is not there."""
+    """Error for a device or a library that was requested and is missing.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class ConfigError(CytoformError, ValueError):
-    """An option outside its range, or options that contradict each other."""
+    """Error for an option outside its range, or options that contradict each other.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class FitError(CytoformError, RuntimeError):
-    """A fit that cannot start or go on."""
+    """Error for a fit that cannot start or go on.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
 
 class Interrupted(CytoformError):
-    """Work stopped by the user (Ctrl-C) after its state was saved."""
+    """Error for work that the user stopped (Ctrl-C), raised after the state was saved.
+
+    Parameters
+    ----------
+    message : str
+        The value received and the value expected.
+    remedy : str, optional
+        Advice on what the user can do about it; None for none.
+    """
 
     exit_code = 130
 
@@ -100,9 +183,9 @@ def name_missing_library(load: Callable[[str], Any], *, libraries: Sequence[str]
     load : callable
         Takes a public name and returns its value, importing what it needs.
     libraries : sequence of str
-        Optional libraries, by the names they are imported by.
+        Optional libraries, by the names under which they are imported.
     remedy : str
-        What to tell the user when one of them is not installed.
+        Advice for the user when one of them is not installed.
 
     Returns
     -------

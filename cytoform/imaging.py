@@ -1,4 +1,4 @@
-"""Simulated images: a rendering without wrap-around, a camera's image, and a sample with the truth in it."""
+"""Simulate images: a rendering without wrap-around, a camera's image, and a sample with its ground truth."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ from .rendering import default_tolerance, render
 __all__ = ["CameraNoise", "GaussianNoise", "Noise", "Sample", "camera_image", "make_sample", "render_on"]
 
 Noise = Callable[[Array, int], Array]
-"""Makes an image (z, y, x) of the light (z, y, x) and a seed."""
+"""Takes noise-free light (z, y, x) and a seed, returns the noisy image (z, y, x)."""
 
 
 def render_on(
     mesh: SurfaceMesh, psf: PSF, grid: Grid, *, room: float | Sequence[float] | None = None, **options: Any
 ) -> Array:
-    """Image of a mesh on a grid as if it were cut from a wider one: nothing wraps around from the other side.
+    """Render a mesh on a grid as if it were cut from a wider one, so that nothing wraps around from the other side.
 
     Parameters
     ----------
     mesh : SurfaceMesh or MultiMaterialMesh
-        µm, (z, y, x), with its density in intensity per µm². May stick out of the grid.
+        µm, (z, y, x), with its density in intensity per µm². It may extend beyond the grid.
     psf : PSF
+        Point spread function of the microscope.
     grid : Grid
-        Of the image.
+        Grid of the image.
     room : float or (3,) float, optional
-        How much wider the grid is that the mesh is rendered on, µm. By default twice the PSF's reach, and as much as
-        the mesh sticks out. The PSF's reach alone is enough for a mesh inside of the grid.
-    **options
-        Of :func:`cytoform.render`: backend, device, tolerance, cutoff, normalize, deterministic.
+        Width in µm by which the grid for rendering is extended behind its last voxels. By default twice the distance
+        from its centre at which the PSF ends (``psf.reach()``), and the mesh's overhang. Once that distance is enough
+        for a mesh inside of the grid.
+    **options : object
+        Keyword arguments of :func:`cytoform.render`: backend, device, tolerance, cutoff, normalize, deterministic.
 
     Returns
     -------
@@ -47,20 +49,29 @@ def render_on(
 
     Raises
     ------
-    GridError, ConfigError, BackendError
-        As :func:`cytoform.render`.
+    GridError
+        When the width is not finite.
+    ConfigError
+        When an option is out of range.
+    BackendError
+        When a requested device or library is missing.
     """
-    return _cut(_rendered_wide(mesh, psf, grid, room, options), grid)
+    return _crop_to(_render_extended(mesh, psf, grid, room, options), grid)
 
 
-def _rendered_wide(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> Array:
-    """The image with the room around it."""
+def _render_extended(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> Array:
+    """Render a mesh on the grid extended by `room` µm behind its last voxels, and return all of that image.
+
+    None for `room` takes twice the PSF's extent and the mesh's overhang; `options` are keyword arguments of
+    :func:`cytoform.render`.
+    """
     if room is None:
         room = tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach()))
     return render(mesh, psf, grid.padded(room), **options)
 
 
-def _cut(image: Array, grid: Grid) -> Array:
+def _crop_to(image: Array, grid: Grid) -> Array:
+    """Return the part of an image on an extended grid that lies on `grid`, as a contiguous array."""
     return np.ascontiguousarray(image[tuple(slice(n) for n in grid.shape)])
 
 
@@ -68,22 +79,25 @@ def camera_image(
     image: Array, *, photons: float = 100.0, background: float = 100.0, read_noise: float = 2.0,
     seed: int = 0,
 ) -> npt.NDArray[np.uint16]:  # fmt: skip
-    """What a camera makes of an image: photons are counted, an offset and read-out noise are added.
+    """Simulate a camera's image: photons are counted (Poisson), an offset and read-out noise are added.
 
     Parameters
     ----------
     image : (z, y, x) float
-        Light, in any unit. Negative values count as none.
+        Light, in any unit. Negative values count as 0.
     photons : float
         Mean number of photons in the brightest voxel; a photon is one grey value.
-    background, read_noise : float
-        The camera's offset and the standard deviation of its read-out, in grey values.
+    background : float
+        The camera's offset in grey values.
+    read_noise : float
+        Standard deviation of the read-out noise in grey values.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
     (z, y, x) uint16
+        Grey values.
 
     Raises
     ------
@@ -97,30 +111,40 @@ def camera_image(
         )
     light = np.clip(np.asarray(image, dtype=np.float64), 0.0, None)
     camera = Camera(offset=background, read_noise=read_noise, bits=16)
-    return camera.simulate(photons * light / max(float(light.max()), 1e-300), seed)  # type: ignore[return-value]
+    return camera.simulate(photons * light / max(float(light.max()), 1e-300), seed)
 
 
 @dataclasses.dataclass(frozen=True)
 class CameraNoise:
-    """The noise of a camera, for :func:`make_sample`; numbers as for :func:`camera_image`."""
+    """The noise of a camera, as a function for :func:`make_sample`.
+
+    Parameters
+    ----------
+    photons : float
+        Mean number of photons in the brightest voxel; a photon is one grey value.
+    background : float
+        The camera's offset in grey values.
+    read_noise : float
+        Standard deviation of the read-out noise in grey values.
+    """
 
     photons: float = 100.0
     background: float = 100.0
     read_noise: float = 2.0
 
     def __call__(self, light: Array, seed: int) -> npt.NDArray[np.uint16]:
-        """The camera's image of the light, (z, y, x)."""
+        """Return the camera's image of the light, (z, y, x)."""
         return camera_image(light, **dataclasses.asdict(self), seed=seed)
 
 
 @dataclasses.dataclass(frozen=True)
 class GaussianNoise:
-    """Noise of one standard deviation in all voxels, for :func:`make_sample`.
+    """Normal noise of one standard deviation in all voxels, as a function for :func:`make_sample`.
 
     Parameters
     ----------
     deviation : float
-        In the unit of the light; 0 for none.
+        Standard deviation in the unit of the light; 0 for none.
 
     Raises
     ------
@@ -131,11 +155,12 @@ class GaussianNoise:
     deviation: float
 
     def __post_init__(self) -> None:
+        """Check the deviation."""
         if not 0 <= self.deviation < np.inf:
             raise ConfigError(f"deviation is {self.deviation!r}; expected a finite number, 0 or more.")
 
     def __call__(self, light: Array, seed: int) -> Array:
-        """The light with noise, (z, y, x), in its own dtype."""
+        """Return the light with noise, (z, y, x), in the dtype of the light."""
         if self.deviation == 0:
             return light
         noise = np.random.default_rng(seed).normal(0.0, self.deviation, light.shape)
@@ -144,18 +169,18 @@ class GaussianNoise:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sample:
-    """A simulated image with what is known about it.
+    """A simulated image with its ground truth.
 
-    Attributes
+    Parameters
     ----------
     image : Volume
-        With noise.
+        The image with noise.
     light : (z, y, x) float
         The same without noise and background.
     truth : SurfaceMesh
-        The surface in it, µm.
+        The surface that was rendered, in µm.
     psf : PSF
-        What it was blurred with.
+        The point spread function of the image.
     """
 
     image: Volume
@@ -182,79 +207,98 @@ def make_sample(
     Parameters
     ----------
     truth : SurfaceMesh
-        µm, (z, y, x), with its density in intensity per µm².
+        Its surface in µm, (z, y, x), with its density in intensity per µm².
     psf : PSF
+        Point spread function of the microscope.
     grid : Grid
-        Of the image.
+        Grid of the image.
     noise : function of (light (z, y, x), seed), optional
-        Gives the image's values, such as :class:`CameraNoise` and :class:`GaussianNoise`; none by default.
+        Returns the image's values, such as :class:`CameraNoise` and :class:`GaussianNoise`; none by default.
     seed : int
-        Of the noise.
+        Seed of the noise.
     peak : float, optional
-        What the brightest voxel of the light is scaled to; by default it stays as it is rendered.
+        Value to which the brightest voxel of the light is scaled; by default the light is not scaled.
     dtype : dtype
-        Of the light.
-    room, **options
-        As for :func:`render_on`.
+        Number type of the light.
+    room : float or (3,) float, optional
+        Width in µm by which the grid for rendering is extended behind its last voxels; by default as in
+        :func:`render_on`.
     name : str
-        Of the image.
+        Name of the image.
+    **options : object
+        Keyword arguments of :func:`cytoform.render`: backend, device, tolerance, cutoff, normalize, deterministic.
 
     Returns
     -------
     Sample
-        The same for the same seed.
+        The image and its ground truth; the same for the same seed.
 
     Raises
     ------
-    GridError, ConfigError, BackendError
-        As :func:`render_on`; ConfigError too when nothing of the body is in the image and `peak` is given (all of it
-        is further away than the PSF reaches, or the brightest voxel is below the rendering's tolerance), and when the
-        noise gives another shape than the light's.
+    GridError
+        When `room` is not finite.
+    ConfigError
+        When an option is out of range; when `peak` is given and no light of the body is in the image (all of it is
+        further away than the PSF's extent, or the brightest voxel is below the rendering's tolerance); when the noise
+        gives another shape than the light's.
+    BackendError
+        When a requested device or library is missing.
     """
     if peak is not None:
         _check_within_reach(truth, psf, grid)
-    wide = _rendered_wide(truth, psf, grid, room, options)
-    light = _cut(wide, grid)
+    wide = _render_extended(truth, psf, grid, room, options)
+    light = _crop_to(wide, grid)
     if peak is not None:
         tolerance = options.get("tolerance")
         part = default_tolerance(wide.dtype) if tolerance is None else max(tolerance, 100.0 * np.finfo(wide.dtype).eps)
-        light = _scaled(light, peak, part * float(max(wide.max(), -wide.min())))
+        light = _scale_to_peak(light, peak, part * float(max(wide.max(), -wide.min())))
     light = light.astype(dtype, copy=False)
-    data = light if noise is None else _noisy(light, noise, seed)
+    data = light if noise is None else _add_noise(light, noise, seed)
     return Sample(Volume(data, grid.spacing, grid.origin, name), light, truth, psf)
 
 
-_ON_THE_GRID = "Is the body on the grid? Coordinates are µm, (z, y, x)."
+_REMEDY = "Is the body on the grid? Coordinates are µm, (z, y, x)."
 
 
 def _check_within_reach(truth: SurfaceMesh, psf: PSF, grid: Grid) -> None:
-    """Refuse a body so far off that a rendering holds nothing but its own ripples there."""
+    """Raise ConfigError if the body is further from the image, along an axis, than the PSF extends.
+
+    The rendering there would hold nothing but its numerical error, which must not be scaled to a peak.
+    """
     (low, high), reach = np.asarray(truth.bounds, dtype=np.float64), np.asarray(psf.reach())
     first, last = np.asarray(grid.origin), grid.to_um(np.asarray(grid.shape) - 1)
     if np.any(low > last + reach) or np.any(high < first - reach):
         raise ConfigError(
-            f"the body lies from {_place(low)} to {_place(high)} µm, the image from {_place(first)} to {_place(last)}, "
-            f"and the PSF reaches {_place(reach)} far; expected light in the image, to scale it to a peak.",
-            remedy=_ON_THE_GRID,
+            f"the body lies from {_format_point(low)} to {_format_point(high)} µm, the image from "
+            f"{_format_point(first)} to {_format_point(last)}, and the PSF reaches {_format_point(reach)} far; "
+            "expected light in the image, to scale it to a peak.",
+            remedy=_REMEDY,
         )
 
 
-def _place(point: Array) -> str:
+def _format_point(point: Array) -> str:
+    """Return a point as text with 4 digits, such as "(1.5, 0, 2.25)"."""
     return f"({', '.join(f'{x:.4g}' for x in point)})"
 
 
-def _scaled(light: Array, peak: float, least: float) -> Array:
+def _scale_to_peak(light: Array, peak: float, least: float) -> Array:
+    """Return the light scaled so that its brightest voxel is `peak`.
+
+    ConfigError is raised unless the brightest voxel exceeds `least`, the error of the rendering.
+    """
     brightest = light.max()
     if not brightest > least:
         raise ConfigError(
             f"the image's brightest voxel is {brightest:g}, which is no more than the rendering errs by ({least:g}); "
             f"expected light, to scale it to a peak of {peak:g}.",
-            remedy=_ON_THE_GRID,
+            remedy=_REMEDY,
         )
-    return light * peak / brightest
+    scaled: Array = light * peak / brightest
+    return scaled
 
 
-def _noisy(light: Array, noise: Noise, seed: int) -> Array:
+def _add_noise(light: Array, noise: Noise, seed: int) -> Array:
+    """Return the image that `noise` makes of the light and the seed; raise ConfigError where its shape differs."""
     data = np.asarray(noise(light, seed))
     if data.shape != light.shape:
         name = getattr(noise, "__name__", None) or type(noise).__name__

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps of long work, never in the midst of one."""
+"""Delay Ctrl-C to the end of the current step of long work."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """Ctrl-C, held back until a step is done, so that what is saved is the state between two steps.
+    """A context that delays Ctrl-C until a step is done, so that the state between two steps can be saved.
 
-    A second Ctrl-C interrupts at once. In other threads than the main one signals are left alone.
+    The first Ctrl-C sets ``asked``, which the work reads after each step; a second one raises KeyboardInterrupt at
+    once. In other threads than the main one signals are not handled.
     """
 
     def __init__(self) -> None:
+        """Start without a request to stop."""
         self.asked = False
-        self._before: Any = None
+        self._earlier_handler: Any = None
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            self._earlier_handler = signal.signal(signal.SIGINT, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        if self._earlier_handler is not None:
+            signal.signal(signal.SIGINT, self._earlier_handler)
 
-    def _ask(self, *_: object) -> None:
+    def _on_signal(self, *_: object) -> None:
+        """Note the first Ctrl-C; raise KeyboardInterrupt at the second."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True

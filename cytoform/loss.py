@@ -1,6 +1,7 @@
-"""How far a rendered image is from a measured one, with the gradient beside the value.
+"""Loss between a rendered and a measured image: the best gain and background, and the weights of the voxels.
 
-The model of a measurement is gain · rendering + background. Both are part of the model: no min-max normalisation.
+The model of a measurement is gain · rendering + background. Both are fitted in closed form by linear least squares;
+images are not normalised by their minimum and maximum.
 """
 
 from __future__ import annotations
@@ -13,9 +14,26 @@ __all__ = ["affine_of_moments", "best_affine", "huber_weights", "signal_weights"
 
 
 def best_affine(rendered: Array, observed: Array, weights: Array | None = None) -> tuple[float, float]:
-    """Gain and background that minimise the weighted L2 loss: a linear least squares of two unknowns.
+    """Return the gain and background that minimise Σ w (gain · rendered + background - observed)².
 
-    The gain is kept positive: where the rendering explains nothing it is the one that gives the right contrast.
+    The gain is never below a tenth of the ratio of the standard deviations of `observed` and `rendered`, so it stays
+    positive where the two images do not correlate. It is 0 where `rendered` is constant.
+
+    Parameters
+    ----------
+    rendered : (z, y, x) float
+        Rendered image, any unit.
+    observed : (z, y, x) float
+        Measured image, in camera counts or any other intensity.
+    weights : (z, y, x) float, optional
+        Weight w of each voxel, zero or more; 1 everywhere by default.
+
+    Returns
+    -------
+    gain : float
+        Measured intensity per unit of the rendering.
+    background : float
+        Measured intensity where the rendering is zero.
     """
     w = np.ones(rendered.shape) if weights is None else np.asarray(weights, dtype=np.float64)
     r, o = np.asarray(rendered, dtype=np.float64), np.asarray(observed, dtype=np.float64)
@@ -30,7 +48,26 @@ def best_affine(rendered: Array, observed: Array, weights: Array | None = None) 
 def affine_of_moments(
     mean_rendered: float, mean_observed: float, variance: float, covariance: float, variance_observed: float
 ) -> tuple[float, float]:
-    """:func:`best_affine` from weighted means, and sums of weighted squares and products about them."""
+    """Return gain and background as :func:`best_affine` does, from weighted moments of the two images.
+
+    Parameters
+    ----------
+    mean_rendered, mean_observed : float
+        Weighted means r̄ and ō of the rendered and the measured image.
+    variance : float
+        Σ w (r - r̄)², the weighted sum of squares of the rendered image about its mean (not divided by Σ w).
+    covariance : float
+        Σ w (r - r̄)(o - ō), the weighted sum of products about the means.
+    variance_observed : float
+        Σ w (o - ō)², the weighted sum of squares of the measured image about its mean.
+
+    Returns
+    -------
+    gain : float
+        covariance / variance, but at least 0.1 √(variance_observed / variance); 0 where `variance` is 0.
+    background : float
+        mean_observed - gain · mean_rendered.
+    """
     if variance <= 0:
         return 0.0, mean_observed
     spread = (variance_observed / variance) ** 0.5
@@ -39,22 +76,53 @@ def affine_of_moments(
 
 
 def signal_weights(observed: Array, background: float, *, floor: float = 0.0) -> Array:
-    """Weights of the shape loss, max(observed - background, 0) scaled to maximum 1, and at least `floor`.
+    """Return voxel weights for the loss of the shape: max(observed - background, 0) / maximum, and at least `floor`.
 
-    The paper weights by the image itself (Ichbiah et al. 2025, section 5.1), on images without a camera's offset.
+    Where no voxel is brighter than the background all weights are 1. Ichbiah et al. 2025, section 5.1, weight by the
+    image itself; here the background (a camera's offset) is subtracted first.
+
+    Parameters
+    ----------
+    observed : (z, y, x) float
+        Measured image.
+    background : float
+        Intensity of the background, in the unit of `observed`.
+    floor : float
+        Smallest weight of a voxel, 0 to 1; 0 (default) leaves voxels at or below the background out of the loss.
+
+    Returns
+    -------
+    (z, y, x) float
+        Weights from `floor` to 1, in the dtype of `observed`.
     """
     signal = np.maximum(observed - observed.dtype.type(background), 0)
     peak = float(signal.max())
     if not peak > 0:
         return np.ones_like(observed)
-    return np.maximum(signal / observed.dtype.type(peak), observed.dtype.type(floor))
+    weights: Array = np.maximum(signal / observed.dtype.type(peak), observed.dtype.type(floor))
+    return weights
 
 
 def huber_weights(residual: Array, where: Bools, limit: float) -> Floats:
-    """Weights min(1, limit · s / |residual|) of Huber's loss by reweighting, s the robust spread of the residuals.
+    """Return the weights min(1, limit · s / |residual|) of Huber's loss for iteratively reweighted least squares.
 
-    Light that the surface cannot explain, such as a neighbour's, then pulls no harder than a residual of limit · s.
-    s is 1.4826 times the median of the absolute residuals in `where`.
+    s is a robust standard deviation: 1.4826 times the median of |residual| over the voxels in `where`. A residual that
+    the surface cannot explain, such as a neighbour's light, then has no more influence than a residual of limit · s.
+    Where s is 0 all weights are 1.
+
+    Parameters
+    ----------
+    residual : (z, y, x) float
+        Rendered minus measured image.
+    where : (z, y, x) bool
+        Voxels from which s is estimated.
+    limit : float
+        Residual, in units of s, from which on the weight falls below 1.
+
+    Returns
+    -------
+    (z, y, x) float64
+        Weights from 0 to 1.
     """
     spread = 1.4826 * float(np.median(np.abs(residual[where])))
     size = np.abs(np.asarray(residual, dtype=np.float64))

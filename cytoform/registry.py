@@ -1,4 +1,4 @@
-"""Things of one kind by name, such as descriptors and families of shapes: built-in ones and those of other packages."""
+"""Look up objects of one kind by name, such as descriptors and families of shapes, built in or from other packages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import logging
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from .errors import BackendError, ConfigError
 
@@ -17,19 +17,28 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Registry(Mapping[str, T], Generic[T]):
-    """Things of one kind by ``name``, an attribute that each has. A thing is loaded when it is first asked for.
+class _Named(Protocol):
+    """Protocol of an object with a name."""
 
-    Built-in ones come first, then those of installed packages (entry points), then those that :meth:`add` brought.
+    @property
+    def name(self) -> str:
+        """Name under which the object is registered."""
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A mapping from names to objects of one kind, which loads an object when it is first requested.
+
+    An object is registered under its attribute ``name``. Built-in objects come first, then those of installed packages
+    (entry points), then those that :meth:`add` registered.
 
     Parameters
     ----------
     kind : str
-        What they are, for messages, such as "family".
+        What the objects are, for messages, such as "family".
     group : str
-        Under which name other packages declare theirs as entry points, such as "cytoform.families".
+        Group of entry points under which other packages declare theirs, such as "cytoform.families".
     built_in : mapping of str to str, optional
-        Name, and "module:attribute" relative to cytoform.
+        Names of the built-in objects, and "module:attribute" relative to cytoform.
 
     Examples
     --------
@@ -40,6 +49,7 @@ class Registry(Mapping[str, T], Generic[T]):
     """
 
     def __init__(self, kind: str, group: str, built_in: Mapping[str, str] | None = None) -> None:
+        """Make a registry of the built-in objects; the parameters are those of the class."""
         self.kind, self.group = kind, group
         self._built_in = dict(built_in or {})
         self._added: dict[str, T] = {}
@@ -47,14 +57,19 @@ class Registry(Mapping[str, T], Generic[T]):
         self._left_out: set[str] = set()
 
     def add(self, item: T) -> None:
-        """Register a thing, which tells its ``name``, in this process.
+        """Register an object under its ``name``, in this process.
+
+        Parameters
+        ----------
+        item : object
+            An object with the attribute ``name``.
 
         Raises
         ------
         ConfigError
-            When the name is taken by another one.
+            When another object has the name.
         """
-        name: str = item.name  # type: ignore[attr-defined]
+        name = cast(_Named, item).name
         if name in self and self._added.get(name) is not item:
             raise ConfigError(
                 f"there is a {self.kind} called {name!r} already; expected another name than {', '.join(self)}.",
@@ -63,12 +78,17 @@ class Registry(Mapping[str, T], Generic[T]):
         self._added[name] = item
 
     def remove(self, name: str) -> None:
-        """Take one out that :meth:`add` brought.
+        """Remove an object that :meth:`add` registered.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
 
         Raises
         ------
         ConfigError
-            When :meth:`add` did not bring it.
+            When :meth:`add` has not registered this name.
         """
         if name not in self._added:
             raise ConfigError(f"no {self.kind} {name!r} was added; expected one of {list(self._added)}.")
@@ -88,29 +108,50 @@ class Registry(Mapping[str, T], Generic[T]):
             return self._added[name]
         if name in self._built_in:
             module, _, attribute = self._built_in[name].partition(":")
-            return getattr(importlib.import_module(f"cytoform.{module}"), attribute)  # type: ignore[no-any-return]
+            item: T = getattr(importlib.import_module(f"cytoform.{module}"), attribute)
+            return item
         if name in self._entry_points():
-            return self._loaded(self._entry_points()[name])
+            return self._load(self._entry_points()[name])
         raise KeyError(name)
 
     def named(self, name: str) -> T:
-        """The one of that name.
+        """Return the object of a name, loading it if need be.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        object
+            The object.
 
         Raises
         ------
         ConfigError
-            When there is none; it lists all names.
+            When there is none; the message lists all names.
         BackendError
-            When it belongs to another package and cannot be loaded, or is called otherwise there.
+            When it belongs to another package and cannot be loaded, or has another name there.
         """
         if name not in self:
             raise ConfigError(f"{self.kind} is {name!r}; expected one of {', '.join(sorted(self))}.")
         return self[name]
 
     def usable(self, of: type[T]) -> dict[str, T]:
-        """All of them by name, without those of other packages that cannot be loaded or are of another type than `of`.
+        """Return all objects by name, without those of other packages that cannot be loaded or are not of type `of`.
 
-        A warning is logged for each that is left out, once.
+        A warning is logged for each object that is left out, once.
+
+        Parameters
+        ----------
+        of : type
+            Type that the objects must have.
+
+        Returns
+        -------
+        dict of str to object
+            The objects, in the order of the registry.
         """
         found: dict[str, T] = {}
         for name in self:
@@ -129,6 +170,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return found
 
     def _entry_points(self) -> dict[str, EntryPoint]:
+        """Return the entry points of the registry's group by name, with a warning for each whose name is taken."""
         if self._declared is None:
             self._declared = {}
             for point in entry_points(group=self.group):
@@ -138,12 +180,13 @@ class Registry(Mapping[str, T], Generic[T]):
                     self._declared[point.name] = point
         return self._declared
 
-    def _loaded(self, point: EntryPoint) -> Any:
+    def _load(self, point: EntryPoint) -> T:
+        """Load the object of an entry point; raise BackendError where that fails or their names differ."""
         package = getattr(point.dist, "name", None) or point.value
         remedy = f"Repair or remove that package: pip uninstall {package}."
         try:
-            item = point.load()
-        except Exception as error:  # whatever another package does when it is imported
+            item: T = point.load()
+        except Exception as error:  # importing other packages raises exceptions of any type
             text = f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}."
             raise BackendError(text, remedy=remedy) from error
         name = getattr(item, "name", None)
@@ -157,12 +200,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def import_entry_points(group: str) -> None:
-    """Import what installed packages name under a group of entry points: modules that register what they bring.
+    """Import the modules that installed packages declare under a group of entry points, which register their objects.
 
-    One that cannot be imported is left out, with a warning.
+    A module that cannot be imported is left out, with a warning.
     """
     for point in entry_points(group=group):
         try:
             point.load()
-        except Exception as error:  # whatever another package does when it is imported
+        except Exception as error:  # importing other packages raises exceptions of any type
             _log.warning("%s: %s cannot be loaded and is left out: %r", group, point.value, error)

@@ -1,4 +1,4 @@
-"""Tables: rows as a structured array, and CSV files, which are all written here."""
+"""Make structured arrays and CSV text of the rows of a table."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["csv_text", "structured"]
 
 
 def structured(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type]) -> Array:
-    """Rows as a structured array.
+    """Return rows as a structured array.
 
     Parameters
     ----------
     rows : sequence of mappings
-        Each with all columns.
+        A mapping from column to value for each row, with all columns.
     columns : mapping of str to type
-        Name, and str, int, float or bool.
+        Names of the columns, and their types: str, int, float or bool.
 
     Returns
     -------
     (n,) structured array
-        A field for each column; text fields are as wide as needed.
+        A field for each column; text fields are as wide as their longest value.
     """
     widths = {n: max([1, *(len(row[n]) for row in rows)]) for n, kind in columns.items() if kind is str}
     kinds = {str: "", int: "i8", float: "f8", bool: "?"}
@@ -36,28 +36,31 @@ def structured(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, type]) -
 
 
 def csv_text(head: Iterable[str], rows: Iterable[Iterable[Any]], *, digits: int | None = 9) -> str:
-    """A table as CSV: a comma between cells, a line feed at the end of each line.
+    """Return a table as CSV, with commas between cells and a line feed at the end of each line.
 
     Parameters
     ----------
-    head : names of the columns
-    rows : rows of cells
-        NaN becomes an empty cell, True and False 1 and 0.
+    head : iterable of str
+        Names of the columns.
+    rows : iterable of iterables
+        Cells of each row. NaN becomes an empty cell, True and False become 1 and 0.
     digits : int, optional
-        Digits of numbers that are no whole ones; None for all that tell them from others.
+        Significant digits of floats; None for as many as identify the number.
 
     Returns
     -------
     str
+        The table, with the names of the columns in the first line.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([_cell(value, digits) for value in row] for row in rows)
+    writer.writerows([_format_cell(value, digits) for value in row] for row in rows)
     return buffer.getvalue()
 
 
-def _cell(value: Any, digits: int | None) -> str:
+def _format_cell(value: Any, digits: int | None) -> str:
+    """Return a value as text: bool as 1 or 0, NaN as empty text, floats with `digits` digits or all (None)."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, bool):
         return str(int(value))

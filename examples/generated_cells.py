@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from cytoform.metrics import dice
 from cytoform.neural import generate, preset, reconstruct, train
-from cytoform.report.solid import camera, paint
+from cytoform.report.surface_view import draw_surface, view_axes
 from cytoform.sdf.frames import frame_mesh
 from cytoform.synth import family
 
@@ -43,7 +43,7 @@ new = generate(model, SHOWN, seed=3, frames=TIMES, shape=SAMPLES if QUICK else 8
 
 rows = [[frame_mesh(cell, k) for k in range(len(cell))] for cell in new]
 meshes = [mesh for row in rows for mesh in row if mesh is not None]
-view = camera(0.15)
+view = view_axes(0.15)
 wide, high = (1.08 * max(float(np.abs(mesh.vertices @ view[k]).max()) for mesh in meshes) for k in (0, 1))
 figure = Figure(figsize=(12.0, len(rows) * 12.0 / TIMES * high / wide), facecolor="white")
 for n, row in enumerate(rows):
@@ -51,7 +51,9 @@ for n, row in enumerate(rows):
         panel = figure.add_axes((k / TIMES, 1.0 - (n + 1) / len(rows), 1.0 / TIMES, 1.0 / len(rows)))
         panel.set_axis_off()
         if mesh is not None:
-            paint(panel, mesh, view, np.array([[0.27, 0.67, 0.57]]), ambient=0.4, centre=np.zeros(3), reach=wide)
+            draw_surface(
+                panel, mesh, view, np.array([[0.27, 0.67, 0.57]]), ambient=0.4, centre=np.zeros(3), half_width=wide
+            )
             panel.set(xlim=(-wide, wide), ylim=(high, -high))
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "generated.png", dpi=110)
 

@@ -169,7 +169,7 @@ def test_where_permissions_cannot_be_set_the_file_is_written_all_the_same(tmp_pa
 
 
 def test_on_windows_no_permissions_are_touched(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic, "_mode_for", lambda *args: None)
+    monkeypatch.setattr(atomic, "_permissions_for", lambda *args: None)
     monkeypatch.setattr(Path, "chmod", lambda *args: pytest.fail("chmod was called"))
     atomic.write_text(tmp_path / "a.txt", "x")
     assert (tmp_path / "a.txt").read_text() == "x"

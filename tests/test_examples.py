@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[1] / "examples"
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs an example as a script, quick and in an empty folder, and gives its variables; its picture is picture.png."""
+    """Run an example as a script, quick and in an empty folder, and give its variables; it draws picture.png."""
 
     def run(name):
         monkeypatch.setenv("CYTOFORM_QUICK", "1")

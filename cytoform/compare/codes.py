@@ -1,4 +1,4 @@
-"""Latent codes looked at: principal components, t-SNE, and how well labels part."""
+"""Analysis of latent codes: principal components, t-SNE, and how well labels separate."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from ..tables import csv_text
 __all__ = ["PCA", "CodeSpace", "NamedCodes", "code_space", "pca", "silhouette", "tsne"]
 
 
-_PERPLEXITY = 30.0
-_LEAST = 4  # codes, for t-SNE
+_PERPLEXITY = 30.0  # default of t-SNE
+_LEAST = 4  # number of codes for t-SNE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PCA:
-    """Principal components of n codes of length L; k = min(n − 1, L) of them.
+    """Principal components of n codes of length L; there are k = min(n − 1, L) of them.
 
-    Attributes
+    Parameters
     ----------
     mean : (L,) float64
+        Mean of the codes.
     components : (k, L) float64
         Unit vectors, the entry of largest magnitude positive.
     explained : (k,) float64
         Part of the variance along each, largest first; they add up to 1, or are 0 where all codes are equal.
     scores : (n, k) float64
-        Codes in these coordinates.
+        Coordinates of the codes: ``codes = scores @ components + mean``.
     """
 
     mean: Floats
@@ -41,26 +42,41 @@ class PCA:
     scores: Floats
 
     def needed(self, part: float) -> int:
-        """How many components explain `part` of the variance."""
+        """Return the least number of leading components that together explain a part of the variance.
+
+        Parameters
+        ----------
+        part : float
+            Part of the variance to explain, 0 to 1.
+
+        Returns
+        -------
+        int
+            0 where all codes are equal.
+        """
         return int(np.searchsorted(np.cumsum(self.explained), part - 1e-12) + 1) if self.explained.any() else 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CodeSpace:
-    """The codes of a comparison.
+    """Latent codes of a comparison, with their principal components, t-SNE embedding and silhouette.
 
-    Attributes
+    Parameters
     ----------
-    sets, sequences : (n,) str
-        What each code stands for.
+    sets : (n,) str
+        Set that each code belongs to.
+    sequences : (n,) str
+        Name of the sequence that each code stands for.
     labels : (n,) str or None
-        Families.
+        Family of each code, "" where it has none; None where no families are known.
     codes : (n, L) float64
+        The latent codes.
     pca : PCA
+        Their principal components.
     tsne : (n, 2) float64 or None
-        None where there are fewer than 4 codes, or no scikit-learn.
+        Their t-SNE embedding; None where there are fewer than 4 codes, or no scikit-learn.
     silhouette : float
-        Of the labels, −1 to 1; NaN where there are none.
+        Mean silhouette of the labelled codes, −1 to 1; NaN where it is not defined.
     """
 
     sets: Array
@@ -72,7 +88,14 @@ class CodeSpace:
     silhouette: float
 
     def csv(self) -> str:
-        """A row for each code: whose it is, its label, its places among all, its numbers."""
+        """Return the codes as the text of a CSV file, with a header and one row for each code.
+
+        Returns
+        -------
+        str
+            Columns ``set``, ``sequence``, ``label``, the first three principal components ``pc1`` …, ``tsne1``,
+            ``tsne2``, and the numbers of the code ``z0`` …; missing values are empty.
+        """
         shown = min(3, self.pca.scores.shape[1])
         head = ["set", "sequence", "label", *(f"pc{k + 1}" for k in range(shown)), "tsne1", "tsne2"]
         plane = np.full((len(self.codes), 2), np.nan) if self.tsne is None else self.tsne
@@ -84,36 +107,58 @@ class CodeSpace:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NamedCodes:
-    """Codes that tell which sequence each belongs to.
+    """Latent codes with the name of the sequence that each belongs to.
 
-    Attributes
+    Parameters
     ----------
     names : list of str
-        Of the sequences.
+        Names of the sequences, one for each code.
     codes : (n, L) float
+        The codes.
     """
 
     names: list[str]
     codes: Array
 
     def __len__(self) -> int:
+        """Return the number of codes."""
         return len(self.codes)
 
     def ordered(self, sequences: Sequence[str], of_set: str) -> tuple[Array, list[str]]:
-        """The codes in the order of sequences, and a remark where their names are others."""
+        """Return the codes in the order of a list of sequences.
+
+        Codes are matched by name where the names are the same ones, each once, in any order. Otherwise they are
+        returned as they are, with a warning.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            Names of the sequences in the wanted order.
+        of_set : str
+            Name of the set of these sequences, for the warning.
+
+        Returns
+        -------
+        codes : (n, L) float
+            The codes in that order.
+        notes : list of str
+            The warning, or an empty list.
+        """
         if len(set(self.names)) == len(self.names) and set(self.names) == set(sequences):
             return self.codes[[self.names.index(name) for name in sequences]], []
         return self.codes, [
-            f"codes: their names ({_few(self.names)}) are not those of the sequences of {of_set} ({_few(sequences)}); "
-            "they are taken in order."
+            f"codes: their names ({_first_two(self.names)}) differ from those of the sequences of {of_set} "
+            f"({_first_two(sequences)}); they are assigned in order."
         ]
 
 
-def _few(names: Sequence[str]) -> str:
+def _first_two(names: Sequence[str]) -> str:
+    """Join the first two names by commas, followed by "…" where there are more."""
     return ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
 
 
-def _checked(codes: npt.ArrayLike) -> Floats:
+def _checked_codes(codes: npt.ArrayLike) -> Floats:
+    """Return codes as a float64 array (n, latent); raise SequenceError unless n ≥ 2, latent ≥ 1 and all are finite."""
     array = np.asarray(codes, dtype=np.float64)
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 1:
         raise SequenceError(f"codes has shape {array.shape}; expected (n, latent) with n at least 2.")
@@ -122,7 +167,8 @@ def _checked(codes: npt.ArrayLike) -> Floats:
     return array
 
 
-def _manifold() -> Any:
+def _scikit_learn() -> Any:
+    """Import and return ``sklearn.manifold`` and ``sklearn.metrics``; raise BackendError if scikit-learn is missing."""
     try:
         import sklearn.manifold as manifold
         import sklearn.metrics as metrics
@@ -135,55 +181,64 @@ def _manifold() -> Any:
 
 
 def pca(codes: npt.ArrayLike) -> PCA:
-    """Principal component analysis.
+    """Compute the principal components of latent codes, by singular value decomposition of the centred codes.
 
     Parameters
     ----------
     codes : (n, L) float
+        At least 2 codes of length L.
+
+    Returns
+    -------
+    PCA
+        k = min(n − 1, L) components, largest variance first.
 
     Raises
     ------
     SequenceError
-        When it is not 2D, has fewer than 2 rows, or is not finite.
+        When the array is not 2D, has fewer than 2 rows, or is not finite.
     """
-    array = _checked(codes)
+    array = _checked_codes(codes)
     mean = array.mean(axis=0)
     u, s, vt = np.linalg.svd(array - mean, full_matrices=False)
     k = min(array.shape[0] - 1, array.shape[1])
     u, s, vt = u[:, :k], s[:k], vt[:k]
     sign = np.sign(vt[np.arange(k), np.argmax(np.abs(vt), axis=1)])
     total = float((s**2).sum())
-    nothing = total <= (1e-14 * np.abs(array).max()) ** 2 * array.size
-    explained = np.zeros(k) if nothing else s**2 / total
+    constant = total <= (1e-14 * np.abs(array).max()) ** 2 * array.size
+    explained = np.zeros(k) if constant else s**2 / total
     return PCA(mean, vt * sign[:, None], explained, u * s * sign)
 
 
 def tsne(codes: npt.ArrayLike, seed: int = 0, *, perplexity: float | None = None) -> Floats:
-    """Codes in the plane, neighbours beside each other: t-SNE, started from the principal components.
+    """Embed latent codes in the plane by t-SNE, started from their first two principal components.
+
+    Ref: van der Maaten and Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html.
 
     Parameters
     ----------
     codes : (n, L) float
-        At least 4.
+        At least 4 codes.
     seed : int
+        Seed of the random numbers; the same seed gives the same embedding.
     perplexity : float, optional
-        By default 30, or a third of the other codes where those are fewer than 90.
+        About how many neighbours each code keeps near it, from 1 to below n. The default is 30, or (n − 1) / 3 (at
+        least 1) where that is less.
 
     Returns
     -------
     (n, 2) float64
-        Distances between groups and their sizes mean nothing in it.
+        Coordinates in the plane, in arbitrary units: distances between groups and sizes of groups mean nothing. All 0
+        where all codes are equal.
 
     Raises
     ------
     SequenceError
-        When there are too few codes, or they are not finite.
+        When there are too few codes, they are not finite, or the perplexity is out of its range.
     BackendError
         When scikit-learn is missing.
-
-    Ref: van der Maaten and Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html.
     """
-    array = _checked(codes)
+    array = _checked_codes(codes)
     n = len(array)
     if n < _LEAST:
         raise SequenceError(f"there are {n} codes; expected at least {_LEAST} for t-SNE.", remedy="Use pca instead.")
@@ -193,90 +248,124 @@ def tsne(codes: npt.ArrayLike, seed: int = 0, *, perplexity: float | None = None
     spread = float(array.std())
     if float(np.ptp(array, axis=0).max()) == 0:
         return np.zeros((n, 2))
-    array = (array - array.mean(axis=0)) / spread  # small codes lose digits in its single precision
+    array = (array - array.mean(axis=0)) / spread  # t-SNE works in single precision, in which small codes lose digits
     start = np.zeros((n, 2))
     scores = pca(array).scores[:, :2]
     start[:, : scores.shape[1]] = 1e-4 * scores / scores[:, 0].std()
     method = "exact" if n <= 1000 else "barnes_hut"
-    fit = _manifold()[0].TSNE(perplexity=wanted, init=start.astype(np.float32), random_state=seed, method=method)
-    return fit.fit_transform(array).astype(np.float64)
+    fit = _scikit_learn()[0].TSNE(perplexity=wanted, init=start.astype(np.float32), random_state=seed, method=method)
+    plane: Floats = fit.fit_transform(array).astype(np.float64)
+    return plane
 
 
 def silhouette(codes: npt.ArrayLike, labels: Sequence[Any] | Array) -> float:
-    """Mean silhouette of labelled codes: near 1 where families lie apart, 0 where they touch, negative where mixed.
+    """Return the mean silhouette of labelled codes, with Euclidean distances.
+
+    Ref: Rousseeuw 1987, doi 10.1016/0377-0427(87)90125-7.
 
     Parameters
     ----------
     codes : (n, L) float
-    labels : (n,)
+        At least 2 codes.
+    labels : (n,) sequence
+        Family of each code, compared as text.
 
     Returns
     -------
     float
-        NaN where there is one label only, or as many as codes.
+        Near 1 where families lie apart, 0 where they touch, negative where they are mixed; NaN where there is only one
+        label, or as many as codes.
 
     Raises
     ------
     SequenceError
-        When there are not as many labels as codes.
+        When there are not as many labels as codes, or codes are not finite.
     BackendError
         When scikit-learn is missing.
-
-    Ref: Rousseeuw 1987, doi 10.1016/0377-0427(87)90125-7.
     """
-    array, names = _checked(codes), np.asarray([str(x) for x in labels])
+    array, names = _checked_codes(codes), np.asarray([str(x) for x in labels])
     if len(names) != len(array):
         raise SequenceError(f"there are {len(names)} labels; expected {len(array)}, one for each code.")
     if not 2 <= len(np.unique(names)) < len(names):
         return float("nan")
-    return float(_manifold()[1].silhouette_score(array, names))
+    return float(_scikit_learn()[1].silhouette_score(array, names))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Codes of the sets of a comparison
 
 
-def _by_set(what: Any, sets: Mapping[str, Sequence[str]], likely: Sequence[str], noun: str) -> dict[str, Any]:
-    """``what`` for each set: itself if it is a dict, else that of the first likely set with as many sequences."""
-    if not isinstance(what, Mapping):
-        fits = [name for name in likely if len(sets[name]) == len(what)]
-        if not fits:
-            counts = ", ".join(f"{len(sets[name])} in {name!r}" for name in likely)
-            raise SequenceError(
-                f"there are {len(what)} {noun}; expected one for each sequence of a set ({counts}).",
-                remedy=f"Pass a dict of set names and {noun}.",
-            )
-        return {fits[0]: what}
-    for name, values in what.items():
-        if name not in sets:
-            raise SequenceError(f"{noun} are given for {name!r}; expected names of sets: {', '.join(sets)}.")
-        if len(values) != len(sets[name]):
-            raise SequenceError(f"there are {len(values)} {noun} for {name!r}; expected {len(sets[name])}.")
-    return dict(what)
-
-
-def code_space(
-    codes: Any, labels: Any, sets: Mapping[str, Sequence[str]], likely: Sequence[str], seed: int
-) -> tuple[CodeSpace, list[str]]:
-    """The codes of all sets in one space, and notes on what could not be computed.
+def _split_by_set(
+    given: Any, sets: Mapping[str, Sequence[str]], candidates: Sequence[str], noun: str
+) -> dict[str, Any]:
+    """Return codes or labels as a dictionary from set name to the values of that set.
 
     Parameters
     ----------
-    codes : (n, L) float or NamedCodes, or dict of set name to such
-        In the order of the sequences; named ones are put in order by their names.
-    labels : (n,), or dict of set name to such, or None
-    sets : dict of set name to names of sequences
-    likely : sequence of str
-        Which set a bare array belongs to, the likeliest first.
-    seed : int
-        Of t-SNE.
+    given : sequence, or dict of set name to sequence
+        The values. A bare sequence is assigned to the first of `candidates` that has as many sequences as there are
+        values; a dictionary is checked and copied.
+    sets : dict of str to sequence of str
+        Names of the sequences of each set.
+    candidates : sequence of str
+        Sets that a bare sequence may belong to, the preferred one first.
+    noun : str
+        "codes" or "labels", for error messages.
 
     Raises
     ------
     SequenceError
-        When numbers do not match.
+        When no candidate has as many sequences, a key is not the name of a set, or counts differ.
     """
-    given = _by_set(codes, sets, likely, "codes")
+    if not isinstance(given, Mapping):
+        fits = [name for name in candidates if len(sets[name]) == len(given)]
+        if not fits:
+            counts = ", ".join(f"{len(sets[name])} in {name!r}" for name in candidates)
+            raise SequenceError(
+                f"there are {len(given)} {noun}; expected one for each sequence of a set ({counts}).",
+                remedy=f"Pass a dictionary with the {noun} of each set.",
+            )
+        return {fits[0]: given}
+    for name, values in given.items():
+        if name not in sets:
+            raise SequenceError(f"{noun} are given for {name!r}; expected names of sets: {', '.join(sets)}.")
+        if len(values) != len(sets[name]):
+            raise SequenceError(f"there are {len(values)} {noun} for {name!r}; expected {len(sets[name])}.")
+    return dict(given)
+
+
+def code_space(
+    codes: Any, labels: Any, sets: Mapping[str, Sequence[str]], candidates: Sequence[str], seed: int
+) -> tuple[CodeSpace, list[str]]:
+    """Collect the codes of all sets in one table, with principal components, t-SNE and silhouette of all together.
+
+    Parameters
+    ----------
+    codes : (n, L) float or NamedCodes, or dict of set name to these
+        In the order of the sequences; named codes are put in order by their names.
+    labels : (n,) sequence, or dict of set name to these, or None
+        Family of each code; None where no families are known, "" for a code without one.
+    sets : dict of str to sequence of str
+        Names of the sequences of each set.
+    candidates : sequence of str
+        Sets that an array without a set name may belong to, the preferred one first; it goes to the first of equal
+        count.
+    seed : int
+        Seed of t-SNE.
+
+    Returns
+    -------
+    space : CodeSpace
+        The codes and what was computed from them.
+    notes : list of str
+        Warnings: names that do not match, or that scikit-learn is missing.
+
+    Raises
+    ------
+    SequenceError
+        When counts, code lengths or set names do not match.
+    """
+    given = _split_by_set(codes, sets, candidates, "codes")
     notes: list[str] = []
     parts = []
     for name, values in given.items():
@@ -285,14 +374,16 @@ def code_space(
             notes += more
         parts.append(np.asarray(values, dtype=np.float64))
     if any(p.ndim != 2 for p in parts) or len({p.shape[1] for p in parts}) > 1:
-        raise SequenceError(f"codes have shapes {[p.shape for p in parts]}; expected (n, latent), one latent for all.")
-    array = _checked(np.concatenate(parts))
+        raise SequenceError(
+            f"codes have shapes {[p.shape for p in parts]}; expected (n, latent), with the same latent for all."
+        )
+    array = _checked_codes(np.concatenate(parts))
     owners = np.array([name for name in given for _ in sets[name]])
     names = np.array([sequence for name in given for sequence in sets[name]])
     families = None
     if labels is not None:
-        known = _by_set(labels, sets, [*given, *likely], "labels")
-        families = np.array([str(x) for name in given for x in known.get(name, [""] * len(sets[name]))])
+        family_labels = _split_by_set(labels, sets, [*given, *candidates], "labels")
+        families = np.array([str(x) for name in given for x in family_labels.get(name, [""] * len(sets[name]))])
     plane, score = None, float("nan")
     try:
         plane = tsne(array, seed) if len(array) >= _LEAST else None

@@ -1,4 +1,4 @@
-"""The outcome of a comparison: tables, files, a page."""
+"""Result of a comparison of sets of shapes: tables, files and a page."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .._typing import Array
 from ..atomic import ensure_folder, write_bytes, write_text
 from ..tables import csv_text
 from .codes import CodeSpace
-from .descriptors import Descriptor, known
-from .shapes import Pictured
+from .descriptors import Descriptor, known_descriptors
+from .shapes import SequenceSurfaces
 
 __all__ = ["Evaluation"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A comparison of sets of time-evolving shapes.
+    """Result of comparing sets of time-evolving shapes with a reference set.
 
-    Attributes
+    Parameters
     ----------
     sets : tuple of str
-        The reference first.
+        Names of the sets, the reference first.
     paired : tuple of str
         Sets whose shapes are reconstructions of the reference's.
     unit : str
-        "µm", or "voxels" where the sequences carry no metric scale.
+        Unit of lengths: "µm", or "voxels" where the sequences carry no metric scale.
     frames : structured (n,) array
         A row for each set, sequence, frame and component: each of ``DESCRIPTORS``, such as ``volume`` (unit³) and
         ``area`` (unit²); ``components``, ``specks``, ``at_border``, ``missing``.
@@ -38,12 +38,13 @@ class Evaluation:
     overlap : structured (n,) array
         ``dice`` and ``jaccard`` for each frame of the paired sets.
     codes : CodeSpace or None
+        Latent codes and their analysis; None where no codes were given.
     notes : tuple of str
         Warnings in words.
-    pictured : tuple of tuples of Pictured
-        Surfaces of a few sequences of each set, for the page.
+    pictured : tuple of tuples of SequenceSurfaces
+        For each set the surfaces of a few sequences, for the page.
     descriptors : tuple of Descriptor
-        What the shapes are described by: all that were known when they were measured.
+        Descriptors that were measured; by default all that are registered.
     """
 
     sets: tuple[str, ...]
@@ -55,29 +56,29 @@ class Evaluation:
     overlap: Array
     codes: CodeSpace | None = None
     notes: tuple[str, ...] = ()
-    pictured: tuple[tuple[Pictured, ...], ...] = ()
-    descriptors: tuple[Descriptor, ...] = dataclasses.field(default_factory=lambda: tuple(known().values()))
+    pictured: tuple[tuple[SequenceSurfaces, ...], ...] = ()
+    descriptors: tuple[Descriptor, ...] = dataclasses.field(default_factory=lambda: tuple(known_descriptors().values()))
 
     @property
     def reference(self) -> str:
-        """Name of the set that the others are compared with."""
+        """Name of the reference set, the first one."""
         return self.sets[0]
 
     @property
     def summary(self) -> str:
-        """The result in a few lines of plain words."""
-        from .words import summary_lines
+        """The result in a few lines of plain English, joined by line feeds."""
+        from .summary import summary_lines
 
         return "\n".join(summary_lines(self))
 
     @property
-    def shown(self) -> list[Descriptor]:
-        """Descriptors of the figures, the summary and the main table."""
+    def main_descriptors(self) -> list[Descriptor]:
+        """Descriptors of the figures, the summary and the main table: those without an ``aside``."""
         return [one for one in self.descriptors if not one.aside]
 
     @property
-    def asides(self) -> dict[str, list[Descriptor]]:
-        """The other descriptors, by the heading of the table that they stand in."""
+    def folded_descriptors(self) -> dict[str, list[Descriptor]]:
+        """The other descriptors by ``aside``, the heading of the folded table that shows them."""
         found: dict[str, list[Descriptor]] = {}
         for one in self.descriptors:
             if one.aside:
@@ -85,7 +86,14 @@ class Evaluation:
         return found
 
     def tables(self) -> dict[str, str]:
-        """The CSV files: name and content. Columns name their unit (``volume_um3``, or ``volume_voxel3``)."""
+        """Return the content of the CSV files, without writing them.
+
+        Returns
+        -------
+        dict of str to str
+            File name (``frames.csv``, ``sequences.csv``, ``tests.csv``, ``overlap.csv``, and ``codes.csv`` where there
+            are codes) and text. Columns name their unit (``volume_um3``, or ``volume_voxel3``).
+        """
         named = {one.name: one.column(self.unit) for one in self.descriptors}
         files = {}
         for name in ("frames", "sequences", "tests", "overlap"):
@@ -101,9 +109,17 @@ class Evaluation:
         return {f"{name}.csv": text for name, text in files.items()}
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the tables as CSV, the figures as PNG, and ``report.html``, a page with all of it inside.
+        """Write the tables as CSV, the figures as PNG, and ``report.html``, a page that holds all of it.
 
-        The folder is made where it is missing, and returned.
+        Parameters
+        ----------
+        folder : path
+            Folder to write to; it is created where it is missing.
+
+        Returns
+        -------
+        Path
+            The folder.
 
         Raises
         ------
@@ -112,11 +128,11 @@ class Evaluation:
         """
         from .page import evaluation_html, pictures
 
-        place = ensure_folder(folder)
+        path = ensure_folder(folder)
         for name, text in self.tables().items():
-            write_text(place / name, text)
-        drawn = pictures(self)
-        for name, data in drawn.items():
-            write_bytes(place / f"{name}.png", data)
-        write_text(place / "report.html", evaluation_html(self, drawn))
-        return place
+            write_text(path / name, text)
+        pngs = pictures(self)
+        for name, data in pngs.items():
+            write_bytes(path / f"{name}.png", data)
+        write_text(path / "report.html", evaluation_html(self, pngs))
+        return path

@@ -1,4 +1,4 @@
-"""Sequences of signed distances measured: the descriptors of each body in each frame, and overlap."""
+"""Measurement of signed distance sequences: descriptors of each body in each frame, overlap of paired sequences."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..linking import OverlapLinker
 from ..masks import SPECK
 from ..metrics import dice, iou
 from ..sdf.sequence import opened
-from .bodies import at_border, body_surface, split
-from .descriptors import describe, known, undefined
+from .bodies import body_surface, split, touches_border
+from .descriptors import describe, known_descriptors, undefined_values
 from .sets import Entry
 
 __all__ = ["OVERLAP_COLUMNS", "check_usable", "frame_columns", "measure_sequence", "overlap_rows"]
@@ -24,18 +24,36 @@ OVERLAP_COLUMNS: dict[str, type] = {
 
 
 def frame_columns() -> dict[str, type]:
-    """Columns of the table of frames: name and type."""
+    """Return the columns of the table of frames as a dictionary of name and type.
+
+    There are the names of set and sequence, frame, time, counts, flags, and one column for each registered descriptor.
+    """
     return {
         "set": str, "sequence": str, "frame": int, "time_s": float, "component": int, "components": int, "specks": int,
-        "at_border": bool, "missing": bool, **dict.fromkeys(known(), float),
+        "at_border": bool, "missing": bool, **dict.fromkeys(known_descriptors(), float),
     }  # fmt: skip
 
 
 def measure_sequence(entry: Entry, set_name: str, speck: float = SPECK) -> list[dict[str, Any]]:
-    """Descriptors of a sequence, a row for each frame and body (see :func:`frame_columns`).
+    """Measure the descriptors of every body in every frame of a sequence.
 
-    A frame without a voxel inside gives one row, ``missing``, with NaN. Lengths are µm, or voxels where the sequence
-    carries no metric scale.
+    The bodies of a frame are its connected components with at least `speck` of its voxels inside; they are linked from
+    frame to frame by overlap, so that ``component`` stays the same number for the same body.
+
+    Parameters
+    ----------
+    entry : Entry
+        The sequence; lengths are in µm, or in voxels where it has no voxel size.
+    set_name : str
+        Name of its set, for the rows.
+    speck : float
+        Part of a frame's voxels inside below which a connected component is only counted, in ``specks``.
+
+    Returns
+    -------
+    list of dict
+        A row for each frame and body with the columns of :func:`frame_columns`. A frame without any voxel inside has
+        one row with ``missing`` True and NaN for the descriptors.
 
     Raises
     ------
@@ -51,20 +69,34 @@ def measure_sequence(entry: Entry, set_name: str, speck: float = SPECK) -> list[
             row = {"set": set_name, "sequence": entry.name, "frame": index, "components": count, "specks": specks}
             row["time_s"] = float("nan") if entry.time_step is None else index * entry.time_step
             if count == 0:
-                rows.append(row | {"component": 0, "at_border": False, "missing": True} | undefined())
+                rows.append(row | {"component": 0, "at_border": False, "missing": True} | undefined_values())
                 continue
             for component, number in sorted((c, n) for n, c in enumerate(linker.order(labels, count), start=1)):
                 surface = body_surface(sdf, labels, number, step)
-                found = undefined() if surface is None else describe(surface)
-                border = at_border(labels == number)
+                found = undefined_values() if surface is None else describe(surface)
+                border = touches_border(labels == number)
                 rows.append(row | {"component": component, "at_border": border, "missing": False} | found)
     return rows
 
 
 def overlap_rows(real: Entry, made: Entry, set_name: str) -> list[dict[str, Any]]:
-    """Dice and Jaccard of each frame, counted in voxels, specks and all; NaN where both frames are empty.
+    """Compute the overlap of a reconstructed sequence with its original, frame by frame, over all voxels inside.
 
-    ``volume_error`` is the reconstruction's number of voxels over the original's, less 1.
+    Parameters
+    ----------
+    real : Entry
+        The original.
+    made : Entry
+        Its reconstruction, with the same frames and grid.
+    set_name : str
+        Name of the reconstruction's set, for the rows.
+
+    Returns
+    -------
+    list of dict
+        A row for each frame, with the columns of ``OVERLAP_COLUMNS``. ``dice`` and ``jaccard`` are NaN where both
+        frames are empty; ``missing`` is True where one is; ``volume_error`` is the number of voxels of the
+        reconstruction over that of the original, less 1 (NaN where the original is empty).
     """
     rows = []
     with opened(real.source) as first, opened(made.source) as second:
@@ -83,11 +115,16 @@ def overlap_rows(real: Entry, made: Entry, set_name: str) -> list[dict[str, Any]
 
 
 def check_usable(rows: Sequence[Mapping[str, Any]], set_name: str, count: int) -> None:
-    """Refuse a set whose `count` sequences gave rows without a single shape.
+    """Raise SequenceError if every frame of a set is missing.
 
-    Raises
-    ------
-    SequenceError
+    Parameters
+    ----------
+    rows : sequence of mapping
+        All rows of the set from :func:`measure_sequence`.
+    set_name : str
+        Name of the set, for the message.
+    count : int
+        Number of its sequences, for the message.
     """
     if all(row["missing"] for row in rows):
         raise SequenceError(

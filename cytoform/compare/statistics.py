@@ -1,4 +1,4 @@
-"""Sets compared: one value a sequence, two-sample Kolmogorov–Smirnov tests and the size of the effect beside them."""
+"""Statistics between sets: means of sequences, two-sample Kolmogorov–Smirnov tests, Cliff's delta as effect size."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy.typing as npt
 
 from .._typing import Array, Floats
 from ..tables import structured
-from .descriptors import known
+from .descriptors import known_descriptors
 
 __all__ = [
     "FEW",
     "cliffs_delta",
     "compare_samples",
-    "frame_values",
+    "critical_distance",
+    "frame_means",
     "sequence_table",
-    "smallest_distance",
     "test_table",
 ]
 
 
-FEW = 10  # values in a set under which a test sees hardly anything
-LEVEL = 0.05
-_CRITICAL = 1.3581  # of the Kolmogorov distribution at 5 %
+FEW = 10  # with fewer values in a set the test can only detect large differences
+LEVEL = 0.05  # of significance
+_CRITICAL = 1.3581  # critical value of the Kolmogorov distribution at 5 %
 
 TEST_COLUMNS: dict[str, type] = {
     "set": str, "reference": str, "descriptor": str, "scope": str, "frame": int, "n_reference": int, "n": int,
@@ -36,25 +36,29 @@ TEST_COLUMNS: dict[str, type] = {
 
 
 def _sequence_columns() -> dict[str, type]:
+    """Return the columns of the table of sequences, name and type."""
     return {
         "set": str, "sequence": str, "frames": int, "missing": int, "components": int, "specks": int, "at_border": int,
-        **dict.fromkeys(known(), float), "dice": float, "jaccard": float,
+        **dict.fromkeys(known_descriptors(), float), "dice": float, "jaccard": float,
     }  # fmt: skip
 
 
 def cliffs_delta(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Chance that a value of `b` is above one of `a`, less the chance that it is below: −1 to 1, 0 for none.
+    """Return Cliff's delta, the effect size P(b > a) − P(b < a) over all pairs of values of two samples.
+
+    Ref: Cliff 1993, doi 10.1037/0033-2909.114.3.494.
 
     Parameters
     ----------
-    a, b : (n,), (m,) float
+    a : (n,) float
+        First sample.
+    b : (m,) float
+        Second sample.
 
     Returns
     -------
     float
-        NaN where one is empty.
-
-    Ref: Cliff 1993, doi 10.1037/0033-2909.114.3.494.
+        −1 to 1, positive where values of `b` are the larger, 0 for no effect; NaN where a sample is empty.
     """
     first, second = np.sort(np.asarray(a, dtype=np.float64)), np.asarray(b, dtype=np.float64)
     if not (first.size and second.size):
@@ -64,19 +68,30 @@ def cliffs_delta(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(above - below) / (first.size * second.size)
 
 
-def smallest_distance(n: int, m: int) -> float:
-    """Kolmogorov–Smirnov distance from which two samples of n and m values differ at 5 %, about; at most 1."""
+def critical_distance(n: int, m: int) -> float:
+    """Return the Kolmogorov–Smirnov distance above which samples of n and m values differ at the 5 % level.
+
+    It is the asymptotic one, 1.358 √((n + m) / (n m)), and at most 1; NaN where a sample is empty.
+    """
     return min(1.0, _CRITICAL * float(np.sqrt((n + m) / (n * m)))) if n and m else float("nan")
 
 
 def compare_samples(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
-    """Two samples: two-sided Kolmogorov–Smirnov test, Cliff's delta, medians, numbers. NaN in a sample is left out.
+    """Compare two samples by a two-sided Kolmogorov–Smirnov test, Cliff's delta and medians.
+
+    Parameters
+    ----------
+    a : (n,) float
+        Values of the reference; NaN and infinity are left out of both samples.
+    b : (m,) float
+        Values of the other set.
 
     Returns
     -------
     dict
-        ``n_reference``, ``n``, ``median_reference``, ``median``, ``ks_statistic``, ``p``, ``cliffs_delta``, ``note``
-        (a warning, or "").
+        ``n_reference``, ``n``, ``median_reference``, ``median``, ``ks_statistic``, ``p``, ``cliffs_delta`` (positive
+        where `b` is the larger), ``note`` (a warning on small or empty samples, or ""). Numbers that are not defined
+        are NaN.
     """
     from scipy import stats
 
@@ -87,88 +102,146 @@ def compare_samples(a: npt.ArrayLike, b: npt.ArrayLike) -> dict[str, Any]:
     found |= {"median": float(np.median(second)) if second.size else nan}
     if not (first.size and second.size):
         return found | {"ks_statistic": nan, "p": nan, "cliffs_delta": nan, "note": "no values"}
-    with warnings.catch_warnings():  # where the exact p is 1, scipy rounds above it and turns to the asymptotic one
+    with warnings.catch_warnings():  # an exact p of 1 is rounded above 1, and scipy falls back to the asymptotic p
         warnings.filterwarnings("ignore", message="ks_2samp: Exact calculation", category=RuntimeWarning)
         test = stats.ks_2samp(first, second)
     few = min(first.size, second.size)
-    note = f"only {few} values: the test sees large differences only" if few < FEW else ""
+    note = f"only {few} values: the test can detect large differences only" if few < FEW else ""
     found |= {"ks_statistic": float(test.statistic), "p": float(test.pvalue)}
     return found | {"cliffs_delta": cliffs_delta(first, second), "note": note}
 
 
-def _groups(*keys: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:
-    """Rows with equal keys, in the order in which they first come."""
-    places: dict[tuple[Any, ...], list[int]] = {}
+def _group_rows(*keys: Array) -> Iterator[tuple[tuple[Any, ...], Array]]:
+    """Group the rows of a table by key columns.
+
+    Yield for each distinct tuple of values in `keys`, arrays (n,), in order of first appearance, that tuple and the
+    indices of its rows.
+    """
+    row_numbers: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(zip(*(k.tolist() for k in keys))):
-        places.setdefault(key, []).append(row)
-    return ((key, np.array(rows)) for key, rows in places.items())
+        row_numbers.setdefault(key, []).append(row)
+    return ((key, np.array(rows)) for key, rows in row_numbers.items())
 
 
-def _mean(values: Floats) -> float:
+def _finite_mean(values: Floats) -> float:
+    """Return the mean of values without NaN and infinity; NaN where none is left."""
     good = values[np.isfinite(values)]
     return float(good.mean()) if good.size else float("nan")
 
 
-def frame_values(frames: Array) -> Array:
-    """One row for each set, sequence and frame: mean over the components; NaN where the frame is missing."""
+def frame_means(frames: Array) -> Array:
+    """Average the descriptors of a table of frames over the components of each frame.
+
+    Return a structured array with a row for each set, sequence and frame; descriptors are NaN where the frame is
+    missing.
+    """
     rows = [
-        {"set": key[0], "sequence": key[1], "frame": key[2], **{d: _mean(frames[d][at]) for d in known()}}
-        for key, at in _groups(frames["set"], frames["sequence"], frames["frame"])
+        {
+            "set": key[0],
+            "sequence": key[1],
+            "frame": key[2],
+            **{d: _finite_mean(frames[d][at]) for d in known_descriptors()},
+        }
+        for key, at in _group_rows(frames["set"], frames["sequence"], frames["frame"])
     ]
-    return structured(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(known(), float)})
+    return structured(rows, {"set": str, "sequence": str, "frame": int, **dict.fromkeys(known_descriptors(), float)})
 
 
 def sequence_table(frames: Array, overlap: Array) -> Array:
-    """One row a sequence: descriptors as the mean over its frames of the mean over the components of each.
+    """Average descriptors over the components of each frame, then over the frames of each sequence.
 
-    ``missing`` counts frames without a shape, ``at_border`` frames that the grid cuts, ``specks`` all of them,
-    ``components`` is the most in a frame. ``dice`` and ``jaccard`` are means over frames, NaN where unpaired.
+    Parameters
+    ----------
+    frames : structured (n,) array
+        A row for each frame and component.
+    overlap : structured (m,) array
+        A row for each frame of paired sequences; may be empty.
+
+    Returns
+    -------
+    structured array
+        A row for each sequence. ``frames`` counts all frames, ``missing`` those without a shape, ``at_border`` those
+        that the grid cuts; ``specks`` is the sum over frames, ``components`` the largest number in a frame; ``dice``
+        and ``jaccard`` are means over frames, NaN for unpaired sequences.
     """
-    means = frame_values(frames)
-    at = dict(_groups(means["set"], means["sequence"]))
-    paired = dict(_groups(overlap["set"], overlap["sequence"])) if len(overlap) else {}
+    means = frame_means(frames)
+    at = dict(_group_rows(means["set"], means["sequence"]))
+    paired = dict(_group_rows(overlap["set"], overlap["sequence"])) if len(overlap) else {}
     rows = []
-    for key, which in _groups(frames["set"], frames["sequence"]):
+    for key, which in _group_rows(frames["set"], frames["sequence"]):
         part = frames[which]
         _, first = np.unique(part["frame"], return_index=True)
         row = {"set": key[0], "sequence": key[1], "frames": len(first), "missing": int(part["missing"].sum())}
         row |= {"components": int(part["components"].max()), "specks": int(part["specks"][first].sum())}
         row["at_border"] = len(np.unique(part["frame"][part["at_border"]]))
-        row |= {d: _mean(means[d][at[key]]) for d in known()}
+        row |= {d: _finite_mean(means[d][at[key]]) for d in known_descriptors()}
         for name in ("dice", "jaccard"):
-            row[name] = _mean(overlap[name][paired[key]]) if key in paired else float("nan")
+            row[name] = _finite_mean(overlap[name][paired[key]]) if key in paired else float("nan")
         rows.append(row)
     return structured(rows, _sequence_columns())
 
 
 def test_table(sequences: Array, frames: Array, reference: str, sets: Sequence[str]) -> Array:
-    """Each set against the reference: by sequence, one value each, and at each frame that both have.
+    """Test each made set against the reference in every descriptor, over sequences and at each frame of both.
 
-    ``scope`` is "sequence" (``frame`` −1) or "frame". ``p_adjusted`` is p itself for "sequence"; for "frame" it is
-    adjusted over the frames of one descriptor (Benjamini and Hochberg), as many tests find something by chance.
+    Parameters
+    ----------
+    sequences : structured (n,) array
+        Table of :func:`sequence_table`; its values are compared in rows with ``scope`` "sequence" (``frame`` −1).
+    frames : structured (m,) array
+        Table with a row for each frame and component; means over components are compared in rows with ``scope``
+        "frame".
+    reference : str
+        Name of the reference set.
+    sets : sequence of str
+        Names of the sets to test.
+
+    Returns
+    -------
+    structured array
+        A row for each test with the numbers of :func:`compare_samples`. ``p_adjusted`` is p itself for "sequence"; for
+        "frame" it is adjusted over the frames of one set and descriptor (Benjamini and Hochberg), as many tests find
+        something by chance.
     """
-    means, rows = frame_values(frames), []
+    means, rows = frame_means(frames), []
     for name in sets:
-        for descriptor in known():
+        for descriptor in known_descriptors():
             head = {"set": name, "reference": reference, "descriptor": descriptor}
             a, b = (sequences[descriptor][sequences["set"] == s] for s in (reference, name))
             found = compare_samples(a, b)
             rows.append(head | {"scope": "sequence", "frame": -1, "p_adjusted": found["p"]} | found)
-            rows += _adjusted([head | row for row in _by_frame(means, descriptor, reference, name)])
+            rows += _with_adjusted_p([head | row for row in _frame_tests(means, descriptor, reference, name)])
     return structured(rows, TEST_COLUMNS)
 
 
-test_table.__test__ = False  # type: ignore[attr-defined]  # no test, whatever its name
+test_table.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it
 
 
-def _by_frame(means: Array, descriptor: str, reference: str, name: str) -> Iterator[dict[str, Any]]:
+def _frame_tests(means: Array, descriptor: str, reference: str, name: str) -> Iterator[dict[str, Any]]:
+    """Compare one descriptor of a set with the reference at each frame that both have, and yield a row for each frame.
+
+    Parameters
+    ----------
+    means : structured (n,) array
+        Table of :func:`frame_means`.
+    descriptor : str
+        Column to compare.
+    reference : str
+        Name of the reference set.
+    name : str
+        Name of the set to test.
+    """
     first, second = (means[means["set"] == s] for s in (reference, name))
     for frame in np.intersect1d(first["frame"], second["frame"]).tolist():
         values = (part[descriptor][part["frame"] == frame] for part in (first, second))
         yield {"scope": "frame", "frame": frame} | compare_samples(*values)
 
 
-def _adjusted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_adjusted_p(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with ``p_adjusted`` added: their ``p`` adjusted to control the false discovery rate.
+
+    The method is Benjamini and Hochberg's, over all rows. Rows whose p is NaN get NaN and do not count.
+    """
     from scipy import stats
 
     p = np.array([row["p"] for row in rows])

@@ -9,14 +9,12 @@ from scipy import ndimage
 
 from ..metrics.image import region_of_r2
 from .checks import saturated
+from .constants import WARN_ABOVE_CUT_SHARE, WARN_BELOW_R2
 
 if TYPE_CHECKING:
     from .result import FitResult
 
 __all__ = ["caveats"]
-
-LEAST_R2 = 0.7  # a model that explains less of the image comes with a warning
-MOST_BEYOND = 0.1  # of the surface: more of it at the edge of the region of interest, and a warning says so
 
 
 def caveats(result: FitResult) -> tuple[str, ...]:
@@ -27,16 +25,16 @@ def caveats(result: FitResult) -> tuple[str, ...]:
             f"{1.0 - result.measured.mean():.0%} of the voxels are filled with one value at the image's border, as "
             "deskewing and rotating leave them. They do not count."
         )
-    if not result.r2 >= LEAST_R2:  # NaN too
+    if not result.r2 >= WARN_BELOW_R2:  # NaN too
         found.append(
             f"R² is {result.r2:.2f}: the model, a membrane, explains little of the image around the surface. Look at "
             "the residual in the report."
         )
     found += _saturation(result)
     unmeasured, cut = _beyond(result)
-    if unmeasured > MOST_BEYOND:
+    if unmeasured > WARN_ABOVE_CUT_SHARE:
         found.append(f"{unmeasured:.0%} of the surface lies where nothing was measured: the cell is cut there.")
-    if cut > MOST_BEYOND:
+    if cut > WARN_ABOVE_CUT_SHARE:
         found.append(
             f"{cut:.0%} of the surface lies at the edge of the region of interest or beyond it, where its blurred "
             "membrane does not count. Give a wider region."

@@ -30,7 +30,7 @@ from .state import COLUMNS, State
 
 __all__ = ["FORMAT", "load_checkpoint", "save_checkpoint"]
 
-FORMAT = "cytoform fit checkpoint 7"
+FORMAT = "cytoform fit checkpoint 8"
 # Settings that may change between a checkpoint and its resume (the device only where bits do not matter).
 FREE = ("checkpoint_seconds", "device")
 

@@ -8,13 +8,11 @@ from .._typing import Array, Bools
 from ..errors import FitError
 from ..image.volume import Volume
 from ..optics import PSF
+from .constants import LEAST_SLICE_RATIO, MOST_VOXEL_ANISOTROPY, SATURATED_SHARE
 
 __all__ = ["check_reach", "check_region", "doubts", "saturated"]
 
 SMALLEST, LARGEST = 0.005, 20.0  # µm: voxels of light microscopes lie between
-UNEQUAL = 20.0  # times as long as wide is no voxel of a microscope
-FINER = 0.9  # of the voxel across: slices closer than that are rare, and axes in another order are not
-FULL = 0.005  # of the voxels around a surface: more with the largest value, and the detector was full
 
 
 def doubts(volume: Volume) -> tuple[str, ...]:
@@ -27,9 +25,9 @@ def _of_size(volume: Volume) -> list[str]:
     words = " × ".join(f"{d:g}" for d in size)
     if size.min() < SMALLEST or size.max() > LARGEST:
         return [f"Voxels of {words} µm (z, y, x) are no light microscope's. Is their size in nm or mm? (--spacing)"]
-    if size.max() > UNEQUAL * size.min():
+    if size.max() > MOST_VOXEL_ANISOTROPY * size.min():
         return [f"Voxels of {words} µm (z, y, x) are {size.max() / size.min():.0f} times as long as wide. (--spacing)"]
-    if size[0] < FINER * size[1:].min():
+    if size[0] < LEAST_SLICE_RATIO * size[1:].min():
         return [f"Voxels of {words} µm are finer along z than across. Is the order z, y, x? (--spacing Z Y X)"]
     return []
 
@@ -57,7 +55,7 @@ def saturated(data: Array, region: Bools) -> str:
     """Say so where many voxels of a region share the image's largest value; empty otherwise."""
     top = data.max()
     share = float((data[region] == top).mean()) if region.any() else 0.0
-    if share <= FULL:
+    if share <= SATURATED_SHARE:
         return ""
     return (
         f"{share:.1%} of the voxels around the surface have the image's largest value, {top:g}: the detector was full "

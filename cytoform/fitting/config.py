@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +15,41 @@ from .plain import plain_number, shown
 
 __all__ = ["FitConfig"]
 
-PER_STAGE = ("smoothness", "step", "stiffness", "patience", "min_gain")
+# Former names of settings; FitConfig still takes and reads them, with a DeprecationWarning.
+RENAMED = {"smoothness": "preconditioning", "stiffness": "smoothness_weight"}
+PER_STAGE = ("preconditioning", "step", "smoothness_weight", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
 NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields that hold one number
 
 
+def _rename(name: str) -> str:
+    """Return the present name of a setting, with a DeprecationWarning if `name` is its former one."""
+    if name not in RENAMED:
+        return name
+    message = f"FitConfig's {name} is called {RENAMED[name]} now; the old name will go in version 0.3."
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return RENAMED[name]
+
+
+def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
+    """Let a class of settings be made and read with the former names of its fields, too."""
+    make = cls.__init__
+
+    @functools.wraps(make)
+    def init(self: FitConfig, *values: Any, **named: Any) -> None:
+        present = {}
+        for name, value in named.items():  # no comprehension: a warning points at the caller by counting frames
+            present[_rename(name)] = value
+        if len(present) < len(named):
+            both = [f"{old} and {new}" for old, new in RENAMED.items() if {old, new} <= set(named)]
+            raise ConfigError(f"{'; '.join(both)} are one setting; expected its present name alone.")
+        make(self, *values, **present)
+
+    cls.__init__ = init  # type: ignore[method-assign]
+    return cls
+
+
+@_take_former_names
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
     """Settings of a fit. Lengths in voxels refer to the geometric mean of the voxel's edges.
@@ -27,7 +59,7 @@ class FitConfig:
     init : "auto", "sphere" or "ellipsoid"
         Start when no mesh is given: sphere or ellipsoid of the moments of the largest bright object
         (auto is ellipsoid).
-    place_start : bool
+    align_start : bool
         Begin from a given mesh stretched and shifted onto the bright object that it overlaps, where that lowers the
         loss. Either way that object joins the region of interest.
     edge : float, optional
@@ -37,23 +69,23 @@ class FitConfig:
     blurs : tuple of float
         Stages from coarse to fine: in each, image and rendering are blurred by this σ, in voxels. With another number
         of stages than three, the defaults of what is given for each are those of the last ones.
-    smoothness : tuple of float
-        λ of the preconditioner (1 + λL)^-2 in each stage.
+    preconditioning : tuple of float
+        λ of the preconditioner (1 + λL)^-2 that each stage's gradient passes through, L the mesh's Laplacian. A large
+        λ moves the surface as a whole and slows fine shape down; it does not forbid it.
     step : tuple of float
         Longest move of a vertex in an iteration, in voxels, in each stage.
-    stiffness : tuple of float
-        Weight of the smoothness energy (:class:`cytoform.fitting.priors.smoothness.Smoothness`) in each stage, as a
-        negative logarithm of probability: it yields to the image as far as the noise allows. In the last stage the
-        image tells, where noise is what is left unexplained, how much weaker or stronger it has to be from place to
-        place.
-    contact : float
-        Weight of what keeps two parts of the surface that lie face to face from passing through each other
-        (:class:`cytoform.fitting.priors.smoothness.Contact`), as a negative logarithm of probability.
+    smoothness_weight : tuple of float
+        Regularisation weight of the smoothness energy (:class:`cytoform.fitting.priors.smoothness.Smoothness`) in each
+        stage, in units of a negative log probability: the noisier the image, the more it counts. In the last stage a
+        factor on it is estimated for every vertex where the residual is noise (empirical Bayes).
+    contact_weight : float
+        Weight of the energy that keeps two parts of the surface that face each other from passing through each other
+        (:class:`cytoform.fitting.priors.smoothness.Contact`), in the same unit.
     infer_staining : bool
         Fit the density of the staining at every vertex with the shape.
     staining_spread : float
         Standard deviation of the density's logarithm that is expected; the image may tell that it is less.
-    staining_reach : float
+    staining_correlation_length : float
         How far the density is alike on the surface, in voxels: the range of its correlation.
     infer_psf : bool
         Fit the PSF's parameters with the shape.
@@ -110,17 +142,17 @@ class FitConfig:
     """
 
     init: str = "auto"
-    place_start: bool = True
+    align_start: bool = True
     edge: float | None = option(None, metavar="µm", help="Mean edge length of the mesh; two voxels by default.")
     iterations: int = option(280, metavar="N", help="Most steps of the shape.")
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
-    smoothness: tuple[float, ...] = (20.0, 5.0, 1.0)
+    preconditioning: tuple[float, ...] = (20.0, 5.0, 1.0)
     step: tuple[float, ...] = (2.0, 1.0, 0.5)
-    stiffness: tuple[float, ...] = (1.0, 10.0, 50.0)
-    contact: float = 30.0
+    smoothness_weight: tuple[float, ...] = (1.0, 10.0, 50.0)
+    contact_weight: float = 30.0
     infer_staining: bool = True
     staining_spread: float = 0.35
-    staining_reach: float = 15.0
+    staining_correlation_length: float = 15.0
     infer_psf: bool = option(True, name="--fixed-psf", off=True, help="Keep the given PSF as it is.")
     psf_shape: str = "axial"
     psf_after: int = 30
@@ -163,12 +195,12 @@ class FitConfig:
             good = len(values) == len(self.blurs) and min(values) >= 0 and (not positive or min(values) > 0)
             least = "more than 0" if positive else "0 or more"
             self._need(good, name, f"{len(self.blurs)} values of {least}, one for each of blurs")
-        for name in ("staining_spread", "staining_reach", "psf_step", "tolerance", "checkpoint_seconds"):
+        for name in ("staining_spread", "staining_correlation_length", "psf_step", "tolerance", "checkpoint_seconds"):
             self._need(getattr(self, name) > 0, name, "a positive number")
         for name in ("psf_steps", "pause_every"):
             self._need(getattr(self, name) >= 1, name, "at least 1")
         self._need(self.psf_shape in ("axial", "free"), "psf_shape", "'axial' or 'free'")
-        self._need(self.contact >= 0, "contact", "0 or more")
+        self._need(self.contact_weight >= 0, "contact_weight", "0 or more")
         self._need(self.psf_after >= 0, "psf_after", "0 or more steps")
         self._need(0 <= self.cutoff < 1, "cutoff", "from 0 up to, not including, 1")
         self._need(0 <= self.weight_floor <= 1, "weight_floor", "between 0 and 1")
@@ -178,6 +210,11 @@ class FitConfig:
         self._need(self.backend in ("auto", "exact", "nufft"), "backend", "'auto', 'exact' or 'nufft'")
         self._need(self.device in ("auto", "cpu", "cuda"), "device", "'auto', 'cpu' or 'cuda'")
         self._need(self.dtype in ("float32", "float64"), "dtype", "'float32' or 'float64'")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in RENAMED:
+            return getattr(self, _rename(name))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _make_plain(self) -> None:
         """Make numbers Python's own, and what holds for each stage a tuple of them."""
@@ -217,10 +254,12 @@ class FitConfig:
                 f"the settings are {shown(values)}; expected their values by name.",
                 remedy="FitConfig().as_dict() gives all of them.",
             )
-        known = {f.name for f in dataclasses.fields(cls)}
+        known = {f.name for f in dataclasses.fields(cls)} | set(RENAMED)
         unknown = sorted(str(name) for name in set(values) - known)
         if unknown:
-            raise ConfigError(f"the settings name {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
+            raise ConfigError(
+                f"the settings name {', '.join(unknown)}; known are {', '.join(sorted(known - set(RENAMED)))}."
+            )
         camera = values.get("camera")
         if isinstance(camera, Mapping):
             try:

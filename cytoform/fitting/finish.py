@@ -14,7 +14,7 @@ from ..image.volume import Volume
 from .bodies import Body
 from .config import FitConfig
 from .problem import Problem
-from .psf_step import psf_moves
+from .psf_step import fits_psf
 from .result import FitResult
 from .stage import smoothness_prior, staining_prior
 from .state import State
@@ -37,10 +37,12 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
         As the user gave it.
     """
     scope, seen = state.scope, body.scene.volume
-    problem = Problem(seen, scope.region, scope.room, config)
-    sources = body.sources(state.mesh, scope.neighbours) if scope.neighbours.any() else None
-    final = problem.final_model(state.mesh.astype(config.dtype), state.psf, sources)
-    sure = _uncertainty(problem, state, config, body, sources) if config.uncertainty and not body.branching else None
+    problem = Problem(seen, scope.region, scope.padding, config)
+    emission_mask = body.emission_mask(state.mesh, scope.neighbours) if scope.neighbours.any() else None
+    final = problem.final_model(state.mesh.astype(config.dtype), state.psf, emission_mask)
+    sure = (
+        _uncertainty(problem, state, config, body, emission_mask) if config.uncertainty and not body.branching else None
+    )
     light = None if final.light is None else _on(seen, final.light)
     return FitResult(
         mesh=state.mesh,
@@ -71,17 +73,17 @@ def _on(volume: Volume, data: Array) -> Volume:
 
 
 def _uncertainty(
-    problem: Problem, state: State, config: FitConfig, body: Body[Any], sources: Bools | None
+    problem: Problem, state: State, config: FitConfig, body: Body[Any], emission_mask: Bools | None
 ) -> Uncertainty | None:
     """Standard errors, or None where the image says too little."""
-    at, anchor = (mesh.astype(config.dtype) for mesh in (state.mesh, state.anchor.mesh))
-    found = problem.hold(at, state.psf, sources=sources, weigh_at=anchor).explained
+    at, last_pause = (mesh.astype(config.dtype) for mesh in (state.mesh, state.last_pause.mesh))
+    found = problem.freeze(at, state.psf, emission_mask=emission_mask, weigh_at=last_pause).image_fit
     staining, smoothness = staining_prior(state, config, body), smoothness_prior(state, config, body, -1)
     try:
         return uncertainty_of(
             problem, state.mesh, state.psf,
             stain=None if staining is None else state.stain,
-            smoothness=None if smoothness is None else (state.learnt.firmness * smoothness[0], smoothness[1]),
+            smoothness=None if smoothness is None else (state.estimates.prior_factor * smoothness[0], smoothness[1]),
             staining=staining, psf_directions=_free_directions(state, config),
             measures=body.measures(state.mesh), found=found,
         )  # fmt: skip
@@ -92,7 +94,7 @@ def _uncertainty(
 
 def _free_directions(state: State, config: FitConfig) -> Floats | None:
     """Orthonormal directions in which the PSF was fitted, (n_parameters, k); None where it was held."""
-    if not psf_moves(state, config):
+    if not fits_psf(state, config):
         return None
     ways = np.eye(len(state.psf.parameters))
     ways = np.array([state.psf.axial(way) for way in ways]).T if config.psf_shape == "axial" else ways

@@ -16,11 +16,11 @@ from ..interruption import Interruption
 from .bodies import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
-from .pause import care, mend, pause, pause_due
+from .pause import improve_triangles, pause, pause_due, undo_folding
 from .priors.smoothness import Prior
-from .psf_step import psf_moves, step_psf
-from .shape_step import stands_still, step_shape
-from .stage import Stage, look_around
+from .psf_step import fits_psf, step_psf
+from .shape_step import has_settled, step_shape
+from .stage import Stage, update_scope
 from .state import State
 
 __all__ = ["Run", "run"]
@@ -64,7 +64,7 @@ def run(state: State, how: Run) -> None:
             stage = Stage(state, how.body, config, how.prior)
             _run_stage(state, stage, how, clock, interruption)
             if not state.stop_reason:
-                if psf_moves(state, config):  # a coarse shape makes it too wide rather than too narrow: the safer side
+                if fits_psf(state, config):  # a coarse shape makes it too wide rather than too narrow: the safer side
                     step_psf(state, stage.problem, config)
                     clock.stamp(state, len(state.history) - 1)
                 _next_stage(state, how)
@@ -80,8 +80,8 @@ def _run_stage(state: State, stage: Stage, how: Run, clock: _Clock, interruption
         ended = _stage_end(state, stage, config)
         if ended:
             if not stage.last:
-                care(state, stage)
-            mend(state, stage)
+                improve_triangles(state, stage)
+            undo_folding(state, stage)
             state.stop_reason = ended if stage.last else ""
             return
         rows = len(state.history)
@@ -96,7 +96,7 @@ def _run_stage(state: State, stage: Stage, how: Run, clock: _Clock, interruption
             clock.save(state)
             raise
         except StopIteration as stop:
-            mend(state, stage)
+            undo_folding(state, stage)
             state.stop_reason = f"stopped by a callback: {stop}"
             return
         clock.maybe_save(state)
@@ -107,7 +107,7 @@ def _stage_end(state: State, stage: Stage, config: FitConfig) -> str:
     count = state.count
     if count.stage_step >= stage.length if not stage.last else count.iteration >= config.iterations:
         return f"all {config.iterations} iterations done"
-    if stands_still(state, config):
+    if has_settled(state, config):
         steps, gain = config.patience[count.stage], config.min_gain[count.stage]
         return f"converged: {steps:g} iterations raised the log-likelihood by less than {gain:g}"
     return ""
@@ -117,17 +117,17 @@ def _next_stage(state: State, how: Run) -> None:
     count = state.count
     count.stage += 1
     count.stage_step, count.gained, count.gained_step = 0, 0.0, 0
-    look_around(state, how.body, last=count.stage == len(how.config.blurs) - 1)
+    update_scope(state, how.body, last=count.stage == len(how.config.blurs) - 1)
     state.shape_optimiser.reset()
-    state.begin_anew()
+    state.restart_at_best()
 
 
 def _free_psf(state: State, stage: Stage, config: FitConfig) -> None:
     """Let the PSF move once the shape has settled: before, it would make up for a shape that is far off."""
     count = state.count
-    if count.psf_free or not psf_moves(state, config) or not stage.last:
+    if count.psf_free or not fits_psf(state, config) or not stage.last:
         return
-    if stands_still(state, config) or count.stage_step >= config.psf_after:
+    if has_settled(state, config) or count.stage_step >= config.psf_after:
         count.psf_free = True
         count.gained, count.gained_step = 0.0, count.stage_step
 

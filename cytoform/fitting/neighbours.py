@@ -15,27 +15,34 @@ from skimage.segmentation import watershed
 from .._typing import Array, Bools, Floats
 from ..loss import best_affine
 from ..rendering import Renderer
+from .constants import (
+    LEAST_EMISSION,
+    LIGHT_CLEARANCE,
+    LIGHT_ITERATIONS,
+    LIGHT_MARGIN,
+    NEIGHBOUR_BLUR_RADIUS,
+    NEIGHBOUR_DISTANCE,
+)
 
 if TYPE_CHECKING:
     from .scene import Scene
 
-__all__ = ["NEAR", "OFF", "bright_beside", "halo_of", "light_of", "light_sources", "neighbours_seen_from", "region_off"]
+__all__ = [
+    "emission_mask",
+    "estimate_neighbour_light",
+    "exclude_neighbour_light",
+    "neighbour_blur_mask",
+    "neighbour_candidates",
+    "neighbour_mask",
+]
 
 
-NEAR = 12.0  # what is bright within so many finest voxels of a given start may be the cell itself
-HALO = 4.0  # finest voxels around a bright neighbour that its blur lights up
-OFF = 3.0  # voxels: no nearer to the surface is light from around neighbours put down to them
-AROUND = 2.0  # voxels: as far around what is bright of them
-TURNS = 20
-_TINY = 1e-6
-
-
-def bright_beside(mask: Bools, scene: Scene) -> Bools:
+def neighbour_candidates(mask: Bools, scene: Scene) -> Bools:
     """Find what is bright and not next to a cell whose mask is known: its candidates for neighbours."""
-    return scene.bright & ~(scene.distance_from(mask) <= NEAR * scene.finest)
+    return scene.bright & ~(scene.distance_from(mask) <= NEIGHBOUR_DISTANCE * scene.finest)
 
 
-def neighbours_seen_from(
+def neighbour_mask(
     inside: Bools,
     away: Floats,
     candidates: Bools,
@@ -72,38 +79,38 @@ def neighbours_seen_from(
     theirs = watershed(scene.smooth, seeds, mask=scene.bright | inside | candidates) == 2
     # farther from all that lies beyond, the blur of the cell's own membrane may have been flooded from there
     at = scene.distance_from(beyond) <= reach
-    return theirs & at & (scene.bright | candidates) & (away > scene.voxel * (OFF - 1.0))
+    return theirs & at & (scene.bright | candidates) & (away > scene.voxel * (LIGHT_CLEARANCE - 1.0))
 
 
-def halo_of(neighbours: Bools, scene: Scene) -> Bools:
+def neighbour_blur_mask(neighbours: Bools, scene: Scene) -> Bools:
     """Find where the light of bright neighbours reaches, (z, y, x)."""
-    return scene.around(neighbours, HALO * scene.finest)
+    return scene.around(neighbours, NEIGHBOUR_BLUR_RADIUS * scene.finest)
 
 
-def region_off(region: Bools, neighbours: Bools, scene: Scene, *, last: bool) -> Bools:
+def exclude_neighbour_light(region: Bools, neighbours: Bools, scene: Scene, *, last: bool) -> Bools:
     """Leave out of a region of interest what neighbours' light spoils.
 
     Where it reaches nothing counts, but in the last stage, where the light is modelled. Their own place counts before,
     as dark, so that the surface leaves it.
     """
-    return region if last else region & (~halo_of(neighbours, scene) | neighbours)
+    return region if last else region & (~neighbour_blur_mask(neighbours, scene) | neighbours)
 
 
-def light_sources(away: Floats, neighbours: Bools, scene: Scene) -> Bools:
+def emission_mask(away: Floats, neighbours: Bools, scene: Scene) -> Bools:
     """Find the voxels that neighbours' light may come from.
 
     What is bright of the neighbours, and around it what is not next to the surface, whose distance is `away` (µm). The
     first stays whatever the surface does: were it to make way, a surface could creep into a neighbour.
     """
-    return neighbours | (scene.around(neighbours, AROUND * scene.voxel) & (away > OFF * scene.voxel))
+    return neighbours | (scene.around(neighbours, LIGHT_MARGIN * scene.voxel) & (away > LIGHT_CLEARANCE * scene.voxel))
 
 
-def light_of(
+def estimate_neighbour_light(
     renderer: Renderer,
     rendered: Array,
     observed: Array,
     weights: Array,
-    sources: Bools,
+    emission_mask: Bools,
 ) -> Array:
     """Estimate the light from sources around a cell, blurred by the optics, in the image's unit.
 
@@ -119,20 +126,22 @@ def light_of(
         The cell's image, and the measured one.
     weights : (z, y, x) float
         Of the voxels that tell gain and background.
-    sources : (z, y, x) bool
+    emission_mask : (z, y, x) bool
     """
     box = tuple(slice(0, n) for n in observed.shape)
 
     def through(image: Array, *, back: bool = False) -> Array:
         return renderer.blur(image.astype(observed.dtype, copy=False), adjoint=back)[box]
 
-    gain, background = best_affine(rendered, observed, weights * ~sources)
-    emission = np.where(sources, np.maximum(observed - gain * rendered - background, _TINY), 0).astype(observed.dtype)
+    gain, background = best_affine(rendered, observed, weights * ~emission_mask)
+    emission = np.where(emission_mask, np.maximum(observed - gain * rendered - background, LEAST_EMISSION), 0).astype(
+        observed.dtype
+    )
     light = through(emission)
-    for _ in range(TURNS):
+    for _ in range(LIGHT_ITERATIONS):
         wanted = np.maximum(observed - background, 0)
         found = through(np.maximum(gain * rendered + light, 0), back=True)
-        emission = emission * np.maximum(through(wanted, back=True), 0) / np.maximum(found, _TINY)
+        emission = emission * np.maximum(through(wanted, back=True), 0) / np.maximum(found, LEAST_EMISSION)
         light = through(emission)
         gain = float((weights * rendered * (observed - light - background)).sum() / (weights * rendered**2).sum())
     return light

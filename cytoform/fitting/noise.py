@@ -10,17 +10,15 @@ from ..mesh import geometry
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..rendering import Renderer
-from .priors.strength import Sight
+from .constants import MOST_BAND_SHARE, TRANSFORM_ERROR_FACTOR
+from .priors.strength import FisherInformation
 from .problem import Problem
-from .values import Explained
+from .values import ImageFit
 
-__all__ = ["noise_variance", "sight_of"]
-
-UNSURE = 2.0  # times the transform's tolerance is what a rendering is off by, in units of the image's contrast
-MOST_SEEN = 0.95  # of the modes: where the optics pass more, too few are left to tell a misfit from noise
+__all__ = ["fisher_information", "noise_variance"]
 
 
-def noise_variance(problem: Problem, found: Explained, psf: PSF, blur: float) -> float:
+def noise_variance(problem: Problem, found: ImageFit, psf: PSF, blur: float) -> float:
     """Estimate the variance of white noise as strong as what a surface leaves unexplained, in the scaled unit.
 
     The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
@@ -29,14 +27,14 @@ def noise_variance(problem: Problem, found: Explained, psf: PSF, blur: float) ->
     return _unsure(problem) + _power(found.residual, found.weights, problem.at(psf, blur))
 
 
-def sight_of(problem: Problem, mesh: Mesh, psf: PSF) -> Sight:
+def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformation:
     """Estimate the Fisher information of the sharp image about a sheet stained as the surface is.
 
     What is left unexplained counts as noise. A flat sheet's slope across, squared and summed over the distance, is in
     the mean over its directions 2π times the PSF's square summed over space: a Gaussian of the same sum stands for the
     PSF.
     """
-    found, renderer = problem.explained(mesh, psf), problem.at(psf)
+    found, renderer = problem.image_fit(mesh, psf), problem.at(psf)
     residual, gain, weights = found.residual, found.gain, found.weights
     total = float(weights.sum(dtype=np.float64))
     band, power = renderer.band, _power(residual, weights, renderer)
@@ -48,12 +46,12 @@ def sight_of(problem: Problem, mesh: Mesh, psf: PSF) -> Sight:
     weighed = float((weights * shown).sum() / shown.sum()) * float(problem.region.sum()) / total
     noise = (_unsure(problem) + power) * float(np.prod(problem.volume.spacing))
     everywhere = float((residual**2).sum(dtype=np.float64)) / total
-    return Sight(gain**2 * stained * weighed / noise, sigma, _misfit(power, everywhere, band))
+    return FisherInformation(gain**2 * stained * weighed / noise, sigma, _misfit(power, everywhere, band))
 
 
 def _unsure(problem: Problem) -> float:
     """Variance that the transform's tolerance leaves open."""
-    return (UNSURE * problem.config.tolerance) ** 2
+    return (TRANSFORM_ERROR_FACTOR * problem.config.tolerance) ** 2
 
 
 def _power(residual: Array, weights: Array, renderer: Renderer) -> float:
@@ -67,7 +65,7 @@ def _misfit(inside: float, everywhere: float, band: Band) -> float:
     All of it where the others are too few to tell.
     """
     part = float(band.kept_weights.sum(dtype=np.float64)) / band.grid.size
-    if part > MOST_SEEN or inside <= 0:
+    if part > MOST_BAND_SHARE or inside <= 0:
         return 1.0
     outside = (everywhere - part * inside) / (1.0 - part)
     return float(np.clip(1.0 - outside / inside, 0.0, 1.0))

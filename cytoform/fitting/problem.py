@@ -21,13 +21,12 @@ from ..optics import PSF
 from ..rendering import Renderer, Target
 from .checks import check_region
 from .config import FitConfig
-from .neighbours import light_of
+from .constants import PSF_CUTOFF
+from .neighbours import estimate_neighbour_light
 from .scene import typical_voxel
-from .values import Explained, FinalModel, Held, PsfStep, ShapeStep
+from .values import FinalModel, Frozen, ImageFit, PsfStep, ShapeStep
 
-__all__ = ["Problem", "room_for"]
-
-PSF_CUTOFF = 1e-3  # PSF steps and final images use the modes above this part of the OTF's maximum
+__all__ = ["Problem", "padding_for"]
 
 
 class Problem:
@@ -41,7 +40,7 @@ class Problem:
     volume : Volume
     region : (z, y, x) bool
         Voxels that count.
-    room : (3,) float
+    padding : (3,) float
         Room around the region for the PSF, µm: what it reaches.
     config : FitConfig
     neighbours : (z, y, x) bool, optional
@@ -53,7 +52,7 @@ class Problem:
         self,
         volume: Volume,
         region: Bools,
-        room: tuple[float, float, float],
+        padding: tuple[float, float, float],
         config: FitConfig,
         neighbours: Bools | None = None,
     ) -> None:
@@ -66,7 +65,7 @@ class Problem:
         self.slices = tuple(slice(int(a), int(b)) for a, b in zip(start, stop))
         self.region = np.ascontiguousarray(region[self.slices])
         self.grid = volume.grid.crop(start, stop)
-        self.padded: Grid = self.grid.padded(room)
+        self.padded: Grid = self.grid.padded(padding)
         self._box = tuple(slice(0, n) for n in self.grid.shape)  # the region's, in a rendering
         self._whole = np.asarray(volume.data, dtype=self.dtype)
         inside = self._whole[self.slices][self.region]
@@ -83,18 +82,20 @@ class Problem:
         self._blurred = lru_cache(maxsize=2)(self._target_at)
         self._plain = lru_cache(maxsize=1)(lambda: Target(self._sharp(), self._plain_weights))
         self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
-        self._settled = lru_cache(maxsize=2)(lambda psf, blur: self._narrow(psf, blur).with_backend(self._transform))
+        self._with_transform = lru_cache(maxsize=2)(
+            lambda psf, blur: self._narrow(psf, blur).with_backend(self._transform)
+        )
 
-    def hold(
+    def freeze(
         self,
         mesh: Mesh,
         psf: PSF,
         blur: float = 0.0,
         *,
         transform: str = "",
-        sources: Bools | None = None,
+        emission_mask: Bools | None = None,
         weigh_at: Mesh | None = None,
-    ) -> Held:
+    ) -> Frozen:
         """Hold what stays the same until the next pause as it is at a surface; what was held before is forgotten.
 
         Which transform renders meshes near this one (``backend="auto"``); the light of neighbours, which is taken off
@@ -109,26 +110,28 @@ class Problem:
             Of the stage, σ in voxels.
         transform : "exact" or "nufft", optional
             As it was chosen before; chosen here by default.
-        sources : (z, y, x) bool, optional
+        emission_mask : (z, y, x) bool, optional
             Voxels of the whole image that neighbours' light may come from; by default none is modelled.
         weigh_at : Mesh, optional
             The surface whose residuals tell weights; by default residuals weigh by the settings alone.
         """
-        if sources is not None or self._light is not None or self._given is not None:
+        if emission_mask is not None or self._light is not None or self._given is not None:
             self._blurred.cache_clear()
             self._plain.cache_clear()
         self._transform, self._light, self._given = transform or self.config.backend, None, None
-        self._settled.cache_clear()
+        self._with_transform.cache_clear()
         here = self.at(psf, blur).prepared(mesh)
         rendered = self.at(psf, blur).image(here.forward())[self._box]
         self._transform = here.backend
-        self._settled.cache_clear()
-        if sources is not None:
+        self._with_transform.cache_clear()
+        if emission_mask is not None:
             weights = self.region.astype(self.dtype)
-            self._light = light_of(self.at(psf), rendered, self._observed(0.0), weights, sources[self.slices])
+            self._light = estimate_neighbour_light(
+                self.at(psf), rendered, self._observed(0.0), weights, emission_mask[self.slices]
+            )
         if weigh_at is not None and (self.config.robust is not None or self.config.camera is not None):
             self._given = self._reweighed(rendered if weigh_at is mesh else self.at(psf).render(weigh_at)[self._box])
-        return Held(self._transform, self._explained(rendered, blur))
+        return Frozen(self._transform, self._image_fit(rendered, blur))
 
     def _observe(self, blur: float) -> Array:
         """The image in the region's box, scaled and blurred by a σ in voxels."""
@@ -189,7 +192,7 @@ class Problem:
 
     def at(self, psf: PSF, blur: float = 0.0) -> Renderer:
         """Return the renderer of shape steps: the narrow band of a PSF on an image blurred by a σ in voxels."""
-        return self._settled(psf, blur)
+        return self._with_transform(psf, blur)
 
     def _optics(self, psf: PSF, blur: float) -> Renderer:
         return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)
@@ -201,15 +204,15 @@ class Problem:
         vertices, density = (np.asarray(g, dtype=np.float64) for g in (found.mesh.vertices, found.mesh.density))
         return ShapeStep(found.value, vertices, density, found.gain, found.background)
 
-    def explained(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> Explained:
+    def image_fit(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> ImageFit:
         """Compute what a surface explains of the image, and what is left over."""
-        return self._explained(self.at(psf, blur).render(mesh)[self._box], blur)
+        return self._image_fit(self.at(psf, blur).render(mesh)[self._box], blur)
 
-    def _explained(self, rendered: Array, blur: float) -> Explained:
+    def _image_fit(self, rendered: Array, blur: float) -> ImageFit:
         target = self.target(blur)
         gain, background = best_affine(rendered, target.observed, target.weights)
         residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
-        return Explained(rendered, residual.astype(self.dtype), gain, target.weights)
+        return ImageFit(rendered, residual.astype(self.dtype), gain, target.weights)
 
     def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, Array]:
         """Compute the mesh's spectrum for steps of the PSF around `psf`, on the modes above a thousandth of its OTF."""
@@ -227,28 +230,30 @@ class Problem:
         """Convert gain and background to the image's own intensities."""
         return gain * self.scale, background * self.scale + self.offset
 
-    def final_model(self, mesh: Mesh, psf: PSF, sources: Bools | None = None) -> FinalModel:
+    def final_model(self, mesh: Mesh, psf: PSF, emission_mask: Bools | None = None) -> FinalModel:
         """Render the cell and estimate the light of neighbours on the whole image.
 
         `sources` are voxels of neighbours, (z, y, x) bool; without them there is no such light.
         """
         grid, dtype = self.volume.grid, self.dtype
-        room = np.asarray(psf.reach()) + grid.overhang(geometry.used_points(mesh.vertices, mesh.faces))
-        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(room)))
+        padding = np.asarray(psf.reach()) + grid.overhang(geometry.used_points(mesh.vertices, mesh.faces))
+        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(padding)))
         spectrum = renderer.prepared(mesh, behind_optics=False).forward()
         rendered = renderer.image(spectrum)[tuple(slice(0, n) for n in grid.shape)]
         light, observed = None, self._whole
-        if sources is not None and sources.any():
+        if emission_mask is not None and emission_mask.any():
             weights = np.zeros(grid.shape, dtype=dtype)
             weights[self.slices] = self.region
             scaled = (observed - dtype.type(self.offset)) / dtype.type(self.scale)
-            light = (self.scale * light_of(renderer, rendered, scaled, weights, sources)).astype(np.float32)
+            light = (self.scale * estimate_neighbour_light(renderer, rendered, scaled, weights, emission_mask)).astype(
+                np.float32
+            )
             observed = observed - light
         gain, background = best_affine(rendered[self.slices][self.region], observed[self.slices][self.region])
         return FinalModel((gain * rendered + background).astype(np.float32), light, gain, background)
 
 
-def room_for(points: Array, psf: PSF, region: Bools, grid: Grid) -> tuple[float, float, float]:
+def padding_for(points: Array, psf: PSF, region: Bools, grid: Grid) -> tuple[float, float, float]:
     """Work out the room that a rendering needs around a region's box, µm, so that nothing wraps around into it.
 
     The PSF's reach, with something to spare for its growth, and what sticks out of the box at either end.

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .state import State
     from .values import PsfStep
 
-__all__ = ["Displaced", "displaced", "psf_moves", "psf_optimiser", "step_psf"]
+__all__ = ["ShiftedPSF", "fits_psf", "psf_optimiser", "step_psf", "with_shift"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Displaced:
+class ShiftedPSF:
     """A PSF that images everything elsewhere, ĥ(ξ) exp(-i ξ·t): as if the surface had moved by t.
 
     Light that is not alike above and below the focus shifts as the PSF's parameters change, and a surface that is held
@@ -33,30 +33,30 @@ class Displaced:
     Parameters
     ----------
     psf : PSF
-    by : (3,) float
+    shift : (3,) float
         t, µm.
     """
 
     psf: PSF
-    by: Floats
+    shift: Floats
 
     @property
     def parameters(self) -> Floats:
         """The PSF's, then t, (n + 3,)."""
-        return np.concatenate([self.psf.parameters, self.by])
+        return np.concatenate([self.psf.parameters, self.shift])
 
-    def with_parameters(self, parameters: npt.ArrayLike) -> Displaced:
+    def with_parameters(self, parameters: npt.ArrayLike) -> ShiftedPSF:
         """The same at other parameters, (n + 3,)."""
         theta = np.asarray(parameters, dtype=np.float64)
-        return Displaced(self.psf.with_parameters(theta[:-3]), theta[-3:])
+        return ShiftedPSF(self.psf.with_parameters(theta[:-3]), theta[-3:])
 
     def axial(self, gradient: Floats) -> Floats:
         """The part of a gradient that keeps the PSF round about z, wherever it lies."""
         return np.concatenate([self.psf.axial(gradient[:-3]), gradient[-3:]])
 
-    def prolate(self) -> Displaced:
+    def prolate(self) -> ShiftedPSF:
         """The like that is no narrower along z than across."""
-        return Displaced(self.psf.prolate(), self.by)
+        return ShiftedPSF(self.psf.prolate(), self.shift)
 
     def otf_on(self, band: Band) -> Array:
         """OTF on a band's box."""
@@ -69,21 +69,21 @@ class Displaced:
         return np.concatenate([own, [float((weighted * axis).sum()) for axis in band.axes]])
 
     def _phase(self, band: Band) -> Array:
-        z, y, x = (np.exp(-1j * t * axis) for t, axis in zip(self.by, band.axes))
+        z, y, x = (np.exp(-1j * t * axis) for t, axis in zip(self.shift, band.axes))
         return z * y * x
 
 
-def displaced(psf: PSF) -> Displaced | None:
+def with_shift(psf: PSF) -> ShiftedPSF | None:
     """A PSF that may move its image, or None where it is alike on all sides and so has nothing to gain by that."""
-    return None if psf.centred else Displaced(psf, np.zeros(3))
+    return None if psf.centred else ShiftedPSF(psf, np.zeros(3))
 
 
 def psf_optimiser(psf: PSF) -> LBFGS:
     """L-BFGS for the parameters of a PSF and, where it goes with them, for a move of the surface."""
-    return LBFGS((displaced(psf) or psf).parameters.shape)
+    return LBFGS((with_shift(psf) or psf).parameters.shape)
 
 
-def psf_moves(state: State, config: FitConfig) -> bool:
+def fits_psf(state: State, config: FitConfig) -> bool:
     """Tell whether there is anything of the PSF to fit."""
     return config.infer_psf and state.psf.parameters.size > 0
 
@@ -95,24 +95,24 @@ def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
     """
     axial = config.psf_shape == "axial"
     renderer, spectrum = problem.psf_spectrum(state.mesh.astype(config.dtype), state.psf)
-    found, best = _best_of(state, problem, renderer, spectrum, axial, config)
+    found, best = _optimise(state, problem, renderer, spectrum, axial, config)
     moved = 0.0
-    if isinstance(found, Displaced):
-        state.mesh = state.mesh.with_vertices(state.mesh.vertices + found.by)
-        found, moved = found.psf, float(np.linalg.norm(found.by))
+    if isinstance(found, ShiftedPSF):
+        state.mesh = state.mesh.with_vertices(state.mesh.vertices + found.shift)
+        found, moved = found.psf, float(np.linalg.norm(found.shift))
     if found is not state.psf:
         state.psf, state.transform = found, ""
     gain, background = problem.raw_intensity(best.gain, best.background)
     state.note("psf", best.loss, best.r2, gain, background, moved)
 
 
-def _best_of(
+def _optimise(
     state: State, problem: Problem, renderer: Any, spectrum: Array, axial: bool, config: FitConfig
 ) -> tuple[Any, PsfStep]:
     """The best of some steps of the optimiser, and its loss."""
     optimiser = state.psf_optimiser
     optimiser.restart()
-    tried: Any = displaced(state.psf) or state.psf
+    tried: Any = with_shift(state.psf) or state.psf
     found, best = tried, None
     for _ in range(config.psf_steps):
         step = problem.psf_step(renderer, spectrum, tried)

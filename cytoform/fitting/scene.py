@@ -13,13 +13,10 @@ from .._typing import Bools, Floats, Floats32, Ints32
 from ..errors import FitError
 from ..image.fill import constant_fill
 from ..image.volume import Grid, Volume
+from .constants import LEAST_SAFE_INTENSITY, MOST_SAFE_INTENSITY, THRESHOLD_SMOOTHING
 from .start import search
 
 __all__ = ["Scene", "typical_voxel"]
-
-
-FAINT, GLARING = 1e-12, 1e12  # largest values of an image between which it is taken as it is
-SMOOTHING = 1.5  # σ of the smoothing before the threshold, in finest voxels
 
 
 def typical_voxel(spacing: tuple[float, float, float]) -> float:
@@ -81,9 +78,11 @@ class Scene:
         """The image after a Gaussian of 1.5 finest voxels, (z, y, x)."""
         data = np.asarray(self.volume.data)
         size = float(np.abs(data).max())
-        if data.dtype.kind == "f" and not FAINT < size < GLARING:  # squares of such values are none in float32
+        if (
+            data.dtype.kind == "f" and not LEAST_SAFE_INTENSITY < size < MOST_SAFE_INTENSITY
+        ):  # squares of such values are none in float32
             data = data / size
-        widths = SMOOTHING * self.finest / np.asarray(self.spacing)
+        widths = THRESHOLD_SMOOTHING * self.finest / np.asarray(self.spacing)
         return ndimage.gaussian_filter(np.asarray(data, np.float32), widths)
 
     @cached_property

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .config import FitConfig
-from .priors.staining import slope_of
+from .priors.staining import staining_gradient
 from .stage import Stage
 from .state import State
 
-__all__ = ["stands_still", "step_shape", "watch"]
+__all__ = ["has_settled", "step_shape", "watch"]
 
 
 def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
@@ -17,24 +17,26 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
 
     Replaces `mesh` and `stain` where the trial is better, `trial`, and notes a row of the history.
     """
-    tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.stain_um
+    tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.staining_scale_um
     found = stage.problem.shape_step(tried.astype(config.dtype), state.psf, stage.blur)
-    learnt, optimiser = state.learnt, state.shape_optimiser
-    value, slope = stage.prior_at(tried, stain, learnt.firmness)
-    slope *= learnt.noise
+    estimates, optimiser = state.estimates, state.shape_optimiser
+    value, slope = stage.prior_at(tried, stain, estimates.prior_factor)
+    slope *= estimates.noise
     slope[:, :3] += found.vertices
     if stage.staining is not None:
-        slope[:, 3] += slope_of(tried, stain, found.density)
-    slope[:, 3] /= state.stain_um
+        slope[:, 3] += staining_gradient(tried, stain, found.density)
+    slope[:, 3] /= state.staining_scale_um
     before, value_before = state.mesh.vertices, optimiser.value
-    state.trial = optimiser.step(state.trial, found.loss + learnt.noise * value, slope, stage.precondition, stage.most)
+    state.trial = optimiser.step(
+        state.trial, found.loss + estimates.noise * value, slope, stage.precondition, stage.max_step
+    )
     taken = optimiser.place
-    if taken is not None and not np.array_equal(taken, state.place):
-        state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.stain_um
+    if taken is not None and not np.array_equal(taken, state.point):
+        state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.staining_scale_um
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
     state.count.shape_done()
     if np.isfinite(value_before):
-        watch(state, (value_before - optimiser.value) / learnt.noise, config)
+        watch(state, (value_before - optimiser.value) / estimates.noise, config)
     gain, background = stage.problem.raw_intensity(found.gain, found.background)
     state.note("shape", found.loss, np.nan, gain, background, moved)
     return found.loss
@@ -48,7 +50,7 @@ def watch(state: State, gain: float, config: FitConfig) -> None:
         count.gained, count.gained_step = 0.0, count.stage_step
 
 
-def stands_still(state: State, config: FitConfig) -> bool:
+def has_settled(state: State, config: FitConfig) -> bool:
     """Tell whether the stage has gained too little for as long as its patience lasts."""
     count = state.count
     last = max(count.gained_step, 1)  # what the first step finds is where the stage begins, and no gain yet

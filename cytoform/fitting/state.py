@@ -17,26 +17,26 @@ from .._typing import Array, Bools, Floats
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..optim import LBFGS
-from .priors.staining import stain_of
+from .constants import LBFGS_MEMORY
+from .priors.staining import staining_field
 from .psf_step import psf_optimiser
 
-__all__ = ["COLUMNS", "Anchor", "Count", "Learnt", "Scope", "State", "shape_optimiser", "stored"]
+__all__ = ["COLUMNS", "Count", "Estimates", "PauseState", "Scope", "State", "shape_optimiser", "stored"]
 
 COLUMNS = ("iteration", "stage", "kind", "loss", "r2", "gain", "background", "step_um", "seconds")
 KINDS = ("shape", "psf")
-MEMORY = 30  # pairs that L-BFGS keeps for the shape
-KEPT_AS = ("scalar", "array", "mask", "mesh", "psf", "optimiser", "json", "table", "group")
+STORAGE_KINDS = ("scalar", "array", "mask", "mesh", "psf", "optimiser", "json", "table", "group")
 
 
 def stored(how: str, **options: Any) -> Any:
-    """Declare a field and how a checkpoint stores it: one of KEPT_AS; options as for :func:`dataclasses.field`."""
-    assert how in KEPT_AS
+    """Declare a field and how a checkpoint stores it, one of STORAGE_KINDS; options of :func:`dataclasses.field`."""
+    assert how in STORAGE_KINDS
     return dataclasses.field(metadata={"stored": how}, **options)
 
 
 def shape_optimiser(n_vertices: int) -> LBFGS:
     """Make an optimiser of the places and the staining of vertices."""
-    return LBFGS((n_vertices, 4), memory=MEMORY)
+    return LBFGS((n_vertices, 4), memory=LBFGS_MEMORY)
 
 
 @dataclasses.dataclass
@@ -53,7 +53,7 @@ class Scope:
         What is bright beside the cell, as the search for a start found it.
     neighbours : (z, y, x) bool
         What of it belongs to neighbours, seen from the surface at the last pause (last stage: its begin).
-    room : (3,) float
+    padding : (3,) float
         Room that the rendering has around the region, µm.
     margin : float
         How far the region reaches out of the surface, µm.
@@ -65,13 +65,13 @@ class Scope:
     cell: Bools = stored("mask")
     candidates: Bools = stored("mask")
     neighbours: Bools = stored("mask")
-    room: tuple[float, float, float] = stored("json")
+    padding: tuple[float, float, float] = stored("json")
     margin: float = stored("scalar")
     fixed: bool = stored("scalar", default=False)
 
 
 @dataclasses.dataclass
-class Anchor:
+class PauseState:
     """The surface at the last pause: to go back to, and what is held until the next one is taken from.
 
     Attributes
@@ -80,16 +80,16 @@ class Anchor:
     stain : (n_vertices,) float64
         Its staining.
     stiffness : (n_vertices,) float64
-        Its `Learnt.stiffness`.
+        Its `Estimates.stiffness`.
     """
 
     mesh: Mesh = stored("mesh")
     stain: Floats = stored("array")
-    stiffness: Floats = stored("array")
+    smoothness_factors: Floats = stored("array")
 
 
 @dataclasses.dataclass
-class Learnt:
+class Estimates:
     """What the image has told about noise and priors.
 
     Attributes
@@ -101,16 +101,16 @@ class Learnt:
     spread : float
         Standard deviation of the staining's field; NaN for what the settings expect.
     evened : bool
-        Whether the triangles were made even before stiffness was learnt.
-    firmness : float
+        Whether the triangles were made even before the smoothness factors are estimated.
+    prior_factor : float
         What smoothness and contact are multiplied by: it grows when the surface folds, and falls with sound pauses.
     """
 
-    stiffness: Floats = stored("array")
+    smoothness_factors: Floats = stored("array")
     noise: float = stored("scalar", default=float("nan"))
-    spread: float = stored("scalar", default=float("nan"))
-    evened: bool = stored("scalar", default=False)
-    firmness: float = stored("scalar", default=1.0)
+    staining_spread: float = stored("scalar", default=float("nan"))
+    edges_evened: bool = stored("scalar", default=False)
+    prior_factor: float = stored("scalar", default=1.0)
 
 
 @dataclasses.dataclass
@@ -163,19 +163,19 @@ class State:
     mesh : Mesh
         The best so far.
     stain : (n_vertices,) float64
-        Its staining: the field at the vertices (:func:`cytoform.fitting.priors.staining.stained`).
+        Its staining: the field at the vertices (:func:`cytoform.fitting.priors.staining.apply_staining`).
     psf : PSF
     start : Mesh
         The start that was given or found, before it was moved onto its cell.
     scope : Scope
-    anchor : Anchor
-    learnt : Learnt
+    last_pause : PauseState
+    learnt : Estimates
     trial : (n_vertices, 4) float64
-        Where the shape is evaluated next: places, and staining times `stain_um`.
+        Where the shape is evaluated next: places, and staining times `staining_scale_um`.
     shape_optimiser, psf_optimiser : LBFGS
     edge : float
         Mean length of the mesh's edges, µm.
-    stain_um : float
+    staining_scale_um : float
         How far a vertex has to move to change the image about as much as a unit of `stain` does, µm.
     transform : str
         The transform that renders surfaces near the present one, "exact" or "nufft", where the settings leave it open;
@@ -198,13 +198,13 @@ class State:
     psf: PSF = stored("psf")
     start: Mesh = stored("mesh")
     scope: Scope = stored("group")
-    anchor: Anchor = stored("group")
-    learnt: Learnt = stored("group")
+    last_pause: PauseState = stored("group")
+    estimates: Estimates = stored("group")
     trial: Floats = stored("array")
     shape_optimiser: LBFGS = stored("optimiser")
     psf_optimiser: LBFGS = stored("optimiser")
     edge: float = stored("scalar")
-    stain_um: float = stored("scalar")
+    staining_scale_um: float = stored("scalar")
     transform: str = stored("scalar", default="")
     device: str = stored("scalar", default="")
     count: Count = stored("group", default_factory=Count)
@@ -215,34 +215,39 @@ class State:
 
     @classmethod
     def at(
-        cls, mesh: Mesh, psf: PSF, scope: Scope, *, edge: float, stain_um: float, pattern: Floats | None = None
+        cls, mesh: Mesh, psf: PSF, scope: Scope, *, edge: float, staining_scale_um: float, pattern: Floats | None = None
     ) -> State:
         """Make the state of a fit that begins at a mesh; `pattern` is the density of an evenly stained one."""
-        stain, ones = stain_of(mesh, pattern), np.ones(mesh.n_vertices)
+        stain, ones = staining_field(mesh, pattern), np.ones(mesh.n_vertices)
         state = cls(
-            mesh=mesh, stain=stain, psf=psf, start=mesh, scope=scope, anchor=Anchor(mesh, stain, ones),
-            learnt=Learnt(ones), trial=np.zeros((mesh.n_vertices, 4)), shape_optimiser=shape_optimiser(mesh.n_vertices),
-            psf_optimiser=psf_optimiser(psf), edge=edge, stain_um=stain_um,
+            mesh=mesh, stain=stain, psf=psf, start=mesh, scope=scope, last_pause=PauseState(mesh, stain, ones),
+            estimates=Estimates(ones), trial=np.zeros((mesh.n_vertices, 4)),
+            shape_optimiser=shape_optimiser(mesh.n_vertices),
+            psf_optimiser=psf_optimiser(psf), edge=edge, staining_scale_um=staining_scale_um,
         )  # fmt: skip
-        state.trial = state.place
+        state.trial = state.point
         return state
 
     @property
-    def place(self) -> Floats:
+    def point(self) -> Floats:
         """The best so far as the optimiser sees it, (n_vertices, 4)."""
-        return np.column_stack([self.mesh.vertices, self.stain_um * self.stain])
+        return np.column_stack([self.mesh.vertices, self.staining_scale_um * self.stain])
 
-    def move_start(self, mesh: Mesh, pattern: Floats | None = None) -> None:
+    def start_from(self, mesh: Mesh, pattern: Floats | None = None) -> None:
         """Begin from another mesh than `start`, which stays what it was."""
-        self.mesh, self.stain, self.learnt.stiffness = mesh, stain_of(mesh, pattern), np.ones(mesh.n_vertices)
+        self.mesh, self.stain, self.estimates.smoothness_factors = (
+            mesh,
+            staining_field(mesh, pattern),
+            np.ones(mesh.n_vertices),
+        )
         self.shape_optimiser = shape_optimiser(mesh.n_vertices)
-        self.begin_anew()
+        self.restart_at_best()
 
-    def begin_anew(self) -> None:
+    def restart_at_best(self) -> None:
         """Go on from the best surface, what is minimised changed by a little; what is known of its curvature stays."""
         self.shape_optimiser.restart()
-        self.trial, self.learnt.noise = self.place, float("nan")
-        self.anchor = Anchor(self.mesh, self.stain, self.learnt.stiffness)
+        self.trial, self.estimates.noise = self.point, float("nan")
+        self.last_pause = PauseState(self.mesh, self.stain, self.estimates.smoothness_factors)
         self.count.since_pause = 0
 
     def stamp(self, rows: int) -> None:

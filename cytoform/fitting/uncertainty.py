@@ -20,20 +20,14 @@ from ..mesh.protocol import Mesh
 from ..metrics.shape import sphericity
 from ..optics import PSF
 from .bodies.measures import Measure, volume_and_area
+from .constants import ERROR_MODES, LEAST_FREE_SHARE, MODE_STEP, PSF_PARAMETER_STEP, SINGLE_THREAD_FACES
 from .priors.field import StainingPrior
 from .priors.smoothness import Smoothness
-from .priors.staining import moved_density
+from .priors.staining import density_change
 from .problem import Problem
-from .values import Explained
+from .values import ImageFit
 
-__all__ = ["MODES", "Uncertainty", "uncertainty_of"]
-
-
-MODES = 200  # ways in which the surface may move, and as many in which its staining may
-FEW = 3000  # faces: below, a second thread is only in the way
-NUDGE = 0.05  # voxels: the step of a derivative along a mode
-PSF_NUDGE = 1e-4
-LEAST_FREE = 0.1  # of the data's degrees of freedom are never taken to be used up
+__all__ = ["Uncertainty", "uncertainty_of"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,8 +94,8 @@ def uncertainty_of(
     staining: StainingPrior | None = None,
     psf_directions: Floats | None = None,
     measures: Mapping[str, Measure] | None = None,
-    found: Explained | None = None,
-    modes: int = MODES,
+    found: ImageFit | None = None,
+    modes: int = ERROR_MODES,
 ) -> Uncertainty:
     """Standard errors at an optimum.
 
@@ -120,7 +114,7 @@ def uncertainty_of(
         Orthonormal directions in which the PSF was fitted; None where it was held.
     measures : mapping of str to Measure, optional
         Volume and area with their derivatives (:meth:`.Body.measures`); those of a closed surface by default.
-    found : Explained, optional
+    found : ImageFit, optional
         What the surface explains of the image; worked out by default.
     modes : int
         Of the surface and of the staining, each.
@@ -133,7 +127,7 @@ def uncertainty_of(
     shapes, normals = _modes(mesh, modes), geometry.vertex_normals(mesh.vertices, mesh.faces)
     directions = np.zeros((len(psf.parameters), 0)) if psf_directions is None else psf_directions
     n, stained = shapes.shape[1], 0 if stain is None else shapes.shape[1]
-    seen = _Seen(problem, mesh, psf, problem.explained(mesh.astype(problem.dtype), psf) if found is None else found)
+    seen = _Seen(problem, mesh, psf, problem.image_fit(mesh.astype(problem.dtype), psf) if found is None else found)
     boxes = _columns(seen, mesh, psf, shapes, normals, stain, directions)
     count = n + stained + directions.shape[1] + 2
     columns = np.empty((count, seen.length), dtype=problem.dtype)
@@ -158,10 +152,10 @@ def uncertainty_of(
 class _Seen:
     """What the image sees of a change of the model: on the voxels that count, on the modes that the optics pass."""
 
-    def __init__(self, problem: Problem, mesh: Mesh, psf: PSF, found: Explained) -> None:
+    def __init__(self, problem: Problem, mesh: Mesh, psf: PSF, found: ImageFit) -> None:
         self.dtype, self.voxel = problem.dtype, problem.voxel
         self.renderer = problem.renderer(psf, problem.config.cutoff)
-        if mesh.n_faces < FEW:
+        if mesh.n_faces < SINGLE_THREAD_FACES:
             self.renderer = dataclasses.replace(self.renderer, deterministic=True)
         band = self.renderer.band
         residual, self.gain, weights = found.residual, found.gain, found.weights
@@ -215,16 +209,16 @@ def _columns(
     renderer, gain = seen.renderer, seen.gain
     here, otf = seen.spectrum(mesh), psf.otf_on(renderer.band)
     for shape in shapes.T:
-        step = NUDGE * seen.voxel / np.abs(shape).max()
+        step = MODE_STEP * seen.voxel / np.abs(shape).max()
         nudge = step * shape[:, None] * normals
         up, down = (seen.spectrum(mesh.with_vertices(mesh.vertices + s * nudge)) for s in (1.0, -1.0))
         yield gain / (2.0 * step) * otf * (up - down)
     if stain is not None:
         for shape in shapes.T:
-            yield gain * otf * seen.spectrum(moved_density(mesh, stain, shape))
+            yield gain * otf * seen.spectrum(density_change(mesh, stain, shape))
     for direction in directions.T:
-        up, down = (psf.with_parameters(psf.parameters + s * PSF_NUDGE * direction) for s in (1.0, -1.0))
-        yield gain / (2.0 * PSF_NUDGE) * (up.otf_on(renderer.band) - down.otf_on(renderer.band)) * here
+        up, down = (psf.with_parameters(psf.parameters + s * PSF_PARAMETER_STEP * direction) for s in (1.0, -1.0))
+        yield gain / (2.0 * PSF_PARAMETER_STEP) * (up.otf_on(renderer.band) - down.otf_on(renderer.band)) * here
     yield otf * here
     flat = np.zeros_like(here)
     flat[0, 0, 0] = renderer.band.grid.volume
@@ -245,7 +239,7 @@ def _posterior(gram: Floats, precision: Floats, left: float, freedom: float) -> 
             raise FitError("the image says too little about the surface to tell how sure the fit is.") from error
         share = cho_solve(factor, gram / variance)
         used = float(2.0 * np.trace(share) - (share * share.T).sum())
-        variance = left / max(1.0 - used / freedom, LEAST_FREE)
+        variance = left / max(1.0 - used / freedom, LEAST_FREE_SHARE)
     return cho_solve(factor, np.eye(len(gram))), variance, used
 
 
@@ -289,5 +283,5 @@ def _facets(mesh: Mesh) -> float:
 
 def _change(psf: PSF, direction: Floats) -> Floats:
     """Derivative of the widths (3,) along a direction of the parameters, µm."""
-    up, down = (psf.with_parameters(psf.parameters + s * PSF_NUDGE * direction) for s in (1.0, -1.0))
-    return (np.asarray(up.fwhm) - np.asarray(down.fwhm)) / (2.0 * PSF_NUDGE)
+    up, down = (psf.with_parameters(psf.parameters + s * PSF_PARAMETER_STEP * direction) for s in (1.0, -1.0))
+    return (np.asarray(up.fwhm) - np.asarray(down.fwhm)) / (2.0 * PSF_PARAMETER_STEP)

@@ -6,7 +6,7 @@ import dataclasses
 
 from .._typing import Array, Floats
 
-__all__ = ["Explained", "FinalModel", "Held", "PsfStep", "ShapeStep"]
+__all__ = ["FinalModel", "Frozen", "ImageFit", "PsfStep", "ShapeStep"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class PsfStep:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Explained:
+class ImageFit:
     """What a surface explains of an image in the region's box, and what is left over.
 
     Attributes
@@ -55,19 +55,19 @@ class Explained:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Held:
+class Frozen:
     """What is held from one pause to the next, as far as others ask for it.
 
     Attributes
     ----------
     transform : "exact" or "nufft"
         The one that renders surfaces near the present one.
-    explained : Explained
+    image_fit : ImageFit
         By the present one.
     """
 
     transform: str
-    explained: Explained
+    image_fit: ImageFit
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

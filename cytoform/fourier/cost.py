@@ -1,9 +1,9 @@
-"""Which transform is done first on the CPU: a model of the time that value and gradient take together.
+"""Model of the time that value and gradient of a transform take on the CPU, by which the quicker back end is chosen.
 
 Times are sums of a few kinds of work, each times a constant; ``benchmarks/cost.py`` measures both transforms over
-meshes, bands, tolerances and precisions, fits the constants and says how often the model picks the quicker one. They
-come from one machine, and all but what finufft does with one thread is taken to scale with threads alike: near the
-border between the two the pick may be wrong elsewhere, far from it the ratio decides.
+meshes, bands, tolerances and precisions, fits the constants and reports how often the model picks the quicker one. They
+come from one machine, and all work but what finufft does with one thread is assumed to scale with the number of
+threads: near the border between the two the pick may be wrong on another machine, far from it the ratio decides.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from . import exact, nufft, quadrature
 __all__ = ["EXACT", "NUFFT", "exact_work", "faster", "nufft_work"]
 
 
-_SAMPLE = 200  # faces and modes that stand for all
-# Nanoseconds for the kinds of work that exact_work and nufft_work count, times the threads they were done with.
+_SAMPLE_SIZE = 200  # faces, and modes, from which spreads and numbers of points are estimated
+# Nanoseconds per unit of each kind of work in exact_work and nufft_work, times the number of threads in use.
 EXACT: dict[str, tuple[float, ...]] = {
     "float32": (1.63e05, 0, 55.6, 4.64, 1.3, 3.38),
     "float64": (3.36e05, 0, 91, 4.93, 3.77, 1.53),
@@ -39,9 +39,29 @@ def faster(
     corners: Floats, band: Band, *, dtype: npt.DTypeLike, tolerance: float, shells: quadrature.Shells | None,
     deterministic: bool,
 ) -> Literal["exact", "nufft"]:  # fmt: skip
-    """The transform that the model expects to be done first; arguments as for :class:`.nufft.Faces`.
+    """Return the back end that the model expects to compute value and gradient in less time.
 
-    It remembers nothing: what moves a mesh step by step keeps a choice itself (:meth:`.Renderer.with_backend`).
+    The choice is not remembered: what moves a mesh step by step keeps a choice itself (:meth:`.Renderer.with_backend`).
+
+    Parameters
+    ----------
+    corners : (n_faces, 3 corners, 3 axes) float64
+        Corners of the faces, µm, (z, y, x).
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Working precision.
+    tolerance : float
+        Relative error allowed to the non-uniform FFT.
+    shells : Shells or None
+        Weights of the modes behind the optics; None for equal weights.
+    deterministic : bool
+        Whether finufft runs on one thread.
+
+    Returns
+    -------
+    "exact" or "nufft"
+        The back end.
     """
     kind, work = nufft_work(corners, band, dtype=dtype, tolerance=tolerance, shells=shells, deterministic=deterministic)
     one = float(np.dot(EXACT[np.dtype(dtype).name], exact_work(corners, band)))
@@ -49,12 +69,14 @@ def faster(
 
 
 def exact_work(corners: Floats, band: Band) -> Floats:
-    """Work of the closed formula: calls, faces, entries of their tables, pairs, pairs beyond each limit of the series.
+    """Return the amounts of work of the closed formula, (6,), in the order of the constants `EXACT`.
 
-    Pairs of a face and a mode are counted as the loops take them, in whole lanes.
+    They are calls (1), faces, entries of the faces' phase tables, pairs of a face and a mode (as the loops take them,
+    in whole vector lanes), and pairs whose phase spread exceeds the lower and the upper limit of the series. Spreads
+    are those of a sample of faces and modes.
     """
     pairs = float(len(corners) * exact.lanes(band))
-    some, modes = _some(corners), _some(band.frequencies)
+    some, modes = _subsample(corners), _subsample(band.frequencies)
     phases = np.abs((some - some.mean(axis=1, keepdims=True)) @ modes.T).max(axis=1)
     short, long = (float(np.mean(phases > limit)) for limit in (SHORT_LIMIT, SERIES_LIMIT))
     return np.array([1.0, len(corners), len(corners) * sum(band.shape), pairs, pairs * short, pairs * long])
@@ -64,15 +86,17 @@ def nufft_work(
     corners: Floats, band: Band, *, dtype: npt.DTypeLike, tolerance: float, shells: quadrature.Shells | None,
     deterministic: bool,
 ) -> tuple[str, Floats]:  # fmt: skip
-    """Precision and work of the fast transform: calls, faces, modes of the box, points, their neighbours, FFTs.
+    """Return precision and amounts of work, (6,), of the non-uniform FFT, in the order of the constants `NUFFT`.
 
-    The last two are finufft's, one transform of points and four of modes: what it does with one thread counts as often
-    as there are threads.
+    The amounts are calls (1), faces, modes of the box, quadrature points, grid points that they spread to, and
+    operations of the FFTs on finufft's finer grid. The last two hold one transform of points and four of modes,
+    averaged; work that finufft does with one thread counts as often as there are threads. The precision is "complex64"
+    or "complex128".
     """
-    points_tolerance, eps, complex_type = nufft.accuracy(dtype, tolerance, band, shells)
-    points = _points_of(corners, band, points_tolerance, shells)
-    upsampling = nufft.upsampling(eps, complex_type)
-    # Barnett et al. 2019, Eq. 3.3, and what finufft takes for its smaller upsampling
+    points_tolerance, eps, complex_type = nufft.split_tolerance(dtype, tolerance, band, shells)
+    points = _count_points(corners, band, points_tolerance, shells)
+    upsampling = nufft.upsampling_factor(eps, complex_type)
+    # Barnett et al. 2019, Eq. 3.3, and finufft's formula for its smaller upsampling factor
     width = math.ceil(math.log10(1.0 / eps)) + 1
     if upsampling < 2.0:
         width = math.ceil(-math.log(eps) / (math.pi * math.sqrt(1.0 - 1.0 / upsampling)))
@@ -84,11 +108,12 @@ def nufft_work(
     return np.dtype(complex_type).name, np.array(work)
 
 
-def _some(rows: Floats) -> Floats:
-    """At most _SAMPLE of them, spread evenly."""
-    return rows[:: max(1, -(-len(rows) // _SAMPLE))]
+def _subsample(rows: Floats) -> Floats:
+    """Return at most 200 rows of an array, evenly spaced, or all where there are fewer."""
+    return rows[:: max(1, -(-len(rows) // _SAMPLE_SIZE))]
 
 
-def _points_of(corners: Floats, band: Band, tolerance: float, shells: quadrature.Shells | None) -> float:
-    some = _some(corners)
+def _count_points(corners: Floats, band: Band, tolerance: float, shells: quadrature.Shells | None) -> float:
+    """Estimate the number of quadrature points of a mesh from a sample of its faces."""
+    some = _subsample(corners)
     return len(nufft.gauss_points(some, band, tolerance, shells)) * len(corners) / max(len(some), 1)

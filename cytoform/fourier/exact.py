@@ -1,4 +1,4 @@
-"""The transform of a triangle mesh by its closed formula, mode by mode, on the CPU."""
+"""The Fourier transform of a triangle mesh by its closed formula, mode by mode, on the CPU."""
 
 from __future__ import annotations
 
@@ -12,15 +12,32 @@ from .. import devices
 from .._typing import Array, Bools, Floats, Ints
 from ..image.band import Band
 from ..kernels.triangle import BLOCK, LANES
-from .scale import largest
+from .scale import largest_modulus
 
 __all__ = ["Faces", "forward_at", "lanes"]
 
-PARTS_PER_THREAD = 8  # that the faces are cut into for the adjoint, so that threads end together
+PARTS_PER_THREAD = 8  # parts into which the faces are divided for the adjoint, so that threads end together
 
 
 def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype: npt.DTypeLike) -> Floats:
-    """Sum over faces of strengths · G at any frequencies, (n, 2): real and imaginary parts, float64."""
+    """Return Σ strengths · G over the faces at any frequencies, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
+
+    Parameters
+    ----------
+    corners : (n_faces, 3 corners, 3 axes) float64
+        Corners of the faces, µm, (z, y, x).
+    strengths : (n_faces,) float64
+        Twice the area times the density.
+    frequencies : (n, 3) float64
+        Angular frequencies, rad/µm, (z, y, x).
+    dtype : float32 or float64
+        Working precision.
+
+    Returns
+    -------
+    (n, 2) float64
+        Real and imaginary parts.
+    """
     out = np.empty((len(frequencies), 2))
     with devices.parallel_loops("mesh_ft_cpu") as loops:
         loops.mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
@@ -28,7 +45,9 @@ def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype
 
 
 class Faces:
-    """Faces on a band, for their transform and its adjoint.
+    """The faces of a mesh on a band, for their transform by the closed formula and its adjoint.
+
+    The transform is Σ strengths · G over the faces, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
 
     Parameters
     ----------
@@ -37,6 +56,7 @@ class Faces:
     strengths : (n_faces,) float64
         Twice the area times the density.
     band : Band
+        Modes that are computed.
     dtype : float32 or float64
         Working precision.
     """
@@ -45,17 +65,25 @@ class Faces:
         self.corners, self.strengths, self.band, self.dtype = corners, strengths, band, np.dtype(dtype)
 
     def forward(self) -> Array:
-        """Transform on the band's box, complex64 or complex128."""
+        """Return the transform Σ strengths · G on the band's box, complex; 0 at modes that are not kept.
+
+        It is complex64 for a working precision of float32, else complex128.
+        """
         complex_type = np.result_type(self.dtype, np.complex64)
         lines = _lines(self.band)
         out = np.empty((len(lines.numbers), 2, lines.length))
-        corners, work = lines.turned(self.corners), lines.work(BLOCK, self.dtype)
+        corners, work = lines.permuted(self.corners), lines.workspace(BLOCK, self.dtype)
         with devices.parallel_loops("mesh_ft_cpu") as loops:
-            loops.mesh_ft_lines(corners, self.strengths, *lines.arguments(self.dtype), work, out)
+            loops.mesh_ft_lines(corners, self.strengths, *lines.kernel_arguments(self.dtype), work, out)
         return lines.to_box(out, complex_type)
 
     def adjoint(self, cotangent: Array) -> tuple[Floats, Floats]:
-        """Adjoint of :meth:`forward` at a cotangent on the band.
+        """Return the gradients of Re Σ conj(c) G over the full spectrum, for the strength and the corners of each face.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box.
 
         Returns
         -------
@@ -68,12 +96,12 @@ class Faces:
         values, moves = np.empty(n_faces), np.empty((n_faces, 3, 3))
         weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
         lines = _lines(band)
-        size = largest(weighted.ravel()[band.index])
+        size = largest_modulus(weighted.ravel()[band.index])
         parts = min(PARTS_PER_THREAD * devices.threads(), max(n_faces, 1))
-        corners, work = lines.turned(self.corners), lines.work(parts, self.dtype)
+        corners, work = lines.permuted(self.corners), lines.workspace(parts, self.dtype)
         given = lines.from_box(weighted / size, self.dtype)
         with devices.parallel_loops("mesh_ft_cpu") as loops:
-            loops.mesh_ft_lines_adjoint(corners, *lines.arguments(self.dtype), given, work, values, moves)
+            loops.mesh_ft_lines_adjoint(corners, *lines.kernel_arguments(self.dtype), given, work, values, moves)
         out = np.empty_like(moves)
         out[:, :, list(lines.order)] = moves
         return values * size, out * size
@@ -83,9 +111,22 @@ class Faces:
 class _Lines:
     """The kept modes of a band as lines along one axis, as the loops of :mod:`cytoform.kernels.mesh_ft_cpu` take them.
 
-    shape and mask: of the band's box (the band itself would be kept alive); order: the box's axes as (axis0, axis1,
-    axis of the lines); sort: modes along a line, ascending; numbers (n, 4): of every line its place on axes 0 and 1 and
-    its first and last step.
+    A loop takes the modes of a line in blocks of `LANES`.
+
+    Parameters
+    ----------
+    shape : (3,) int
+        Shape of the band's box.
+    mask : (shape) bool or None
+        Modes of the box that are kept. (Shape and mask are copied: a reference to the band would keep it alive.)
+    order : (3,) int
+        The box's axes as (axis 0, axis 1, axis of the lines).
+    sort : (n,) int
+        Indices of a line's modes in ascending order of frequency.
+    numbers : (n_lines, 4) int
+        Index of every line on axes 0 and 1, its first block and the end of its blocks.
+    axes : three float arrays
+        Angular frequencies on axes 0, 1 and along a line, rad/µm; the last is padded to whole blocks.
     """
 
     shape: tuple[int, int, int]
@@ -97,20 +138,24 @@ class _Lines:
 
     @property
     def length(self) -> int:
+        """Number of modes along a line, padded to whole blocks."""
         return len(self.axes[2])
 
-    def turned(self, corners: Floats) -> Floats:
-        """Coordinates in the order of the axes."""
+    def permuted(self, corners: Floats) -> Floats:
+        """Return coordinates (n_faces, 3, 3) with their last axis in the order of `order`."""
         return np.ascontiguousarray(corners[:, :, list(self.order)])
 
-    def arguments(self, dtype: npt.DTypeLike) -> tuple[Array, ...]:
-        """Frequencies, steps and lines, in the order in which the kernels take them."""
+    def kernel_arguments(self, dtype: npt.DTypeLike) -> tuple[Array, ...]:
+        """Return frequencies and `numbers` in the order of the loops' arguments.
+
+        Frequencies are those of the three axes, those along a line in `dtype`, and the first and last of each block.
+        """
         along = self.axes[2]
         ends = along[::LANES].copy(), along[LANES - 1 :: LANES].copy()
         return *self.axes, along.astype(dtype), *ends, self.numbers
 
-    def work(self, count: int, dtype: npt.DTypeLike) -> tuple[Array, ...]:
-        """Room for the tables of `count` faces."""
+    def workspace(self, count: int, dtype: npt.DTypeLike) -> tuple[Array, ...]:
+        """Return empty arrays for the phase tables of `count` faces, in the order of the loops' arguments."""
         n0, n1, n2 = map(len, self.axes)
         return (
             np.empty((count, 2, 3)), np.empty((count, 2, 3)), np.empty((count, n0, 2)), np.empty((count, n1, 2)),
@@ -118,7 +163,7 @@ class _Lines:
         )  # fmt: skip
 
     def to_box(self, out: Floats, complex_type: npt.DTypeLike) -> Array:
-        """Values on the lines (n, 2, length) to the band's box, zero at modes that are not kept."""
+        """Return values on the lines, (n_lines, 2, length), on the band's box, complex; 0 at modes not kept."""
         shape = tuple(self.shape[d] for d in self.order)
         turned = np.zeros(shape, dtype=complex_type)
         i0, i1 = self.numbers[:, 0], self.numbers[:, 1]
@@ -132,7 +177,7 @@ class _Lines:
         return box
 
     def from_box(self, box: Array, dtype: npt.DTypeLike) -> Array:
-        """Real and imaginary parts (n, 2, length) of the box's kept modes on the lines, zero elsewhere."""
+        """Return real and imaginary parts of the box's kept modes on the lines, (n_lines, 2, length), 0 elsewhere."""
         kept = box if self.mask is None else np.where(self.mask, box, 0)
         i0, i1 = self.numbers[:, 0], self.numbers[:, 1]
         chosen = np.transpose(kept, self.order)[i0[:, None], i1[:, None], self.sort]
@@ -142,25 +187,27 @@ class _Lines:
         return out
 
 
-_made: weakref.WeakKeyDictionary[Band, _Lines] = weakref.WeakKeyDictionary()
+_lines_by_band: weakref.WeakKeyDictionary[Band, _Lines] = weakref.WeakKeyDictionary()
 
 
 def _lines(band: Band) -> _Lines:
-    """Lines of a band along the axis that leaves the fewest lanes idle; kept as long as the band."""
-    if band not in _made:
-        _made[band] = _make_lines(band)
-    return _made[band]
+    """Return the lines of a band; they are kept as long as the band exists."""
+    if band not in _lines_by_band:
+        _lines_by_band[band] = _make_lines(band)
+    return _lines_by_band[band]
 
 
 def lanes(band: Band) -> int:
-    """Modes that the loops go through for a face, those in whole lanes that are not kept among them."""
+    """Return the number of modes that the loops compute for a face, which includes unused ones in whole blocks."""
     numbers = _lines(band).numbers
     return LANES * int((numbers[:, 3] - numbers[:, 2]).sum())
 
 
 def _make_lines(band: Band) -> _Lines:
+    """Arrange the kept modes of a band as lines along the axis that leaves the fewest places of a block unused."""
     last = min(range(3), key=lambda d: (-(-band.shape[d] // LANES) * LANES / band.shape[d], d != 1))
-    order = (*(d for d in range(3) if d != last), last)
+    first_axis, second_axis = (d for d in range(3) if d != last)
+    order = (first_axis, second_axis, last)
     axes = [a.ravel() for a in band.axes]
     sort = np.argsort(axes[last], kind="stable")
     along = axes[last][sort]

@@ -1,7 +1,7 @@
-"""The transform of a triangle mesh through Gauss points and a non-uniform FFT.
+"""The Fourier transform of a triangle mesh through quadrature points and a non-uniform FFT.
 
-The surface becomes weighted points (:mod:`.quadrature`); finufft's type 1 gives all modes of the band's box at once,
-its type 2 the exact adjoint of that. Ref: Barnett, Magland, af Klinteberg, SIAM J. Sci. Comput. 41 (2019) C479.
+The surface becomes weighted points (:mod:`.quadrature`); finufft's type 1 transform gives all modes of the band's box
+at once, its type 2 the exact adjoint. Ref: Barnett, Magland, af Klinteberg, SIAM J. Sci. Comput. 41 (2019) C479.
 """
 
 from __future__ import annotations
@@ -18,35 +18,45 @@ from .. import devices
 from .._typing import Array, Floats, Ints
 from ..image.band import Band
 from . import quadrature
-from .scale import largest
+from .scale import largest_modulus
 
-__all__ = ["Faces", "Points", "accuracy", "gauss_points", "upsampling"]
+__all__ = ["Faces", "Points", "gauss_points", "split_tolerance", "upsampling_factor"]
 
 
 # Parts of the tolerance. A surface's spectrum falls with frequency, and the relative error over the whole band has to
 # keep the tolerance too, so each part of the error is held well below it.
-SHARES = (0.3, 0.1)  # of the points and of finufft
-# Where high modes count less, so does finufft's error, most of which lies there.
+SHARES = (0.3, 0.1)  # of the quadrature and of finufft
+# The same with weights: most of finufft's error lies at high modes, which then have small weights.
 WEIGHTED_SHARES = (0.5, 1.0)
-# Below these finufft's kernels lose their digits (and it says so on stderr).
+# Least tolerances of finufft in single and double precision: below, its kernels lose digits (and it warns on stderr).
 SMALLEST_SINGLE, SMALLEST_DOUBLE = 2e-6, 1e-14
-# The smaller upsampling of finufft's grid, and the least tolerances for it: its kernels are wide, those of single
-# precision lose digits below.
+# The smaller upsampling factor of finufft's grid, and the least tolerances for it: its kernels are wide, and those of
+# single precision lose digits below.
 LOW_UPSAMPLING = 1.25
 LOW_UPSAMPLING_TOLERANCE = {"complex64": 1.5e-5, "complex128": 1e-6}
-# finufft's single precision loses about this times the number of modes on the longest axis.
+# Relative error of finufft's single precision, per mode on the longest axis.
 SINGLE_ROUNDING = 1.2e-7
-# Up to so many points are spread by one thread, in one order: more save little, and their sums differ from run to
-# run. All else, the adjoint and FFTs among it, gives the same bits on every run with as many threads.
+# Up to this number of points are spread by one thread, in one order: several threads would save little time, and their
+# sums differ from run to run. Everything else (adjoint, FFTs) gives the same bits on every run with as many threads.
 ORDERED = 80_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Points:
-    """Which rule every face has, and where its points lie among all.
+    """Quadrature rule of every face, and where its points lie among all points.
 
-    rules (n_faces,) numbers of the rules below; offsets (n_faces + 1,) of the faces' points; the rules one after
-    another: starts (n_rules + 1,), barycentric (n, 3), weights (n,).
+    Parameters
+    ----------
+    rules : (n_faces,) int
+        Number of each face's rule among the rules below.
+    offsets : (n_faces + 1,) int
+        Index of each face's first point among all points.
+    starts : (n_rules + 1,) int
+        Index of each rule's first point in `barycentric` and `weights`, which hold the rules one after another.
+    barycentric : (n, 3) float
+        Barycentric coordinates of the rules' points.
+    weights : (n,) float
+        Weights of the rules' points; those of a rule sum to 1.
     """
 
     rules: Ints
@@ -60,9 +70,23 @@ class Points:
 
 
 def gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadrature.Shells | None = None) -> Points:
-    """Rules for faces, chosen so that no face errs by more than `tolerance` times its area at any mode.
+    """Choose a quadrature rule for every face so that no face errs by more than `tolerance` times its area at any mode.
 
-    With `shells` errors count as much as the modes do.
+    Parameters
+    ----------
+    corners : (n_faces, 3 corners, 3 axes) float64
+        Corners of the faces, µm, (z, y, x).
+    band : Band
+        Modes that are computed.
+    tolerance : float
+        Error allowed for a unit of area.
+    shells : Shells, optional
+        Weights by which the errors of the modes are multiplied; 1 by default.
+
+    Returns
+    -------
+    Points
+        The rules.
     """
     edges = np.roll(corners, -1, axis=1) - corners
     if shells is None:
@@ -83,18 +107,26 @@ def gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadratu
 
 
 class Faces:
-    """Faces on a band, for their transform and its adjoint.
+    """The faces of a mesh on a band, for their transform by a non-uniform FFT and its adjoint.
+
+    The transform is Σ strengths · G over the faces, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
 
     Parameters
     ----------
-    corners, strengths, band, dtype
-        As for :class:`cytoform.fourier.exact.Faces`.
+    corners : (n_faces, 3 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin.
+    strengths : (n_faces,) float64
+        Twice the area times the density.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Precision of the result.
     tolerance : float
         Error allowed, relative to the mesh's total mass mode by mode and to the spectrum in the L2 norm.
     shells : Shells, optional
-        How much modes count: the tolerance then holds for the spectrum times these weights.
+        Weights of the modes: the tolerance then holds for the spectrum times these weights; 1 by default.
     deterministic : bool
-        One thread in finufft, so that sums have one order however many points there are.
+        Run finufft on one thread, so that sums have one order however many points there are.
     """
 
     def __init__(
@@ -109,32 +141,36 @@ class Faces:
         deterministic: bool = False,
     ) -> None:
         self.band, self.dtype = band, np.dtype(dtype)
-        for_points, self._eps, self._complex = accuracy(dtype, tolerance, band, shells)
+        for_points, self._eps, self._complex = split_tolerance(dtype, tolerance, band, shells)
         self.points = gauss_points(corners, band, for_points, shells)
         self._threads = 1 if deterministic else devices.threads()
-        self._places = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
+        self._positions = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
         self._sources = np.empty(len(self.points), dtype=self._complex)
         p = self.points
         with devices.parallel_loops("points") as loops:
             loops.scatter(
-                corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._shift), p.rules, p.starts,
-                p.barycentric, p.weights, p.offsets, self._places, self._sources,
+                corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._first_mode_shift), p.rules,
+                p.starts, p.barycentric, p.weights, p.offsets, self._positions, self._sources,
             )  # fmt: skip
 
     @property
-    def _shift(self) -> int:
-        """finufft centres its modes; along x the band starts at mode 0."""
+    def _first_mode_shift(self) -> int:
+        """Difference of finufft's mode numbers along x, which are centred, and the band's, which begin at 0."""
         return self.band.shape[2] // 2
 
     def _plan(self, kind: int, transforms: int) -> Any:
+        """Return a finufft plan of type `kind` (1 or 2) for so many transforms at a time, with the points set.
+
+        Up to `ORDERED` points a type 1 transform runs on one thread, so that its sums have one order.
+        """
         devices.check_fork()
         few = kind == 1 and len(self.points) <= ORDERED
         plan = _plan(kind, self.band.shape, transforms, self._eps, self._complex, 1 if few else self._threads)
-        plan.setpts(*self._places)
+        plan.setpts(*self._positions)
         return plan
 
     def forward(self) -> Array:
-        """Transform on the band's box, complex64 or complex128."""
+        """Return the transform on the band's box, complex64 or complex128; 0 at modes that are not kept."""
         box = np.fft.ifftshift(self._plan(1, 1).execute(self._sources), axes=(0, 1))
         box = box.astype(np.result_type(self.dtype, np.complex64), copy=False)
         if self.band.mask is not None:
@@ -142,11 +178,24 @@ class Faces:
         return box
 
     def adjoint(self, cotangent: Array) -> tuple[Floats, Floats]:
-        """Adjoint of :meth:`forward`; results as :meth:`cytoform.fourier.exact.Faces.adjoint`."""
+        """Return the gradients of Re Σ conj(c) G over the full spectrum, for the strength and the corners of each face.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box.
+
+        Returns
+        -------
+        values : (n_faces,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for.
+        moves : (n_faces, 3 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm.
+        """
         band, p = self.band, self.points
         stack = np.empty((4, *band.shape), dtype=self._complex)
         # the largest is 1, whatever the unit of a loss: nothing over- or underflows in single precision
-        size = largest(cotangent.ravel()[band.index])
+        size = largest_modulus(cotangent.ravel()[band.index])
         stack[0] = np.fft.fftshift(np.conj(cotangent) / size, axes=(0, 1))
         stack[0] *= band.weights.astype(stack.real.dtype)
         if band.mask is not None:
@@ -157,26 +206,51 @@ class Faces:
         values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), 3, 3))
         with devices.parallel_loops("points") as loops:
             loops.gather(
-                fields, self._places, float(self._shift), p.rules, p.starts, p.barycentric, p.weights, p.offsets,
-                values, moves,
+                fields, self._positions, float(self._first_mode_shift), p.rules, p.starts, p.barycentric, p.weights,
+                p.offsets, values, moves,
             )  # fmt: skip
         values *= size
         moves *= size
         return values, moves
 
 
-def accuracy(
+def split_tolerance(
     dtype: npt.DTypeLike, tolerance: float, band: Band, shells: quadrature.Shells | None
 ) -> tuple[float, float, Any]:
-    """What the points may err by, finufft's tolerance and its precision: single where that can keep it, else double."""
+    """Split a tolerance into that of the quadrature and that of finufft, and choose finufft's precision.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+        Precision of the result.
+    tolerance : float
+        Relative error allowed to the whole transform.
+    band : Band
+        Modes that are computed.
+    shells : Shells or None
+        Weights of the modes; with them larger parts of the tolerance are used.
+
+    Returns
+    -------
+    for_points : float
+        Tolerance of the quadrature.
+    for_nufft : float
+        Tolerance of finufft, at least 1e-14.
+    complex_type : type
+        complex64 where `dtype` is float32 and single precision can keep the tolerance on so many modes, else
+        complex128.
+    """
     for_points, for_nufft = (tolerance * share for share in (SHARES if shells is None else WEIGHTED_SHARES))
     if np.dtype(dtype) == np.float32 and for_nufft >= max(SINGLE_ROUNDING * 4 * max(band.shape), SMALLEST_SINGLE):
         return for_points, for_nufft, np.complex64
     return for_points, max(for_nufft, SMALLEST_DOUBLE), np.complex128
 
 
-def upsampling(eps: float, complex_type: Any) -> float:
-    """Of finufft's grid: less costs wider kernels and saves FFTs, which is quicker for points and modes of a mesh."""
+def upsampling_factor(eps: float, complex_type: Any) -> float:
+    """Return finufft's upsampling factor: 1.25 where the tolerance `eps` allows it, else 2.
+
+    The smaller one needs wider spreading kernels and smaller FFTs, which is quicker for the points and modes of a mesh.
+    """
     return LOW_UPSAMPLING if eps >= LOW_UPSAMPLING_TOLERANCE[np.dtype(complex_type).name] else 2.0
 
 
@@ -186,16 +260,35 @@ _plans = threading.local()
 def _plan(
     kind: int, modes: tuple[int, int, int], transforms: int, eps: float, complex_type: Any, n_threads: int
 ) -> Any:
-    """A finufft plan, kept for the next call of the same shape (a few for each thread)."""
+    """Return a finufft plan, kept for the next call with the same arguments (eight plans per thread).
+
+    Parameters
+    ----------
+    kind : 1 or 2
+        finufft's type of the transform.
+    modes : (3,) int
+        Numbers of modes.
+    transforms : int
+        Transforms at a time.
+    eps : float
+        Tolerance of finufft.
+    complex_type : complex64 or complex128
+        Precision.
+    n_threads : int
+        Threads that finufft uses.
+    """
     if not hasattr(_plans, "get"):
         _plans.get = functools.lru_cache(maxsize=8)(_make_plan)
     return _plans.get(kind, modes, transforms, eps, np.dtype(complex_type).name, n_threads)
 
 
-def _make_plan(kind, modes, transforms, eps, type_name, n_threads):
+def _make_plan(
+    kind: int, modes: tuple[int, int, int], transforms: int, eps: float, type_name: str, n_threads: int
+) -> Any:
+    """Make a finufft plan with exp(-i …) as its kernel; arguments as for :func:`_plan`, the precision by its name."""
     import finufft
 
     return finufft.Plan(
         kind, modes, n_trans=transforms, eps=eps, isign=-1, dtype=type_name, nthreads=n_threads,
-        upsampfac=upsampling(eps, type_name),
+        upsampfac=upsampling_factor(eps, type_name),
     )  # fmt: skip

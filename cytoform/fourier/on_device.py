@@ -1,7 +1,7 @@
-"""The exact transform on a CUDA device, and the FFTs around it: spectra and images stay there.
+"""The exact transform on a CUDA device, and the FFTs around it: spectra and images stay on the device.
 
-The names and meanings are those of :mod:`.exact` and :mod:`.pruned`; boxes and images are arrays of
-:func:`cytoform.devices.device_arrays`. A mesh is small and lives on the host.
+Names and meanings are those of :mod:`.exact` and :mod:`.pruned`; boxes and images are arrays of
+:func:`cytoform.devices.device_arrays`. A mesh is small and stays on the host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .. import devices
 from .._typing import Floats
 from ..image.band import Band
-from .scale import largest
+from .scale import largest_modulus
 
 __all__ = ["Faces", "through_image", "to_band", "to_image"]
 
@@ -27,8 +27,19 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Modes:
-    """The kept modes of a band, on the device: their numbers (n, 3), their places in the band's box and in the grid's
-    half-space spectrum, and how many modes of the full spectrum each stands for."""
+    """The kept modes of a band, as arrays on the device.
+
+    Parameters
+    ----------
+    numbers : (n, 3) float32
+        Mode numbers along (z, y, x).
+    box : (n,) int
+        Flat indices in the band's box.
+    spectrum : (n,) int
+        Flat indices in the grid's half-space spectrum.
+    weights : (n,) float
+        How many modes of the full spectrum each stands for, 1 or 2.
+    """
 
     numbers: Any
     box: Any
@@ -36,25 +47,39 @@ class _Modes:
     weights: Any
 
     @classmethod
-    def of(cls, band: Band) -> _Modes:
-        """Kept as long as the band."""
-        if band not in _made:
+    def for_band(cls, band: Band) -> _Modes:
+        """Return the kept modes of a band; they are kept as long as the band exists."""
+        if band not in _modes_by_band:
             xp = devices.device_arrays()
             numbers = [np.broadcast_to(k, band.shape).ravel()[band.index] for k in np.ix_(*band.modes)]
             places = np.ravel_multi_index([k % n for k, n in zip(numbers, band.grid.shape)], band.grid.spectrum_shape)
             weights = np.broadcast_to(band.weights, band.shape).ravel()[band.index]
-            _made[band] = cls(
+            _modes_by_band[band] = cls(
                 xp.asarray(np.stack(numbers, axis=1).astype(np.float32)),  # exact: whole numbers
                 xp.asarray(band.index), xp.asarray(places), xp.asarray(weights),
             )  # fmt: skip
-        return _made[band]
+        return _modes_by_band[band]
 
 
-_made: weakref.WeakKeyDictionary[Band, _Modes] = weakref.WeakKeyDictionary()
+_modes_by_band: weakref.WeakKeyDictionary[Band, _Modes] = weakref.WeakKeyDictionary()
 
 
 class Faces:
-    """Faces on a band, for their transform and its adjoint; made of what :class:`.exact.Faces` takes."""
+    """The faces of a mesh on a band, for their transform by the closed formula on the device and its adjoint.
+
+    The transform is Σ strengths · G over the faces, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face.
+
+    Parameters
+    ----------
+    corners : (n_faces, 3 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin; on the host.
+    strengths : (n_faces,) float64
+        Twice the area times the density; on the host.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Working precision.
+    """
 
     def __init__(self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64) -> None:
         self.band, self.dtype, self.n_faces = band, np.dtype(dtype), len(corners)
@@ -63,14 +88,14 @@ class Faces:
         centres = corners.mean(axis=1)
         offsets = (corners[:, :2] - centres[:, None]) * (2.0 * np.pi / extent)
         # in float32 the largest is 1, whatever the unit: nothing over- or underflows
-        self._size = largest(strengths)
+        self._size = largest_modulus(strengths)
         self._centres, self._offsets = xp.asarray(centres / extent), xp.asarray(offsets.astype(self.dtype))
         self._strengths = xp.asarray((strengths / self._size).astype(self.dtype))
 
     @devices.needs_device_memory
     def forward(self) -> Any:
-        """Transform on the band's box, complex64 or complex128, on the device."""
-        xp, modes, loops = devices.device_arrays(), _Modes.of(self.band), devices.loops("mesh_ft_cuda")
+        """Return the transform on the band's box, complex, on the device; 0 at modes that are not kept."""
+        xp, modes, loops = devices.device_arrays(), _Modes.for_band(self.band), devices.loops("mesh_ft_cuda")
         n = len(modes.numbers)
         parts = xp.empty((loops.slices(self.n_faces, n), n, 2))
         faces = self._centres, self._offsets, self._strengths
@@ -82,10 +107,23 @@ class Faces:
 
     @devices.needs_device_memory
     def adjoint(self, cotangent: Any) -> tuple[Floats, Floats]:
-        """Adjoint of :meth:`forward` at a cotangent on the band's box, here or on the device; arrays of the host."""
-        xp, modes = devices.device_arrays(), _Modes.of(self.band)
+        """Return the gradients of Re Σ conj(c) G over the full spectrum, for the strength and the corners of each face.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box, on the host or the device.
+
+        Returns
+        -------
+        values : (n_faces,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for; on the host.
+        moves : (n_faces, 3 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm; on the host.
+        """
+        xp, modes = devices.device_arrays(), _Modes.for_band(self.band)
         weighted = xp.asarray(cotangent).ravel()[modes.box] * modes.weights
-        size = largest(weighted)
+        size = largest_modulus(weighted)
         pairs = (weighted / size).astype(np.complex128).view(np.float64).reshape(-1, 2).astype(self.dtype)
         values, moves = xp.empty(self.n_faces), xp.empty((self.n_faces, 3, 3))
         devices.loops("mesh_ft_cuda").adjoint(
@@ -97,11 +135,26 @@ class Faces:
 
 @devices.needs_device_memory
 def to_image(box: Any, band: Band, *, workers: int | None = None) -> Any:
-    """Band spectrum to real image, (z, y, x); float32 for complex64, else float64. Both on the device.
+    """Transform a spectrum on a band's box to a real image (z, y, x), float32 for complex64, else float64.
 
-    Modes of the plane kx = 0 come in conjugate pairs, as those of a mesh do: cuFFT relies on it.
+    Both are on the device. Modes of the plane kx = 0 have to come in conjugate pairs, as those of a mesh do: cuFFT
+    relies on it.
+
+    Parameters
+    ----------
+    box : (band.shape) complex
+        Spectrum on the band's box.
+    band : Band
+        Modes that are kept.
+    workers : int, optional
+        Not used; for the signature of :func:`.pruned.to_image`.
+
+    Returns
+    -------
+    (z, y, x) float
+        The image on the band's grid, intensity per µm³.
     """
-    xp, modes = devices.device_arrays(), _Modes.of(band)
+    xp, modes = devices.device_arrays(), _Modes.for_band(band)
     spectrum = xp.zeros(math.prod(band.grid.spectrum_shape), box.dtype)
     spectrum[modes.spectrum] = box.ravel()[modes.box]
     image = xp.fft.irfftn(spectrum.reshape(band.grid.spectrum_shape), s=band.grid.shape, axes=(0, 1, 2))
@@ -111,13 +164,25 @@ def to_image(box: Any, band: Band, *, workers: int | None = None) -> Any:
 
 @devices.needs_device_memory
 def to_band(image: Any, band: Band, *, workers: int | None = None) -> Any:
-    """Real image to band spectrum, zero at modes left out. Both on the device.
+    """Transform a real image to its spectrum on a band's box, zero at modes that are not kept; both on the device.
 
-    The image may be smaller than the grid: it lies at its first voxels, and the rest is zero.
+    Parameters
+    ----------
+    image : (z, y, x) float
+        An image smaller than the grid lies at its first voxels, and the rest is zero.
+    band : Band
+        Modes that are kept.
+    workers : int, optional
+        Not used; for the signature of :func:`.pruned.to_band`.
+
+    Returns
+    -------
+    (band.shape) complex
+        Σ_n image_n exp(-i ξ_k · (x_n - origin)); complex64 for float32, else complex128.
     """
-    xp, modes = devices.device_arrays(), _Modes.of(band)
-    room = [(0, n - m) for n, m in zip(band.grid.shape, image.shape)]
-    whole = xp.pad(image, room) if any(more for _, more in room) else image
+    xp, modes = devices.device_arrays(), _Modes.for_band(band)
+    padding = [(0, n - m) for n, m in zip(band.grid.shape, image.shape)]
+    whole = xp.pad(image, padding) if any(more for _, more in padding) else image
     spectrum = xp.fft.rfftn(whole, axes=(0, 1, 2)).ravel()
     box = xp.zeros(math.prod(band.shape), np.result_type(image.dtype, np.complex64))
     box[modes.box] = spectrum[modes.spectrum]
@@ -128,7 +193,26 @@ def to_band(image: Any, band: Band, *, workers: int | None = None) -> Any:
 def through_image(
     box: Any, band: Band, visit: Callable[[slice, Any], Result], *, workers: int | None = None
 ) -> tuple[Any, list[Result]]:
-    """:func:`to_image`, a visit to the image as one slab, and :func:`to_band` of what the visit leaves."""
+    """Transform a spectrum to an image, let `visit` change the image in place, and transform it back to the band.
+
+    Parameters
+    ----------
+    box : (band.shape) complex
+        Spectrum on the band's box, on the device.
+    band : Band
+        Modes that are kept.
+    visit : callable
+        Called once with the slice of all planes along z and the image (z, y, x), which it changes in place.
+    workers : int, optional
+        Not used; for the signature of :func:`.pruned.through_image`.
+
+    Returns
+    -------
+    box : (band.shape) complex
+        Spectrum of the changed image, on the device.
+    results : list
+        What `visit` returned, as the only entry.
+    """
     image = to_image(box, band)
     result = visit(slice(0, band.grid.shape[0]), image)
     return to_band(image, band), [result]

@@ -1,11 +1,11 @@
-"""Rules on triangles, and how many points a triangle needs for a tolerance.
+"""Quadrature rules on triangles, and how many points a triangle needs for a tolerance.
 
-Few points come from fully symmetric rules (Dunavant 1985, doi 10.1002/nme.1620210612), more from products of n
+Rules of few points are fully symmetric (Dunavant 1985, doi 10.1002/nme.1620210612), those of more are products of n
 Gauss-Legendre and n Gauss-Jacobi points on the collapsed square. A rule's error on exp(-i x·ξ) depends on the *phase
-spread* of the triangle, the largest difference of two corners' phases: :func:`error` is its maximum over triangles of
-all shapes. Modes may count less the higher they are, as they do behind optics: :class:`Shells` says by how much, and
-:func:`reach` gives the largest spread at which a rule keeps a tolerance. Beyond the largest rule a triangle is cut into
-m² equal ones.
+spread* of the triangle, the largest difference of two corners' phases: :func:`largest_errors` is its maximum over
+triangles of all shapes. Modes may count less the higher they are, as they do behind optics: :class:`Shells` holds their
+weights, and :func:`largest_spread` gives the largest spread at which a rule keeps a tolerance. A triangle that is too
+large for the largest rule is cut into m² equal ones.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from .._typing import Array, Floats, Ints
 from ..errors import ConfigError
 from ..image.band import Band
 
-__all__ = ["N_RULES", "Shells", "composite", "degree", "error", "reach", "rule", "rules_for"]
+__all__ = ["N_RULES", "Shells", "composite", "degree", "largest_errors", "largest_spread", "rule", "rules_for"]
 
 
-# Degree: weight of the middle, weights and coordinates (a, b, b) in three orders, weights and (a, b, c) in six.
+# Degree; weight of the centroid; (weight, b) of the 3 permutations of (1 - 2 b, b, b); (weight, a, b) of the 6
+# permutations of (a, b, 1 - a - b).
 _SYMMETRIC: list[tuple[int, float, list[tuple[float, float]], list[tuple[float, float, float]]]] = [
     (1, 1.0, [], []),
     (2, 0.0, [(1 / 3, 1 / 6)], []),
@@ -41,26 +42,26 @@ _SYMMETRIC: list[tuple[int, float, list[tuple[float, float]], list[tuple[float, 
         [(0.027230314174435, 0.008394777409958, 0.263112829634638)],
     ),
 ]  # fmt: skip
-_SYMMETRIC_DIGITS = 1e-13  # to which their published coordinates are good
+_SYMMETRIC_DIGITS = 1e-13  # accuracy of their published coordinates
 _PRODUCTS = (5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32)
-# Rules by growing number of points: 1, 3, 6, 7, 12, 16, and from there n².
+# (degree, index in _SYMMETRIC or -1, order of a product or 0) by number of points: 1, 3, 6, 7, 12, 16, then n².
 _RULES = [*((s[0], k, 0) for k, s in enumerate(_SYMMETRIC)), *((2 * n - 1, -1, n) for n in _PRODUCTS)]
 N_RULES = len(_RULES)
 
 
 def degree(index: int) -> int:
-    """Degree of the polynomials for which a rule is exact."""
+    """Return the degree of the polynomials that the rule number `index` integrates exactly."""
     return _RULES[index][0]
 
 
 @functools.lru_cache(maxsize=128)
 def rule(index: int) -> tuple[Floats, Floats]:
-    """Barycentric points (n, 3) and weights (n,) that sum to 1, of the rule number `index`."""
+    """Return barycentric points (n, 3) and weights (n,), which sum to 1, of the rule number `index`."""
     _, symmetric, order = _RULES[index]
     if symmetric < 0:
-        return _product(order)
+        return _product_rule(order)
     _, middle, threes, sixes = _SYMMETRIC[symmetric]
-    points = [(1 / 3, 1 / 3, 1 / 3)] if middle else []
+    points: list[tuple[float, ...]] = [(1 / 3, 1 / 3, 1 / 3)] if middle else []
     weights = [middle] if middle else []
     for weight, b in threes:
         points += [(1 - 2 * b, b, b), (b, 1 - 2 * b, b), (b, b, 1 - 2 * b)]
@@ -72,7 +73,11 @@ def rule(index: int) -> tuple[Floats, Floats]:
     return np.array(points), total / total.sum()
 
 
-def _product(order: int) -> tuple[Floats, Floats]:
+def _product_rule(order: int) -> tuple[Floats, Floats]:
+    """Return the product rule of `order` Gauss-Legendre and `order` Gauss-Jacobi points on the collapsed square.
+
+    As for :func:`rule`: barycentric points (order², 3), and weights that sum to 1.
+    """
     across, across_weights = special.roots_legendre(order)
     along, along_weights = special.roots_jacobi(order, 1.0, 0.0)
     u = 0.5 * (1.0 + along)[:, None] * np.ones(order)
@@ -84,7 +89,7 @@ def _product(order: int) -> tuple[Floats, Floats]:
 
 @functools.lru_cache(maxsize=64)
 def composite(index: int, pieces: int) -> tuple[Floats, Floats]:
-    """The rule on each of pieces² equal parts of the triangle, as one rule."""
+    """Return the composite rule: rule number `index` on each of pieces² equal parts of the triangle, as one rule."""
     points, weights = rule(index)
     if pieces == 1:
         return points, weights
@@ -101,11 +106,19 @@ def composite(index: int, pieces: int) -> tuple[Floats, Floats]:
 
 
 @functools.lru_cache(maxsize=64)
-def error(index: int) -> tuple[Floats, Floats]:
-    """Spreads (n,), geometric, and the rule's largest error up to each over triangles of all shapes, over the area."""
+def largest_errors(index: int) -> tuple[Floats, Floats]:
+    """Return the largest error of the rule number `index` on exp(-i x·ξ) as a function of the triangle's phase spread.
+
+    Returns
+    -------
+    spreads : (64,) float64
+        Phase spreads, radians, in geometric progression.
+    errors : (64,) float64
+        Largest error, divided by the triangle's area, of all triangles up to each spread, whatever their shape.
+    """
     points, weights = rule(index)
     half = (degree(index) + 1) // 2
-    fine_points, fine_weights = _product(half + 12)
+    fine_points, fine_weights = _product_rule(half + 12)
     spreads = np.geomspace(1e-3, 4.0 * half + 12.0, 64)
     middle = np.linspace(0.0, 1.0, 5)
     shapes = np.stack([np.zeros_like(middle), middle, np.ones_like(middle)], axis=1)
@@ -120,17 +133,37 @@ def error(index: int) -> tuple[Floats, Floats]:
 
 @dataclasses.dataclass(frozen=True)
 class Shells:
-    """How much modes count: `weights[j]` is the most of any between the radii `radii[j - 1]` and `radii[j]`.
+    """Weights of a band's modes by radius: each shell of an ellipsoid has the largest weight of its modes.
 
-    Radii are relative to the band's ellipsoid, the last is 1.
+    Parameters
+    ----------
+    radii : tuple of float
+        Outer radius of each shell, ascending, in units of the ellipsoid around the band's kept modes; the last is 1.
+    weights : tuple of float
+        Largest weight of a mode in each shell, 0 or more. By default there is one shell of weight 1.
     """
 
     radii: tuple[float, ...] = (1.0,)
     weights: tuple[float, ...] = (1.0,)
 
     @classmethod
-    def of(cls, band: Band, weights: Array, count: int = 24) -> Shells:
-        """From weights on a band's box, such as the modulus of an OTF."""
+    def from_weights(cls, band: Band, weights: Array, count: int = 24) -> Shells:
+        """Take the weights of a band's modes, such as the modulus of an OTF, to shells of equal thickness.
+
+        Parameters
+        ----------
+        band : Band
+            Modes that are kept.
+        weights : (band.shape) float or complex
+            Weights on the band's box; their modulus counts.
+        count : int
+            Number of shells, 24 by default.
+
+        Returns
+        -------
+        Shells
+            With the largest weight of each shell; 0 for a shell without a mode.
+        """
         radii = band.radii
         size = np.abs(np.broadcast_to(weights, band.shape)).ravel()[band.index]
         number = np.minimum((radii * count).astype(np.int64), count - 1)
@@ -140,9 +173,24 @@ class Shells:
 
 
 @functools.lru_cache(maxsize=512)
-def reach(index: int, tolerance: float, shells: Shells = Shells()) -> float:
-    """The largest phase spread (radians, at the band's border) at which a rule's error is below the tolerance."""
-    spreads, errors = error(index)
+def largest_spread(index: int, tolerance: float, shells: Shells = Shells()) -> float:
+    """Return the largest phase spread at which a rule's weighted error is below the tolerance.
+
+    Parameters
+    ----------
+    index : int
+        Number of the rule.
+    tolerance : float
+        Error allowed for a unit of area.
+    shells : Shells
+        Weights of the modes; all 1 by default.
+
+    Returns
+    -------
+    float
+        Spread at the border of the band's ellipsoid, radians; 0 where the rule never keeps the tolerance.
+    """
+    spreads, errors = largest_errors(index)
     radii, weights = np.array(shells.radii), np.array(shells.weights)
     seen = np.interp(np.log(spreads[:, None] * radii), np.log(spreads), np.log(errors))
     worst = (np.exp(seen) * weights).max(axis=1)
@@ -157,16 +205,38 @@ def reach(index: int, tolerance: float, shells: Shells = Shells()) -> float:
 
 
 def rules_for(spreads: Floats, tolerance: float, shells: Shells = Shells()) -> tuple[Ints, Ints]:
-    """Number of the rule and of pieces along an edge for triangles of the given phase spreads, each (n,)."""
+    """Choose for each triangle the rule of fewest points that keeps a tolerance.
+
+    Parameters
+    ----------
+    spreads : (n,) float64
+        Phase spread of each triangle at the border of the band, radians.
+    tolerance : float
+        Error allowed for a unit of area.
+    shells : Shells
+        Weights of the modes; all 1 by default.
+
+    Returns
+    -------
+    index : (n,) int
+        Number of each triangle's rule.
+    pieces : (n,) int
+        Parts along an edge into which each triangle is cut; 1 unless no rule is large enough.
+
+    Raises
+    ------
+    ConfigError
+        When no rule keeps the tolerance, however small the triangle.
+    """
     largest = float(spreads.max(initial=0.0))
     limits = [0.0]
     for index in range(N_RULES):
-        limits.append(max(limits[-1], reach(index, tolerance, shells)))
+        limits.append(max(limits[-1], largest_spread(index, tolerance, shells)))
         if limits[-1] >= largest:
             break
     limits = limits[1:]
-    index = np.searchsorted(limits, spreads)
-    beyond = index >= len(limits)
+    chosen = np.searchsorted(limits, spreads)
+    beyond = chosen >= len(limits)
     pieces = np.ones(len(spreads), dtype=np.int64)
     if beyond.any():
         if not limits[-1] > 0:
@@ -175,5 +245,5 @@ def rules_for(spreads: Floats, tolerance: float, shells: Shells = Shells()) -> t
                 remedy="Ask for a larger one, or use backend='exact'.",
             )
         pieces[beyond] = np.ceil(spreads[beyond] / limits[-1]).astype(np.int64)
-        index[beyond] = limits.index(limits[-1])  # the first that reaches so far
-    return index, pieces
+        chosen[beyond] = limits.index(limits[-1])  # the first rule with this limit
+    return chosen.astype(np.int64, copy=False), pieces

@@ -1,8 +1,8 @@
 """The Fourier transform of a triangle mesh and its vector-Jacobian product, by either back end.
 
-û(ξ) = Σ over faces of density · ∫ exp(-i x·ξ) dS, the integral of a face being 2 A G of its corners' phases
-(:mod:`cytoform.kernels.triangle`). The derivative for a corner is 2 A ∂G/∂phase ξ + 2 G ∂A/∂corner.
-Ref: Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
+û(ξ) = Σ over faces of density · ∫ exp(-i x·ξ) dS, where the integral of a face is 2 A G, a function of its corners'
+phases (:mod:`cytoform.kernels.triangle`). The derivative for a corner is 2 A ∂G/∂phase ξ + 2 G ∂A/∂corner. Ref:
+Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
 """
 
 from __future__ import annotations
@@ -27,20 +27,42 @@ __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells
            "mesh_ft", "mesh_ft_vjp"]  # fmt: skip
 
 BackendName = Literal["auto", "exact", "nufft"]
-# Tighter than this only the closed formula can be.
+# Least tolerance of the back end nufft; below it only the closed formula is accurate enough.
 TIGHTEST_NUFFT = 1e-12
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeshGradient:
-    """Gradient for a mesh: `vertices` (n_vertices, 3) per µm, `density` (n_faces,); dtype of the mesh."""
+    """Gradient of a scalar for the vertices and densities of a mesh, in the dtype of the mesh.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Derivative for each coordinate, per µm, (z, y, x).
+    density : (n_faces,) float
+        Derivative for the density of each face.
+    """
 
     vertices: Array
     density: Array
 
 
 def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
-    """What may transform a mesh: where both may, ``auto`` stays, and :func:`cytoform.fourier.cost.faster` decides.
+    """Check the choice of a back end, and resolve "auto" where only one back end can be used.
+
+    Parameters
+    ----------
+    name : str
+        "auto", "exact" or "nufft".
+    tolerance : float
+        Relative error allowed to the transform.
+    device : "cpu" or "cuda"
+        Where the transform runs.
+
+    Returns
+    -------
+    "auto", "exact" or "nufft"
+        "auto" where both back ends can be used; :func:`cytoform.fourier.cost.faster` then chooses for each mesh.
 
     Raises
     ------
@@ -73,28 +95,49 @@ def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto
 
 
 def device_for(device: str, backend: str) -> Literal["cpu", "cuda"]:
-    """Resolve ``auto``: where a transform runs. The fast one runs on the CPU only."""
+    """Return the device on which a transform runs: "auto" gives "cuda" where there is one, "cpu" for nufft.
+
+    Parameters
+    ----------
+    device : "auto", "cpu" or "cuda"
+        Choice of the user.
+    backend : "auto", "exact" or "nufft"
+        Back end; "nufft" runs on the CPU only.
+
+    Returns
+    -------
+    "cpu" or "cuda"
+        The device.
+    """
     return "cpu" if device == "auto" and backend == "nufft" else _devices.resolve_device(device)
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshTransform:
-    """How a mesh is transformed on a band; the same for value and adjoint.
+    """Settings of the transform of meshes on a band, the same for value and adjoint.
 
     Parameters
     ----------
     band : Band
-        Which modes; the mesh is taken relative to ``band.grid.origin``.
-    backend, device : str
+        Modes that are computed; positions are relative to ``band.grid.origin``.
+    backend : "auto", "exact" or "nufft"
+        The closed formula, or quadrature points with a non-uniform FFT; "auto" (default) takes the quicker one.
+    device : "auto", "cpu" or "cuda"
+        Where the transform runs; "auto" (default) takes a CUDA device where there is one.
     tolerance : float, optional
         Relative error allowed; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the weighted area (Eq. 5).
+        Divide by the weighted area Σ density · area (Eq. 5).
     deterministic : bool
-        Bit-identical results from run to run.
+        Give bit-identical results from run to run.
     shells : Shells, optional
-        How much the band's modes count, as behind optics: the tolerance then holds for the spectrum times that, and
-        high modes need fewer points. All count alike by default.
+        Weights of the band's modes, as behind optics: the tolerance then holds for the spectrum times these weights,
+        and high modes need fewer points. All weights are 1 by default.
+
+    Raises
+    ------
+    ConfigError, BackendError
+        For a tolerance that is not between 0 and 1, or a back end that cannot be used.
     """
 
     band: Band
@@ -111,6 +154,7 @@ class MeshTransform:
         choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=device_for(self.device, self.backend))
 
     def _backend_for(self, corners: Array, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
+        """Return the back end for faces with corners (n_faces, 3, 3), µm: for "auto" the quicker by the cost model."""
         tolerance = self.tolerance_for(dtype)
         name = choose_backend(self.backend, tolerance=tolerance, device=device_for(self.device, self.backend))
         if name == "auto":
@@ -121,32 +165,88 @@ class MeshTransform:
         return name
 
     def tolerance_for(self, dtype: npt.DTypeLike) -> float:
-        """Return the relative error allowed for meshes of a dtype."""
+        """Return the relative error allowed for meshes of a dtype.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+            dtype of a mesh's vertices.
+
+        Returns
+        -------
+        float
+            `tolerance` where it was given, else 1e-5 for float32 and 1e-8 for float64.
+        """
         return (1e-5 if np.dtype(dtype) == np.float32 else 1e-8) if self.tolerance is None else self.tolerance
 
-    def of(self, mesh: Mesh) -> MeshOnBand:
-        """A mesh made ready for value and gradient: what both need is done once."""
+    def prepare(self, mesh: Mesh) -> MeshOnBand:
+        """Prepare a mesh for value and gradient: compute once what both need.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            Vertices in µm, (z, y, x).
+
+        Returns
+        -------
+        MeshOnBand
+            The prepared mesh.
+        """
         return MeshOnBand(self, mesh)
 
     def forward(self, mesh: Mesh) -> Array:
-        """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
-        return _devices.to_host(self.of(mesh).forward())
+        """Return the transform of a mesh on the band's box.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            Vertices in µm, (z, y, x).
+
+        Returns
+        -------
+        (band.shape) complex64 or complex128
+            û, with phases relative to the grid's origin; on the host.
+        """
+        return _devices.to_host(self.prepare(mesh).forward())
 
     def vjp(self, mesh: Mesh, cotangent: Array) -> MeshGradient:
-        """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
-        return self.of(mesh).vjp(cotangent)
+        """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            Vertices in µm, (z, y, x).
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box.
+
+        Returns
+        -------
+        MeshGradient
+            Derivatives for vertices and densities.
+        """
+        return self.prepare(mesh).vjp(cotangent)
 
 
 class MeshOnBand:
-    """A mesh at one place on a band: its transform and the gradient of that; see :class:`MeshTransform`.
+    """A mesh prepared on a band: its transform and the gradient of that; see :class:`MeshTransform`.
 
-    On a CUDA device the transform is there, and so may the cotangent be (:func:`cytoform.devices.device_arrays`).
+    On a CUDA device the transform stays there, and the cotangent may be there (:func:`cytoform.devices.device_arrays`).
+
+    Parameters
+    ----------
+    how : MeshTransform
+        Settings of the transform.
+    mesh : Mesh
+        Vertices in µm, (z, y, x).
 
     Attributes
     ----------
     mesh : Mesh
+        The mesh.
+    normalize : bool
+        Whether the transform is divided by the weighted area.
     backend : "exact" or "nufft"
-        The one that was chosen.
+        The back end that was chosen.
     """
 
     def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
@@ -169,18 +269,40 @@ class MeshOnBand:
             )  # fmt: skip
 
     def forward(self) -> Any:
-        """Transform on the band's box, relative to the grid's origin; complex64 or complex128."""
+        """Return the transform of the mesh on the band's box.
+
+        Returns
+        -------
+        (band.shape) complex64 or complex128
+            û, with phases relative to the grid's origin; on the device where the transform runs.
+        """
         box = self._faces.forward()
-        return (box / _mass(self._areas, self._density)).astype(box.dtype) if self.normalize else box
+        return (box / _weighted_area(self._areas, self._density)).astype(box.dtype) if self.normalize else box
 
     def vjp(self, cotangent: Any) -> MeshGradient:
-        """Gradient of Re Σ conj(cotangent) û over the full spectrum that the band's box stands for."""
+        """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box, on the host or the device.
+
+        Returns
+        -------
+        MeshGradient
+            Derivatives for vertices and densities, on the host.
+
+        Raises
+        ------
+        GridError
+            When the cotangent has another shape.
+        """
         if tuple(cotangent.shape) != tuple(self._band.shape):
             raise GridError(f"cotangent has shape {cotangent.shape}; expected {self._band.shape}, the band's box.")
         areas, density = self._areas, self._density
         values, moves = self._faces.adjoint(cotangent)
         if self.normalize:
-            scale = 1.0 / _mass(areas, density)
+            scale = 1.0 / _weighted_area(areas, density)
             values, moves = values * scale, moves * scale
             # the derivative of 1 / Σ density · area
             values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
@@ -190,11 +312,12 @@ class MeshOnBand:
         corner += moves
         dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
         return MeshGradient(
-            _gather(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype)
+            _sum_at_vertices(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype)
         )
 
 
-def _mass(areas: Array, density: Array) -> float:
+def _weighted_area(areas: Array, density: Array) -> float:
+    """Return Σ density · area, by which a normalised transform is divided; raise ConfigError where it is 0."""
     mass = float((areas * density).sum())
     if mass == 0.0:
         raise ConfigError(
@@ -203,8 +326,8 @@ def _mass(areas: Array, density: Array) -> float:
     return mass
 
 
-def _gather(corner: Array, faces: Array, n_vertices: int) -> Array:
-    """Sum corner values (n_faces, 3, 3) at the vertices, in a fixed order."""
+def _sum_at_vertices(corner: Array, faces: Array, n_vertices: int) -> Array:
+    """Sum values at the corners of faces, (n_faces, 3, 3), to the vertices, (n_vertices, 3), in a fixed order."""
     index = faces.ravel()
     flat = corner.reshape(-1, 3)
     return np.stack([np.bincount(index, weights=flat[:, d], minlength=n_vertices) for d in range(3)], axis=1)
@@ -221,36 +344,39 @@ def mesh_ft(
     band: Band | None = None,
     deterministic: bool = False,
 ) -> Array:
-    """Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
+    """Return the Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
 
     Parameters
     ----------
     mesh : SurfaceMesh or MultiMaterialMesh
-        µm, (z, y, x).
+        Vertices in µm, (z, y, x), and a density per face.
     grid : Grid
         Frequencies are 2π k / (n · spacing), rad/µm.
     backend : "auto", "exact" or "nufft"
-        The closed formula, or Gauss points with a non-uniform FFT.
+        The closed formula, or quadrature points with a non-uniform FFT; "auto" (default) takes the quicker one.
     device : "auto", "cpu" or "cuda"
+        Where the transform runs; "auto" (default) takes a CUDA device where there is one.
     tolerance : float, optional
         Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5).
+        Divide by the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5); off by default.
     band : Band, optional
-        Compute these modes only; the others are zero.
+        Compute only the modes of this band of the grid; the others are zero. All are computed by default.
     deterministic : bool
-        One thread in finufft, so that results are bit-identical from run to run.
+        Run finufft on one thread, so that results are bit-identical from run to run; off by default.
 
     Returns
     -------
     (nz, ny, nx // 2 + 1) complex64 or complex128
-        ``rfftn`` layout, in µm² · density (without unit when normalised).
+        û in ``rfftn`` layout, in µm² · density (without unit when normalised).
 
     Raises
     ------
     ConfigError, BackendError, GridError
+        For a tolerance or a normalisation that is not possible, a back end that cannot be used, or a band of another
+        grid.
     """
-    band = _check_band(band, grid)
+    band = _band_or_full(band, grid)
     transform = MeshTransform(band, backend, device, tolerance, normalize, deterministic)
     box = transform.forward(mesh)
     return band.expand((box * band.phase(grid.origin, sign=-1.0)).astype(box.dtype))
@@ -268,19 +394,41 @@ def mesh_ft_vjp(
     band: Band | None = None,
     deterministic: bool = False,
 ) -> MeshGradient:
-    """Vector-Jacobian product of :func:`mesh_ft`.
+    """Return the vector-Jacobian product of :func:`mesh_ft`.
 
     Parameters
     ----------
+    mesh : SurfaceMesh or MultiMaterialMesh
+        Vertices in µm, (z, y, x), and a density per face.
+    grid : Grid
+        Frequencies are 2π k / (n · spacing), rad/µm.
     cotangent : (nz, ny, nx // 2 + 1) complex
-        Half-space array c; others as in :func:`mesh_ft`.
+        Half-space array c in ``rfftn`` layout.
+    backend : "auto", "exact" or "nufft"
+        The closed formula, or quadrature points with a non-uniform FFT; "auto" (default) takes the quicker one.
+    device : "auto", "cpu" or "cuda"
+        Where the transform runs; "auto" (default) takes a CUDA device where there is one.
+    tolerance : float, optional
+        Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
+    normalize : bool
+        Differentiate the transform divided by the weighted area Σ density · area; off by default.
+    band : Band, optional
+        Use only the modes of this band of the grid. All are used by default.
+    deterministic : bool
+        Run finufft on one thread, so that results are bit-identical from run to run; off by default.
 
     Returns
     -------
     MeshGradient
         d/d(vertices) and d/d(density) of Re Σ_k conj(c_k) û_k over the full spectrum that the half space stands for.
+
+    Raises
+    ------
+    ConfigError, BackendError, GridError
+        For a tolerance or a normalisation that is not possible, a back end that cannot be used, or a cotangent or band
+        that does not match the grid.
     """
-    band = _check_band(band, grid)
+    band = _band_or_full(band, grid)
     cotangent = np.asarray(cotangent)
     if cotangent.shape != grid.spectrum_shape:
         raise GridError(f"cotangent has shape {cotangent.shape}; expected {grid.spectrum_shape}, as rfftn lays it out.")
@@ -288,7 +436,8 @@ def mesh_ft_vjp(
     return transform.vjp(mesh, band.restrict(cotangent) * band.phase(grid.origin, sign=1.0))
 
 
-def _check_band(band: Band | None, grid: Grid) -> Band:
+def _band_or_full(band: Band | None, grid: Grid) -> Band:
+    """Return `band`, or all modes of the grid where it is None; raise GridError for a band of another grid."""
     if band is None:
         return Band.full(grid)
     if band.grid != grid:

@@ -1,9 +1,9 @@
-"""Images from and to files: TIFF, ImageJ TIFF, OME-TIFF and OME-Zarr, with their voxel size, and what is registered.
+"""Read and write images with their voxel size: TIFF, ImageJ TIFF, OME-TIFF, OME-Zarr and registered formats.
 
 Every reader describes a file as images, each a :class:`~cytoform.image.formats.source.Source`: its axes, its
-calibration, and a function that loads one channel at one time point. :mod:`~cytoform.image.formats.registry` knows the
-readers. What is asked of a file and what it lacks is decided once, for all formats (:mod:`~cytoform.image.choosing`),
-and one object gives all its volumes (:mod:`~cytoform.image.series`).
+calibration, and a function that loads one channel at one time point. :mod:`~cytoform.image.formats.registry` lists the
+readers. Image, channel, time point, axes and voxel size are chosen by the same rules for all formats
+(:mod:`~cytoform.image.choosing`), and one object gives all volumes of a file (:mod:`~cytoform.image.series`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import PathLike
-from .choosing import described, flat_remedy, spacing_remark, spacing_remedy
-from .extremes import Extremes
-from .extremes import extremes as find_extremes
+from .choosing import describe_entry, remedy_for_2d, spacing_remark, spacing_remedy
+from .extremes import Extremes, find_extremes
 from .formats.source import Images, Partial, Source
 from .series import open_series
 from .volume import Volume
@@ -29,37 +28,43 @@ __all__ = ["ImageInfo", "image_info", "read_volume", "write_volume"]
 
 @dataclasses.dataclass(frozen=True)
 class ImageInfo:
-    """What an image file holds.
+    """Description of an image file, without its voxels.
 
-    Attributes
+    Parameters
     ----------
     path : Path
+        Path of the file or folder.
     format : str
         ``"TIFF"``, ``"ImageJ TIFF"``, ``"OME-TIFF"``, ``"OME-Zarr"``, the TIFF of a microscope (``"LSM"``,
         ``"MetaMorph STK"``, ``"Micro-Manager TIFF"``), or the name that another reader gives.
     axes : str
-        One letter for each axis of the file, such as ``"TCZYX"``; "?" is one without a name.
+        One letter for each axis of the file, such as ``"TCZYX"``; "?" is an axis without a name.
     shape : tuple of int
-        Its length along each of them.
+        Length of each axis of the file.
     dtype : numpy.dtype
+        Number type of the voxels.
     spacing : (3,) float or None
-        Voxel size in µm, (z, y, x); None where the file does not say, or not all of it.
-    channels, times : int
-        Number of channels and time points, at least 1.
-    minimum, maximum : float or None
-        Extremes over all channels and time points, when asked for; None where the image is too large to look.
+        Voxel size in µm, (z, y, x); None where the file does not give all of it.
+    channels : int
+        Number of channels, at least 1.
+    times : int
+        Number of time points, at least 1.
+    minimum : float or None
+        Smallest value over all channels and time points; None when not asked for or when the image is too large.
+    maximum : float or None
+        Largest value, likewise.
     all_voxels : bool
-        Whether the extremes are those of all voxels.
+        Whether minimum and maximum are taken over all voxels, not over a coarser level or a part.
     known_spacing : (3,) float or None
-        What the file says of the voxel size, None along axes of which it says nothing.
+        Voxel size in µm, (z, y, x), with None along each axis for which the file gives none.
     frame_interval : float or None
-        Seconds from one time point to the next, where the file says.
+        Time from one time point to the next in s; None where the file does not give it.
     images : int
-        How many images the file holds; pyramid levels and thumbnails do not count.
+        Number of images in the file; pyramid levels and thumbnails do not count.
     contents : tuple of str
-        Name, axes and shape of each of them.
+        Name, axes and shape of each of these images.
     remarks : tuple of str
-        What was assumed, set aside or left out, and what it lacks, one sentence each.
+        What was assumed, set aside or left out, and what the file lacks, one sentence each.
     """
 
     path: Path
@@ -89,20 +94,22 @@ def read_volume(
     series: int | None = None,
     axes: str | None = None,
 ) -> Volume:
-    """Read one 3D image.
+    """Read one 3D image: one channel at one time point of a file.
 
     Parameters
     ----------
     path : path
         A TIFF, ImageJ TIFF or OME-TIFF file, or an OME-Zarr folder (NGFF 0.1 to 0.6, read at its highest resolution;
         the path of an array inside of it reads that level). With the extra "formats" a file of a microscope that bioio
-        reads (CZI, LIF, ND2 and others), and any kind that was registered (:func:`cytoform.image.formats.register`).
+        reads (CZI, LIF, ND2 and others), and any format that was registered (:func:`cytoform.image.formats.register`).
     spacing : (3,) float or float, optional
         Voxel size in µm, (z, y, x); by default the file's own.
-    channel, time : int, optional
-        Which channel and which time point, counted from 0. Needed where there are several.
+    channel : int, optional
+        Number of the channel, from 0. Needed where there are several.
+    time : int, optional
+        Number of the time point, from 0. Needed where there are several.
     series : int, optional
-        Which image of the file, counted from 0; by default the first one.
+        Number of the image in the file, from 0; by default the first one.
     axes : str, optional
         Names for the axes of the file, in its order, in place of its own: T time, C channel, Z slice, Y row, X column,
         S colour. ``"ZYX"`` reads slices that a file calls channels or time points; with one axis more than its images
@@ -113,7 +120,7 @@ def read_volume(
     Volume
         (z, y, x), in the file's number type. The origin is the file's own (ImageJ's origin, OME-Zarr's translation),
         else 0. ``source`` holds path, format, series, channel, time and axes as they were chosen, spacing where it was
-        given, and spacing_from, "file" or "given". ``remarks`` tell what was assumed, set aside or left out; each is
+        given, and spacing_from, "file" or "given". ``remarks`` state what was assumed, set aside or left out; each is
         logged as a warning, once for a file.
 
     Raises
@@ -133,23 +140,32 @@ def read_volume(
 def image_info(
     path: PathLike, *, extremes: bool = False, series: int | None = None, axes: str | None = None
 ) -> ImageInfo:
-    """Describe an image file of any number of axes.
+    """Describe an image file of any number of axes: its format, axes, shape, voxel size, channels and time points.
 
-    Memory and time stay bounded: the extremes of a large image are those of its coarsest level, or are left out.
+    Memory and time stay bounded: minimum and maximum of a large image are those of its coarsest level, or are left out.
 
     Parameters
     ----------
     path : path
-        As in :func:`read_volume`.
+        File or folder of any format that :func:`read_volume` reads.
     extremes : bool
-        Look for the smallest and the largest value.
-    series, axes : optional
-        As in :func:`read_volume`.
+        Find the smallest and the largest value, which reads voxels; False by default.
+    series : int, optional
+        Number of the image in the file, from 0; by default the first one.
+    axes : str, optional
+        Names for the axes of the file, in its order, in place of its own: letters of T, C, Z, Y, X and S.
+
+    Returns
+    -------
+    ImageInfo
+        The description.
 
     Raises
     ------
-    FileFormatError, BackendError
-        As :func:`read_volume`.
+    FileFormatError
+        When the file is missing, empty, cut short, compressed in an unknown way or of another kind.
+    BackendError
+        When a library that the format needs is not installed.
     VolumeError
         When there is no such image, or the axes do not fit.
     """
@@ -171,13 +187,17 @@ def image_info(
             known_spacing=opened.known_spacing,
             frame_interval=opened.frame_interval,
             images=len(images.entries),
-            contents=tuple(described(entry) for entry in images.entries),
+            contents=tuple(describe_entry(entry) for entry in images.entries),
             remarks=_all_remarks(source, images, found),
         )
 
 
 def _all_remarks(source: Source, images: Images, found: Extremes) -> tuple[str, ...]:
+    """Return all remarks on a file, one sentence each: the reader's, why it cannot be read, and doubts and remedies.
+
+    The last are those on the extremes, on a suspicious or missing voxel size and on an image without depth.
+    """
     lacking = f"{source.hint.strip()} {spacing_remedy(source)}" if source.hint else ""
-    hints = [found.remark, spacing_remark(source), lacking, flat_remedy(source, images)]
+    hints = [found.remark, spacing_remark(source), lacking, remedy_for_2d(source, images)]
     refusal = [str(source.refusal)] if source.refusal is not None else []
     return (*source.remarks, *refusal, *(text for text in hints if text))

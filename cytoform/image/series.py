@@ -1,4 +1,4 @@
-"""One lazy (t, c, z, y, x) view of an image file: what is chosen of it, and one channel at one time point at a time."""
+"""Open an image file as one lazy (t, c, z, y, x) array and load one channel at one time point at a time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from .._typing import PathLike
+from .._typing import PathLike, Triple
 from ..errors import VolumeError
-from .choosing import chosen_index, chosen_source, in_order, spacing_remark, voxel_size
-from .formats.registry import opened
+from .choosing import choose_index, open_chosen_image, spacing_remark, to_zyx, voxel_size
+from .formats.registry import open_images
 from .formats.source import Images, Partial, Source
 from .volume import Grid, Volume
 
@@ -35,25 +35,30 @@ def open_series(
     Parameters
     ----------
     path : path
-        A file or folder of any kind that :func:`cytoform.read_volume` reads.
+        A file or folder of any format that :func:`cytoform.read_volume` reads.
     spacing : (3,) float or float, optional
         Voxel size in µm, (z, y, x); by default the file's own.
     series : int, optional
-        Which image of the file, counted from 0; by default the first one.
+        Number of the image in the file, from 0; by default the first one.
     axes : str, optional
-        Names for the axes of the file, in its order, in place of its own; see :func:`cytoform.read_volume`.
+        Names for the axes of the file, in its order, in place of its own: T time, C channel, Z slice, Y row, X column,
+        S colour. With one axis more than its images have, images of one shape are stacked along the first one.
 
     Returns
     -------
     Series
-        Close it, or open it in a with statement.
+        The open file. Close it, or open it in a with statement.
 
     Raises
     ------
-    FileFormatError, BackendError
-        When the file is missing, damaged or of another kind, or a library that it needs is missing.
+    FileFormatError
+        When the file is missing, damaged or of another kind.
+    BackendError
+        When a library that the format needs is not installed.
     VolumeError
         When there is no such image, or the axes do not fit.
+    GridError
+        When the given spacing is not positive.
 
     Examples
     --------
@@ -62,24 +67,38 @@ def open_series(
     ...         print(volume.shape, volume.data.max())
     """
     with ExitStack() as stack:
-        images = stack.enter_context(opened(Path(path)))
-        source = chosen_source(images, series=series, axes=axes)
-        size = None if spacing is None else Grid((1, 1, 1), spacing).spacing  # type: ignore[arg-type]
+        images = stack.enter_context(open_images(Path(path)))
+        source = open_chosen_image(images, series=series, axes=axes)
+        size = (
+            None if spacing is None else Grid((1, 1, 1), cast(Triple, spacing)).spacing
+        )  # Grid accepts one number as well
         return Series(Path(path), images, source, size, series, axes, stack.pop_all())
 
 
 class Series:
-    """An image file that is open: its axes and calibration, and its volumes, which are loaded when they are asked for.
+    """An open image file: its axes and calibration, and its volumes, which are loaded one at a time on request.
 
-    :func:`open_series` makes one. At any time no more than one volume is loaded by it.
+    :func:`open_series` makes one. Iterating over it gives the volumes of all time points; its length is their number.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the file or folder.
+    images : Images
+        All images of the file.
+    source : Source
+        The chosen image as its reader describes it, with the axes of the file.
+    spacing : (3,) float or None
+        Voxel size in µm, (z, y, x), given by the user; None takes the file's own.
+    number : int or None
+        Number of the chosen image as the user gave it; None stands for the first one.
+    axes : str or None
+        Names of the axes as the user gave them; None where the file's own are used.
+    stack : ExitStack
+        Closes the file.
 
     Attributes
     ----------
-    path : Path
-    source : Source
-        The image as its reader describes it, with the axes of the file.
-    images : Images
-        All images of the file.
     remarks : tuple of str
         What was assumed, set aside or left out, one sentence each.
     """
@@ -94,17 +113,18 @@ class Series:
         axes: str | None,
         stack: ExitStack,
     ) -> None:
+        """Keep what :func:`open_series` opened and chose; the parameters are those of the class."""
         self.path, self.images, self.source = path, images, source
-        self._given, self._number, self._axes = spacing, number, axes
+        self._given_spacing, self._number, self._axes = spacing, number, axes
         self._stack: ExitStack | None = stack
         doubt = "" if spacing is not None else spacing_remark(source)
         self.remarks = (*source.remarks, doubt) if doubt else source.remarks
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
-        """Time points, channels, slices, rows and columns; 1 along an axis that the file has not.
+        """Number of time points, channels, slices, rows and columns; 1 along an axis that the file lacks.
 
-        Colours (RGB) of an image without other channels are its channels.
+        Colours (RGB) of an image without other channels count as its channels.
         """
         t, c, z, y, x, s = (self.source.length(axis) for axis in "TCZYXS")
         return t, c * s if "C" not in self.source.axes else c, z, y, x
@@ -131,17 +151,17 @@ class Series:
 
     @property
     def spacing(self) -> tuple[float, float, float] | None:
-        """Voxel size in µm, (z, y, x): the given one, else the file's; None where that is not complete."""
-        return self._given or self.source.complete_spacing
+        """Voxel size in µm, (z, y, x): the given one, else the file's; None where the file does not give all of it."""
+        return self._given_spacing or self.source.complete_spacing
 
     @property
     def known_spacing(self) -> Partial:
-        """What the file says of the voxel size in µm, (z, y, x); None along axes of which it says nothing."""
+        """Voxel size in µm, (z, y, x), that the file gives; None along each axis for which it gives none."""
         return self.source.known_spacing
 
     @property
     def frame_interval(self) -> float | None:
-        """Seconds from one time point to the next, None where the file does not say."""
+        """Time from one time point to the next in s; None where the file does not give it."""
         return self.source.frame_interval
 
     @property
@@ -154,13 +174,16 @@ class Series:
 
         Parameters
         ----------
-        time, channel : int, optional
-            Counted from 0. Needed where there are several.
+        time : int, optional
+            Number of the time point, from 0. Needed where there are several.
+        channel : int, optional
+            Number of the channel, from 0. Needed where there are several.
 
         Returns
         -------
         Volume
-            As :func:`cytoform.read_volume` describes it. The series' remarks are logged as warnings, once for a file.
+            (z, y, x), as :func:`cytoform.read_volume` describes it. The series' remarks are logged as warnings, once
+            for a file.
 
         Raises
         ------
@@ -172,16 +195,27 @@ class Series:
         """
         if self._stack is None:
             raise VolumeError(f"{self.path} was closed; expected an open series.", remedy="Open it with open_series.")
-        index, chosen = chosen_index(self.source, self.images, channel=channel, time=time)
-        size = voxel_size(self.source) if self._given is None else self._given
-        data = in_order(_loaded(self.source, index), self.source, index)
+        index, chosen = choose_index(self.source, self.images, channel=channel, time=time)
+        size = voxel_size(self.source) if self._given_spacing is None else self._given_spacing
+        data = to_zyx(_load_part(self.source, index), self.source, index)
         for remark in self.remarks:
-            _warn(str(self.path), _stamp(self.path), remark)
+            _warn_once(str(self.path), _modification_time(self.path), remark)
         origin = self.source.origin_at(size)
-        return Volume(data, size, origin, self.path.name, self._record(chosen, size), self.remarks)
+        return Volume(data, size, origin, self.path.name, self._source_record(chosen, size), self.remarks)
 
     def volumes(self, *, channel: int | None = None) -> Iterator[Volume]:
-        """Load all time points of a channel one by one, (t, z, y, x); errors as in :meth:`volume`."""
+        """Load all time points of a channel one after another.
+
+        Parameters
+        ----------
+        channel : int, optional
+            Number of the channel, from 0. Needed where there are several.
+
+        Yields
+        ------
+        Volume
+            (z, y, x), one for each time point. Errors are those of :meth:`volume`.
+        """
         for time in range(self.times):
             yield self.volume(time=time, channel=channel)
 
@@ -192,7 +226,7 @@ class Series:
         return self.volumes()
 
     def close(self) -> None:
-        """Close the file; volumes that were loaded stay."""
+        """Close the file; volumes that were loaded stay usable."""
         if self._stack is not None:
             self._stack.close()
             self._stack = None
@@ -208,9 +242,16 @@ class Series:
     def __repr__(self) -> str:
         return f"<Series {self.path.name!r}, {self.format}, (t, c, z, y, x) = {self.shape}, {self.dtype}>"
 
-    def _record(self, chosen: dict[str, int | None], size: tuple[float, float, float]) -> dict[str, Any]:
+    def _source_record(self, chosen: dict[str, int | None], size: tuple[float, float, float]) -> dict[str, Any]:
+        """Return what is needed to read the volume again, as plain values.
+
+        These are path, format, series, channel, time, axes and spacing.
+
+        `chosen` holds channel and time; `size` is the voxel size in µm, (z, y, x), which is kept only where the user
+        gave it.
+        """
         # What is needed to read the volume again, as plain values.
-        given = self._given is not None
+        given = self._given_spacing is not None
         return {
             "path": os.path.abspath(self.path),
             "format": self.format,
@@ -222,7 +263,11 @@ class Series:
         }
 
 
-def _loaded(source: Source, index: tuple[int | slice, ...]) -> Any:
+def _load_part(source: Source, index: tuple[int | slice, ...]) -> Any:
+    """Load the part of an image that `index` selects; raise VolumeError where it does not fit into memory.
+
+    `index` has a number or a slice for each axis of the file.
+    """
     try:
         return source.load(index)
     except MemoryError as error:
@@ -235,12 +280,16 @@ def _loaded(source: Source, index: tuple[int | slice, ...]) -> Any:
 
 
 @functools.cache
-def _warn(path: str, stamp: int, remark: str) -> None:
-    # Once for a state of a file: a film is read time point by time point.
+def _warn_once(path: str, stamp: int, remark: str) -> None:
+    """Log a remark on a file as a warning, once for each state of the file (`stamp`, its time of modification).
+
+    A movie is read time point by time point, and would repeat its remarks at each of them.
+    """
     _LOG.warning("%s: %s", path, remark)
 
 
-def _stamp(path: Path) -> int:
+def _modification_time(path: Path) -> int:
+    """Return when a file was last changed in ns since 1970; 0 where the system does not say."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

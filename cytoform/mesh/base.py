@@ -145,7 +145,7 @@ class TriangleMesh:
         return float(sum(region.volume for region in self.regions().values()))
 
     def regions(self) -> Mapping[int, Mesh]:
-        """Return the closed surface of every region by its number, from 1 on; 0 is the outside. Each kind has its own."""
+        """Return the closed surface of every region by its number, from 1 on; each kind of mesh writes its own."""
         raise NotImplementedError
 
     @property

@@ -1,4 +1,4 @@
-"""How well an image, a mask or a surface agrees with another one, and how round a body is."""
+"""Agreement of an image, a mask or a surface with another one, and the sphericity of a body."""
 
 from .image import mse, psnr, r2, region_of_r2, ssim
 from .overlap import dice, iou, mesh_iou

@@ -1,4 +1,4 @@
-"""Agreement of an image with a model of it, on raw intensities."""
+"""Agreement of an image with a model of it, on raw intensities: R², mean squared error, PSNR, structural similarity."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ __all__ = ["mse", "psnr", "r2", "region_of_r2", "ssim"]
 _SSIM_WINDOW = 7  # voxels, as Wang et al. 2004 and scikit-image
 
 
-def _pair(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None) -> tuple[Floats, Floats]:
-    """The voxels of both images that count, (n,), float64."""
+def _paired_voxels(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None) -> tuple[Floats, Floats]:
+    """Return the intensities of two images at the voxels of a mask, as two float64 arrays (n,) in the same order.
+
+    Without a mask (None) all voxels are returned. Raise VolumeError if the shapes of the three arrays differ or the
+    mask holds no voxel.
+    """
     first, second = np.asarray(image), np.asarray(model)
     if first.shape != second.shape:
         raise VolumeError(f"image has shape {first.shape} and model {second.shape}; expected the same shape.")
@@ -32,12 +36,14 @@ def _pair(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None
 
 
 def r2(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> float:
-    """Part of the image's variance that the model explains: 1 − Σ_Ω (I − M)² / Σ_Ω (I − Ī)².
+    """Return the coefficient of determination of a model: 1 − Σ_Ω (I − M)² / Σ_Ω (I − Ī)².
 
     Parameters
     ----------
-    image, model : (z, y, x) array
-        I and M, raw intensities.
+    image : (z, y, x) array
+        I, the measured raw intensities.
+    model : (z, y, x) array
+        M, the intensities that the model gives for the same voxels.
     mask : (z, y, x) bool, optional
         Ω, the voxels that count; all by default. See :func:`region_of_r2`.
 
@@ -51,27 +57,29 @@ def r2(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = 
     VolumeError
         When shapes differ or the mask is empty.
     """
-    measured, modelled = _pair(image, model, mask)
+    measured, modelled = _paired_voxels(image, model, mask)
     spread = float(((measured - measured.mean()) ** 2).sum())
     return float("nan") if spread == 0 else 1.0 - float(((measured - modelled) ** 2).sum()) / spread
 
 
-def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], reach: float = 1.0) -> Bools:
-    """Ω of :func:`r2`: voxels inside a surface or within `reach` of it.
+def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], margin: float = 1.0) -> Bools:
+    """Return the region Ω of :func:`r2`: all voxels inside a surface or within a distance of it.
+
+    The distance of a voxel is that between its centre and the centre of the nearest voxel inside.
 
     Parameters
     ----------
     mask : (z, y, x) bool
-        Voxels inside the surface.
+        True for voxels inside the surface.
     spacing : (3,) float or float
-        Voxel size in µm, (z, y, x).
-    reach : float, µm
-        Largest distance between a voxel's centre and that of the nearest voxel inside.
+        Voxel size in µm, (z, y, x); one number for cubic voxels.
+    margin : float
+        Largest distance of a voxel that counts, µm.
 
     Returns
     -------
     (z, y, x) bool
-        Empty where the mask is empty.
+        Without any voxel where the mask is empty.
     """
     from scipy import ndimage
 
@@ -79,25 +87,49 @@ def region_of_r2(mask: npt.ArrayLike, spacing: float | Sequence[float], reach: f
     if not inside.any():
         return inside.copy()
     sampling = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (3,))
-    part = _around(inside, np.ceil(reach / sampling).astype(int) + 1)
+    part = _padded_bounding_box(inside, np.ceil(margin / sampling).astype(int) + 1)
     region = np.zeros_like(inside)
-    region[part] = ndimage.distance_transform_edt(~inside[part], sampling=sampling) <= reach * (1.0 + 1e-9)
+    region[part] = ndimage.distance_transform_edt(~inside[part], sampling=sampling) <= margin * (1.0 + 1e-9)
     return region
 
 
-def _around(inside: Bools, margin: Ints) -> tuple[slice, ...]:
-    """The box around a mask with `margin` voxels more on each side, within the image."""
+def _padded_bounding_box(inside: Bools, margin: Ints) -> tuple[slice, ...]:
+    """Return the bounding box of a non-empty mask, enlarged, as one slice an axis.
+
+    The box grows by ``margin[axis]`` voxels on both sides of each axis and is cut off at the start of the array; slices
+    may end behind its last voxel, which indexing ignores.
+    """
     box = []
-    for axis, room in enumerate(margin):
-        others = tuple(a for a in range(inside.ndim) if a != axis)
-        hits = np.flatnonzero(inside.any(axis=others))
-        box.append(slice(max(0, int(hits[0] - room)), int(hits[-1] + room + 1)))
+    for axis, pad in enumerate(margin):
+        other_axes = tuple(a for a in range(inside.ndim) if a != axis)
+        hits = np.flatnonzero(inside.any(axis=other_axes))
+        box.append(slice(max(0, int(hits[0] - pad)), int(hits[-1] + pad + 1)))
     return tuple(box)
 
 
 def mse(image: npt.ArrayLike, model: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> float:
-    """Mean squared error over the voxels of `mask`, in squared intensity. Arguments as for :func:`r2`."""
-    measured, modelled = _pair(image, model, mask)
+    """Return the mean squared error ⟨(I − M)²⟩ of a model over the voxels of a mask.
+
+    Parameters
+    ----------
+    image : (z, y, x) array
+        I, the measured raw intensities.
+    model : (z, y, x) array
+        M, the intensities that the model gives for the same voxels.
+    mask : (z, y, x) bool, optional
+        The voxels that count; all by default.
+
+    Returns
+    -------
+    float
+        In squared units of intensity.
+
+    Raises
+    ------
+    VolumeError
+        When shapes differ or the mask is empty.
+    """
+    measured, modelled = _paired_voxels(image, model, mask)
     return float(((measured - modelled) ** 2).mean())
 
 
@@ -108,16 +140,30 @@ def psnr(
     *,
     data_range: float | None = None,
 ) -> float:
-    """Peak signal-to-noise ratio in decibels, 10 log₁₀(range² / mse); infinite for equal images.
+    """Return the peak signal-to-noise ratio of a model in decibels, 10 log₁₀(range² / MSE).
 
     Parameters
     ----------
-    image, model, mask
-        As for :func:`r2`.
+    image : (z, y, x) array
+        The measured raw intensities.
+    model : (z, y, x) array
+        The intensities that the model gives for the same voxels.
+    mask : (z, y, x) bool, optional
+        The voxels that count; all by default.
     data_range : float, optional
         Largest minus smallest possible intensity; by default that of `image` within `mask`.
+
+    Returns
+    -------
+    float
+        Infinite for equal images.
+
+    Raises
+    ------
+    VolumeError
+        When shapes differ or the mask is empty.
     """
-    measured, modelled = _pair(image, model, mask)
+    measured, modelled = _paired_voxels(image, model, mask)
     extent = float(np.ptp(measured)) if data_range is None else float(data_range)
     error = float(((measured - modelled) ** 2).mean())
     return float("inf") if error == 0 else 10.0 * float(np.log10(extent**2 / error))
@@ -130,18 +176,25 @@ def ssim(
     *,
     data_range: float | None = None,
 ) -> float:
-    """Mean structural similarity in windows of 7³ voxels, −1 to 1.
+    """Return the mean structural similarity of two images in windows of 7³ voxels.
 
     Ref: Wang et al. 2004, doi 10.1109/TIP.2003.819861, as scikit-image computes it.
 
     Parameters
     ----------
-    image, model : (z, y, x) array
-        At least 7 voxels on each axis.
+    image : (z, y, x) array
+        The measured raw intensities, at least 7 voxels on each axis.
+    model : (z, y, x) array
+        The intensities that the model gives for the same voxels.
     mask : (z, y, x) bool, optional
         Window centres that count; by default all whose window lies within the image.
     data_range : float, optional
         Largest minus smallest possible intensity; by default that of `image`.
+
+    Returns
+    -------
+    float
+        −1 to 1; 1 for equal images.
 
     Raises
     ------
@@ -151,9 +204,11 @@ def ssim(
     from skimage.metrics import structural_similarity
 
     first, second = np.asarray(image, dtype=np.float64), np.asarray(model, dtype=np.float64)
-    _pair(first, second, mask)
+    _paired_voxels(first, second, mask)
     if min(first.shape) < _SSIM_WINDOW:
         raise VolumeError(f"image has shape {first.shape}; expected at least {_SSIM_WINDOW} voxels on each axis.")
     extent = float(np.ptp(first)) if data_range is None else float(data_range)
-    mean, full = structural_similarity(first, second, data_range=extent, win_size=_SSIM_WINDOW, full=True)
+    mean, full = structural_similarity(  # type: ignore[no-untyped-call]  # skimage leaves it without types
+        first, second, data_range=extent, win_size=_SSIM_WINDOW, full=True
+    )
     return float(mean) if mask is None else float(full[np.asarray(mask, dtype=bool)].mean())

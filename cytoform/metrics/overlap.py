@@ -1,4 +1,4 @@
-"""Overlap of two bodies: as masks, or as closed surfaces on a grid as fine as asked for."""
+"""Overlap of two bodies, given as masks or as closed surfaces."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from ..mesh.surface import SurfaceMesh
 __all__ = ["dice", "iou", "mesh_iou"]
 
 
-def _counts(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[int, int]:
-    """Voxels in both and voxels in either, as numbers."""
+def _overlap_counts(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[int, int]:
+    """Return the numbers of voxels in the intersection and in the union of two masks, (|A ∩ B|, |A ∪ B|).
+
+    Raise VolumeError if their shapes differ.
+    """
     first, second = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
     if first.shape != second.shape:
         raise VolumeError(f"the masks have shapes {first.shape} and {second.shape}; expected the same shape.")
@@ -24,39 +27,73 @@ def _counts(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[int, int]:
 
 
 def iou(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Intersection over union (Jaccard index) of two bool masks, 0 to 1; 1 where both are empty.
+    """Return the intersection over union (Jaccard index) of two masks, |A ∩ B| / |A ∪ B|.
+
+    Parameters
+    ----------
+    a : array of bool
+        First mask A, of any shape.
+    b : array of bool
+        Second mask B, of the same shape.
+
+    Returns
+    -------
+    float
+        0 to 1; 1 where both masks are empty.
 
     Raises
     ------
     VolumeError
         When the shapes differ.
     """
-    both, either = _counts(a, b)
+    both, either = _overlap_counts(a, b)
     return 1.0 if either == 0 else both / either
 
 
 def dice(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Dice's coefficient 2 |A ∩ B| / (|A| + |B|) of two bool masks, 0 to 1; 1 where both are empty.
+    """Return Dice's coefficient of two masks, 2 |A ∩ B| / (|A| + |B|).
+
+    Parameters
+    ----------
+    a : array of bool
+        First mask A, of any shape.
+    b : array of bool
+        Second mask B, of the same shape.
+
+    Returns
+    -------
+    float
+        0 to 1; 1 where both masks are empty.
 
     Raises
     ------
     VolumeError
-        As :func:`iou`.
+        When the shapes differ.
     """
-    both, either = _counts(a, b)
+    both, either = _overlap_counts(a, b)
     return 1.0 if either == 0 else 2.0 * both / (both + either)
 
 
 def mesh_iou(a: SurfaceMesh, b: SurfaceMesh, spacing: float | Sequence[float]) -> float:
-    """Intersection over union of the bodies in two closed surfaces, counted on a grid around both.
+    """Return the intersection over union of the bodies that two closed surfaces enclose.
+
+    Both bodies become masks on one grid around the two (a voxel belongs to a body where its centre lies inside), and
+    the voxels are counted.
 
     Parameters
     ----------
-    a, b : SurfaceMesh
-        Closed, µm, (z, y, x).
+    a : SurfaceMesh
+        First closed surface, µm, (z, y, x).
+    b : SurfaceMesh
+        Second closed surface, µm, (z, y, x).
     spacing : (3,) float or float
-        Step of the grid in µm. The error is about area · spacing / (volume · √voxels on the surface), far below the
-        step over the body's radius.
+        Step of the grid in µm, (z, y, x). The error is about area · spacing / (volume · √voxels on the surface), far
+        below the step over the body's radius.
+
+    Returns
+    -------
+    float
+        0 to 1.
 
     Raises
     ------
@@ -66,6 +103,7 @@ def mesh_iou(a: SurfaceMesh, b: SurfaceMesh, spacing: float | Sequence[float]) -
     step = np.broadcast_to(np.asarray(spacing, dtype=np.float64), (3,))
     low = np.minimum(a.bounds[0], b.bounds[0]) - step
     high = np.maximum(a.bounds[1], b.bounds[1]) + step
-    shape = np.ceil((high - low) / step).astype(int) + 1
-    grid = Grid(tuple(int(n) for n in shape), tuple(step), tuple(low))  # type: ignore[arg-type]
+    nz, ny, nx = (int(n) for n in np.ceil((high - low) / step).astype(int) + 1)
+    (dz, dy, dx), (z, y, x) = step.tolist(), low.tolist()
+    grid = Grid((nz, ny, nx), (dz, dy, dx), (z, y, x))
     return iou(mesh_to_mask(a, grid), mesh_to_mask(b, grid))

@@ -1,4 +1,4 @@
-"""A camera: photo-electrons are counted, amplified and read out with noise."""
+"""A camera: photo-electrons are counted (Poisson noise), amplified, and read out with Gaussian noise."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ from ..image.volume import Volume
 __all__ = ["Camera", "Likelihood"]
 
 
-_LEAST = 1e-3  # photo-electrons; below, the likelihood goes on as its tangent
-_ROUGH = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0])  # no slopes, no ridges along x or y; 36 σ² of noise
+_LEAST_ELECTRONS = 1e-3  # photo-electrons; below, the likelihood continues as its tangent
+_SECOND_DIFFERENCE = np.outer(
+    [1.0, -2.0, 1.0], [1.0, -2.0, 1.0]
+)  # zero on planes and on ridges along x or y; variance 36 σ²
 _BINS = 24
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Likelihood:
-    """A negative log-likelihood, and its slope for the model, counts⁻¹, in the model's shape."""
+    """A negative log-likelihood and its gradient.
+
+    Parameters
+    ----------
+    value : float
+        Negative log-likelihood, summed over all voxels.
+    gradient : float64 array
+        Its derivative for the model in each voxel, counts⁻¹, of the model's shape.
+    """
 
     value: float
     gradient: Floats
@@ -31,7 +41,7 @@ class Likelihood:
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """counts = gain · (Poisson(electrons) + read noise) + offset.
+    """A camera: counts = gain · (Poisson(electrons) + read noise) + offset.
 
     Parameters
     ----------
@@ -40,10 +50,10 @@ class Camera:
     offset : float
         Counts where there is no light.
     read_noise : float
-        Standard deviation of the read-out, photo-electrons, 0 or more.
+        Standard deviation of the Gaussian read-out noise, photo-electrons, 0 or more.
     bits : int, optional
-        Depth of the digitiser, 1 to 32: simulated counts are rounded and end at 2^bits - 1. None neither rounds nor
-        clips.
+        Depth of the digitiser, 1 to 32: simulated counts are rounded and clipped to 0 … 2^bits - 1. None neither rounds
+        nor clips.
 
     Raises
     ------
@@ -71,25 +81,38 @@ class Camera:
 
     @property
     def saturation(self) -> float:
-        """The largest count."""
+        """Largest count that the digitiser gives, 2^bits - 1; infinite where `bits` is None."""
         return math.inf if self.bits is None else float(2**self.bits - 1)
 
     def expected(self, electrons: npt.ArrayLike) -> Floats:
-        """Mean counts of expected photo-electrons, any shape."""
-        return self.gain * np.asarray(electrons, dtype=np.float64) + self.offset
-
-    def simulate(self, electrons: npt.ArrayLike, seed: int | np.random.Generator = 0) -> Array:
-        """Counts for the expected number of photo-electrons in each voxel.
+        """Convert expected photo-electrons to the mean of the counts, gain · electrons + offset.
 
         Parameters
         ----------
         electrons : float, any shape
-            0 or more: photons times the quantum efficiency.
-        seed : int or Generator
+            Expected photo-electrons per voxel.
 
         Returns
         -------
-        uint16 or uint32, or float64 where `bits` is None; the shape of `electrons`
+        float64, the shape of `electrons`
+            Mean counts.
+        """
+        return self.gain * np.asarray(electrons, dtype=np.float64) + self.offset
+
+    def simulate(self, electrons: npt.ArrayLike, seed: int | np.random.Generator = 0) -> Array:
+        """Draw random counts for the expected number of photo-electrons in each voxel.
+
+        Parameters
+        ----------
+        electrons : float, any shape
+            Expected photo-electrons, 0 or more: photons times the quantum efficiency.
+        seed : int or Generator
+            Seed of the random numbers, 0 by default, or a NumPy generator.
+
+        Returns
+        -------
+        uint16, uint32 or float64, the shape of `electrons`
+            Counts: integers up to 16 or 32 bits, or float64 where `bits` is None.
 
         Raises
         ------
@@ -109,43 +132,84 @@ class Camera:
         return np.clip(np.rint(counts), 0, self.saturation).astype(np.uint16 if self.bits <= 16 else np.uint32)
 
     def electrons(self, counts: npt.ArrayLike) -> Floats:
-        """(counts - offset) / gain, any shape."""
+        """Convert counts to photo-electrons, (counts - offset) / gain.
+
+        Parameters
+        ----------
+        counts : float, any shape
+            Counts of the camera.
+
+        Returns
+        -------
+        float64, the shape of `counts`
+            Photo-electrons; negative below the offset.
+        """
         return (np.asarray(counts, dtype=np.float64) - self.offset) / self.gain
 
     def variance(self, model: npt.ArrayLike) -> Floats:
-        """Variance, counts², of the counts whose mean is `model`: gain² (electrons + read noise²).
+        """Return the variance of counts with a given mean, gain² (electrons + read noise²).
 
-        Where the model is darker than the offset there are no electrons.
+        Parameters
+        ----------
+        model : float, any shape
+            Mean counts. Below the offset they stand for 0 electrons.
+
+        Returns
+        -------
+        float64, the shape of `model`
+            Variance, counts².
         """
         return self.gain**2 * (np.maximum(self.electrons(model), 0.0) + self.read_noise**2)
 
     def weights(self, model: npt.ArrayLike) -> Floats:
-        """1 / variance, counts⁻², for least squares that are weighted anew as the model changes.
-
-        A camera without read noise has no variance in the dark; a thousandth of an electron is the least here.
-        """
-        return 1.0 / np.maximum(self.variance(model), _LEAST * self.gain**2)
-
-    def negative_log_likelihood(self, model: npt.ArrayLike, observed: npt.ArrayLike) -> Likelihood:
-        """Of observed counts for a model of their mean, with its gradient.
-
-        The sum of a Poisson and a Gaussian variable has no closed density. Both are taken as one shifted Poisson
-        variable: electrons + σ² ~ Poisson(mean + σ²), σ the read noise, which has the right mean and variance, is exact
-        for σ = 0, and is convex in the model; a Gaussian with the model's variance is neither of the last two and is
-        biased in dim voxels. Given is half the deviance, Σ x - y + y log(y / x) with x = mean + σ² and y = electrons +
-        σ² (at least 0): the negative log-likelihood less what it has at x = y, about ½ a voxel for the true model.
-        Ref: Snyder et al. 1993, doi 10.1364/JOSAA.10.001014.
+        """Return 1 / variance of counts with a given mean, for iteratively reweighted least squares.
 
         Parameters
         ----------
-        model, observed : float, one shape
-            Counts. Below a thousandth of an electron above -σ² the likelihood goes on as its tangent.
+        model : float, any shape
+            Mean counts.
+
+        Returns
+        -------
+        float64, the shape of `model`
+            Weights, counts⁻². The variance is taken to be that of 0.001 electrons at least, since a camera without read
+            noise has none in the dark.
+        """
+        return 1.0 / np.maximum(self.variance(model), _LEAST_ELECTRONS * self.gain**2)
+
+    def negative_log_likelihood(self, model: npt.ArrayLike, observed: npt.ArrayLike) -> Likelihood:
+        """Return the negative log-likelihood of observed counts for a model of their mean, with its gradient.
+
+        The sum of a Poisson and a Gaussian variable has no closed density. Both are approximated by one shifted Poisson
+        variable: electrons + σ² ~ Poisson(mean + σ²), σ the read noise. It has the right mean and variance, is exact
+        for σ = 0, and is convex in the model; a Gaussian with the model's variance is neither exact nor convex and is
+        biased in dim voxels. The value is half the deviance, Σ x - y + y log(y / x) with x = mean + σ² and y =
+        electrons + σ² (at least 0): the negative log-likelihood minus its value at x = y, about ½ per voxel for the
+        true model. Below x = 0.001 electrons it continues as its tangent. Ref: Snyder et al. 1993, doi
+        10.1364/JOSAA.10.001014.
+
+        Parameters
+        ----------
+        model : float, any shape
+            Mean counts.
+        observed : float, the shape of `model`
+            Measured counts.
+
+        Returns
+        -------
+        Likelihood
+            Value, and gradient for `model` in counts⁻¹.
+
+        Raises
+        ------
+        ConfigError
+            When the shapes differ.
         """
         if np.shape(model) != np.shape(observed):
             raise ConfigError(f"the model has shape {np.shape(model)}; expected {np.shape(observed)}, the counts'.")
         x = self.electrons(model) + self.read_noise**2
         y = np.maximum(self.electrons(observed) + self.read_noise**2, 0.0)
-        inside = np.maximum(x, _LEAST)
+        inside = np.maximum(x, _LEAST_ELECTRONS)
         slope = 1.0 - y / inside
         ratio = np.where(y > 0, y, 1.0) / inside
         value = inside - y + np.where(y > 0, y * np.log(ratio), 0.0) + (x - inside) * slope
@@ -153,27 +217,32 @@ class Camera:
 
     @classmethod
     def estimate(cls, volume: Volume, offset: float = 0.0) -> Camera:
-        """Gain and read noise from a single raw image: how the variance grows with the mean.
+        """Estimate gain and read noise from a single raw image by how the noise variance grows with the mean.
 
-        In each slice a second difference along x and along y leaves the noise and little of an image that is sampled
-        at least twice as finely as its optics resolve. Its variance (from the median, so that few sharp places do not
-        count) is set against the local mean in bins of equally many voxels, and a line through them has the gain as its
-        slope: variance = gain (mean - offset) + gain² σ². Interpolated, deconvolved or denoised images give nonsense;
-        a coarsely sampled one too large a gain. Ref: Immerkær 1996, doi 10.1006/cviu.1996.0060.
+        In each slice a second difference along x and y leaves the noise and little of an image that is sampled at least
+        twice as finely as its optics resolve. Its variance (from the median, so that few sharp structures do not count)
+        is compared with the local mean in bins of equally many voxels; the line through the bins is variance = gain
+        (mean - offset) + gain² σ². Interpolated, deconvolved or denoised images give wrong values; a coarsely sampled
+        image gives too large a gain. Ref: Immerkær 1996, doi 10.1006/cviu.1996.0060.
 
         Parameters
         ----------
         volume : Volume
             Counts as the camera gave them.
         offset : float
-            The camera's counts in the dark; the image alone cannot tell it from read noise.
+            Counts of the camera in the dark, 0 by default; the image alone cannot tell it from read noise.
+
+        Returns
+        -------
+        Camera
+            With gain, offset and read noise; `bits` is None.
 
         Raises
         ------
         VolumeError
-            When the noise does not grow with the brightness.
+            When the noise does not grow with the brightness, or the image is too small.
         """
-        means, variances = _mean_variance(volume.data.astype(np.float64))
+        means, variances = _binned_mean_and_variance(volume.data.astype(np.float64))
         slope, intercept = np.polyfit(means - offset, variances, 1, w=1.0 / variances)
         if not slope > 0:
             raise VolumeError(
@@ -183,13 +252,20 @@ class Camera:
         return cls(float(slope), float(offset), float(math.sqrt(max(intercept, 0.0)) / slope))
 
 
-def _mean_variance(data: Floats) -> tuple[Floats, Floats]:
-    """Local mean and variance of the noise in bins of equally many voxels, darkest first."""
+def _binned_mean_and_variance(data: Floats) -> tuple[Floats, Floats]:
+    """Return local mean (24,) and noise variance (24,) in bins of equally many voxels, from dark to bright.
+
+    Voxels are sorted by the mean of their 7 × 7 surroundings in the slice without the inner 3 × 3; the mean is that of
+    the 3 × 3. The variance follows from the median modulus of the second difference. Raises VolumeError for an image
+    that is too small.
+    """
     if data.size < 100 * _BINS or min(data.shape[1:]) < 7:
-        raise VolumeError(f"the image has shape {data.shape}; expected {100 * _BINS} voxels at least to judge it.")
-    rough = ndimage.convolve(data, _ROUGH[None], mode="nearest")[:, 1:-1, 1:-1].ravel()
+        raise VolumeError(
+            f"the image has shape {data.shape}; expected {100 * _BINS} voxels at least to estimate its noise."
+        )
+    rough = ndimage.convolve(data, _SECOND_DIFFERENCE[None], mode="nearest")[:, 1:-1, 1:-1].ravel()
     near, wide = (ndimage.uniform_filter(data, (1, n, n), mode="nearest")[:, 1:-1, 1:-1].ravel() for n in (3, 7))
-    # sorted by what lies around: sorted by itself, a voxel's own noise would pass for brightness
+    # sorted by the surroundings' mean: sorted by the voxel's value, its noise would count as brightness
     parts = np.array_split(np.argsort(49.0 * wide - 9.0 * near, kind="stable"), _BINS)
     spread = [np.median(np.abs(rough[p])) / 0.6744897501960817 for p in parts]
     variances = np.maximum(np.square(spread) / 36.0, 1e-12)

@@ -1,4 +1,4 @@
-"""A point spread function told in words and numbers: its kind, or an image's file, and its options."""
+"""Choice of a point spread function by its kind, or the path of an image of it, and options."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["PSFOptions", "psf_settings"]
 
 
 def psf_settings(without: Collection[str] = ()) -> tuple[Setting, ...]:
-    """The options of all kinds but some, each once."""
+    """Return the options of all kinds of PSF except the kinds in `without`, each option once."""
     kinds = [kind for kind in (*named_kinds(), FILE) if kind not in without]
     return tuple({setting.flag: setting for kind in kinds for setting in settings_of_kind(kind)}.values())
 
 
-def _plain(value: Any) -> Any:
-    """A value without numpy's types; lists and arrays become tuples."""
+def _without_numpy_types(value: Any) -> Any:
+    """Convert NumPy scalars to Python numbers, and arrays and lists to tuples; return other values unchanged."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     return tuple(value) if isinstance(value, list) else value
@@ -34,16 +34,16 @@ def _plain(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class PSFOptions:
-    """A PSF as a command line tells it; checked when made, read and computed by :meth:`psf`.
+    """Choice of a PSF by kind and options, as on a command line; checked when made, computed or read by :meth:`psf`.
 
     Parameters
     ----------
     kind : str or path
         "gaussian", "gibson-lanni", "pupil" or another registered kind, or the path of an image of the PSF.
     options : mapping
-        The options of ``cytoform fit --help`` that belong to the kind, without the dashes in front and with underscores
-        for the others: ``{"na": 1.1, "wavelength": 0.52, "immersion_index": 1.33}``. None and [] stand for an option
-        that is not used.
+        Options of the kind, named as in ``cytoform fit --help`` without the leading dashes and with underscores in
+        place of other dashes: ``{"na": 1.1, "wavelength": 0.52, "immersion_index": 1.33}``. None and [] mean that an
+        option is not used.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class PSFOptions:
         if not isinstance(self.options, Mapping):
             what = f"the PSF's options are {self.options!r}; expected a mapping of names to values."
             raise ConfigError(what, remedy="Such as {'psf_sigma': (0.5, 0.2, 0.2)}.")
-        given = {name: _plain(value) for name, value in self.options.items()}
+        given = {name: _without_numpy_types(value) for name, value in self.options.items()}
         given = {name: value for name, value in given.items() if value is not None and value != ()}
         object.__setattr__(self, "options", given)
         if self.is_file and not Path(self.kind).exists():
@@ -76,46 +76,57 @@ class PSFOptions:
         self._check_options()
 
     def _check_options(self) -> None:
-        own = settings_of_kind(FILE if self.is_file else self.kind)
+        """Raise ConfigError if an option does not belong to the kind, or an option that the kind needs is missing."""
+        allowed = settings_of_kind(FILE if self.is_file else self.kind)
         for key in self.options:
-            if key not in {setting.key for setting in own}:
-                raise self._stray(key)
-        if missing := [s.flag for s in own if s.default is NEEDED and s.key not in self.options]:
+            if key not in {setting.key for setting in allowed}:
+                raise self._unexpected_option(key)
+        if missing := [s.flag for s in allowed if s.default is NEEDED and s.key not in self.options]:
             raise ConfigError(
                 f"--psf {self.kind} came without {', '.join(missing)}; expected these numbers of the microscope.",
                 remedy="They are on the objective and in the image's metadata; --psf gaussian needs none.",
             )
 
-    def _stray(self, key: str) -> ConfigError:
-        """The error about an option of other kinds, or of none."""
+    def _unexpected_option(self, key: str) -> ConfigError:
+        """Return the error for the option `key`, which belongs to other kinds (the error lists them) or to none."""
         flags = {setting.key: setting.flag for setting in psf_settings()}
         if key not in flags:
             return ConfigError(f"a PSF has no option {key!r}; expected one of {', '.join(flags)}.")
-        takers = [f"--psf {k}" for k in named_kinds() if key in {s.key for s in settings_of_kind(k)}]
-        takers += ["--psf FILE"] if key in {s.key for s in settings_of_kind(FILE)} else []
+        accepting = [f"--psf {k}" for k in named_kinds() if key in {s.key for s in settings_of_kind(k)}]
+        accepting += ["--psf FILE"] if key in {s.key for s in settings_of_kind(FILE)} else []
         name = "a PSF from a file" if self.is_file else f"the {self.kind} PSF"
         return ConfigError(
-            f"{flags[key]} came with {name}; expected it with {' or '.join(takers)}.", remedy="Leave it away."
+            f"{flags[key]} came with {name}; expected it with {' or '.join(accepting)}.", remedy="Leave it away."
         )
 
     @property
     def is_file(self) -> bool:
-        """Whether the PSF is read from an image."""
+        """Whether the PSF is read from an image: `kind` is a path, not a registered kind."""
         return self.kind not in named_kinds()
 
     @property
     def known(self) -> bool:
-        """Whether there is a PSF, not only a kind whose widths are left to be guessed."""
+        """Whether the options determine a PSF; False for a Gaussian without widths, which a fit has to guess."""
         return self.is_file or self.psf() is not None
 
     def psf(self, spacing: Triple | None = None) -> PSF | None:
-        """The PSF; None where it is left to be guessed.
+        """Compute the PSF, or read it from its file.
 
         Parameters
         ----------
         spacing : (3,) float, optional
-            Voxel size in µm of the image that it is for: computed PSFs are widened by the voxels unless told otherwise,
-            and a PSF's image that does not tell its own is taken to have the same.
+            Voxel size (z, y, x) in µm of the image that the PSF is for. Computed PSFs are blurred by these voxels
+            unless a blur is given; an image of a PSF without a voxel size is taken to have the same.
+
+        Returns
+        -------
+        PSF or None
+            None where the options leave the PSF to be guessed.
+
+        Raises
+        ------
+        ConfigError, FileFormatError, VolumeError
+            For values that the kind refuses, or an image that cannot be read.
         """
         kind = FILE if self.is_file else self.kind
         fields = {setting.key: setting.field for setting in settings_of_kind(kind)}
@@ -123,6 +134,12 @@ class PSFOptions:
         return psf_from_options(kind, {"path": self.kind, **given} if self.is_file else given, spacing)
 
     def as_dict(self) -> dict[str, Any]:
-        """Kind and options as plain values."""
+        """Return kind and options as plain values, with tuples as lists.
+
+        Returns
+        -------
+        dict
+            With the keys "kind" and "options".
+        """
         options = {name: list(value) if isinstance(value, tuple) else value for name, value in self.options.items()}
         return {"kind": self.kind, "options": options}

@@ -1,10 +1,10 @@
-"""A Gaussian point spread function with a full covariance."""
+"""A Gaussian point spread function with a full covariance matrix."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,11 @@ _DIAGONAL = _ROWS == _COLUMNS
 @register
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaussianPSF:
-    """h(x) = exp(-½ xᵀ Σ⁻¹ x) / √((2π)³ det Σ), with ĥ(ξ) = exp(-½ ξᵀ Σ ξ).
+    """A Gaussian PSF, h(x) = exp(-½ xᵀ Σ⁻¹ x) / √((2π)³ det Σ), with ĥ(ξ) = exp(-½ ξᵀ Σ ξ).
 
     Its free parameters are the six entries of the lower Cholesky factor of Σ, row by row, with the logarithm of those
-    on the diagonal: Σ stays symmetric positive definite whatever they are.
-    Ref: Ichbiah et al. 2025, Eq. 2 (whose transform lacks an inverse).
+    on the diagonal: Σ stays symmetric positive definite whatever they are. Ref: Ichbiah et al. 2025, Eq. 2 (whose
+    transform lacks an inverse).
 
     Parameters
     ----------
@@ -64,8 +64,24 @@ class GaussianPSF:
         object.__setattr__(self, "covariance", matrix)
 
     @classmethod
-    def from_sigma(cls, sigma: float | Sequence[float]) -> GaussianPSF:
-        """From the standard deviations along (z, y, x), µm (one number for all three)."""
+    def from_sigma(cls, sigma: npt.ArrayLike) -> GaussianPSF:
+        """Make a PSF from standard deviations along the axes.
+
+        Parameters
+        ----------
+        sigma : float or (3,) float
+            Standard deviations along (z, y, x), µm, positive; one number stands for all three.
+
+        Returns
+        -------
+        GaussianPSF
+            With a diagonal covariance.
+
+        Raises
+        ------
+        ConfigError
+            When a width is not positive, or there are not three.
+        """
         widths = np.asarray(sigma, dtype=np.float64).ravel()
         widths = np.repeat(widths, 3) if widths.size == 1 else widths
         if widths.size != 3 or not np.isfinite(widths).all() or (widths <= 0).any():
@@ -73,52 +89,124 @@ class GaussianPSF:
         return cls(np.diag(widths**2))
 
     @classmethod
-    def from_fwhm(cls, fwhm: float | Sequence[float]) -> GaussianPSF:
-        """From the full widths at half maximum along (z, y, x), µm."""
+    def from_fwhm(cls, fwhm: npt.ArrayLike) -> GaussianPSF:
+        """Make a PSF from full widths at half maximum along the axes.
+
+        Parameters
+        ----------
+        fwhm : float or (3,) float
+            Full widths at half maximum along (z, y, x), µm, positive; one number stands for all three.
+
+        Returns
+        -------
+        GaussianPSF
+            With a diagonal covariance.
+
+        Raises
+        ------
+        ConfigError
+            When a width is not positive, or there are not three.
+        """
         return cls.from_sigma(np.asarray(fwhm, dtype=np.float64) / FWHM_PER_SIGMA)
 
     @classmethod
     def settings(cls) -> tuple[Setting, ...]:
-        """Options: its widths."""
-        told = "σ of a Gaussian PSF in µm; without it, a fit guesses one to start from."
-        return (Setting("sigma", Triple, None, Option(told, "Z Y X", "--psf-sigma")),)
+        """Return the command-line options of this kind: its three widths σ.
+
+        Returns
+        -------
+        tuple of Setting
+            One option, `--psf-sigma`.
+        """
+        text = "σ of a Gaussian PSF in µm; without it, a fit guesses one to start from."
+        return (Setting("sigma", Triple, None, Option(text, "Z Y X", "--psf-sigma")),)
 
     @classmethod
     def from_options(cls, given: Mapping[str, Any], spacing: Triple | None) -> GaussianPSF | None:
-        """From `sigma`; without it the widths are left to be guessed."""
+        """Make a PSF from the options that were given.
+
+        Parameters
+        ----------
+        given : mapping
+            Options by field; `sigma` holds the standard deviations along (z, y, x), µm.
+        spacing : (3,) float or None
+            Voxel size of the image, µm; not used.
+
+        Returns
+        -------
+        GaussianPSF or None
+            None without `sigma`: a fit then guesses the widths.
+        """
         return cls.from_sigma(given["sigma"]) if "sigma" in given else None
 
     @property
     def sigma(self) -> Floats:
-        """Standard deviation along (z, y, x), µm."""
-        return np.sqrt(np.diag(self.covariance))
+        """Standard deviation along (z, y, x), µm, (3,): the square roots of the covariance's diagonal."""
+        return np.asarray(np.sqrt(np.diag(self.covariance)), dtype=np.float64)
 
     @property
     def fwhm(self) -> Floats:
-        """Full width at half maximum along (z, y, x), µm."""
+        """Full width at half maximum along (z, y, x), µm, (3,)."""
         return FWHM_PER_SIGMA * self.sigma
 
     @property
     def parameters(self) -> Floats:
-        """Log-Cholesky parameters (6,): l00, l10, l11, l20, l21, l22, with logarithms of l00, l11, l22."""
-        entries = np.linalg.cholesky(self.covariance)[_ROWS, _COLUMNS]
+        """Log-Cholesky parameters (6,): l00, l10, l11, l20, l21, l22 of Σ = L Lᵀ, with logarithms of l00, l11, l22."""
+        entries: Floats = np.linalg.cholesky(self.covariance).astype(np.float64, copy=False)[_ROWS, _COLUMNS]
         entries[_DIAGONAL] = np.log(entries[_DIAGONAL])
         return entries
 
     def with_parameters(self, parameters: npt.ArrayLike) -> GaussianPSF:
-        """From log-Cholesky parameters (6,)."""
-        factor = _factor(np.asarray(parameters, dtype=np.float64))
+        """Make a PSF from log-Cholesky parameters.
+
+        Parameters
+        ----------
+        parameters : (6,) float
+            In the order of :attr:`parameters`.
+
+        Returns
+        -------
+        GaussianPSF
+            The new PSF.
+
+        Raises
+        ------
+        ConfigError
+            When there are not six finite numbers.
+        """
+        factor = _cholesky_factor(np.asarray(parameters, dtype=np.float64))
         return GaussianPSF(factor @ factor.T)
 
     def axial(self, gradient: Floats) -> Floats:
-        """The part of a gradient (6,) that keeps the PSF round about z: one width along z and one across."""
+        """Project a gradient onto the changes that keep the PSF rotationally symmetric about z.
+
+        Parameters
+        ----------
+        gradient : (6,) float
+            Gradient for the log-Cholesky parameters.
+
+        Returns
+        -------
+        (6,) float64
+            With l00 unchanged (the width along z), the entries of l11 and l22 replaced by their mean (one width
+            across), and 0 for the others.
+        """
         kept = np.zeros(6)
         kept[0] = gradient[0]
         kept[[2, 5]] = 0.5 * (gradient[2] + gradient[5])
         return kept
 
     def prolate(self) -> GaussianPSF:
-        """No narrower along z than across, as an objective's PSF is: else both widths at their geometric mean."""
+        """Return a PSF that is at least as wide along z as across, as an objective's PSF is.
+
+        The widths are compared by l00 and the mean of the logarithms of l11 and l22. Where the one along z is smaller,
+        all three are set to their geometric mean.
+
+        Returns
+        -------
+        GaussianPSF
+            Itself where it is wide enough along z.
+        """
         theta = self.parameters
         across = 0.5 * (theta[2] + theta[5])
         if theta[0] >= across:
@@ -127,20 +215,59 @@ class GaussianPSF:
         return self.with_parameters(theta)
 
     def otf(self, grid: Grid) -> Floats:
-        """ĥ on the half-space spectrum of a grid, real, ``rfftn`` layout."""
+        """Return the OTF at all frequencies of a grid.
+
+        Parameters
+        ----------
+        grid : Grid
+            Grid whose half-space spectrum is meant.
+
+        Returns
+        -------
+        (nz, ny, nx // 2 + 1) float64
+            ĥ in ``rfftn`` layout.
+        """
         return self.otf_on(Band.full(grid))
 
     def otf_on(self, band: Band) -> Floats:
-        """ĥ on a band's box, real."""
+        """Return the OTF at the frequencies of a band.
+
+        Parameters
+        ----------
+        band : Band
+            Box of low modes of a grid.
+
+        Returns
+        -------
+        (band.shape) float64
+            ĥ on the band's box.
+        """
         s, (z, y, x) = self.covariance, band.axes
         if np.count_nonzero(s - np.diag(np.diag(s))) == 0:  # separable
-            return np.exp(-0.5 * s[0, 0] * z * z) * np.exp(-0.5 * s[1, 1] * y * y) * np.exp(-0.5 * s[2, 2] * x * x)
+            otf: Floats = (
+                np.exp(-0.5 * s[0, 0] * z * z) * np.exp(-0.5 * s[1, 1] * y * y) * np.exp(-0.5 * s[2, 2] * x * x)
+            )
+            return otf
         plane = s[0, 0] * z * z + s[1, 1] * y * y + 2.0 * s[0, 1] * z * y
         mixed = 2.0 * (s[0, 2] * z + s[1, 2] * y)
-        return np.exp(-0.5 * (plane + (mixed + s[2, 2] * x) * x))
+        tilted: Floats = np.exp(-0.5 * (plane + (mixed + s[2, 2] * x) * x))
+        return tilted
 
     def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
-        """Gradient for the six parameters, (6,): ∂ĥ/∂Σ_ij = -½ ξ_i ξ_j ĥ, Σ = L Lᵀ."""
+        """Return the vector-Jacobian product of :meth:`otf_on`, from ∂ĥ/∂Σ_ij = -½ ξ_i ξ_j ĥ and Σ = L Lᵀ.
+
+        Parameters
+        ----------
+        band : Band
+            Box of low modes of a grid.
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box.
+
+        Returns
+        -------
+        (6,) float64
+            d/dθ of Re Σ conj(c) ĥ over the full spectrum that the half-space box stands for.
+        """
         weighted = np.real(cotangent).astype(np.float64) * self.otf_on(band) * band.weights
         if band.mask is not None:
             weighted = np.where(band.mask, weighted, 0.0)
@@ -155,7 +282,20 @@ class GaussianPSF:
         return entries
 
     def band(self, grid: Grid, cutoff: float) -> Band:
-        """Modes where ĥ exceeds `cutoff`; 0 keeps all but the Nyquist planes."""
+        """Return the modes of a grid at which ĥ is at least `cutoff`.
+
+        Parameters
+        ----------
+        grid : Grid
+            Grid of the image.
+        cutoff : float
+            Part of the maximum ĥ(0) = 1; 0 keeps all modes but the Nyquist planes.
+
+        Returns
+        -------
+        Band
+            Smallest box around these modes, with a mask of them.
+        """
         if cutoff <= 0:
             return Band.symmetric(grid)
         radius = math.sqrt(-2.0 * math.log(min(cutoff, 0.999)))
@@ -165,27 +305,74 @@ class GaussianPSF:
         return box.where(self.otf_on(box) >= cutoff)
 
     def reach(self) -> tuple[float, float, float]:
-        """Four standard deviations on each axis, µm."""
+        """Return how far the PSF extends from its centre on each axis: four standard deviations.
+
+        Returns
+        -------
+        (3,) tuple of float
+            Distance along (z, y, x), µm.
+        """
         z, y, x = 4.0 * self.sigma
         return float(z), float(y), float(x)
 
     def profile(self, axis: int) -> tuple[Floats, Floats]:
-        """Four standard deviations either way: that of its σ along the axis, whatever it is tilted by."""
+        """Return the Gaussian of the standard deviation along one axis, out to four standard deviations on both sides.
+
+        Parameters
+        ----------
+        axis : int
+            0, 1 or 2 for z, y or x.
+
+        Returns
+        -------
+        positions : (257,) float64
+            Positions on the axis, µm.
+        values : (257,) float64
+            Values with maximum 1. A tilt of the covariance is ignored.
+        """
         sigma = float(self.sigma[axis])
         place = np.linspace(-4.0 * sigma, 4.0 * sigma, 257)
         return place, np.exp(-0.5 * (place / sigma) ** 2)
 
     def blurred(self, sigma: float) -> GaussianPSF:
-        """Convolved with an isotropic Gaussian of standard deviation `sigma`, µm."""
+        """Return this PSF convolved with an isotropic Gaussian: σ² is added to the covariance's diagonal.
+
+        Parameters
+        ----------
+        sigma : float
+            Standard deviation of the Gaussian, µm.
+
+        Returns
+        -------
+        GaussianPSF
+            The convolved PSF.
+        """
         return GaussianPSF(self.covariance + sigma**2 * np.eye(3))
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> GaussianPSF:
-        """From what :meth:`describe` gave."""
+        """Restore a PSF from the description that :meth:`describe` gave.
+
+        Parameters
+        ----------
+        description : dict
+            Its `covariance_um2` is the covariance in µm².
+
+        Returns
+        -------
+        GaussianPSF
+            The PSF.
+        """
         return cls(np.array(description["covariance_um2"]))
 
     def describe(self) -> dict[str, Any]:
-        """Kind, covariance (µm²), σ and FWHM (µm) as plain values."""
+        """Return kind, covariance (µm²), σ (µm) and FWHM (µm) as plain values.
+
+        Returns
+        -------
+        dict
+            All that :meth:`from_description` needs.
+        """
         return {
             "kind": self.kind,
             "covariance_um2": self.covariance.tolist(),
@@ -194,11 +381,21 @@ class GaussianPSF:
         }
 
     def brief(self) -> dict[str, Any]:
-        """All that :meth:`describe` gives."""
+        """Return all that :meth:`describe` gives.
+
+        Returns
+        -------
+        dict
+            Plain values.
+        """
         return self.describe()
 
 
-def _factor(parameters: Floats) -> Floats:
+def _cholesky_factor(parameters: Floats) -> Floats:
+    """Return the lower Cholesky factor L (3, 3) of the covariance, µm, from the six log-Cholesky parameters.
+
+    Raises ConfigError where there are not six finite numbers.
+    """
     if parameters.shape != (6,) or not np.isfinite(parameters).all():
         raise ConfigError(f"the PSF's parameters have shape {parameters.shape}; expected 6 finite numbers.")
     entries = parameters.copy()

@@ -13,7 +13,19 @@ __all__ = ["degrees", "zernike"]
 
 
 def degrees(index: int) -> tuple[int, int]:
-    """Radial degree n and azimuthal frequency m of the polynomial with ANSI index j = (n (n + 2) + m) / 2.
+    """Return radial degree n and azimuthal frequency m of the polynomial with ANSI index j = (n (n + 2) + m) / 2.
+
+    Parameters
+    ----------
+    index : int
+        ANSI index j, 0 or more.
+
+    Returns
+    -------
+    n : int
+        Radial degree.
+    m : int
+        Azimuthal frequency, -n to n.
 
     Raises
     ------
@@ -28,22 +40,25 @@ def degrees(index: int) -> tuple[int, int]:
 
 
 def zernike(index: int, rho: Floats, phi: Floats) -> Floats:
-    """Z_j(ρ, φ) = N R_n^|m|(ρ) cos(m φ) for m ≥ 0 and N R_n^|m|(ρ) sin(|m| φ) for m < 0.
+    """Evaluate the polynomial N R_n^|m|(ρ) cos(m φ) for m ≥ 0, N R_n^|m|(ρ) sin(|m| φ) for m < 0.
 
-    N = √(2 (n + 1) / (1 + δ_m0)), so that ∫ Z_i Z_j over the unit disc is π δ_ij (Noll's normalisation): a phase of
-    c Z_j has a root mean square of c. The indices are ANSI's: 1 and 2 tilt, 3 and 5 astigmatism, 4 defocus, 6 and 9
+    N = √(2 (n + 1) / (1 + δ_m0)), so that ∫ Z_i Z_j over the unit disc is π δ_ij (Noll's normalisation): a phase of c
+    Z_j has a root mean square of c. The indices are ANSI's: 1 and 2 tilt, 3 and 5 astigmatism, 4 defocus, 6 and 9
     trefoil, 7 and 8 coma, 12 spherical. Ref: ANSI Z80.28; Noll 1976, doi 10.1364/JOSA.66.000207.
 
     Parameters
     ----------
     index : int
         ANSI index j.
-    rho, phi : float arrays of one shape
-        Radius (1 at the edge) and angle from x towards y.
+    rho : float array
+        Radius, 1 at the edge.
+    phi : float array
+        Angle from x towards y, radians, of the shape of `rho`.
 
     Returns
     -------
     float64, the shape of `rho`
+        Values of the polynomial.
     """
     n, m = degrees(index)
     radial = np.zeros_like(rho, dtype=np.float64)
@@ -51,5 +66,5 @@ def zernike(index: int, rho: Floats, phi: Floats) -> Floats:
         halves = ((n + abs(m)) // 2 - k, (n - abs(m)) // 2 - k)
         factor = math.factorial(n - k) / math.factorial(k) / math.prod(math.factorial(h) for h in halves)
         radial = radial + (-1) ** k * factor * rho ** (n - 2 * k)
-    turn = np.cos(m * phi) if m >= 0 else np.sin(-m * phi)
-    return math.sqrt((2.0 if m else 1.0) * (n + 1)) * radial * turn
+    angular = np.cos(m * phi) if m >= 0 else np.sin(-m * phi)
+    return math.sqrt((2.0 if m else 1.0) * (n + 1)) * radial * angular

@@ -1,4 +1,4 @@
-"""Smoothing of gradients on a mesh by (1 + λL)^(-2), factored once per connectivity."""
+"""Preconditioner of gradients on a mesh, (1 + λL)^(-2), factored once per connectivity."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ METHODS = ("auto", "cholespy", "splu")
 
 
 class LaplacianPreconditioner:
-    """Applies (1 + λL)^(-2) to gradients, L the combinatorial Laplacian of the mesh.
+    """Preconditioner that applies (1 + λL)^(-2) to gradients, with L the combinatorial Laplacian of the mesh.
 
-    1 + λL is symmetric positive definite; its sparse factor is made once and used twice. A constant gradient passes
-    unchanged (the cell as a whole moves freely); one that alternates from vertex to vertex is damped by about
+    1 + λL is symmetric positive definite; its sparse factor is computed once and used twice. A constant gradient passes
+    unchanged (the cell as a whole moves freely); a gradient that alternates from vertex to vertex is damped by about
     1 / (1 + 10 λ)². The same input gives the same bits on the same machine.
 
     Parameters
     ----------
     faces : (n_faces, 3) int
+        Vertex indices of the triangles.
     n_vertices : int
+        Number of vertices.
     strength : float
-        λ, dimensionless; 0 leaves gradients as they are.
+        λ, dimensionless, 0 or more; 0 leaves gradients unchanged.
     method : "auto", "cholespy" or "splu"
-        "auto" takes cholespy where it is installed, SciPy's LU factors otherwise; they agree to rounding.
+        Library of the sparse factor: "auto" takes cholespy where it is installed, SciPy's sparse LU otherwise. Results
+        agree to rounding.
 
     Attributes
     ----------
@@ -55,38 +58,69 @@ class LaplacianPreconditioner:
         if not (np.isfinite(strength) and strength >= 0):
             raise ConfigError(f"strength is {strength!r}; expected zero or more.")
         self.n_vertices, self.strength = int(n_vertices), float(strength)
-        self.method = _choose(method)
+        self.method = _choose_method(method)
         if self.strength > 0:
             laplacian = combinatorial_laplacian(faces, self.n_vertices)
             matrix = csc_matrix(identity(self.n_vertices, format="csc") + self.strength * laplacian)
             self._factor = _CholespyFactor(matrix) if self.method == "cholespy" else _SpluFactor(matrix)
 
     def solve(self, gradient: Array) -> Array:
-        """(1 + λL)^(-2) gradient, for a gradient of shape (n_vertices, k) or (n_vertices,); its dtype is kept."""
-        return self.solve_once(self.solve_once(np.asarray(gradient, dtype=np.float64))).astype(_dtype(gradient))
+        """Return (1 + λL)^(-2) gradient.
 
-    def solve_once(self, gradient: Array) -> Array:
-        """(1 + λL)^(-1) gradient; shapes as in :meth:`solve`.
+        Parameters
+        ----------
+        gradient : (n_vertices, k) or (n_vertices,) float
+            Gradient, one row per vertex.
+
+        Returns
+        -------
+        ndarray
+            Smoothed gradient, of the shape and floating-point dtype of `gradient`.
 
         Raises
         ------
         ConfigError
-            When the gradient does not have one row for each vertex.
+            When the gradient does not have one row per vertex.
+        """
+        return self.solve_once(self.solve_once(np.asarray(gradient, dtype=np.float64))).astype(_float_dtype(gradient))
+
+    def solve_once(self, gradient: Array) -> Array:
+        """Return (1 + λL)^(-1) gradient, half of what :meth:`solve` does.
+
+        Parameters
+        ----------
+        gradient : (n_vertices, k) or (n_vertices,) float
+            Gradient, one row per vertex.
+
+        Returns
+        -------
+        ndarray
+            Solution of (1 + λL) x = gradient, of the shape and floating-point dtype of `gradient`.
+
+        Raises
+        ------
+        ConfigError
+            When the gradient does not have one row per vertex.
         """
         rows = np.array(gradient, dtype=np.float64, order="C")
         if rows.ndim not in (1, 2) or rows.shape[0] != self.n_vertices:
             raise ConfigError(f"gradient has shape {rows.shape}; expected {self.n_vertices} rows, one per vertex.")
         if self.strength > 0:
             rows = self._factor.solve(rows.reshape(self.n_vertices, -1)).reshape(rows.shape)
-        return rows.astype(_dtype(gradient))
+        return rows.astype(_float_dtype(gradient))
 
 
-def _dtype(array: Array) -> np.dtype:
+def _float_dtype(array: Array) -> np.dtype:
+    """Return the dtype of an array where it is a floating-point one, else float64."""
     dtype = np.asarray(array).dtype
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
-def _choose(method: str) -> str:
+def _choose_method(method: str) -> str:
+    """Resolve `method` to "cholespy" or "splu": "auto" gives "cholespy" where it is installed.
+
+    Raises ConfigError for an unknown name, and BackendError where cholespy is asked for and not installed.
+    """
     if method not in METHODS:
         raise ConfigError(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
     present = importlib.util.find_spec("cholespy") is not None
@@ -98,6 +132,8 @@ def _choose(method: str) -> str:
 
 
 class _CholespyFactor:
+    """Sparse Cholesky factor of a symmetric positive definite matrix, by cholespy."""
+
     def __init__(self, matrix: csc_matrix) -> None:
         from cholespy import CholeskySolverD, MatrixType
 
@@ -106,16 +142,20 @@ class _CholespyFactor:
         self._solver = CholeskySolverD(matrix.shape[0], rows, cols, entries.data.astype(np.float64), MatrixType.COO)
 
     def solve(self, rows: Floats) -> Floats:
+        """Return the solution x of matrix · x = rows, for `rows` of shape (n_vertices, k) in C order."""
         out = np.zeros_like(rows)
         self._solver.solve(rows, out)
         return out
 
 
 class _SpluFactor:
+    """Sparse LU factor of a symmetric positive definite matrix, by SciPy (SuperLU)."""
+
     def __init__(self, matrix: csc_matrix) -> None:
         # The matrix is symmetric and diagonally dominant: a symmetric ordering without pivoting is stable and sparse.
         options = {"SymmetricMode": True}
         self._factor = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
 
     def solve(self, rows: Floats) -> Floats:
+        """Return the solution x of matrix · x = rows, for `rows` of shape (n_vertices, k)."""
         return self._factor.solve(rows)

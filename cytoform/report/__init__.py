@@ -1,12 +1,12 @@
-"""One self-contained HTML page that lets somebody judge a fitted surface by eye. Knows nothing of how it was fitted."""
+"""One self-contained HTML page for judging a fitted surface by eye; the room knows nothing of how the fit was made."""
 
-from . import drawing  # first: see there
+from . import drawing  # first, so that matplotlib is loaded without the backend of MPLBACKEND
 from .data import ReportData
 from .figures import contours, loss_figure, psf_figure, slices_figure
 from .film import write_film
 from .maps import maps_figure
 from .page import report_html, write_report
-from .solid import surface_figure
+from .surface_view import surface_figure
 
 __all__ = [
     "ReportData",

@@ -1,4 +1,4 @@
-"""All slices of data, model and residual, to be browsed with a slider on the page."""
+"""The part of the report that shows all slices of data, model and residual, one at a time, with a slider."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from .._typing import Array
 from .data import ReportData
 from .drawing import matplotlib
 from .figures import grey_range, outlines, residual_range, window
-from .frame import caption, inlined, section
+from .frame import base64_text, caption, section
 
 __all__ = ["browse_html", "browse_script"]
 
-MOST_VOXELS = 1_200_000  # in the window; of larger ones every second, third … voxel and slice is shown
+MAX_VOXELS = 1_200_000  # shown of the window around the surface; of larger windows every k-th voxel and slice
 
 
 def browse_html(data: ReportData) -> str:
-    """The section with the slider; :func:`browse_script` gives what it shows."""
+    """Return the HTML section with the slider, three empty canvases and a caption on the grey scale and colours.
+
+    :func:`browse_script` returns the content of the canvases.
+    """
     shown = """<div class="key"><label for="slice">slice along z</label>
 <input type="range" id="slice" min="0" value="0" step="1"><output id="slice-at" for="slice"></output>
 <label><input type="checkbox" id="slice-line" checked> show the surface</label></div>
@@ -31,17 +34,23 @@ def browse_html(data: ReportData) -> str:
 <figure><canvas id="slice-residual" aria-label="Residual in this slice"></canvas>
 <figcaption>residual (data − model)</figcaption></figure>
 </div>"""
-    words = (
+    text = (
         "Data and model share one grey scale, from {low:.5g} to {high:.5g}; the residual is blue at {less:.3g} and red "
         "at {most:.3g}. Move the slider, or use the arrow keys on it."
     )
-    return section("Slice by slice", shown, caption(words.format(**_ranges(data))), name="browse")
+    return section("Slice by slice", shown, caption(text.format(**_ranges(data))), name="browse")
 
 
 def browse_script(data: ReportData) -> str:
-    """What the slider shows, as a script element: three mosaics of slices, and the surface's line in each."""
+    """Return the content of the slider as an HTML script element that holds JSON.
+
+    It has three mosaics of slices along z (data and model grey, the residual data − model blue to red, each a PNG in
+    base64), the surface's outline in each slice, the slices' positions in µm, and the slice to show first, the one
+    nearest to the surface's centroid. Where the window around the surface has more than ``MAX_VOXELS`` voxels, only
+    every k-th voxel and slice is kept.
+    """
     view = window(data)
-    stride = int(np.ceil((np.prod(view.grid.shape) / MOST_VOXELS) ** (1.0 / 3.0)))
+    stride = int(np.ceil((np.prod(view.grid.shape) / MAX_VOXELS) ** (1.0 / 3.0)))
     box = tuple(slice(s.start, s.stop, stride) for s in view.box)
     measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
     ranges = _ranges(data)
@@ -54,28 +63,46 @@ def browse_script(data: ReportData) -> str:
     places = [view.grid.origin[0] + k * stride * view.grid.spacing[0] for k in range(nz)]
     content = {
         "shape": [nz, ny, nx],
-        "columns": _columns(nz, ny, nx),
+        "columns": _mosaic_columns(nz, ny, nx),
         "size": [view.grid.spacing[1] * stride, view.grid.spacing[2] * stride],
         "places": [round(z, 4) for z in places],
         "first": int(np.argmin(np.abs(np.asarray(places) - view.position(0)))),
-        "data": _mosaic(grey[0]),
-        "model": _mosaic(grey[1]),
-        "residual": _mosaic(colours),
-        "lines": [_lines(data, view.grid.origin, view.grid.spacing, stride, z) for z in places],
+        "data": _mosaic_png(grey[0]),
+        "model": _mosaic_png(grey[1]),
+        "residual": _mosaic_png(colours),
+        "lines": [_slice_outlines(data, view.grid.origin, view.grid.spacing, stride, z) for z in places],
     }
     return f'<script type="application/json" id="slice-content">{json.dumps(content)}</script>'
 
 
 def _ranges(data: ReportData) -> dict[str, float]:
-    """Intensities that are black and white, and residuals that are blue and red."""
+    """Return the limits of the grey scale and of the residual's colours, in units of intensity.
+
+    Keys are ``low`` (black) and ``high`` (white), from percentiles of the data in the window, and ``less`` and
+    ``most``, the residuals shown in full blue and full red (``less`` = −``most``).
+    """
     box = window(data).box
     measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
     (low, high), most = grey_range([measured]), residual_range(measured - model)
     return {"low": low, "high": high, "less": -most, "most": most}
 
 
-def _lines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -> list[list[float]]:
-    """The surface in a slice: lines of x, y, x, y …, in shown voxels from the first one's corner."""
+def _slice_outlines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -> list[list[float]]:
+    """Return the outline of the surface in one slice as lines, each a flat list x, y, x, y, ...
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report.
+    origin : (3,) float
+        Centre of the window's first voxel, µm.
+    spacing : (3,) float
+        Voxel size, µm.
+    stride : int
+        Every how many voxels one is shown; coordinates count shown voxels from the corner of the first one.
+    z : float
+        Position of the slice, µm.
+    """
     found = []
     for line in outlines(data.mesh, 0, z):
         place = (line - np.asarray(origin)[1:]) / (np.asarray(spacing)[1:] * stride) + 0.5
@@ -83,19 +110,25 @@ def _lines(data: ReportData, origin: Any, spacing: Any, stride: int, z: float) -
     return found
 
 
-def _columns(n: int, ny: int, nx: int) -> int:
-    """How many slices stand side by side in a mosaic that is about square."""
+def _mosaic_columns(n: int, ny: int, nx: int) -> int:
+    """Return how many of n slices of (ny, nx) pixels to put side by side so that the mosaic is about square.
+
+    It is √(n ny / nx), rounded, and at least 1 and at most n.
+    """
     return max(1, min(n, round(float(np.sqrt(n * ny / nx)))))
 
 
-def _mosaic(stack: Array) -> str:
-    """Slices (n, y, x) or (n, y, x, 3) uint8, row by row, as one PNG in base64."""
+def _mosaic_png(stack: Array) -> str:
+    """Put slices (n, y, x) or (n, y, x, 3), uint8, into one mosaic, row by row, and return it as PNG in base64.
+
+    A row has as many slices as :func:`_mosaic_columns` gives; the end of the last row is black.
+    """
     n, ny, nx = stack.shape[:3]
-    columns = _columns(n, ny, nx)
+    columns = _mosaic_columns(n, ny, nx)
     rows = -(-n // columns)
     wide = np.zeros((rows * columns, *stack.shape[1:]), dtype=np.uint8)
     wide[:n] = stack
     wide = np.moveaxis(wide.reshape(rows, columns, *stack.shape[1:]), 1, 2)
     buffer = io.BytesIO()
     Image.fromarray(wide.reshape(rows * ny, columns * nx, *stack.shape[3:])).save(buffer, format="png", optimize=True)
-    return inlined(buffer.getvalue())
+    return base64_text(buffer.getvalue())

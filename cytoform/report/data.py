@@ -1,4 +1,4 @@
-"""What a report shows."""
+"""Content of a report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ReportData"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ReportData:
-    """What a report shows.
+    """Content of a report: image, model, surface, PSF and tables.
 
     Parameters
     ----------
@@ -35,31 +35,33 @@ class ReportData:
     history : mapping of str to (n,) array
         Columns, at least "iteration" and "loss"; "stage" (0, 1, 2, …, coarse to fine) and "kind" ("shape" or "psf")
         where there are any.
-    headline : sequence of (float or str, str, str)
-        The few numbers on top: value, unit and name.
     table : sequence of (str, str)
         Rows: a name, and its value with unit.
+    headline : sequence of (float or str, str, str)
+        The few numbers on top: value, unit and name.
     table_note : str
-        A sentence below the table.
+        A sentence below the table; "" for none.
     about : sequence of str
         Which cell of which image, such as "label 7" and "channel 1"; below the title.
     stop_reason : str
-        Why the fit ended, in words.
+        Why the fit ended, in words; "" leaves it out.
     roi : (z, y, x) bool, optional
-        Voxels that counted in the loss.
+        Region of interest: voxels that counted in the loss. None draws no outline.
     measured : (z, y, x) bool, optional
         Voxels that the microscope measured; the others are left blank. All by default.
-    start, truth : SurfaceMesh, optional
-        What the fit started from; what is known to be right (simulations).
-    maps : mapping of str to (n_vertices,) float
-        What to show on the surface: label with unit, and values.
+    start : SurfaceMesh, optional
+        Surface that the fit started from.
+    truth : SurfaceMesh, optional
+        True surface, known for simulations.
     notes : sequence of str
         Warnings in words, shown on top.
+    maps : mapping of str to (n_vertices,) float
+        Quantities to show on the surface: label with unit, and a value for each vertex.
 
     Raises
     ------
     VolumeError
-        When model or roi do not have the image's shape.
+        When model, roi or measured do not have the image's shape.
     """
 
     title: str
@@ -81,6 +83,7 @@ class ReportData:
     maps: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Raise VolumeError unless model, roi and measured have the image's shape, where they are given."""
         for name in ("model", "roi", "measured"):
             array = getattr(self, name)
             if array is not None and np.shape(array) != self.image.shape:
@@ -88,7 +91,7 @@ class ReportData:
 
     @property
     def seen(self) -> Array:
-        """The image; NaN where nothing was measured."""
+        """The image's intensities, with NaN (as float64) in voxels that were not measured."""
         if self.measured is None:
             return self.image.data
         return np.where(self.measured, np.asarray(self.image.data, dtype=np.float64), np.nan)

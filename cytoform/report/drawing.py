@@ -1,4 +1,4 @@
-"""matplotlib, loaded before anything in this package asks for its parts: without the backend that MPLBACKEND names."""
+"""matplotlib, loaded before other modules of this package import its parts, and without the backend of MPLBACKEND."""
 
 from ..devices import load_matplotlib
 

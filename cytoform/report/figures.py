@@ -1,12 +1,12 @@
-"""The figures of a report, each a :class:`matplotlib.figure.Figure` without global state."""
+"""Figures of a report, each a :class:`matplotlib.figure.Figure` without global state."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib import patheffects, rc_context, rcParamsDefault
@@ -26,12 +26,14 @@ __all__ = ["Window", "contours", "grey_range", "loss_figure", "outlines", "psf_f
            "slices_figure", "styled", "window"]  # fmt: skip
 
 
-# Okabe and Ito's colours, told apart with any kind of colour vision.
+# Okabe and Ito's colours, which readers with colour-vision deficiency can tell apart.
 FIT, TRUTH, START, ROI = "#E69F00", "#56B4E9", "#F0E442", "#CC79A7"
 INK, FAINT = "#1d2733", "#8a96a3"
 PROFILE = {"z": "#0072B2", "y": "#D55E00", "x": "#009E73"}
 _AXES = "zyx"
-_WIDTH = 10.4  # inches, of the slices
+P = ParamSpec("P")
+T = TypeVar("T")
+_WIDTH = 10.4  # inches, of the figure of slices
 _STAGE_SHADE = ("#eef2f6", "#dfe7ee")
 _STYLE = {
     "axes.edgecolor": FAINT,
@@ -46,24 +48,39 @@ _STYLE = {
 }
 
 
-def styled(make: Any) -> Any:
-    """Draw a figure in the report's style, whatever the user's matplotlibrc says."""
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function so that it draws in the report's style, whatever the user's matplotlibrc says.
 
-    @functools.wraps(make)
-    def drawn(*args: Any, **options: Any) -> Figure:
-        base = {k: v for k, v in rcParamsDefault.items() if not k.startswith(("backend", "interactive"))}
-        with rc_context({**base, **_STYLE}):
-            return make(*args, **options)
+    The style is matplotlib's defaults with the report's colours and sizes of type. The user's settings are as before
+    when the function returns.
+    """
 
-    return drawn
+    @functools.wraps(draw)
+    def styled_draw(*args: P.args, **options: P.kwargs) -> T:
+        base: dict[Any, Any] = {
+            k: v for k, v in rcParamsDefault.items() if not k.startswith(("backend", "interactive"))
+        }
+        settings: dict[Any, Any] = {**base, **_STYLE}
+        with rc_context(settings):
+            return draw(*args, **options)
+
+    return styled_draw
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Where a plane cuts a mesh
 
 
-def _crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, Ints]:
-    """Where a plane cuts the faces: end points (n, 2 ends, 2 coordinates), and the mesh edge that each lies on."""
+def _plane_crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, Ints]:
+    """Cut the faces of a mesh by the plane at `position` (µm) on `axis`.
+
+    Returns
+    -------
+    segments : (n, 2, 2) float64
+        Two end points for each face that is cut, with their coordinates on the other two axes in µm, (z, y, x) order.
+    edges : (n, 2) int64
+        A number for the mesh edge that each end point lies on: equal numbers are the same point.
+    """
     points = mesh.vertices.astype(np.float64)
     height = points[:, axis] - position
     above = height >= 0.0  # a vertex on the plane counts as above, so each face is cut at two edges or none
@@ -80,50 +97,73 @@ def _crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, I
 
 
 def contours(mesh: SurfaceMesh, axis: int, position: float) -> Floats:
-    """Segments in which a plane cuts a surface, exactly.
+    """Return the segments in which a plane cuts a surface, one for each face that it cuts.
 
     Parameters
     ----------
     mesh : SurfaceMesh
+        The surface, µm, (z, y, x).
     axis : int
         0, 1 or 2 for a plane across z, y or x.
-    position : float, µm
-        Where the plane lies on that axis.
+    position : float
+        Position of the plane on that axis, µm.
 
     Returns
     -------
-    (n_segments, 2 ends, 2) float64, µm
-        Coordinates on the two other axes, in the order (z, y, x).
+    (n_segments, 2, 2) float64
+        Two end points each, µm, with their coordinates on the two other axes in the order (z, y, x).
     """
-    return _crossings(mesh, axis, position)[0]
+    return _plane_crossings(mesh, axis, position)[0]
 
 
 def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
-    """The segments of :func:`contours` joined to lines, each (n, 2) µm; closed ones end where they begin."""
-    segments, names = _crossings(mesh, axis, position)
-    at: dict[int, list[int]] = {}
-    for number, pair in enumerate(names.tolist()):
-        for name in pair:
-            at.setdefault(name, []).append(number)
-    free, lines = set(range(len(segments))), []
-    loose = [n for found in at.values() if len(found) == 1 for n in found]  # ends of an open surface come first
+    """Return the outlines of a surface in a plane: the segments of :func:`contours` joined to polygonal lines.
+
+    `axis` is 0, 1 or 2 for a plane across z, y or x at `position` µm. Each line is an array (n, 2) in µm, with
+    coordinates on the other two axes; closed lines end at the point where they begin.
+    """
+    segments, edges = _plane_crossings(mesh, axis, position)
+    segments_at: dict[int, list[int]] = {}
+    for number, pair in enumerate(edges.tolist()):
+        for edge in pair:
+            segments_at.setdefault(edge, []).append(number)
+    unused, lines = set(range(len(segments))), []
+    # Segments with a loose end come first, so that lines of an open surface begin at its rim.
+    loose = [n for found in segments_at.values() if len(found) == 1 for n in found]
     for first in [*loose, *range(len(segments))]:
-        if first in free:
-            lines.append(np.array(list(_walk(first, segments, names, at, free))))
+        if first in unused:
+            lines.append(np.array(list(_follow_segments(first, segments, edges, segments_at, unused))))
     return lines
 
 
-def _walk(first: int, segments: Floats, names: Ints, at: dict[int, list[int]], free: set[int]) -> Iterator[Floats]:
-    side = 0 if len(at[int(names[first, 0])]) == 1 else 1 if len(at[int(names[first, 1])]) == 1 else 0
+def _follow_segments(
+    first: int, segments: Floats, edges: Ints, segments_at: dict[int, list[int]], unused: set[int]
+) -> Iterator[Floats]:
+    """Yield the points (2,) of one polygonal line, from segment to segment as long as one shares the last point.
+
+    Parameters
+    ----------
+    first : int
+        Index of the segment to begin with; the line begins at its loose end, if it has one.
+    segments : (n, 2, 2) float64
+        End points of all segments, µm.
+    edges : (n, 2) int
+        A number for each end point, equal for end points that coincide.
+    segments_at : dict of int to list of int
+        Segments that have an end point of that number.
+    unused : set of int
+        Segments that no line has taken yet; those of this line are removed.
+    """
+    side = 0 if len(segments_at[int(edges[first, 0])]) == 1 else 1 if len(segments_at[int(edges[first, 1])]) == 1 else 0
     yield segments[first, side]
     here: int | None = first
     while here is not None:
-        free.discard(here)
+        unused.discard(here)
         yield segments[here, 1 - side]
-        name = int(names[here, 1 - side])
-        here = next((n for n in at[name] if n in free), None)
+        edge = int(edges[here, 1 - side])
+        here = next((n for n in segments_at[edge] if n in unused), None)
         if here is not None:
-            side = 0 if int(names[here, 0]) == name else 1
+            side = 0 if int(edges[here, 0]) == edge else 1
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -132,68 +172,97 @@ def _walk(first: int, segments: Floats, names: Ints, at: dict[int, list[int]], f
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """A window on the image: its grid, the planes through it, and its part of each array."""
+    """Part of an image around a surface, and three orthogonal planes through it.
+
+    Parameters
+    ----------
+    box : (slice, slice, slice)
+        Voxels of the part in the whole image, (z, y, x).
+    planes : (int, int, int)
+        Index of the slice across z, y and x, in the whole image.
+    grid : Grid
+        Grid of the part.
+    """
 
     box: tuple[slice, slice, slice]
-    planes: tuple[int, int, int]  # voxel index of the three slices, in the whole image
-    grid: Grid  # of the window
+    planes: tuple[int, int, int]
+    grid: Grid
 
     def slice_of(self, array: Array, axis: int) -> Array:
+        """Return the slice of an array of the whole image (z, y, x) across `axis`, cropped to the window, 2D."""
         index: list[Any] = list(self.box)
         index[axis] = self.planes[axis]
         return np.asarray(array[tuple(index)])
 
     def extent(self, axis: int) -> tuple[float, float, float, float]:
-        """Left, right, bottom, top in µm; rows run downwards."""
+        """Return left, right, bottom and top of the slice across `axis` in µm, for imshow: rows run downwards.
+
+        These are the outer edges of its voxels.
+        """
         low = np.asarray(self.grid.origin) - 0.5 * np.asarray(self.grid.spacing)
         high = low + np.asarray(self.grid.extent)
         v, h = (a for a in range(3) if a != axis)
         return float(low[h]), float(high[h]), float(high[v]), float(low[v])
 
     def position(self, axis: int) -> float:
-        return self.grid.origin[axis] + (self.planes[axis] - self.box[axis].start) * self.grid.spacing[axis]
+        """Return the position of the plane across `axis`, µm."""
+        return float(self.grid.origin[axis] + (self.planes[axis] - self.box[axis].start) * self.grid.spacing[axis])
 
 
 def window(data: ReportData) -> Window:
-    """The window around the surfaces, with some room, and the planes through the fitted one's centroid."""
+    """Return the part of the image around all surfaces of a report, with planes through the fitted surface's centroid.
+
+    The margin around the bounding box of fitted, starting and true surface is a quarter of its longest side, at least 1
+    µm.
+    """
     grid = data.image.grid
     meshes = [m for m in (data.mesh, data.start, data.truth) if m is not None]
     low = np.min([m.bounds[0] for m in meshes], axis=0)
     high = np.max([m.bounds[1] for m in meshes], axis=0)
-    room = np.maximum(0.25 * (high - low).max(), 1.0)
+    margin = np.maximum(0.25 * (high - low).max(), 1.0)
     shape = np.asarray(grid.shape)
-    start = np.clip(np.floor(grid.to_index(low - room)).astype(int), 0, np.maximum(shape - 2, 0))
-    stop = np.clip(np.ceil(grid.to_index(high + room)).astype(int) + 1, start + 1, shape)
+    start = np.clip(np.floor(grid.to_index(low - margin)).astype(int), 0, np.maximum(shape - 2, 0))
+    stop = np.clip(np.ceil(grid.to_index(high + margin)).astype(int) + 1, start + 1, shape)
     centre = geometry.surface_centroid(data.mesh.vertices, data.mesh.faces)
     planes = np.clip(np.rint(grid.to_index(centre)).astype(int), start, stop - 1)
     z, y, x = (slice(int(a), int(b)) for a, b in zip(start, stop))
-    return Window((z, y, x), tuple(int(p) for p in planes), grid.crop(start, stop))  # type: ignore[arg-type]
+    at_z, at_y, at_x = (int(p) for p in planes)
+    return Window((z, y, x), (at_z, at_y, at_x), grid.crop(start.tolist(), stop.tolist()))
 
 
 def _round_length(length: float) -> float:
-    """The largest of 1, 2 and 5 times a power of ten that is not above `length`."""
+    """Return the largest of 1, 2 and 5 times a power of ten that is at most `length`."""
     power = 10.0 ** np.floor(np.log10(length))
     return float(power * max(n for n in (1, 2, 5) if n * power <= length * (1 + 1e-9)))
 
 
 def _scale_bar(axes: Axes, extent: tuple[float, float, float, float]) -> None:
+    """Draw a scale bar with its length in µm at the lower right of a panel, about 30 % of the panel's width or less.
+
+    `extent` is left, right, bottom and top of the panel in µm.
+    """
     left, right, bottom, top = extent
     length = _round_length(0.3 * (right - left))
-    x, y = right - 0.05 * (right - left) - length, bottom - 0.07 * (bottom - top)  # the plane's place is on the left
-    style = {"solid_capstyle": "butt", "gid": "scale-bar"}
+    x, y = right - 0.05 * (right - left) - length, bottom - 0.07 * (bottom - top)  # lower right of the panel
+    style: dict[str, Any] = {"solid_capstyle": "butt", "gid": "scale-bar"}
     axes.plot([x, x + length], [y, y], color="black", linewidth=4.5, **style)
     axes.plot([x, x + length], [y, y], color="white", linewidth=2.8, **style)
     text = axes.text(x + length / 2, y - 0.02 * (bottom - top), f"{length:g} µm", color="white", fontsize=8)
-    text.set(ha="center", va="bottom", path_effects=_halo())
+    text.set(ha="center", va="bottom", path_effects=_text_outline())
 
 
-def _halo() -> list[Any]:
+def _text_outline() -> list[Any]:
+    """Return matplotlib path effects that give white text a black outline."""
     return [patheffects.withStroke(linewidth=2.0, foreground="black")]
 
 
 def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> None:
-    drawn = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
-    for mesh, colour, width, style in drawn:
+    """Draw the outlines of starting, true and fitted surface and the region of interest on the slice across `axis`.
+
+    `view` has the position of the slice; what the report does not have is left out.
+    """
+    surfaces = ((data.start, START, 0.9, "--"), (data.truth, TRUTH, 1.3, "-"), (data.mesh, FIT, 1.3, "-"))
+    for mesh, colour, width, style in surfaces:
         if mesh is not None:
             lines = [line[:, ::-1] for line in outlines(mesh, axis, view.position(axis))]
             axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, linestyles=style))
@@ -202,6 +271,19 @@ def _draw_surfaces(axes: Axes, data: ReportData, view: Window, axis: int) -> Non
 
 
 def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, float]) -> None:
+    """Draw the border of a region as a dotted line.
+
+    Nothing is drawn where all or none of the slice is inside, or it is only one voxel wide.
+
+    Parameters
+    ----------
+    axes : Axes
+        Axes to draw on.
+    inside : (n, m) bool
+        Slice of the region.
+    extent : (float, float, float, float)
+        Left, right, bottom and top of the slice, µm.
+    """
     if inside.all() or not inside.any() or min(inside.shape) < 2:
         return
     left, right, bottom, top = extent
@@ -212,19 +294,26 @@ def _draw_region(axes: Axes, inside: Array, extent: tuple[float, float, float, f
 
 
 def grey_range(parts: list[Array]) -> tuple[float, float]:
-    """Intensities that are shown black and white: nearly all values lie between them."""
+    """Return the intensities to show black and white: the 0.5 and 99.8 percentiles of all arrays together, without NaN.
+
+    Half a unit is added on both sides where the two are equal.
+    """
     values = np.concatenate([np.asarray(p, dtype=np.float64).ravel() for p in parts])
     low, high = np.nanpercentile(values, [0.5, 99.8])
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 
 def residual_range(residual: Array) -> float:
-    """Half of a symmetric range that nearly all of a residual lies in."""
+    """Return half of a symmetric colour range for a residual: the 99.5 percentile of its magnitude (1 if that is 0)."""
     return float(np.nanpercentile(np.abs(residual), 99.5)) or 1.0
 
 
 def _layout(view: Window) -> tuple[Figure, Floats]:
-    """A figure of 3 rows (planes) and 3 columns whose panels all have the same scale in µm, with two colour bars."""
+    """Make the figure of slices, with panels in 3 rows (planes) and 3 columns and two axes for colour bars.
+
+    All panels have the same scale in µm, so that rows differ in height. Return the figure and its 11 axes: the nine
+    panels row by row, then the bars for intensities and for the residual.
+    """
     extents = [view.extent(a) for a in range(3)]
     widths = np.array([right - left for left, right, _, _ in extents])
     heights = np.array([bottom - top for _, _, bottom, top in extents])
@@ -239,8 +328,8 @@ def _layout(view: Window) -> tuple[Figure, Floats]:
         y -= scale * heights[row]
         for k in range(3):
             x = margin_left + k * (column + gap) + 0.5 * (column - scale * widths[row])
-            place = (x / _WIDTH, y / total, scale * widths[row] / _WIDTH, scale * heights[row] / total)
-            panels[row, k] = figure.add_axes(place)
+            box = (x / _WIDTH, y / total, scale * widths[row] / _WIDTH, scale * heights[row] / total)
+            panels[row, k] = figure.add_axes(box)
         y -= between
     bars = [
         figure.add_axes((x / _WIDTH, 0.48 / total, width / _WIDTH, 0.1 / total))
@@ -251,13 +340,14 @@ def _layout(view: Window) -> tuple[Figure, Floats]:
 
 @styled
 def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
-    """Three orthogonal slices (rows: across z, y, x) of data, model and residual (columns), all at one scale.
+    """Draw three orthogonal slices (rows: across z, y, x) of data, model and residual (columns), all at one scale.
 
     Parameters
     ----------
     data : ReportData
+        Content of the report.
     surfaces : bool
-        Draw the surfaces' contours (and the region's outline) on the data.
+        Draw the surfaces' contours (and the outline of the region of interest) on the data.
 
     Returns
     -------
@@ -285,7 +375,7 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
                 figure.colorbar(picture, cax=bar, orientation="horizontal", extend="both")
         _scale_bar(panels[axis, 0], extent)
         panels[axis, 0].text(0.03, 0.97, f"{_AXES[axis]} = {view.position(axis):.1f} µm", color="white", fontsize=8,
-                             transform=panels[axis, 0].transAxes, va="top", path_effects=_halo())  # fmt: skip
+                             transform=panels[axis, 0].transAxes, va="top", path_effects=_text_outline())  # fmt: skip
         if surfaces:
             _draw_surfaces(panels[axis, 0], data, view, axis)
         panels[axis, 0].set(xlim=extent[:2], ylim=extent[2:])
@@ -300,6 +390,10 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
 
 
 def _label_panel(panel: Axes, axis: int, *, first: bool) -> None:
+    """Label the axes of a slice across `axis` with their names and µm.
+
+    Only panels of the left column (`first`) have labels and numbers on the vertical axis.
+    """
     vertical, horizontal = (a for a in _AXES if a != _AXES[axis])
     panel.set_xlabel(f"{horizontal} (µm)", labelpad=1)
     panel.tick_params(labelsize=8, length=2.5)
@@ -312,11 +406,14 @@ def _label_panel(panel: Axes, axis: int, *, first: bool) -> None:
 
 
 def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
-    """What the lines on the data are: name, colour, CSS border style."""
+    """Return name, colour and CSS border style of each line on the data.
+
+    These are the fitted surface, and true surface, start and region of interest where the report has them.
+    """
     entries = [("fitted surface", FIT, "solid")]
     entries += [("true surface", TRUTH, "solid")] if data.truth is not None else []
     entries += [("start", START, "dashed")] if data.start is not None else []
-    entries += [("region that counts", ROI, "dotted")] if data.roi is not None else []
+    entries += [("region of interest", ROI, "dotted")] if data.roi is not None else []
     return entries
 
 
@@ -324,13 +421,15 @@ def legend_entries(data: ReportData) -> list[tuple[str, str, str]]:
 # Loss
 
 
-def _column(data: ReportData, name: str, n: int) -> Array | None:
+def _history_column(data: ReportData, name: str, n: int) -> Array | None:
+    """Return a column of the history with n rows as an array; None where it is missing or has another length."""
     values = data.history.get(name)
     return None if values is None or len(values) != n else np.asarray(values)
 
 
-def _kinds(data: ReportData, n: int) -> Array:
-    kinds = _column(data, "kind", n)
+def _step_kinds(data: ReportData, n: int) -> Array:
+    """Return the kind of each of n steps, "shape" or "psf", (n,) str; all "shape" where the history has none."""
+    kinds = _history_column(data, "kind", n)
     if kinds is None:
         return np.full(n, "shape")
     return np.array([k.decode() if isinstance(k, bytes) else str(k) for k in kinds.tolist()])
@@ -338,12 +437,25 @@ def _kinds(data: ReportData, n: int) -> Array:
 
 @styled
 def loss_figure(data: ReportData) -> Figure:
-    """Loss against steps on a logarithmic scale, one line for each kind of step, stages shaded."""
+    """Draw the loss against steps on a logarithmic scale, one line for each kind of step, with stages shaded.
+
+    Steps whose loss is not finite and positive are left out; an empty history gives a figure that says so.
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report; only its history is used.
+
+    Returns
+    -------
+    Figure
+        5.2 × 4.0 inches.
+    """
     loss = np.asarray(data.history.get("loss", ()), dtype=np.float64)
     steps = np.arange(1, len(loss) + 1)
     figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")
     axes = figure.add_subplot()
-    kinds, good = _kinds(data, len(loss)), np.isfinite(loss) & (loss > 0)
+    kinds, good = _step_kinds(data, len(loss)), np.isfinite(loss) & (loss > 0)
     names = {"shape": ("shape steps", "#0072B2"), "psf": ("PSF steps", "#D55E00")}
     for kind in dict.fromkeys(kinds.tolist()):
         which = good & (kinds == kind)
@@ -352,7 +464,7 @@ def loss_figure(data: ReportData) -> Figure:
         axes.plot(steps[which], loss[which], color=colour, label=label, linewidth=1.4, marker=marker)
     if good.any():
         axes.set_yscale("log")
-    _shade_stages(axes, _column(data, "stage", len(loss)), steps)
+    _shade_stages(axes, _history_column(data, "stage", len(loss)), steps)
     axes.set(xlabel="step", ylabel="loss", xlim=(0.5, max(1.5, len(loss) + 0.5)))
     axes.grid(True, which="major", axis="y", color="#d5dce3", linewidth=0.6)
     if len(set(kinds.tolist())) > 1:
@@ -365,6 +477,11 @@ def loss_figure(data: ReportData) -> Figure:
 
 
 def _shade_stages(axes: Axes, stages: Array | None, steps: Array) -> None:
+    """Shade the background of each run of steps with equal stage, in two alternating greys, and number the stages.
+
+    "stage k" is written above runs of more than 4 % of the steps, and only where there are at most 11 runs. `stages`
+    (n,) has the stage of each step, from 0; None shades nothing. `steps` (n,) are the positions on the horizontal axis.
+    """
     if stages is None or not len(stages):
         return
     changes = np.flatnonzero(np.diff(np.asarray(stages, dtype=np.float64)) != 0) + 1
@@ -384,22 +501,43 @@ _PSF_SAMPLES = 64
 
 
 def _psf_volume(psf: PSF) -> Volume:
-    """The PSF in space, its maximum at 1 and its centre at the origin, by inverse transform of its OTF."""
-    reach = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
-    grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * reach / _PSF_SAMPLES))  # type: ignore[arg-type]
+    """Sample a PSF in space on 64³ voxels, by inverse Fourier transform of its OTF.
+
+    Its maximum is scaled to 1, its centre lies at the origin, and the box ends where the PSF's ``reach()`` does.
+    """
+    half_width = np.maximum(np.asarray(psf.reach(), dtype=np.float64), 1e-6)
+    grid = Grid((_PSF_SAMPLES,) * 3, tuple(2.0 * half_width / _PSF_SAMPLES))
     otf = np.array(psf.otf(grid))
-    for axis in range(2):  # no partner, no contribution
+    for axis in range(2):  # the Nyquist frequency has no conjugate partner and is set to zero
         np.moveaxis(otf, axis, 0)[_PSF_SAMPLES // 2] = 0
     otf[..., -1] = 0
     data = np.fft.fftshift(np.fft.irfftn(otf, grid.shape, axes=(0, 1, 2)))
-    origin = tuple(-_PSF_SAMPLES // 2 * d for d in grid.spacing)
-    return Volume(data / data.max(), grid.spacing, origin)  # type: ignore[arg-type]
+    z, y, x = (-_PSF_SAMPLES // 2 * d for d in grid.spacing)
+    return Volume(data / data.max(), grid.spacing, (z, y, x))
 
 
 def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[Floats, Floats, float]:
-    """Profile of a PSF along one axis: positions (µm), values (maximum 1), and full width at half maximum (µm).
+    """Return the profile of a PSF along one axis, and its full width at half maximum.
 
-    It is that of the PSF's own formula where there is one; others are cut through their centre.
+    It follows from the PSF's formula where there is one, else from samples on a line through the brightest voxel.
+
+    Parameters
+    ----------
+    psf : PSF
+        Point spread function.
+    axis : int
+        0, 1 or 2 for z, y or x.
+    volume : Volume, optional
+        The PSF sampled in space, to save sampling it again; only used where there is no formula.
+
+    Returns
+    -------
+    positions : (n,) float64
+        Distance from the centre, µm.
+    values : (n,) float64
+        Profile with maximum 1.
+    width : float
+        Full width at half maximum, µm.
     """
     found, width = psf.profile(axis), float(psf.fwhm[axis])
     if found is None:
@@ -412,13 +550,24 @@ def psf_profile(psf: PSF, axis: int, *, volume: Volume | None = None) -> tuple[F
 
 @styled
 def psf_figure(data: ReportData) -> Figure:
-    """The PSF across z and across y, and its profiles with their full widths at half maximum."""
+    """Draw the PSF in slices across z and y, and its profiles along z, y, x with their full widths at half maximum.
+
+    Parameters
+    ----------
+    data : ReportData
+        Content of the report; only its PSF is used.
+
+    Returns
+    -------
+    Figure
+        5.2 × 4.0 inches.
+    """
     volume = _psf_volume(data.psf)
     centre = [int(i) for i in np.unravel_index(int(np.argmax(volume.data)), volume.shape)]
     figure = Figure(figsize=(5.2, 4.0), facecolor="white", layout="constrained")
     cells = figure.add_gridspec(2, 2, height_ratios=(1.2, 1))
     panels = [figure.add_subplot(cells[0, 0]), figure.add_subplot(cells[0, 1]), figure.add_subplot(cells[1, :])]
-    reach = 0.5 * max(volume.grid.extent)
+    half_width = 0.5 * max(volume.grid.extent)
     grid = volume.grid
     for panel, axis in zip(panels, (0, 1)):
         vertical, horizontal = (a for a in range(3) if a != axis)
@@ -427,16 +576,18 @@ def psf_figure(data: ReportData) -> Figure:
         extent = (low[horizontal], high[horizontal], high[vertical], low[vertical])
         panel.imshow(np.take(volume.data, centre[axis], axis=axis), extent=extent, cmap="viridis", vmin=0, vmax=1)
         panel.set(xlabel=f"{_AXES[horizontal]} (µm)", ylabel=f"{_AXES[vertical]} (µm)", facecolor="#440154")
-        panel.set(xlim=(-reach, reach), ylim=(reach, -reach))
+        panel.set(xlim=(-half_width, half_width), ylim=(half_width, -half_width))
         panel.set_title(f"slice in {_AXES[horizontal]} and {_AXES[vertical]}")
     for axis in range(3):
-        place, values, width = psf_profile(data.psf, axis, volume=volume)
+        box, values, width = psf_profile(data.psf, axis, volume=volume)
         label = f"{_AXES[axis]}: {width:.2f} µm" if np.isfinite(width) else f"{_AXES[axis]}: not within view"
         style = ("-", "-", "--")[axis]
-        panels[2].plot(place, values, style, color=PROFILE[_AXES[axis]], linewidth=1.5, label=label)
+        panels[2].plot(box, values, style, color=PROFILE[_AXES[axis]], linewidth=1.5, label=label)
     panels[2].axhline(0.5, color=FAINT, linewidth=0.7, linestyle=":")
-    low = min(0.0, panels[2].get_ylim()[0])
-    panels[2].set(xlabel="distance from the centre (µm)", ylabel="profile", xlim=(-reach, reach), ylim=(low, 1.05))
+    bottom = min(0.0, panels[2].get_ylim()[0])
+    panels[2].set(
+        xlabel="distance from the centre (µm)", ylabel="profile", xlim=(-half_width, half_width), ylim=(bottom, 1.05)
+    )
     panels[2].legend(title="FWHM", frameon=False, fontsize=8.5, title_fontsize=8.5, loc="upper right", handlelength=1.3)
     for side in ("top", "right"):
         panels[2].spines[side].set_visible(False)

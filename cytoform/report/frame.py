@@ -1,6 +1,7 @@
-"""The frame of all HTML pages: head, style, notes, numbers, pictures, tables. One file, nothing from outside of it.
+"""Building blocks of all HTML pages: head, style, notes, numbers, pictures, tables.
 
-Functions take text and escape it, but for those that say that they take HTML.
+A page refers to nothing outside of it. Functions take plain text and escape it, except where they say that they take
+HTML.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 __all__ = [
+    "base64_text",
     "caption",
+    "details",
     "document",
-    "folded",
     "headline",
-    "inlined",
     "notes_box",
     "picture",
     "png",
@@ -29,31 +30,32 @@ __all__ = [
     "table",
 ]
 
-DPI = 150  # of figures
-_SHOWN = 108  # pixels an inch of a figure takes on the page
+DPI = 150  # resolution of figures
+_SHOWN = 108  # CSS pixels on the page for an inch of a figure
 
 
 def document(title: str, kind: str, lead: str, body: Iterable[str], *, footer: str, after: str = "") -> str:
-    """A page.
+    """Return a whole HTML page that opens offline.
 
     Parameters
     ----------
     title : str
         Its heading.
     kind : str
-        What kind of page it is, for the window's title.
+        What kind of page it is, such as "report", for the window's title.
     lead : str
         A line below the heading.
     body : iterable of str
         Parts, HTML; empty ones are left out.
     footer : str
+        Sentence at the end of the page.
     after : str
-        Behind all of it, such as scripts: HTML.
+        HTML behind all of it, such as scripts; "" for none.
 
     Returns
     -------
     str
-        HTML that opens offline.
+        The page with its style sheet inside.
     """
     name, parts = html.escape(title), "\n".join(part for part in body if part)
     return f"""<!DOCTYPE html>
@@ -79,65 +81,74 @@ def document(title: str, kind: str, lead: str, body: Iterable[str], *, footer: s
 
 
 def resource(name: str) -> str:
-    """A style or script of this package."""
+    """Read a style sheet or script that lies beside this module, by file name, and return its text."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as PNG."""
+    """Render a figure as PNG at 150 dots per inch."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def inlined(data: bytes) -> str:
-    """Bytes in base64, as a page holds them."""
+def base64_text(data: bytes) -> str:
+    """Encode bytes as base64 text, to be put into a page."""
     return base64.b64encode(data).decode("ascii")
 
 
 def picture(figure: Figure | bytes, alt: str, name: str = "") -> str:
-    """An image element with the picture inside.
+    """Return an HTML image element with the picture itself inside, as a data URL.
 
     Parameters
     ----------
-    figure : Figure, or bytes of :func:`png`
+    figure : Figure or bytes
+        A figure, or its PNG as :func:`png` returns it.
     alt : str
-        What it shows, in words.
+        Description for readers who cannot see the picture.
     name : str
-        Its class.
+        CSS class; "" for none.
+
+    Returns
+    -------
+    str
+        It is shown at 108 CSS pixels an inch of the figure.
     """
     data = figure if isinstance(figure, bytes) else png(figure)
     width, _ = struct.unpack(">II", data[16:24])  # of the PNG's header
     label = f' class="{name}"' if name else ""
     wide = f' style="width: {width / DPI * _SHOWN:.0f}px"'
-    return f'<img{label}{wide} alt="{html.escape(alt)}" src="data:image/png;base64,{inlined(data)}">'
+    return f'<img{label}{wide} alt="{html.escape(alt)}" src="data:image/png;base64,{base64_text(data)}">'
 
 
 def section(title: str, *parts: str, name: str = "") -> str:
-    """A box with a heading; `parts` are HTML, `name` its class."""
+    """Return an HTML section with a heading.
+
+    `parts` are HTML, empty ones left out; `name` is its CSS class, "" for none.
+    """
     label = f' class="{name}"' if name else ""
     inner = "\n".join(part for part in parts if part)
     return f"<section{label}>\n<h2>{html.escape(title)}</h2>\n{inner}\n</section>"
 
 
 def caption(text: str) -> str:
-    """A line of explanation."""
+    """Return a paragraph of HTML in the style of captions; the text is escaped."""
     return f'<p class="caption">{html.escape(text)}</p>'
 
 
-def folded(title: str, *parts: str) -> str:
-    """Something that opens on a click; `parts` are HTML."""
+def details(title: str, *parts: str) -> str:
+    """Return an HTML details element, folded until the reader clicks on its title (escaped); `parts` are HTML."""
     return f"<details>\n<summary>{html.escape(title)}</summary>\n" + "\n".join(parts) + "\n</details>"
 
 
 def notes_box(notes: Sequence[str]) -> str:
-    """Warnings, or nothing where there are none."""
+    """Return an HTML box with a paragraph for each warning (escaped); "" where there are none."""
     lines = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
 
 
 def headline(cells: Iterable[tuple[str, str, str]]) -> str:
-    """The most important numbers, large: (value, unit, name) each."""
+    """Return the HTML of the most important numbers, in large print: (value, unit, name) each; unit "" for none."""
     made = [
         f"<div><b>{html.escape(value)}{f' <small>{html.escape(unit)}</small>' if unit else ''}</b>"
         f"<span>{html.escape(name)}</span></div>"
@@ -153,15 +164,23 @@ def table(
     text: Sequence[int] = (0,),
     low: Sequence[tuple[int, int]] = (),
 ) -> str:
-    """A table; where it has a head it may be scrolled.
+    """Return an HTML table.
 
     Parameters
     ----------
-    rows : rows of cells
-        Without a head: a name and its value each.
-    head : names of the columns, optional
-    text : columns that are words, the others are numbers
-    low : cells (row, column) to stress
+    rows : sequence of rows of cells
+        Cells are converted to text. Without a head each row is a name and a value.
+    head : sequence of str
+        Names of the columns; with a head the table can be scrolled sideways.
+    text : sequence of int
+        Columns that hold words, aligned left; the others hold numbers.
+    low : sequence of (int, int)
+        Cells to stress, as (row, column).
+
+    Returns
+    -------
+    str
+        HTML.
     """
     if not head:
         lines = "\n".join(f"<tr><th>{html.escape(str(n))}</th><td>{html.escape(str(v))}</td></tr>" for n, v in rows)

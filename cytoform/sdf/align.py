@@ -1,4 +1,4 @@
-"""Shapes in time brought to one place and one direction, without jumps from frame to frame."""
+"""Rigid alignment of shapes over time: centroids at the origin, principal axes along z, y and x, without flips."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ from ..errors import MeshError
 from ..linking import PlaceLinker
 from ..mesh.surface import SurfaceMesh
 
-__all__ = ["Moments", "align_track", "followed", "moments", "principal_rotation"]
+__all__ = ["Moments", "align_track", "moments", "order_bodies", "principal_rotation"]
 
 
-_ALIKE = 1.1  # principal lengths closer than this ratio have no direction of their own
+_DEGENERATE = 1.1  # principal lengths with a ratio below this count as equal: their axes have no direction of their own
 
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """Of a solid: volume in µm³, centroid (3,) in µm, covariance (3, 3) of its points in µm²; axes (z, y, x)."""
+    """Volume, centroid and covariance of a solid, axes (z, y, x).
+
+    Parameters
+    ----------
+    volume : float
+        Volume in µm³.
+    centroid : (3,) float64
+        Centre of mass at even density, µm.
+    covariance : (3, 3) float64
+        Covariance of the solid's points about the centroid, µm².
+    """
 
     volume: float
     centroid: Floats
@@ -29,12 +39,24 @@ class Moments:
 
 
 def moments(*meshes: SurfaceMesh) -> Moments:
-    """Moments of what closed surfaces enclose together, by the tetrahedra between their faces and a point.
+    """Return volume, centroid and covariance of the solid that closed surfaces enclose together.
+
+    The integrals are exact sums over the signed tetrahedra between each face and one common point.
+
+    Parameters
+    ----------
+    *meshes : SurfaceMesh
+        Closed surfaces, µm, faces counter-clockwise seen from outside; their solids are added.
+
+    Returns
+    -------
+    Moments
+        Of all solids together.
 
     Raises
     ------
     MeshError
-        When a surface encloses nothing, or is wound inwards.
+        When the enclosed volume is not positive: a surface encloses nothing, or is wound inwards.
     """
     corners = np.concatenate([m.vertices.astype(np.float64)[m.faces] for m in meshes])
     middle = corners.mean(axis=(0, 1))
@@ -53,8 +75,8 @@ def moments(*meshes: SurfaceMesh) -> Moments:
     return Moments(volume, centroid + middle, square / (120 * volume) - np.outer(centroid, centroid))
 
 
-def _proper_assignments() -> Floats:
-    """The 24 ways to put three axes onto three axes, with signs, without a mirror; (24, 3, 3)."""
+def _axis_rotations() -> Floats:
+    """Return the 24 rotations that map the three coordinate axes onto each other, signs included, as (24, 3, 3)."""
     found = []
     for order in itertools.permutations(range(3)):
         for signs in itertools.product((1.0, -1.0), repeat=3):
@@ -66,55 +88,88 @@ def _proper_assignments() -> Floats:
 
 
 def principal_rotation(covariance: Floats, previous: Floats | None = None) -> Floats:
-    """Rotation that turns a solid's principal axes onto z, y and x; ``rotation @ (point - centroid)``.
+    """Return the rotation that turns a solid's principal axes onto z, y and x.
 
-    Without a previous frame the longest axis comes to lie along x, the shortest along z, and of the four signs that are
-    left the rotation by the smallest angle is taken. With one, it is the one of the 24 assignments that is nearest to
-    the previous rotation, so that nothing flips when two axes change places. Axes that are alike (a sphere's, say) have
-    no direction of their own: within them the rotation stays as near to the previous one as it can.
+    It is applied as ``rotation @ (point - centroid)``. Without a previous frame the longest axis comes to lie along x,
+    the shortest along z, and of the four choices of sign that are left the rotation by the smallest angle is taken.
+    With one, it is the one of the 24 assignments of axes that is nearest to the previous rotation, so that nothing
+    flips when two axes change places. Axes of nearly equal length (a sphere's, say) have no direction of their own:
+    within the plane or space that they span the rotation stays as near to the previous one as it can.
 
     Parameters
     ----------
-    covariance : (3, 3) float, µm²
-    previous : (3, 3) float, optional
+    covariance : (3, 3) float64
+        Covariance of the solid's points, µm², axes (z, y, x).
+    previous : (3, 3) float64, optional
+        Rotation of the frame before; None for the first frame.
 
     Returns
     -------
-    (3, 3) float64, a proper rotation
+    (3, 3) float64
+        A proper rotation (determinant 1).
     """
     squares, vectors = np.linalg.eigh(covariance)  # ascending: z, y, x
     axes = vectors.T if np.linalg.det(vectors) > 0 else -vectors.T
-    ways = _proper_assignments()
+    candidates = _axis_rotations()
     if previous is None:
-        ways = ways[(abs(ways) == np.eye(3)).all(axis=(1, 2))]
+        candidates = candidates[(abs(candidates) == np.eye(3)).all(axis=(1, 2))]
     reference = np.eye(3) if previous is None else previous
-    best = ways[int(np.argmax(np.einsum("wij,jk,ik->w", ways, axes, reference)))]
+    best = candidates[int(np.argmax(np.einsum("wij,jk,ik->w", candidates, axes, reference)))]
     lengths = np.sqrt(np.maximum(abs(best) @ squares, 1e-300))
-    return _settle(best @ axes, lengths, reference)
+    return _rotate_degenerate_axes(best @ axes, lengths, reference)
 
 
-def _settle(axes: Floats, lengths: Floats, reference: Floats) -> Floats:
-    """Turn axes of like length within themselves, as near to the reference as they go."""
+def _rotate_degenerate_axes(axes: Floats, lengths: Floats, reference: Floats) -> Floats:
+    """Rotate principal axes of nearly equal length within their span, as near to a reference rotation as possible.
+
+    The nearest rotation within each group of such axes is the orthogonal Procrustes solution.
+
+    Parameters
+    ----------
+    axes : (3, 3) float64
+        Principal axes as rows, a rotation.
+    lengths : (3,) float64
+        Standard deviations along the axes, µm; sorted neighbours with a ratio below 1.1 form a group.
+    reference : (3, 3) float64
+        Rotation to stay close to.
+
+    Returns
+    -------
+    (3, 3) float64
+        The rotation with its degenerate rows replaced.
+    """
     axes, order = axes.copy(), np.argsort(lengths)
     groups = [[int(order[0])]]
     for before, after in itertools.pairwise(order):
-        if lengths[after] < _ALIKE * lengths[before]:
+        if lengths[after] < _DEGENERATE * lengths[before]:
             groups[-1].append(int(after))
         else:
             groups.append([int(after)])
     for rows in groups:
         if len(rows) > 1:
-            own = axes[rows]
-            left, _, right = np.linalg.svd(reference[rows] @ own.T)
+            span = axes[rows]
+            left, _, right = np.linalg.svd(reference[rows] @ span.T)
             left[:, -1] *= np.sign(np.linalg.det(left @ right))  # no mirror; a group alone never changes the sign
-            axes[rows] = left @ right @ own
+            axes[rows] = left @ right @ span
     return axes
 
 
-def followed(frames: Sequence[Sequence[SurfaceMesh]]) -> list[list[SurfaceMesh]]:
-    """Frames with their bodies in the order of the bodies that they follow.
+def order_bodies(frames: Sequence[Sequence[SurfaceMesh]]) -> list[list[SurfaceMesh]]:
+    """Sort the bodies of each frame so that the same index means the same body in all frames.
 
-    They are linked by their places: see :class:`cytoform.linking.PlaceLinker`.
+    Bodies of two successive frames are linked so that the sum of squared distances between their centroids, counted
+    from the frame's common centroid, is least (:class:`cytoform.linking.PlaceLinker`). A frame with another number of
+    bodies than the one before keeps its order.
+
+    Parameters
+    ----------
+    frames : list of lists of SurfaceMesh
+        Closed surfaces of each frame, µm, in any order within a frame.
+
+    Returns
+    -------
+    list of lists of SurfaceMesh
+        The same surfaces, those of each frame in their new order.
 
     Raises
     ------
@@ -131,17 +186,17 @@ def followed(frames: Sequence[Sequence[SurfaceMesh]]) -> list[list[SurfaceMesh]]
 
 
 def align_track(frames: Sequence[Sequence[SurfaceMesh]], *, rotate: bool = True) -> list[list[SurfaceMesh]]:
-    """Bring every frame's centroid to the origin and its principal axes onto z, y and x.
+    """Move every frame's centroid to the origin and turn its principal axes onto z, y and x.
 
     A frame has one body, or two after a division. Two are treated so: the pair as a whole is centred and turned by its
-    own principal axes, followed from the frames before, which puts the bodies' centroids in place; then each body is
-    turned about its own centroid by its own principal axes, as near to the pair's as they go. Distance and direction
-    between the two centroids stay those of the pair.
+    own principal axes, as near as possible to the rotation of the frame before, which fixes the bodies' centroids; then
+    each body is turned about its own centroid by its own principal axes, as near as possible to its rotation in the
+    frame before (at first: to the pair's). Distance and direction between the two centroids stay those of the pair.
 
     Parameters
     ----------
     frames : list of lists of SurfaceMesh
-        Closed surfaces, µm.
+        Closed surfaces of each frame, µm; two bodies in the same order in all frames (:func:`order_bodies`).
     rotate : bool
         Whether to turn; otherwise the frames are centred only.
 
@@ -155,18 +210,21 @@ def align_track(frames: Sequence[Sequence[SurfaceMesh]], *, rotate: bool = True)
     MeshError
         When a surface encloses nothing.
     """
-    found, rotation, own = [], None if rotate else np.eye(3), {}
+    aligned: list[list[SurfaceMesh]] = []
+    previous: Floats | None = None
+    body_rotations: dict[int, Floats] = {}
     for bodies in frames:
         whole = moments(*bodies)
-        if rotate:
-            rotation = principal_rotation(whole.covariance, rotation)
+        rotation = principal_rotation(whole.covariance, previous) if rotate else np.eye(3)
+        previous = rotation
         moved = []
         for number, body in enumerate(bodies):
-            turn, part = rotation, moments(body)
+            body_rotation, part = rotation, moments(body)
             if rotate and len(bodies) > 1:
-                turn = own[number] = principal_rotation(part.covariance, own.get(number, rotation))
-            place = rotation @ (part.centroid - whole.centroid)
-            moved.append(body.with_vertices((body.vertices - part.centroid) @ turn.T + place))
-        own = own if len(bodies) > 1 else {}
-        found.append(moved)
-    return found
+                body_rotation = principal_rotation(part.covariance, body_rotations.get(number, rotation))
+                body_rotations[number] = body_rotation
+            centroid = rotation @ (part.centroid - whole.centroid)
+            moved.append(body.with_vertices((body.vertices - part.centroid) @ body_rotation.T + centroid))
+        body_rotations = body_rotations if len(bodies) > 1 else {}
+        aligned.append(moved)
+    return aligned

@@ -1,4 +1,4 @@
-"""Signed distance from the samples of a grid to a closed surface, exact."""
+"""Exact signed distances from the samples of a grid to a closed surface."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ __all__ = ["has_sample", "mesh_sdf"]
 
 @functools.lru_cache(maxsize=1)
 def _kernels() -> ModuleType:
-    return importlib.import_module("cytoform.kernels.point_triangle")  # numba, on first use
+    """Return the module of compiled point–triangle kernels; numba is imported on the first call."""
+    return importlib.import_module("cytoform.kernels.point_triangle")
 
 
 def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> Floats32:
-    """Euclidean distance in µm from every voxel's centre to a closed surface, negative inside.
+    """Compute the Euclidean distance from every voxel's centre to a closed surface, negative inside.
 
     Exact, to the rounding of float32: the distance is that to the nearest point of the nearest triangle. The sign is
     that of :func:`cytoform.masks.mesh_to_mask`: several bodies may be in one mesh, and one inside of another, wound the
@@ -41,14 +42,15 @@ def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> Fl
     mesh : SurfaceMesh
         A closed surface with faces wound consistently, µm.
     grid : Grid
-        Where the distance is wanted.
+        Samples at which the distance is computed.
     clamp : float, optional
-        Largest distance outside, µm; what lies further out gets this value (and costs next to nothing). Distances
-        inside stay as they are.
+        Largest distance outside, µm; samples further out get this value (and cost next to nothing). Distances inside
+        stay as they are. None for no limit.
 
     Returns
     -------
     (z, y, x) float32
+        Distances in µm, of the grid's shape.
 
     Raises
     ------
@@ -66,13 +68,25 @@ def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> Fl
     kernels.tabulate(corners, table)
     out = np.empty(grid.shape, dtype=np.float32)
     limit = math.inf if clamp is None else float(clamp)
-    _shared(kernels, table, grid, inside, limit, out)
+    _fill_distances(kernels, table, grid, inside, limit, out)
     np.minimum(out, np.float32(limit), out=out, where=~inside)
     return np.negative(out, out=out, where=inside)
 
 
 def has_sample(mesh: SurfaceMesh, grid: Grid) -> bool:
-    """Whether any sample of a grid lies inside a closed surface.
+    """Tell whether any sample of a grid lies inside a closed surface.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        A closed surface with faces wound consistently, µm.
+    grid : Grid
+        The samples.
+
+    Returns
+    -------
+    bool
+        True where at least one is inside.
 
     Raises
     ------
@@ -81,12 +95,12 @@ def has_sample(mesh: SurfaceMesh, grid: Grid) -> bool:
     """
     middle = np.rint(grid.to_index(np.mean(mesh.bounds, axis=0))).astype(int)
     last = np.asarray(grid.shape) - 1
-    middle = np.clip(middle, 0, last)  # most bodies are told by the samples in their middle
+    middle = np.clip(middle, 0, last)  # quick for most bodies: the samples in their middle are inside
     near = grid.crop(middle - 1, middle + 2)
     return bool(mesh_to_mask(mesh, near).any() or mesh_to_mask(mesh, grid).any())
 
 
-def _shared(
+def _fill_distances(
     kernels: ModuleType,
     table: Floats,
     grid: Grid,
@@ -94,19 +108,34 @@ def _shared(
     limit: float,
     out: Floats32,
 ) -> None:
-    """Distances without sign, the blocks shared out over threads that live no longer than this call.
+    """Fill ``out`` with unsigned distances, its blocks of voxels shared out over threads.
 
-    So it works from several threads at once, and after a fork, as nothing of the parent's is waited for.
+    The threads live no longer than this call, so it may be called from several threads at once and after a fork.
+
+    Parameters
+    ----------
+    kernels : module
+        :mod:`cytoform.kernels.point_triangle`.
+    table : (n_faces, kernels.TABLE) float64
+        What the kernels tabulate of each triangle.
+    grid : Grid
+        The samples.
+    inside : (z, y, x) bool
+        Samples inside the surface, at which ``limit`` does not apply.
+    limit : float
+        Distance in µm beyond which samples outside need not be exact; infinity for none.
+    out : (z, y, x) float32
+        Filled with distances in µm.
     """
-    where = np.asarray(grid.origin), np.asarray(grid.spacing)
+    origin, spacing = np.asarray(grid.origin), np.asarray(grid.spacing)
     count = int(kernels.blocks(grid.shape))
 
-    def one(number: int) -> None:
-        kernels.distances(table, *where, inside, limit, number, number + 1, out)
+    def fill_block(number: int) -> None:
+        kernels.distances(table, origin, spacing, inside, limit, number, number + 1, out)
 
     workers = min(threads(), count)
     if workers == 1:
-        kernels.distances(table, *where, inside, limit, 0, count, out)
+        kernels.distances(table, origin, spacing, inside, limit, 0, count, out)
         return
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(one, range(count)))
+        list(pool.map(fill_block, range(count)))

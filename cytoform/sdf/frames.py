@@ -1,4 +1,4 @@
-"""Closed surfaces of frames of signed distances."""
+"""Closed surfaces of frames of signed distances, by marching cubes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,45 @@ __all__ = ["field_mesh", "frame_mesh"]
 
 
 def frame_mesh(sequence: SDFSequence, index: int) -> SurfaceMesh | None:
-    """Closed surface of a frame in µm, (z, y, x), with the middle of the box at the origin; None without one.
+    """Return the closed zero level set of one frame of a sequence, by marching cubes.
 
-    In voxels where the sequence carries no metric scale.
+    Parameters
+    ----------
+    sequence : SDFSequence
+        Signed distances, negative inside.
+    index : int
+        Number of the frame, from 0; negative numbers count from the end.
+
+    Returns
+    -------
+    SurfaceMesh or None
+        Vertices in µm, (z, y, x), with the middle of the box at the origin; in voxels where the sequence carries no
+        voxel size. A body that the box cuts is closed there. None where no sample is inside.
+
+    Raises
+    ------
+    SequenceError
+        When there is no such frame, or it holds NaN or infinity.
+    FileFormatError
+        When the sequence's file cannot be read.
     """
     return field_mesh(sequence.frame(index), sequence.grid)
 
 
 def field_mesh(field: Floats32, grid: Grid) -> SurfaceMesh | None:
-    """Closed surface where a field (z, y, x), negative inside, is zero, by marching cubes; None without one.
+    """Return the closed zero level set of a sampled field, by marching cubes.
 
-    What the grid cuts is closed there.
+    Parameters
+    ----------
+    field : (z, y, x) float32
+        Level function or distances, negative inside.
+    grid : Grid
+        Where the samples are.
+
+    Returns
+    -------
+    SurfaceMesh or None
+        Vertices in µm, (z, y, x). A body that the grid cuts is closed there. None where no sample is negative.
     """
     if not field.min() < 0:
         return None

@@ -1,4 +1,4 @@
-"""A frame of a mask: its values checked, its labels cut out, and each label's parts."""
+"""Labels of one frame of a mask: values checked, each label cropped, its connected components turned into surfaces."""
 
 from __future__ import annotations
 
@@ -17,74 +17,101 @@ from ..masks import SPECK
 from ..mesh.surface import SurfaceMesh
 from .surface import mask_surface
 
-__all__ = ["Crop", "Found", "Labels"]
+__all__ = ["FrameLabels", "LabelCrop", "LabelSurfaces"]
 
 
 _SIDES = (("first z", "last z"), ("first y", "last y"), ("first x", "last x"))
-_UNSET = -1  # what ilastik and napari write where nothing is labelled
-_MANY, _GREY, _SPREAD = 16, 8, 5  # values; those of a grey image among them; voxels that such a value spans
+_UNSET = -1  # the value that ilastik and napari write where nothing is labelled
+_MANY = 16  # different values from which on an image may be a grey image rather than labels
+_GREY, _SPREAD = 8, 5  # least number of scattered values of a grey image; voxels that such a value spans at least
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What one label of one frame gave.
+class LabelSurfaces:
+    """Surfaces of one label in one frame, and the fractions of its voxels that they leave out.
 
-    Attributes
+    Connected components of less than 2 % of the label's voxels are specks, but for the largest one.
+
+    Parameters
     ----------
     bodies : list of SurfaceMesh
-        Surfaces of its largest part, or of its two largest; empty where it was left out at the border.
-    parts : int
-        Connected parts that the label has, specks aside.
-    left_out : float
-        Share of its voxels that is in no body, specks aside.
-    specks : float
-        Share of its voxels that is in specks.
-    voxels : int
-        Of the smallest body.
-    side : str
-        Where a body touches the image's border, such as "first z plane"; "" for nowhere.
+        Closed surfaces of its largest component, or of its two largest, µm; empty where the label was left out at the
+        border.
+    n_parts : int
+        Number of connected components, specks not counted.
+    unused_fraction : float
+        Fraction of the label's voxels in components that are neither in a body nor specks.
+    speck_fraction : float
+        Fraction of the label's voxels in specks.
+    smallest_voxels : int
+        Voxels of the smallest body.
+    border_side : str
+        Where a body touches the image's border, such as "first z plane"; "" where none does, or where the border is
+        ignored.
     """
 
     bodies: list[SurfaceMesh]
-    parts: int
-    left_out: float
-    specks: float
-    voxels: int
-    side: str = ""
+    n_parts: int
+    unused_fraction: float
+    speck_fraction: float
+    smallest_voxels: int
+    border_side: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Crop:
-    """One label cut out of a frame.
+class LabelCrop:
+    """Mask of one label of a frame within its bounding box.
 
-    Attributes
+    Parameters
     ----------
     mask : (z, y, x) bool
+        Voxels of the label.
     grid : Grid
-        Where the mask is.
-    ends : (3, 2) bool
-        Whether the crop ends with the image, at its first and its last plane along each axis.
+        Positions of the mask's voxels in the frame, µm.
+    at_border : (3, 2) bool
+        Whether the bounding box touches the image's first and last plane along each axis.
     """
 
     mask: Bools
     grid: Grid
-    ends: Bools
+    at_border: Bools
 
-    def digest(self, index: int) -> bytes:
-        """What tells this crop of frame ``index`` from any other."""
-        return np.packbits(self.mask).tobytes() + repr((index, self.grid)).encode()
+    def identifying_bytes(self, index: int) -> bytes:
+        """Return bytes that are the same only for the same mask on the same grid in the same frame.
 
-    def found(self, parts: int, border: str, where: str) -> Found:
-        """Surfaces of the largest part, or of the two largest; what is tiny beside all of them is a speck.
+        They enter the digest of a track (:attr:`cytoform.sdf.reading.SurfaceTrack.digest`).
 
         Parameters
         ----------
-        parts : int
-            Bodies that there may be.
+        index : int
+            Number of the frame.
+
+        Returns
+        -------
+        bytes
+            The packed mask, then frame number and grid as text.
+        """
+        return np.packbits(self.mask).tobytes() + repr((index, self.grid)).encode()
+
+    def surfaces(self, max_bodies: int, border: str, where: str) -> LabelSurfaces:
+        """Turn the largest connected components of the label into surfaces.
+
+        Components touch by faces, edges or corners (26 neighbours). Specks (less than 2 % of the label's voxels) are
+        left out, but for the largest component.
+
+        Parameters
+        ----------
+        max_bodies : int
+            Components that become bodies at most, the largest first.
         border : "error", "keep" or "skip"
-            What becomes of a body at the image's border.
+            For a body that touches the image's border: raise, close it there, or leave the whole label out.
         where : str
-            For the message.
+            Frame and label in words, for the message.
+
+        Returns
+        -------
+        LabelSurfaces
+            The surfaces, and how much of the label they leave out.
 
         Raises
         ------
@@ -95,15 +122,9 @@ class Crop:
         sizes = np.bincount(numbered.ravel())[1:]
         order = np.argsort(-sizes, kind="stable")
         real = (sizes[order] >= SPECK * sizes.sum()) | (order == order[0])
-        kept = order[:parts][real[:parts]]
-        told = {
-            "parts": int(real.sum()),
-            "left_out": float(sizes[order[real]].sum() - sizes[kept].sum()) / float(sizes.sum()),
-            "specks": float(sizes[order[~real]].sum()) / float(sizes.sum()),
-            "voxels": int(sizes[kept].min()),
-        }
+        kept = order[:max_bodies][real[:max_bodies]]
         bodies = [numbered == number for number in 1 + kept]
-        side = next((s for body in bodies if (s := self._side(body))), "") if border != "keep" else ""
+        side = next((s for body in bodies if (s := self._border_side(body))), "") if border != "keep" else ""
         if side and border == "error":
             raise SequenceError(
                 f"{where}: the object touches the image's border, {side}, so that its shape is cut; "
@@ -111,15 +132,22 @@ class Crop:
                 remedy="Leave such frames out with border='skip' (--border skip), or close the object at the border "
                 "with border='keep' (--border keep).",
             )
-        return Found([] if side else [mask_surface(body, self.grid) for body in bodies], **told, side=side)
+        return LabelSurfaces(
+            bodies=[] if side else [mask_surface(body, self.grid) for body in bodies],
+            n_parts=int(real.sum()),
+            unused_fraction=float(sizes[order[real]].sum() - sizes[kept].sum()) / float(sizes.sum()),
+            speck_fraction=float(sizes[order[~real]].sum()) / float(sizes.sum()),
+            smallest_voxels=int(sizes[kept].min()),
+            border_side=side,
+        )
 
-    def _side(self, body: Bools) -> str:
-        """Where a body touches the image's border, in words; "" where it does not."""
+    def _border_side(self, body: Bools) -> str:
+        """Return the first plane of the image that a mask of the crop's shape touches, in words; "" for none."""
         touched = [
             _SIDES[axis][end]
             for axis in range(3)
             for end, index in ((0, 0), (1, -1))
-            if self.ends[axis, end] and np.take(body, index, axis).any()
+            if self.at_border[axis, end] and np.take(body, index, axis).any()
         ]
         if len(touched) == 6:
             return "all its sides: is it the background?"
@@ -127,30 +155,47 @@ class Crop:
 
 
 @dataclasses.dataclass(frozen=True)
-class Labels:
-    """The labels of one frame, cut out, by their values.
+class FrameLabels:
+    """Labels of one frame, each as a crop, by their values.
 
-    Attributes
+    Parameters
     ----------
-    crops : mapping of int to Crop
-    unset : int
-        Voxels with the value −1, which count as outside.
+    crops : dict of int to LabelCrop
+        The crop of each label, in increasing order of the labels.
+    n_unset : int
+        Number of voxels with the value −1, which count as outside.
     """
 
-    crops: dict[int, Crop]
-    unset: int = 0
+    crops: dict[int, LabelCrop]
+    n_unset: int = 0
 
     @classmethod
-    def of(cls, volume: Volume, wanted: Sequence[int] | None, lineage: Lineage, what: str) -> Labels:
-        """The wanted labels of a frame, or all.
+    def from_volume(cls, volume: Volume, wanted: Sequence[int] | None, lineage: Lineage, what: str) -> FrameLabels:
+        """Check the values of a frame and crop its labels.
+
+        Parameters
+        ----------
+        volume : Volume
+            Labels on the image's grid: 0 or −1 outside, positive whole numbers inside.
+        wanted : list of int, optional
+            Only these labels and their daughters; None for all.
+        lineage : Lineage
+            Which labels are daughters of which.
+        what : str
+            Frame in words, for messages.
+
+        Returns
+        -------
+        FrameLabels
+            Without an entry for labels that the frame does not have.
 
         Raises
         ------
         VolumeError
-            When its values are no labels: fractions, negative numbers, grey values.
+            When the values are no labels: fractions, numbers below −1, grey values.
         """
         data = volume.data
-        _check_whole(data, what)
+        _check_whole_numbers(data, what)
         values, packed = np.unique(data, return_inverse=True)
         low = int(values[0])
         if low < _UNSET:
@@ -158,24 +203,24 @@ class Labels:
                 f"{what} has the value {low}; expected 0 outside and labels above (−1 counts as outside).",
                 remedy="Set the outside to 0.",
             )
-        unset = int((data == _UNSET).sum()) if low < 0 else 0
+        n_unset = int((data == _UNSET).sum()) if low < 0 else 0
         inside = values > 0
         numbers = np.where(inside, np.cumsum(inside), 0).astype(np.int32)[packed.reshape(data.shape)]
         boxes = ndimage.find_objects(numbers)
         if len(boxes) >= _MANY:
-            _check_labels(numbers, boxes, what)
+            _check_not_grey(numbers, boxes, what)
         chosen = None if wanted is None else lineage.with_daughters(wanted)
         crops = {}
         for number, (value, box) in enumerate(zip((int(v) for v in values[inside]), boxes), start=1):
             if chosen is None or value in chosen:
                 grid = volume.grid.crop([s.start for s in box], [s.stop for s in box])
-                ends = [[s.start == 0, s.stop == n] for s, n in zip(box, data.shape)]
-                crops[value] = Crop(numbers[box] == number, grid, np.array(ends))
-        return cls(crops, unset)
+                at_border = [[s.start == 0, s.stop == n] for s, n in zip(box, data.shape)]
+                crops[value] = LabelCrop(numbers[box] == number, grid, np.array(at_border))
+        return cls(crops, n_unset)
 
 
-def _check_whole(data: Array, what: str) -> None:
-    """Refuse fractions: probabilities, or an image."""
+def _check_whole_numbers(data: Array, what: str) -> None:
+    """Raise VolumeError if values have fractions, as a probability map or image has; ``what`` names the frame."""
     if data.dtype.kind != "f" or (data == np.rint(data)).all():
         return
     low, high = float(data.min()), float(data.max())
@@ -191,10 +236,21 @@ def _check_whole(data: Array, what: str) -> None:
     )
 
 
-def _check_labels(numbers: Ints32, boxes: list[Any], what: str) -> None:
-    """Refuse grey values: most of many values are spread over some way, yet nowhere two voxels wide each way.
+def _check_not_grey(numbers: Ints32, boxes: list[Any], what: str) -> None:
+    """Raise VolumeError if the values look like those of a grey image rather than labels.
 
-    A label has voxels inside of it, whose neighbours in the plane are its own; a speck has none, but spans little.
+    A value looks grey where its bounding box is more than five voxels wide along at least two axes although none of its
+    voxels has four neighbours in the plane (±1 along y and x) of the same value. A label has such voxels; a speck has
+    none, but a small box. An image is refused where at least eight values, and more than half, look grey.
+
+    Parameters
+    ----------
+    numbers : (z, y, x) int32
+        Values renumbered from 1, 0 outside.
+    boxes : list of (3,) slices
+        Bounding box of each number, as :func:`scipy.ndimage.find_objects` returns them.
+    what : str
+        Frame in words, for the message.
     """
     inner = numbers[:, 1:-1, 1:-1]
     same = np.ones(inner.shape, dtype=bool)

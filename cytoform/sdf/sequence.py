@@ -2,8 +2,8 @@
 
 The layout is that of the published data sets, as MATLAB wrote it (Wiesner et al. 2024,
 doi 10.1016/j.media.2023.102991): dataset ``sdf_vid``, float32, seen in h5py as (n3, n2, n1, t) and read as
-(t, n1, n2, n3). Ours have (n1, n2, n3) = (z, y, x), one compressed chunk a frame, and attributes for voxel size, unit,
-time step and origin.
+(t, n1, n2, n3). Files that cytoform writes have (n1, n2, n3) = (z, y, x), one compressed chunk a frame, and attributes
+for voxel size, unit, time step and the program and settings that made them.
 """
 
 from __future__ import annotations
@@ -16,50 +16,57 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import Array, Floats32
+from .._typing import AnyFloats, Array, Floats32, Triple
 from .._version import __version__
 from ..atomic import atomic_path
 from ..errors import CytoformError, FileFormatError, SequenceError
 from ..image.volume import Grid
-from .files import DATASET, REMEDY, Matlab5, held_by, is_matlab5, open_hdf5
-from .signs import check_signs, slope
+from .files import DATASET, REMEDY, Matlab5Frames, describe_contents, is_matlab5, open_hdf5
+from .signs import check_signs, gradient_at_surface
 
-__all__ = ["DATASET", "SUFFIXES", "SDFSequence", "SequenceInfo", "natural", "open_sequence", "opened",
+__all__ = ["DATASET", "SUFFIXES", "SDFSequence", "SequenceInfo", "natural_key", "open_sequence", "opened",
            "sequence_files", "write_sequence"]  # fmt: skip
 
 
 SUFFIXES = (".h5", ".hdf5", ".mat")
 
 _USERBLOCK = 512  # bytes in front of a MAT 7.3 file, whose rest is HDF5
-_REMEMBERED = 4096  # files that were looked at
-_SAME = 1e-3  # relative difference at which two voxel sizes count as different
+_MAX_CHECKED = 4096  # files whose signs are remembered as checked
+_SAME_SPACING = 1e-3  # relative difference up to which two voxel sizes count as the same
 
 
 @dataclasses.dataclass(frozen=True)
 class SequenceInfo:
-    """What is known of a sequence beside its distances.
+    """Voxel size, time step, clamp, name and source of a sequence of signed distances.
 
-    Attributes
+    Parameters
     ----------
-    spacing : (3,) float or None
+    spacing : (3,) float or float, optional
         Voxel size in µm, (z, y, x); None where the file carries no metric scale, as the published ones.
-    time_step : float or None
-        Seconds between frames.
-    clamp : float or None
-        Largest distance outside that is kept, in the unit of the distances.
+    time_step : float, optional
+        Seconds between frames; None where it is unknown.
+    clamp : float, optional
+        Largest distance outside, in the unit of the distances; None where distances are not limited.
     name : str
-        What the sequence is called.
+        Name of the sequence; "" for none.
     source : str
-        What made it.
+        Program and settings that made the sequence, as text; "" where they are unknown.
+
+    Raises
+    ------
+    GridError
+        When ``spacing`` is not positive.
+    SequenceError
+        When ``time_step`` or ``clamp`` is not a positive number.
     """
 
-    spacing: tuple[float, float, float] | None = None
+    spacing: Triple | None = None
     time_step: float | None = None
     clamp: float | None = None
     name: str = ""
@@ -74,62 +81,103 @@ class SequenceInfo:
                 raise SequenceError(f"{field} is {value!r}; expected a positive number, or None.")
 
 
-class _InFile:
-    """Frames of an open HDF5 file."""
+class _FileFrames(Protocol):
+    """Frames that are read from a file one at a time."""
+
+    shape: tuple[int, int, int, int]
+
+    def read(self, index: int) -> Array:
+        """Return one frame, (z, y, x), counted from 0."""
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+
+
+class _OpenFrames:
+    """Frames of an open HDF5 dataset (x, y, z, t); ``shape`` is (t, z, y, x)."""
 
     def __init__(self, data: h5py.Dataset) -> None:
         self._data = data
-        self.shape = tuple(data.shape[::-1])
+        self.shape: tuple[int, int, int, int] = tuple(data.shape[::-1])
 
     def read(self, index: int) -> Array:
-        return self._data[..., index].T
+        """Return one frame as a new array, (z, y, x)."""
+        return cast(Array, self._data[..., index].T)
 
     def close(self) -> None:
+        """Close the dataset's file, unless it is closed already."""
         if self._data:
             self._data.file.close()
 
 
-class _Reopened:
-    """Frames of a file that is open only while one of them is read."""
+class _ReopenedFrames:
+    """Frames of a file that is opened for each of them and closed again; ``shape`` is (t, z, y, x)."""
 
     def __init__(self, path: Path, shape: tuple[int, int, int, int]) -> None:
         self._path, self.shape = path, shape
 
     def read(self, index: int) -> Array:
+        """Open the file, return one frame, (z, y, x) float32, scaled by the file's own ``scale``, and close it."""
         with open_sequence(self._path, check=False) as sequence:
             return sequence.frame(index)
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Do nothing: no file stays open between reads."""
 
 
 class SDFSequence:
     """Signed distances of a shape in time, negative inside, read frame by frame from memory or from a file.
 
+    Iterating over it gives the frames; used in a ``with``, it is closed at the end of the block.
+
     Parameters
     ----------
-    frames : (t, z, y, x) array or h5py dataset (x, y, z, t)
+    frames : (t, z, y, x) float32 array, h5py dataset (x, y, z, t), or object with shape, read(index) and close()
         Distances in µm where ``info.spacing`` is known, else in the file's own unit.
     info : SequenceInfo
+        Voxel size, time step, clamp, name and source.
+    scale : float, optional
+        Factor from the numbers in the file to µm. None for a factor of each frame's own, so that its gradient beside
+        the surface has length 1. Not applied to arrays in memory.
+    path : Path, optional
+        File that the frames come from; None in memory.
+
+    Attributes
+    ----------
+    shape : (4,) int
+        (t, z, y, x).
     """
 
     def __init__(self, frames: Any, info: SequenceInfo, *, scale: float | None = 1.0, path: Path | None = None) -> None:
         self.info = info
         self.path = path
-        self._frames = _InFile(frames) if isinstance(frames, h5py.Dataset) else frames
-        self._scale = scale  # None: each frame's own, so that its distances grow by a µm a µm
-        self._scales: dict[int, float] = {}
-        self._on_disk = not isinstance(frames, np.ndarray)
-        self.shape: tuple[int, int, int, int] = tuple(self._frames.shape)
+        self._frames: Array | _FileFrames = _OpenFrames(frames) if isinstance(frames, h5py.Dataset) else frames
+        self._scale = scale
+        self._frame_scales: dict[int, float] = {}
+        self.shape = cast(tuple[int, int, int, int], tuple(self._frames.shape))
 
     @classmethod
     def from_array(cls, sdf: npt.ArrayLike, spacing: float | Sequence[float] | None, **info: Any) -> SDFSequence:
-        """A sequence in memory from (t, z, y, x) distances in µm; ``info`` as in :class:`SequenceInfo`.
+        """Make a sequence in memory from an array of signed distances.
+
+        Parameters
+        ----------
+        sdf : (t, z, y, x) float
+            Distances in µm, negative inside; converted to float32, not copied where it is float32 already.
+        spacing : (3,) float or float, optional
+            Voxel size in µm, (z, y, x); None where it is unknown.
+        **info
+            Further fields of :class:`SequenceInfo`: ``time_step``, ``clamp``, ``name``, ``source``.
+
+        Returns
+        -------
+        SDFSequence
+            The sequence.
 
         Raises
         ------
         SequenceError
-            When it is not 4D, not finite, or positive inside.
+            When the array is not 4D, not finite, or positive inside.
         """
         array = np.asarray(sdf, dtype=np.float32)
         if array.ndim != 4 or 0 in array.shape:
@@ -147,30 +195,41 @@ class SDFSequence:
 
     @property
     def name(self) -> str:
-        """The sequence's name: that of the file, where it has none of its own."""
+        """Name of the sequence: that in ``info``, else the file's without suffix, else "sequence"."""
         return self.info.name or (self.path.stem if self.path else "sequence")
 
     @property
     def grid(self) -> Grid:
-        """Where the samples are: the middle of the box is the origin; voxels of 1 where the size is unknown."""
+        """Grid of the samples, with the middle of the box at the origin; voxels of size 1 where it is unknown."""
         spacing = np.asarray(self.info.spacing or (1.0, 1.0, 1.0))
         shape = self.shape[1:]
         return Grid(shape, tuple(spacing), tuple(-0.5 * (np.asarray(shape) - 1) * spacing))
 
     def frame(self, index: int) -> Floats32:
-        """Distances of one frame, (z, y, x) float32, µm.
+        """Return the distances of one frame.
+
+        Parameters
+        ----------
+        index : int
+            Number of the frame, from 0; negative numbers count from the end.
+
+        Returns
+        -------
+        (z, y, x) float32
+            Distances in µm, negative inside; in the file's own unit where ``info.spacing`` is None. A new array, but
+            for sequences in memory, of which it is a view.
 
         Raises
         ------
         SequenceError
             When there is no such frame, or it holds NaN or infinity.
         FileFormatError
-            When the file breaks off.
+            When the file is truncated.
         """
         if not -len(self) <= index < len(self):
             raise SequenceError(f"frame {index} was asked for; {self.name} has {len(self)}, counted from 0.")
-        if not self._on_disk:
-            return self._frames[index]
+        if isinstance(self._frames, np.ndarray):
+            return cast(Floats32, self._frames[index])
         index %= len(self)
         try:
             data = np.array(self._frames.read(index), dtype=np.float32, order="C")
@@ -182,24 +241,27 @@ class SDFSequence:
                 remedy="The file may be truncated: prepare or download it again.",
             ) from error
         _check_finite(data, f"frame {index} of {self.path}")
-        scale = self._scale if self._scale is not None else self._own_scale(index, data)
+        scale = self._scale if self._scale is not None else self._frame_scale(index, data)
         if scale != 1.0:
             data *= np.float32(scale)
         return data
 
-    def _own_scale(self, index: int, data: Floats32) -> float:
-        """What turns a frame's distances into µm: they grow by one a µm beside the surface."""
-        if index not in self._scales:
-            found = slope(data, self.grid.spacing)
-            self._scales[index] = 1.0 if found is None else 1.0 / found
-        return self._scales[index]
+    def _frame_scale(self, index: int, data: Floats32) -> float:
+        """Return the factor after which the gradient of a frame, ``data``, has length 1 (median) beside the surface.
+
+        It is 1 for a frame without a surface. Computed once for each frame ``index``.
+        """
+        if index not in self._frame_scales:
+            found = gradient_at_surface(data, self.grid.spacing)
+            self._frame_scales[index] = 1.0 if found is None else 1.0 / found
+        return self._frame_scales[index]
 
     def __iter__(self) -> Iterator[Floats32]:
         return (self.frame(index) for index in range(len(self)))
 
     def close(self) -> None:
-        """Close the file, if there is one."""
-        if self._on_disk:
+        """Close the file; a sequence in memory stays usable."""
+        if not isinstance(self._frames, np.ndarray):
             self._frames.close()
 
     def __enter__(self) -> SDFSequence:
@@ -209,35 +271,70 @@ class SDFSequence:
         self.close()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``path``; see :func:`write_sequence`."""
+        """Write the sequence to a file, frame by frame; see :func:`write_sequence`.
+
+        Parameters
+        ----------
+        path : path
+            ``.h5``, ``.hdf5`` or ``.mat``; replaced where it exists.
+
+        Raises
+        ------
+        SequenceError
+            When the suffix is another one, or a frame holds NaN or infinity.
+        OutputError
+            When the file cannot be written.
+        """
         write_sequence(path, self, self.shape, self.info)
 
 
-def natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Key that sorts paths by name with numbers as numbers: cell_2 before cell_10, whatever the case of the letters."""
+def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Return a key that sorts paths by file name in natural order: cell_2 before cell_10, upper and lower case alike.
+
+    Parameters
+    ----------
+    path : Path
+        Only its last part counts.
+
+    Returns
+    -------
+    tuple
+        Digits of the name as numbers and the text between them; then the name itself, which decides between equals.
+    """
     parts = re.findall(r"\d+|\D+", path.name.lower())
     return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts], path.name
 
 
 def sequence_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files of sequences that lie directly in a folder, in natural order; hidden ones are left out.
+    """List the files of sequences that lie directly in a folder, in natural order (cell_2 before cell_10).
+
+    Parameters
+    ----------
+    folder : path
+        Folder with files ``.h5``, ``.hdf5`` or ``.mat``; hidden files and subfolders are left out.
+
+    Returns
+    -------
+    list of Path
+        At least one file; the files are not opened.
 
     Raises
     ------
     FileFormatError
         When there is no such folder, or none of these files in it.
     """
-    place, remedy = Path(folder), "Pass the folder that neural prepare or simulate wrote; files lie directly in it."
-    if not place.is_dir():
-        what = "is not a folder" if place.exists() else "does not exist"
-        raise FileFormatError(f"{place} {what}; expected a folder of sequences.", remedy=remedy)
-    found = [p for p in place.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    path, remedy = Path(folder), "Pass the folder that neural prepare or simulate wrote; files lie directly in it."
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise FileFormatError(f"{path} {what}; expected a folder of sequences.", remedy=remedy)
+    found = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
     if not found:
-        raise FileFormatError(f"{place} holds no sequences; expected files {', '.join(SUFFIXES)}.", remedy=remedy)
-    return sorted(found, key=natural)
+        raise FileFormatError(f"{path} holds no sequences; expected files {', '.join(SUFFIXES)}.", remedy=remedy)
+    return sorted(found, key=natural_key)
 
 
-def _check_finite(data: Array, what: str) -> None:
+def _check_finite(data: AnyFloats, what: str) -> None:
+    """Raise SequenceError if values are NaN or infinite; ``what`` names the data in the message."""
     bad = data.size - int(np.isfinite(data).sum())
     if bad:
         raise SequenceError(f"{what} has {bad} values that are NaN or infinite; expected numbers.")
@@ -250,21 +347,28 @@ def open_sequence(
     keep_open: bool = True,
     check: bool = True,
 ) -> SDFSequence:
-    """Open a sequence of signed distances; frames are read when they are asked for. Close it, or use it in a ``with``.
+    """Open a file of signed distances; frames are read when they are asked for.
+
+    Close the sequence, or use it in a ``with``.
 
     Parameters
     ----------
     path : path
-        HDF5 or MAT 7.3 with dataset ``sdf_vid``: ours, or one of the published data sets as it is. A MAT file of
+        HDF5 or MAT 7.3 with dataset ``sdf_vid``: written by cytoform, or a published data set as it is. A MAT file of
         format 5 (MATLAB's ``-v6`` and ``-v7``) is read too, as a whole.
     spacing : (3,) float or float, optional
         Voxel size in µm, (z, y, x), for files that carry none, such as the published ones. Their distances are voxels
-        divided by each frame's largest; each frame is then scaled so that beside its surface distances grow by one µm
-        a µm.
+        divided by each frame's largest; each frame is then scaled so that the gradient of its distances has length 1
+        beside the surface. By default the file's own, or none.
     keep_open : bool
         Whether the file stays open until :meth:`SDFSequence.close`, or is open only while a frame is read.
     check : bool
-        Refuse distances that are positive inside; looks at the first frame.
+        Look at the first frame, and raise where its distances are positive inside.
+
+    Returns
+    -------
+    SDFSequence
+        The sequence, of which no frame has been read yet but for the check.
 
     Raises
     ------
@@ -273,136 +377,180 @@ def open_sequence(
     SequenceError
         When the distances are positive inside or all negative, or ``spacing`` is not that of the file.
     """
-    place = Path(path)
-    if not place.is_file():
-        raise FileFormatError(f"{place} does not exist or is not a file.", remedy=REMEDY)
-    sequence = _matlab5(place, spacing) if _unlike_hdf5(place) else _hdf5(place, spacing)
+    file = Path(path)
+    if not file.is_file():
+        raise FileFormatError(f"{file} does not exist or is not a file.", remedy=REMEDY)
+    sequence = _open_matlab5(file, spacing) if _has_matlab5_header(file) else _open_hdf5(file, spacing)
     try:
         if check:
             _check_first(sequence)
     except BaseException:
         sequence.close()
         raise
-    if keep_open or not isinstance(sequence._frames, _InFile):
+    if keep_open or not isinstance(sequence._frames, _OpenFrames):
         return sequence
     sequence.close()
     scale = None if sequence._scale is None else 1.0
-    return SDFSequence(_Reopened(place, sequence.shape), sequence.info, scale=scale, path=place)
+    return SDFSequence(_ReopenedFrames(file, sequence.shape), sequence.info, scale=scale, path=file)
 
 
-def _unlike_hdf5(path: Path) -> bool:
+def _has_matlab5_header(path: Path) -> bool:
+    """Tell whether a file is of MATLAB's format 5, not HDF5.
+
+    False also for a file that cannot be read: opening it as HDF5 raises the error with its cause.
+    """
     try:
         return is_matlab5(path)
-    except OSError:  # told when it is opened
+    except OSError:
         return False
 
 
-def _matlab5(path: Path, spacing: Any) -> SDFSequence:
-    frames = Matlab5(path)
+def _open_matlab5(path: Path, spacing: Any) -> SDFSequence:
+    """Open a MAT 5 file; with a voxel size in µm, frames are scaled so that their gradient has length 1."""
+    frames = Matlab5Frames(path)
     size = None if spacing is None else Grid(frames.shape[1:], spacing).spacing
     return SDFSequence(frames, SequenceInfo(size), scale=1.0 if size is None else None, path=path)
 
 
-def _hdf5(path: Path, spacing: Any) -> SDFSequence:
+def _open_hdf5(path: Path, spacing: Any) -> SDFSequence:
+    """Open an HDF5 file as a sequence; the file is closed again where that fails."""
     file = open_hdf5(path)
     try:
-        return _from_file(file, path, spacing)
+        return _from_hdf5(file, path, spacing)
     except BaseException:
         file.close()
         raise
 
 
-def _from_file(file: h5py.File, path: Path, spacing: Any) -> SDFSequence:
+def _from_hdf5(file: h5py.File, path: Path, spacing: Any) -> SDFSequence:
+    """Make a sequence of an open HDF5 file from its dataset ``sdf_vid`` and that dataset's attributes.
+
+    Distances are multiplied by the attribute ``scale``, or where only the user gave a voxel size, each frame by the
+    factor after which its gradient has length 1.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for reading; stays open.
+    path : Path
+        Path of the file.
+    spacing : (3,) float, float or None
+        Voxel size in µm that the user gave.
+
+    Returns
+    -------
+    SDFSequence
+        Reads from ``file``.
+
+    Raises
+    ------
+    FileFormatError
+        When there is no such dataset, or it is not 4D of floating point.
+    SequenceError
+        When ``spacing`` differs from the file's own voxel size.
+    """
     data = file.get(DATASET)
     if not isinstance(data, h5py.Dataset):
-        raise FileFormatError(f"{path} has no dataset {DATASET!r}; it holds {held_by(file)}.", remedy=REMEDY)
+        raise FileFormatError(f"{path} has no dataset {DATASET!r}; it holds {describe_contents(file)}.", remedy=REMEDY)
     if data.ndim != 4 or 0 in data.shape or data.dtype.kind != "f":
         raise FileFormatError(
             f"{DATASET} of {path} has shape {data.shape} and type {data.dtype}; expected (x, y, z, t) numbers.",
             remedy=REMEDY,
         )
     attrs = data.attrs
-    own = attrs.get("spacing_um")
-    size = None if own is None and spacing is None else _voxel_size(own, spacing, path)
-    scale = None if own is None and size is not None else _number(attrs, "scale") or 1.0
+    in_file = attrs.get("spacing_um")
+    size = None if in_file is None and spacing is None else _voxel_size(in_file, spacing, path)
+    scale = None if in_file is None and size is not None else _float_attribute(attrs, "scale") or 1.0
     info = SequenceInfo(
         spacing=size,
-        time_step=_number(attrs, "time_step_s"),
-        clamp=None if scale is None else _number(attrs, "clamp"),  # in the file's unit
+        time_step=_float_attribute(attrs, "time_step_s"),
+        clamp=None if scale is None else _float_attribute(attrs, "clamp"),  # in the file's unit
         name=str(attrs.get("name", "")),
         source=str(attrs.get("source", "")),
     )
     return SDFSequence(data, info, scale=scale, path=path)
 
 
-def _voxel_size(own: Any, given: Any, path: Path) -> tuple[float, float, float]:
-    """The file's own voxel size, which one that is given may repeat but not replace: its distances are in µm."""
-    size = Grid((1, 1, 1), given if own is None else own).spacing
-    if own is not None and given is not None:
-        told = Grid((1, 1, 1), given).spacing
-        if not np.allclose(told, size, rtol=_SAME):
+def _voxel_size(in_file: Any, given: Any, path: Path) -> Triple:
+    """Return the voxel size (z, y, x) in µm: the file's own, or the given one where the file has none.
+
+    Raises SequenceError if both are there and differ by more than 0.1 %: the file's distances are in µm, so that
+    another voxel size would contradict them.
+    """
+    size = Grid((1, 1, 1), given if in_file is None else in_file).spacing
+    if in_file is not None and given is not None:
+        wanted = Grid((1, 1, 1), given).spacing
+        if not np.allclose(wanted, size, rtol=_SAME_SPACING):
             raise SequenceError(
-                f"spacing is {told} µm; {path} carries its own voxel size, {size} µm, and distances in µm.",
+                f"spacing is {wanted} µm; {path} carries its own voxel size, {size} µm, and distances in µm.",
                 remedy="Leave the voxel size away (--spacing), or prepare the sequence again with another one.",
             )
     return size
 
 
 def _check_first(sequence: SDFSequence) -> None:
-    """Signs of the first frame, looked at once for each state of a file."""
+    """Raise SequenceError if the first frame's signs are wrong; a file is looked at again only once it has changed.
+
+    A frame that cannot be read passes: reading it later raises the error.
+    """
     if sequence.path is None:
         return
     status = sequence.path.stat()
     key = (str(sequence.path.resolve()), status.st_mtime_ns, status.st_size)
-    if key in _sound():
+    if key in _checked_files():
         return
     try:
         frame = sequence.frame(0)
     except (FileFormatError, SequenceError):
-        return  # told when the frame is asked for
+        return
     check_signs(frame, f"frame 0 of {sequence.path}")
-    _sound()[key] = None
-    if len(_sound()) > _REMEMBERED:
-        _sound().clear()
+    _checked_files()[key] = None
+    if len(_checked_files()) > _MAX_CHECKED:
+        _checked_files().clear()
 
 
 @functools.lru_cache(maxsize=1)
-def _sound() -> dict[tuple[str, int, int], None]:
-    """Files whose signs were found right."""
+def _checked_files() -> dict[tuple[str, int, int], None]:
+    """Return the process's table of files whose signs are right: keys are path, modification time (ns) and size."""
     return {}
 
 
-def _number(attrs: Any, name: str) -> float | None:
+def _float_attribute(attrs: Any, name: str) -> float | None:
+    """Return an HDF5 attribute as a number, or None where it is missing."""
     return float(attrs[name]) if name in attrs else None
 
 
 def write_sequence(
     path: str | os.PathLike[str], frames: Iterable[npt.ArrayLike], shape: Sequence[int], info: SequenceInfo
 ) -> None:
-    """Write a sequence frame by frame, whole or not at all.
+    """Write a sequence frame by frame, to a temporary file that replaces ``path`` only once it is complete.
 
     Parameters
     ----------
     path : path
-        ``.h5``, or ``.mat`` for a MAT 7.3 file, which MATLAB loads as a variable ``sdf_vid`` of (t, z, y, x).
-    frames : iterable of (z, y, x) arrays
-        Distances in µm, taken one at a time.
-    shape : (t, z, y, x)
+        ``.h5`` or ``.hdf5``, or ``.mat`` for a MAT 7.3 file, which MATLAB loads as a variable ``sdf_vid`` of
+        (t, z, y, x).
+    frames : iterable of (z, y, x) float
+        Distances in µm, negative inside, taken one at a time and stored as float32.
+    shape : (4,) int
+        Number of frames and their shape, (t, z, y, x).
     info : SequenceInfo
+        Stored as attributes of the dataset.
 
     Raises
     ------
     SequenceError
-        When a frame has another shape, is not finite, or there are more or fewer than ``shape`` says.
+        When the suffix is another one, a frame has another shape or is not finite, or there are more or fewer frames
+        than ``shape`` says.
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
-    place = Path(path)
-    if place.suffix.lower() not in SUFFIXES:
-        raise SequenceError(f"{place} has an unknown suffix {place.suffix!r}; expected one of {', '.join(SUFFIXES)}.")
+    target = Path(path)
+    if target.suffix.lower() not in SUFFIXES:
+        raise SequenceError(f"{target} has an unknown suffix {target.suffix!r}; expected one of {', '.join(SUFFIXES)}.")
     t, *size = (int(n) for n in shape)
-    matlab = place.suffix.lower() == ".mat"
-    with atomic_path(place) as temporary:
+    matlab = target.suffix.lower() == ".mat"
+    with atomic_path(target) as temporary:
         with h5py.File(temporary, "w", userblock_size=_USERBLOCK if matlab else 0) as file:
             data = file.create_dataset(
                 DATASET,
@@ -413,13 +561,17 @@ def write_sequence(
                 compression_opts=1,
                 shuffle=True,
             )
-            _describe(data, info, matlab)
-            _fill(data, frames, (t, *size))
+            _write_attributes(data, info, matlab)
+            _write_frames(data, frames, (t, *size))
         if matlab:
-            _write_header(temporary)
+            _write_matlab_header(temporary)
 
 
-def _fill(data: h5py.Dataset, frames: Iterable[npt.ArrayLike], shape: tuple[int, ...]) -> None:
+def _write_frames(data: h5py.Dataset, frames: Iterable[npt.ArrayLike], shape: tuple[int, ...]) -> None:
+    """Fill a dataset (x, y, z, t) with frames (z, y, x), one at a time.
+
+    Raises SequenceError if their number or shape is not that of ``shape``, (t, z, y, x), or a value is not finite.
+    """
     count = 0
     for index, frame in enumerate(frames):
         array = np.asarray(frame, dtype=np.float32)
@@ -432,7 +584,8 @@ def _fill(data: h5py.Dataset, frames: Iterable[npt.ArrayLike], shape: tuple[int,
         raise SequenceError(f"there are {count} frames; expected {shape[0]}.")
 
 
-def _describe(data: h5py.Dataset, info: SequenceInfo, matlab: bool) -> None:
+def _write_attributes(data: h5py.Dataset, info: SequenceInfo, matlab: bool) -> None:
+    """Set a dataset's attributes from ``info``, with layout and version, and for MATLAB the class of its variable."""
     attrs = data.attrs
     if info.spacing is not None:
         attrs["spacing_um"] = np.asarray(info.spacing)
@@ -451,7 +604,8 @@ def _describe(data: h5py.Dataset, info: SequenceInfo, matlab: bool) -> None:
         attrs["MATLAB_class"] = np.bytes_("single")
 
 
-def _write_header(path: Path) -> None:
+def _write_matlab_header(path: Path) -> None:
+    """Overwrite the first 128 bytes of an HDF5 file, its user block, by the header of a MAT 7.3 file."""
     # Ref: MathWorks, MAT-File Format, "Level 5 MAT-file header": 116 bytes of text, 8 of offset, version, "IM".
     text = f"MATLAB 7.3 MAT-file, written by cytoform {__version__}".ljust(116).encode("ascii")
     with open(path, "r+b") as file:
@@ -460,7 +614,23 @@ def _write_header(path: Path) -> None:
 
 @contextlib.contextmanager
 def opened(source: SDFSequence | str | os.PathLike[str]) -> Iterator[SDFSequence]:
-    """The sequence itself, or the one in a file, which is closed at the end of the block."""
+    """Return a context that gives a sequence, opened from a file and closed at the end where ``source`` is a path.
+
+    Parameters
+    ----------
+    source : SDFSequence or path
+        A sequence, which is given back as it is and stays open, or a file for :func:`open_sequence`.
+
+    Yields
+    ------
+    SDFSequence
+        The sequence to read from within the block.
+
+    Raises
+    ------
+    FileFormatError, SequenceError
+        As :func:`open_sequence` raises them.
+    """
     if isinstance(source, SDFSequence):
         yield source
     else:

@@ -1,4 +1,4 @@
-"""Settings of the preparation of sequences, and how far it is."""
+"""Settings of the preparation of sequences, and reports of its progress."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ import numpy as np
 
 from ..errors import ConfigError
 
-__all__ = ["PrepareConfig", "PrepareProgress", "Teller"]
+__all__ = ["PrepareConfig", "PrepareProgress", "ProgressReporter"]
 
 
 @dataclasses.dataclass(frozen=True)
 class PrepareConfig:
-    """Settings of :func:`prepare`, which stores them in the files.
+    """Settings of :func:`cytoform.sdf.prepare.prepare`, which stores them in the files.
 
     Parameters
     ----------
     shape : int
         Samples along each side of the cube.
     box_um : float, optional
-        Side of the cube, µm, ``shape`` samples long; by default the smallest, common to all sequences of a call, that
-        leaves a tenth around the largest body.
+        Side of the cube, µm, ``shape`` samples long. By default the same for all sequences of a call: the half side is
+        the largest coordinate of all aligned bodies plus a tenth.
     clamp_um : float, optional
         Largest distance outside, µm; a quarter of the box by default.
     align : bool
         Turn bodies onto their principal axes. They are centred in any case.
     parts : int
-        Bodies that an object of a mask may have in a frame: its largest part, or its two largest after a division.
-        What more there is, is left out, with a warning that tells how much; parts smaller than a fiftieth of all that
-        is inside are specks.
+        Bodies that an object of a mask may have in a frame: its largest connected component, or its two largest after a
+        division. Further components are left out, with a warning that says how much; those smaller than a fiftieth of
+        the object are specks.
     border : "auto", "error", "skip" or "keep"
-        What to do where an object touches the image's border and is cut there: refuse it, leave out the frames in
-        which it does, or close it there. By default a label's frames are left out, and a mask of one object is refused.
+        For objects that touch the image's border and are cut there: raise an error, leave out the frames in which they
+        do, or close them there. "auto" leaves out a label's frames, and raises for a mask of one object.
     n_frames : int, optional
-        Cut sequences to their first frames.
+        Keep only so many frames of each sequence, the first ones; at least 2. All by default.
     min_frames : int
-        Leave out shorter sequences; at least 2.
+        Leave out sequences of fewer frames; at least 2.
     time_step : float, optional
         Seconds between frames; by default the image file's own.
 
@@ -77,7 +77,19 @@ class PrepareConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PrepareProgress:
-    """How far :func:`prepare` is: ``stage`` is "reading" or "distances", ``seconds_left`` that of the stage."""
+    """Progress of :func:`cytoform.sdf.prepare.prepare`.
+
+    Parameters
+    ----------
+    stage : str
+        "reading" (masks or meshes become surfaces) or "distances" (frames are sampled and written).
+    done : int
+        Frames finished in this stage.
+    total : int
+        Frames of this stage.
+    seconds_left : float or None
+        Estimate of the time that the rest of this stage takes, s; None where it is unknown.
+    """
 
     stage: str
     done: int
@@ -85,17 +97,33 @@ class PrepareProgress:
     seconds_left: float | None
 
 
-class Teller:
-    """Counts, and tells how long the rest of a stage takes."""
+class ProgressReporter:
+    """Counter of finished frames that reports them with an estimate of the time left.
+
+    Parameters
+    ----------
+    callback : function of PrepareProgress, optional
+        Called after each frame; None to report nothing.
+    """
 
     def __init__(self, callback: Callable[[PrepareProgress], None] | None) -> None:
         self._callback = callback
         self.start("reading", 0)
 
     def start(self, stage: str, total: int) -> None:
+        """Begin a stage of ``total`` frames, and count and time from zero.
+
+        Parameters
+        ----------
+        stage : str
+            "reading" or "distances".
+        total : int
+            Frames that the stage has.
+        """
         self._stage, self._total, self._done, self._began = stage, total, 0, time.monotonic()
 
     def step(self) -> None:
+        """Count one more frame and call the callback; time left = mean time of a frame times the frames left."""
         self._done += 1
         if self._callback is not None:
             each = (time.monotonic() - self._began) / self._done

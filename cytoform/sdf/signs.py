@@ -1,4 +1,4 @@
-"""What a frame of distances shows of itself: on which side it is negative, and in which unit it grows."""
+"""Checks of a frame of distances: on which side of the surface they are negative, and how fast they grow."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ import numpy as np
 from .._typing import AnyFloats, Bools
 from ..errors import SequenceError
 
-__all__ = ["check_signs", "slope"]
+__all__ = ["check_signs", "gradient_at_surface"]
 
 
-_MOST = 0.75  # of the outermost samples that are negative: more are no shape that lies in its box
+_MAX_NEGATIVE = 0.75  # of the outermost samples that may be negative: with more, no shape lies within its box
 
 
 def check_signs(frame: AnyFloats, what: str) -> None:
-    """Refuse distances that are positive inside and negative around it, or negative everywhere.
+    """Raise SequenceError if distances are negative everywhere, or positive inside and negative around the body.
 
-    A frame in which nothing is inside passes: what that means is up to the caller.
+    They count as positive inside where more than 75 % of the samples on the box's walls are negative. A frame without
+    any negative value passes: an empty frame is for the caller to judge.
 
     Parameters
     ----------
     frame : (z, y, x) float
         Distances, expected negative inside.
     what : str
-        For the message.
+        What the frame is called in the message.
 
     Raises
     ------
     SequenceError
+        As said above.
     """
     if not float(frame.min()) < 0:
         return
     if not float(frame.max()) > 0:
         raise SequenceError(
             f"all distances of {what} are negative, so that everything is inside; expected a body, negative inside, "
-            "with room around it.",
+            "with positive distances around it.",
             remedy="Multiply them by −1 if they are positive inside, or sample a larger box.",
         )
-    negative = _outermost(frame < 0)
-    if negative > _MOST:
+    negative = _fraction_on_walls(frame < 0)
+    if negative > _MAX_NEGATIVE:
         raise SequenceError(
             f"the distances of {what} look positive inside: {100 * negative:.0f} % of the outermost samples are "
             "negative; expected negative inside, positive outside.",
@@ -48,30 +50,39 @@ def check_signs(frame: AnyFloats, what: str) -> None:
         )
 
 
-def _outermost(inside: Bools) -> float:
-    """Share of the samples on the box's walls that are inside."""
+def _fraction_on_walls(inside: Bools) -> float:
+    """Return the fraction of the samples on the six walls of a box (z, y, x) that are True."""
     wall = np.ones(inside.shape, dtype=bool)
     wall[1:-1, 1:-1, 1:-1] = False
     return float(inside[wall].mean())
 
 
-def slope(frame: AnyFloats, spacing: Sequence[float]) -> float | None:
-    """Median length of the gradient beside the surface, per µm: 1 for distances in µm; None without a surface.
+def gradient_at_surface(frame: AnyFloats, spacing: Sequence[float]) -> float | None:
+    """Return the median length of the gradient over the samples beside the surface.
+
+    A sample is beside the surface where a neighbour along an axis has the other sign. For distances in µm the gradient
+    has length 1, so its inverse is the factor that turns a frame's distances into µm.
 
     Parameters
     ----------
     frame : (z, y, x) float
+        Distances in any unit, negative inside.
     spacing : (3,) float
-        Voxel size in µm.
+        Voxel size in µm, (z, y, x).
+
+    Returns
+    -------
+    float or None
+        In units of the distances per µm; None without a surface, for frames one sample thick, or where it is 0.
     """
     inside = frame < 0
     beside = np.zeros(frame.shape, dtype=bool)
     for axis in range(3):
         changes = np.diff(inside, axis=axis)
-        there: list[slice] = [slice(None)] * 3
+        index: list[slice] = [slice(None)] * 3
         for part in (slice(None, -1), slice(1, None)):
-            there[axis] = part
-            beside[tuple(there)] |= changes
+            index[axis] = part
+            beside[tuple(index)] |= changes
     if not beside.any() or min(frame.shape) < 2:
         return None
     square = sum(np.gradient(frame, step, axis=axis)[beside] ** 2 for axis, step in enumerate(spacing))

@@ -1,4 +1,4 @@
-"""Which families there are. To know their names nothing else is imported.
+"""Table of the families by name. Importing it imports no family.
 
 A new family is a file with a subclass of :class:`~cytoform.synth.Family`, and a line in the table here, or
 :func:`register` in a user's own code, or an entry point ``cytoform.families`` of another package.
@@ -29,16 +29,22 @@ FAMILIES: Registry[type[Family]] = Registry(
 
 
 def register(kind: Kind) -> Kind:
-    """Make a family known under its name; usable as a decorator.
+    """Add a family to ``FAMILIES`` under its ``name``, for this process; usable as a decorator.
 
     Parameters
     ----------
     kind : subclass of Family
+        Class to add.
+
+    Returns
+    -------
+    subclass of Family
+        The same class.
 
     Raises
     ------
     ConfigError
-        When another family has its name.
+        When another family has the same name.
     """
     FAMILIES.add(kind)
     return kind

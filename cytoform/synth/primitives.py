@@ -1,4 +1,4 @@
-"""The geometry that the families share: level functions, smooth unions, surfaces of levels, distances to surfaces.
+"""Geometry that the families share: level functions, smooth unions, surfaces of levels, distances to surfaces.
 
 Positions are (z, y, x); lengths are µm, or any other unit that is used throughout. Nothing here is random.
 """
@@ -20,39 +20,77 @@ from ..mesh.surface import SurfaceMesh
 __all__ = [
     "Samples",
     "cone_level",
-    "ease",
     "ellipsoid_level",
-    "harmonics",
-    "hermite",
+    "fibonacci_directions",
+    "hermite_step",
     "level_surface",
     "smooth_min",
-    "spread_directions",
+    "smootherstep",
+    "spherical_harmonics",
     "surface_distance",
     "volume_centroid",
 ]
 
 Level = Callable[["Samples"], Array]
 
-_NEWTON_STEPS = 2  # marching cubes is right to second order; two steps bring vertices to about 1e-6 of a step
-_AT_ONCE = 16_384  # points; bounds memory
+_NEWTON_STEPS = 2  # marching cubes errs by second order; two steps bring vertices to about 1e-6 of a lattice step
+_AT_ONCE = 16_384  # points whose nearest triangles are sought together; bounds memory
 
 
-def ease(x: npt.ArrayLike) -> Any:
-    """0 below 0, 1 above 1, between them 6x⁵ − 15x⁴ + 10x³: twice differentiable everywhere."""
+def smootherstep(x: npt.ArrayLike) -> Any:
+    """Evaluate the step 0 for x ≤ 0, 6x⁵ − 15x⁴ + 10x³ in between, 1 for x ≥ 1, twice differentiable everywhere.
+
+    Parameters
+    ----------
+    x : float or array
+        Without a unit.
+
+    Returns
+    -------
+    float or array
+        Values in [0, 1], of the shape of ``x``.
+    """
     x = np.clip(x, 0.0, 1.0)
     return x * x * x * (x * (6.0 * x - 15.0) + 10.0)
 
 
-def hermite(x: npt.ArrayLike, slope: float) -> Any:
-    """From 0 at 0, where it rises with ``slope``, to 1 at 1, where it is level; 1 beyond."""
+def hermite_step(x: npt.ArrayLike, slope: float) -> Any:
+    """Evaluate the cubic Hermite polynomial from 0 at x = 0 to 1 at x = 1, with x clipped to [0, 1].
+
+    Parameters
+    ----------
+    x : float or array
+        Without a unit.
+    slope : float
+        Derivative at x = 0; at x = 1 it is 0.
+
+    Returns
+    -------
+    float or array
+        Of the shape of ``x``.
+    """
     x = np.clip(x, 0.0, 1.0)
     return slope * x * (1.0 - x) ** 2 + x * x * (3.0 - 2.0 * x)
 
 
 def smooth_min(a: Any, b: Any, k: float) -> Any:
-    """The smaller of two levels, rounded where they differ by less than ``k``: lower than both by k/4 where equal.
+    """Return the smaller of two levels, rounded where they differ by less than ``k``.
+
+    It is min(a, b) − max(k − |a − b|, 0)² / 4k, whose zero level set is a union with a rounded crease.
 
     Ref: Quilez, "smooth minimum", quadratic polynomial.
+
+    Parameters
+    ----------
+    a, b : float or array
+        Levels, negative inside, that broadcast.
+    k : float
+        Width of the rounding, in the levels' unit; the plain minimum where it is not positive.
+
+    Returns
+    -------
+    float or array
+        Lower than both by k/4 where they are equal.
     """
     if k <= 0:
         return np.minimum(a, b)
@@ -61,7 +99,14 @@ def smooth_min(a: Any, b: Any, k: float) -> Any:
 
 
 class Samples:
-    """Where a level is asked for: scattered points, or the crossings of three axes.
+    """Points at which a level function is evaluated: scattered points, or all crossings of three axes.
+
+    Parameters
+    ----------
+    z, y, x : (n,) arrays, or (nz,), (ny,), (nx,) arrays
+        Coordinates of scattered points, or of the three axes, increasing.
+    axes : bool
+        Whether they are axes.
 
     Attributes
     ----------
@@ -79,16 +124,29 @@ class Samples:
 
     @classmethod
     def points(cls, points: Array) -> Samples:
-        """Scattered points, (n, 3)."""
+        """Return samples at scattered points, (n, 3), (z, y, x)."""
         return cls(*np.ascontiguousarray(points.T), axes=False)
 
     @property
-    def dtype(self) -> np.dtype:
-        """Of the coordinates."""
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the coordinates."""
         return self._raw[0].dtype
 
     def within(self, low: Array, high: Array) -> tuple[Any, Samples]:
-        """Those in a box: the index that picks them from an array of ``shape``, and the samples themselves."""
+        """Select the samples in a box.
+
+        Parameters
+        ----------
+        low, high : (3,) float
+            Corners of the box, (z, y, x).
+
+        Returns
+        -------
+        index : tuple of slices or (m,) int
+            Picks the selected values from an array of ``shape``.
+        samples : Samples
+            The selected samples.
+        """
         if self.axes:
             cuts = tuple(slice(*np.searchsorted(a, (lo, hi))) for a, lo, hi in zip(self._raw, low, high))
             return cuts, Samples(*(a[c] for a, c in zip(self._raw, cuts)), axes=True)
@@ -100,7 +158,24 @@ class Samples:
 
 
 def ellipsoid_level(at: Samples, centre: Array, axes: Array) -> Array:
-    """Level of an ellipsoid with half axes (z, y, x), nearly a distance close to it. Ref: Quilez, "ellipsoid"."""
+    """Evaluate the level function of an ellipsoid: k (k − 1) / g with k = |p / axes| and g = |p / axes²|.
+
+    Close to the surface it is nearly the signed distance. Ref: Quilez, "ellipsoid".
+
+    Parameters
+    ----------
+    at : Samples
+        Points.
+    centre : (3,) float
+        Middle of the ellipsoid, (z, y, x); p is counted from it.
+    axes : (3,) float
+        Half axes along z, y and x.
+
+    Returns
+    -------
+    array of ``at.shape``
+        Negative inside, in the unit of the coordinates.
+    """
     offsets = [(c - m) for c, m in zip((at.z, at.y, at.x), centre.tolist())]
     first = np.sqrt(sum((o / a) ** 2 for o, a in zip(offsets, axes.tolist())))
     second = np.sqrt(sum((o / a**2) ** 2 for o, a in zip(offsets, axes.tolist())))
@@ -108,21 +183,47 @@ def ellipsoid_level(at: Samples, centre: Array, axes: Array) -> Array:
 
 
 def cone_level(at: Samples, start: Array, end: Array, radii: tuple[float, float]) -> Array:
-    """Level of a rod from ``start`` to ``end`` with round ends, whose radius goes evenly from one to the other."""
+    """Evaluate the level function of a round cone: distance to a segment less a radius that varies linearly along it.
+
+    Parameters
+    ----------
+    at : Samples
+        Points.
+    start, end : (3,) float
+        Ends of the segment, (z, y, x); the same for a ball.
+    radii : (float, float)
+        Radius at ``start`` and at ``end``.
+
+    Returns
+    -------
+    array of ``at.shape``
+        Negative inside, in the unit of the coordinates.
+    """
     run = end - start
     square = max(float(run @ run), 1e-18)
     dz, dy, dx = (c - m for c, m in zip((at.z, at.y, at.x), start.tolist()))
     rz, ry, rx = (run / square).tolist()
     h = np.clip(dz * rz + dy * ry + dx * rx, 0.0, 1.0)
     rz, ry, rx = run.tolist()
-    far = np.sqrt((dz - h * rz) ** 2 + (dy - h * ry) ** 2 + (dx - h * rx) ** 2)
-    return far - (radii[0] + h * (radii[1] - radii[0]))
+    distance = np.sqrt((dz - h * rz) ** 2 + (dy - h * ry) ** 2 + (dx - h * rx) ** 2)
+    level: Array = distance - (radii[0] + h * (radii[1] - radii[0]))
+    return level
 
 
-def harmonics(directions: Array) -> Floats:
-    """Real spherical harmonics of degree 2, 3 and 4 at unit vectors (n, 3): (n, 21), mean square 1 over the sphere.
+def spherical_harmonics(directions: Array) -> Floats:
+    """Evaluate the real spherical harmonics of degree 2, 3 and 4, each with mean square 1 over the sphere.
 
     Ref: the polynomial forms of the real (tesseral) harmonics.
+
+    Parameters
+    ----------
+    directions : (n, 3) float
+        Unit vectors, (z, y, x).
+
+    Returns
+    -------
+    (n, 21) float64
+        5 of degree 2, then 7 of degree 3, then 9 of degree 4.
     """
     z, y, x = np.asarray(directions, dtype=np.float64).T
     zz, yy, xx = z * z, y * y, x * x
@@ -150,8 +251,8 @@ def harmonics(directions: Array) -> Floats:
     return np.stack([np.sqrt(15) * a for a in second] + third + fourth, axis=1)
 
 
-def spread_directions(n: int) -> Floats:
-    """``n`` unit vectors spread evenly (a Fibonacci lattice), (n, 3)."""
+def fibonacci_directions(n: int) -> Floats:
+    """Return ``n`` unit vectors spread evenly over the sphere by a Fibonacci lattice, (n, 3), (z, y, x)."""
     index = np.arange(n)
     x = 1.0 - (2.0 * index + 1.0) / n
     around = index * np.pi * (3.0 - np.sqrt(5.0))
@@ -160,62 +261,104 @@ def spread_directions(n: int) -> Floats:
 
 
 def level_surface(level: Level, low: Array, high: Array, step: float) -> SurfaceMesh:
-    """Where a level is zero: marching cubes on a lattice of ``step``, then Newton steps of every vertex.
+    """Extract the zero level set of a function by marching cubes on a lattice, then two Newton steps of every vertex.
+
+    The lattice is the same for all boxes with the same ``step``, so parts of a shape that rest keep their triangles.
 
     Parameters
     ----------
     level : function of Samples
         Negative inside, rising at roughly 1 per unit length near its zero.
     low, high : (3,) float
-        A box that holds the body.
+        Corners of a box that holds the body, (z, y, x).
     step : float
         Sides of the lattice's cubes; at most the smallest radius of the body.
 
     Returns
     -------
     SurfaceMesh
-        Closed, float64, outward.
+        Closed, float64, faces counter-clockwise seen from outside.
     """
-    low = np.floor(low / step) * step  # always the same lattice, so that what rests in time keeps its triangles
+    low = np.floor(low / step) * step
     counts = np.ceil((high - low) / step).astype(int) + 5
     axes = [(lo + step * (np.arange(n) - 2)).astype(np.float32) for lo, n in zip(low, counts)]
     field = np.asarray(level(Samples(*axes, axes=True)), dtype=np.float32)
-    # No sample may lie on the level: it would give triangles without area.
+    # No sample may be zero: it would give triangles without area.
     tiny = np.float32(1e-3 * step)
     field[np.abs(field) < tiny] = tiny
     mesh = marching_cubes(field, 0.0)
     points = mesh.vertices * step + (low - 2 * step)
     for _ in range(_NEWTON_STEPS):
-        points = points + _newton(level, points, step)
+        points = points + _newton_steps(level, points, step)
     return mesh.with_vertices(points)
 
 
-def _newton(level: Level, points: Floats, step: float) -> Floats:
-    """The step of every point to the level's zero, (n, 3), no longer than half of ``step``."""
+def _newton_steps(level: Level, points: Floats, step: float) -> Floats:
+    """Return one Newton step of every point towards the level's zero along its gradient, −f ∇f / |∇f|².
+
+    Parameters
+    ----------
+    level : function of Samples
+        f; its gradient is a forward difference of 0.001 ``step``.
+    points : (n, 3) float64
+        Points near the zero level set.
+    step : float
+        Sides of the lattice's cubes; moves are no longer than half of it.
+
+    Returns
+    -------
+    (n, 3) float64
+        Displacements.
+    """
     small = 1e-3 * step
     value = level(Samples.points(points))
-    slope = np.empty_like(points)
+    gradient = np.empty_like(points)
     for axis in range(3):
         moved = points.copy()
         moved[:, axis] += small
-        slope[:, axis] = (level(Samples.points(moved)) - value) / small
-    move = -value[:, None] * slope / np.maximum((slope**2).sum(axis=1), 0.05)[:, None]
+        gradient[:, axis] = (level(Samples.points(moved)) - value) / small
+    move = -value[:, None] * gradient / np.maximum((gradient**2).sum(axis=1), 0.05)[:, None]
     length = np.linalg.norm(move, axis=1, keepdims=True)
-    return move * np.minimum(1.0, 0.5 * step / np.maximum(length, 1e-12))
+    limited: Floats = move * np.minimum(1.0, 0.5 * step / np.maximum(length, 1e-12))
+    return limited
 
 
 def volume_centroid(mesh: SurfaceMesh) -> Floats:
-    """Centre of gravity of what a closed surface encloses, (3,), by the divergence theorem."""
+    """Return the centroid of the solid that a closed surface encloses, (3,), by the divergence theorem.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        Closed, faces wound consistently.
+
+    Returns
+    -------
+    (3,) float64
+        In the unit of the vertices.
+    """
     a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
-    parts = np.einsum("ij,ij->i", a, np.cross(b, c))
-    return (parts[:, None] * (a + b + c)).sum(axis=0) / (4.0 * parts.sum())
+    parts: Floats = np.einsum("ij,ij->i", a, np.cross(b, c))
+    centroid: Floats = (parts[:, None] * (a + b + c)).sum(axis=0) / (4.0 * parts.sum())
+    return centroid
 
 
 def surface_distance(mesh: SurfaceMesh, points: Array) -> Floats:
-    """Unsigned distance of scattered points (n, 3) to a finely meshed surface, (n,).
+    """Compute the unsigned distance of scattered points to a finely meshed surface.
 
     Exact for points within three edges; beyond that the distance to the nearest of vertices and face centres, too
     large by at most edge² / (6 · distance), that is edge / 18.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        Triangles of about equal size.
+    points : (n, 3) float
+        Positions, (z, y, x), in the unit of the vertices.
+
+    Returns
+    -------
+    (n,) float64
+        In the same unit.
     """
     edge = float(np.sqrt(mesh.area / mesh.n_faces)) * 1.5  # of an equilateral face of mean area
     tree = cKDTree(np.concatenate([mesh.vertices[np.unique(mesh.faces)], mesh.vertices[mesh.faces].mean(axis=1)]))

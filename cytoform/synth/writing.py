@@ -1,4 +1,4 @@
-"""A family as files."""
+"""Writing of a family's individuals as sequence files."""
 
 from __future__ import annotations
 
@@ -29,17 +29,26 @@ def write_family(
     progress: Callable[[int, int], None] | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write individuals of a family, one HDF5 file each; what is there already with the same settings is kept.
+    """Write individuals of a family as sequences of signed distances, one HDF5 file each.
+
+    Files that were written with the same settings are kept as they are.
 
     Parameters
     ----------
     name : str or Family
+        Name of a family, with its default numbers, or a family.
     n : int
-        How many.
+        How many individuals, at least 1.
     folder : path
-        Made where it is missing.
-    seed, n_frames, shape, clamp_um
-        As for :meth:`Family.sample_many` and :meth:`LivingShape.sequence`.
+        Folder for the files, named after family, seed and number; made where it is missing.
+    seed : int
+        Seed of the random numbers, from 0.
+    n_frames : int
+        Frames of each sequence, evenly spaced from t = 0 to t = 1; at least 2.
+    shape : int
+        Voxels along each side of the cube, at least 8.
+    clamp_um : float, optional
+        Largest distance outside, µm; None for no limit.
     progress : function of (done, n), optional
         Called after each file.
     overwrite : bool
@@ -48,37 +57,41 @@ def write_family(
     Returns
     -------
     list of Path
+        The files, written or kept, in the order of the individuals.
 
     Raises
     ------
     ConfigError
         When a number is out of range, or a shape does not fit into the box.
     OutputError
-        When a file cannot be written, or one with other settings, broken or not ours is in the way.
+        When a file cannot be written, or a file is in the way that has other settings, is broken or is no sequence.
     """
     check_count("n_frames", n_frames, 2)
     shapes = family(name).sample_many(n, seed)
     shapes[0].grid(shape)
-    place = ensure_folder(folder)
-    paths = [place / f"{living.name}.h5" for living in shapes]
+    root = ensure_folder(folder)
+    paths = [root / f"{living.name}.h5" for living in shapes]
     for done, (living, path) in enumerate(zip(shapes, paths), start=1):
         grid, frames, info = living.plan(n_frames, shape, None, clamp_um)
-        if overwrite or not _is_written(path, info.source):
+        if overwrite or not _already_written(path, info.source):
             write_sequence(path, frames, (n_frames, *grid.shape), info)
         if progress is not None:
             progress(done, n)
     return paths
 
 
-def _is_written(path: Path, source: str) -> bool:
-    """Whether the file is there with these settings; anything else in its place is an error."""
+def _already_written(path: Path, source: str) -> bool:
+    """Tell whether a file holds a sequence with the settings ``source``; False where there is no file.
+
+    Raises OutputError if the file holds a sequence with other settings, or cannot be read as one.
+    """
     if not path.exists():
         return False
     try:
-        with open_sequence(path) as there:
-            same = there.info.source == source
+        with open_sequence(path) as sequence:
+            same = sequence.info.source == source
     except (FileFormatError, SequenceError) as error:
         raise OutputError(f"{path} is in the way and cannot be read as a sequence: {error}", remedy=_REMEDY) from error
     if not same:
-        raise OutputError(f"{path} holds a sequence with other settings, or none of ours.", remedy=_REMEDY)
+        raise OutputError(f"{path} holds a sequence with other settings, or of another program.", remedy=_REMEDY)
     return True

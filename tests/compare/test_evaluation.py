@@ -95,7 +95,7 @@ def test_the_page_holds_figures_and_numbers_and_nothing_from_outside(found, tmp_
     for row in found.tests[at]:
         assert f"{row['median']:.4g}" in page and f"{row['ks_statistic']:.2f}" in page
     assert f"{found.overlap['dice'].mean():.3f}" in page
-    assert page.count("Fewer than 10 sequences") == 1 and "sees large differences only" not in page
+    assert page.count("Fewer than 10 sequences") == 1 and "detect large differences only" not in page
 
 
 @pytest.mark.slow
@@ -140,8 +140,8 @@ def test_the_real_ones_come_first_and_lie_on_top(found):
 
 
 def test_long_names_are_shortened_where_there_is_little_room():
-    assert figures.short("generated") == "generated"
-    assert figures.short("a_rather_long_name") == "a_rather_…name"
+    assert figures.abbreviated("generated") == "generated"
+    assert figures.abbreviated("a_rather_long_name") == "a_rather_…name"
 
 
 def test_sequences_without_metric_scale_are_measured_in_voxels():

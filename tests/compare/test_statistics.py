@@ -8,7 +8,7 @@ from scipy import stats
 
 from cytoform.compare import DESCRIPTORS
 from cytoform.compare.measuring import OVERLAP_COLUMNS, frame_columns
-from cytoform.compare.statistics import cliffs_delta, compare_samples, sequence_table, smallest_distance, test_table
+from cytoform.compare.statistics import cliffs_delta, compare_samples, critical_distance, sequence_table, test_table
 from cytoform.tables import structured
 
 nan = float("nan")
@@ -41,7 +41,7 @@ def test_few_and_no_values_are_said():
 
 def test_smallest_distance_is_where_the_test_turns():
     n = 200
-    limit = smallest_distance(n, n)
+    limit = critical_distance(n, n)
     steps = np.arange(n)
     p = [stats.ks_2samp(steps, steps + int(d * n)).pvalue for d in (limit - 0.02, limit + 0.02)]
     assert p[0] > 0.05 > p[1]

@@ -13,11 +13,11 @@ from cytoform.errors import ConfigError, FileFormatError, FitError, Interrupted,
 from cytoform.fitting.bodies import surface as surface_body
 from cytoform.fitting.bodies.surface import SurfaceBody
 from cytoform.fitting.checkpoint import load_checkpoint, save_checkpoint
-from cytoform.fitting.pause import mend, pause, pause_due
+from cytoform.fitting.pause import pause, pause_due, undo_folding
 from cytoform.fitting.scene import Scene
-from cytoform.fitting.shape_step import stands_still, watch
+from cytoform.fitting.shape_step import has_settled, watch
 from cytoform.fitting.stage import Stage, stage_lengths
-from cytoform.fitting.start.labels import found_for
+from cytoform.fitting.start.labels import search_result_for
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import surface_distances
@@ -253,7 +253,7 @@ def test_starts_that_cannot_be():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("init", "cube"), ("edge", -1.0), ("iterations", 0), ("blurs", ()), ("smoothness", (1.0,)), ("step", 0.0),
+    [("init", "cube"), ("edge", -1.0), ("iterations", 0), ("blurs", ()), ("preconditioning", (1.0,)), ("step", 0.0),
      ("cutoff", 1.0), ("device", "tpu"), ("dtype", "float16"), ("psf_shape", "round"), ("backend", "fast"),
      ("weight_floor", 2.0), ("margin", 0.0), ("robust", -1.0), ("patience", 0), ("seed", -1), ("edge", float("inf"))],
 )  # fmt: skip
@@ -263,7 +263,9 @@ def test_settings_are_checked(name, value):
 
 
 def test_settings_survive_a_file():
-    config = cf.FitConfig(iterations=7, blurs=(1.0, 0.0), smoothness=(3.0, 2.0), step=(1.0, 0.5), stiffness=(1.0, 9.0))
+    config = cf.FitConfig(
+        iterations=7, blurs=(1.0, 0.0), preconditioning=(3.0, 2.0), step=(1.0, 0.5), smoothness_weight=(1.0, 9.0)
+    )
     assert cf.FitConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
     with pytest.raises(ConfigError, match="colour"):
         cf.FitConfig.from_dict({"colour": 1})
@@ -272,7 +274,7 @@ def test_settings_survive_a_file():
 def test_other_numbers_of_stages_take_the_last_defaults():
     default = cf.FitConfig()
     one, four = cf.FitConfig(blurs=(0.0,)), cf.FitConfig(blurs=(4.0, 2.0, 1.0, 0.0))
-    for name in ("smoothness", "step", "stiffness"):
+    for name in ("preconditioning", "step", "smoothness_weight"):
         whole = getattr(default, name)
         assert getattr(one, name) == whole[-1:] and getattr(four, name) == (whole[0], *whole)
     with pytest.raises(ConfigError, match="step"):
@@ -331,13 +333,13 @@ def test_a_psf_without_parameters_is_held():
 
 
 def test_a_surface_that_crosses_itself_goes_back_and_is_held_firmer(monkeypatch):
-    calls, told, sound = [], [], SurfaceBody.sound
+    calls, told, sound = [], [], SurfaceBody.is_embedded
 
     def fails_once(self, mesh):
         calls.append(mesh)
         return sound(mesh) if len(calls) > 1 else False
 
-    monkeypatch.setattr(SurfaceBody, "sound", fails_once)
+    monkeypatch.setattr(SurfaceBody, "is_embedded", fails_once)
     _, volume, psf = ball()
     config = _short(iterations=12, blurs=(0.0,), infer_psf=False, uncertainty=False)
     result = cf.fit(volume, psf=psf, config=config, callbacks=(told.append,))
@@ -359,7 +361,7 @@ def test_limbs_that_grow_side_by_side():
     truth = topology.orient_outward(bent)
     image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)]
     volume = cf.Volume((100.0 + 400.0 * image / image.max()).astype(np.float32), grid.spacing)
-    config = cf.FitConfig(infer_psf=False, uncertainty=False, place_start=False, device="cpu")
+    config = cf.FitConfig(infer_psf=False, uncertainty=False, align_start=False, device="cpu")
     result = cf.fit(volume, shapes.sphere_of_edge(0.9, tuple(grid.centre), 0.2), psf, config)
     assert mesh_iou(result.mesh, truth, 0.05) > 0.95
     assert topology.self_intersections(result.mesh) == 0 and topology.quality(result.mesh).sound
@@ -373,14 +375,14 @@ def test_a_stage_ends_when_little_is_gained():
     watch(state, 2.0, config)
     state.count.stage_step = 5
     watch(state, 2.0, config)
-    assert stands_still(state, config)
+    assert has_settled(state, config)
     watch(state, 1.5, config)  # 5.5 since the beginning
-    assert not stands_still(state, config) and state.count.gained == 0.0
+    assert not has_settled(state, config) and state.count.gained == 0.0
     state.count.stage_step = 9
-    assert stands_still(state, config)
+    assert has_settled(state, config)
     state.count.stage = 2
     watch(state, 3.0, config)
-    assert not stands_still(state, config)
+    assert not has_settled(state, config)
 
 
 def _spiked(mesh):
@@ -396,13 +398,13 @@ def test_firmness_eases_with_sound_pauses():
     state, body = begun(volume, config, psf=psf)
     stage = Stage(state, body, config)
     state.mesh = _spiked(state.mesh)
-    assert "back" in mend(state, stage)
-    assert state.mesh is state.anchor.mesh and state.learnt.firmness == pytest.approx(3.0)
+    assert "back" in undo_folding(state, stage)
+    assert state.mesh is state.last_pause.mesh and state.estimates.prior_factor == pytest.approx(3.0)
     pause(state, stage, config)
-    assert 1.0 < state.learnt.firmness < 3.0
+    assert 1.0 < state.estimates.prior_factor < 3.0
     for _ in range(5):
         pause(state, stage, config)
-    assert state.learnt.firmness == 1.0
+    assert state.estimates.prior_factor == 1.0
 
 
 def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
@@ -443,18 +445,18 @@ def test_care_leaves_what_it_cannot_better(monkeypatch):
     _, volume, _ = ball()
     body = SurfaceBody(Scene(volume), 0.45)
     mesh = shapes.sphere_of_edge(1.5, tuple(volume.grid.centre), 0.45)
-    assert body.care(mesh, last=False) is None
+    assert body.improved(mesh, last=False) is None
     points = mesh.vertices.copy()
     one, two = mesh.faces[0, :2]
     points[one] += 0.8 * (points[two] - points[one])
     worn = mesh.with_vertices(points)
-    better = body.care(worn, last=False)
-    assert better is not None and not body.worn(better, last=False)
-    assert body.care(worn, last=True) is None  # good enough for the last stage
+    better = body.improved(worn, last=False)
+    assert better is not None and not body.needs_remeshing(better, last=False)
+    assert body.improved(worn, last=True) is None  # good enough for the last stage
     monkeypatch.setattr(surface_body, "remesh", lambda mesh, *a, **k: mesh)
-    assert body.care(worn, last=False) is None
+    assert body.improved(worn, last=False) is None
     monkeypatch.setattr(surface_body, "remesh", lambda m, *a, **k: mesh.with_vertices(0.9 * mesh.vertices))
-    assert body.care(worn, last=False) is None
+    assert body.improved(worn, last=False) is None
 
 
 def test_what_is_gained_by_steps_taken_back_does_not_count():
@@ -464,7 +466,7 @@ def test_what_is_gained_by_steps_taken_back_does_not_count():
     stage = Stage(state, body, config)
     state.mesh, count = _spiked(state.mesh), state.count
     count.stage_step, count.since_pause, count.gained, count.gained_step = 12, 7, 4.0, 11
-    assert "back" in mend(state, stage)
+    assert "back" in undo_folding(state, stage)
     assert count.gained == 0.0 and count.gained_step == 5
 
 
@@ -494,7 +496,12 @@ def test_a_checkpoint_holds_all_of_a_state(tmp_path):
     for number, count in enumerate(dataclasses.fields(state.count)):
         before = getattr(state.count, count.name)
         setattr(state.count, count.name, type(before)(number + 1))
-    state.learnt.noise, state.learnt.spread, state.learnt.evened, state.transform = 0.25, 0.125, True, "nufft"
+    state.estimates.noise, state.estimates.staining_spread, state.estimates.edges_evened, state.transform = (
+        0.25,
+        0.125,
+        True,
+        "nufft",
+    )
     state.note("psf", 0.5, 0.75, 1.0, 2.0, 3.0)
     state.stop_reason, state.remarks, state.inputs = "done", ("A remark.", "µ"), {"image": {"name": "x"}}
     state.shape_optimiser.step(state.trial, 1.0, state.trial, stage.precondition, 0.1)
@@ -515,12 +522,12 @@ def test_a_given_start_has_the_neighbours_that_a_found_one_has():
     scene = Scene(volume)
     found = scene.largest_object()
     inside = [mesh_to_mask(m, volume.grid) for m in two]
-    alike, same = found_for(inside[0], scene)
+    alike, same = search_result_for(inside[0], scene)
     assert same
     np.testing.assert_array_equal(alike.mask, found.mask)
-    np.testing.assert_array_equal(alike.others, found.others)
-    other, same = found_for(inside[1], scene)  # the smaller one is meant: the larger is its neighbour
-    assert not same and (other.others & inside[0]).any() and not (other.others & inside[1]).any()
+    np.testing.assert_array_equal(alike.other_objects, found.other_objects)
+    other, same = search_result_for(inside[1], scene)  # the smaller one is meant: the larger is its neighbour
+    assert not same and (other.other_objects & inside[0]).any() and not (other.other_objects & inside[1]).any()
 
 
 @pytest.mark.slow

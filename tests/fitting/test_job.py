@@ -226,7 +226,7 @@ def test_values_of_numpy_and_paths_become_plain(cell):
         out=b"run", start=None, region=Region("labels.tif", label=np.uint16(7)), film=np.bool_(True),
         psf=PSFOptions("gaussian", {"psf_sigma": np.array([0.5, 0.25, 0.25])}),
         config=cf.FitConfig(edge=np.float32(0.3), iterations=np.int64(5), blurs=np.array([1.0, 0.0]),
-                            stiffness=np.float32([2, 2]), camera=cf.Camera(gain=np.float32(2))),
+                            smoothness_weight=np.float32([2, 2]), camera=cf.Camera(gain=np.float32(2))),
         inputs={"well": np.int64(3), "folder": Path("plates"), "shift": np.arange(3.0), "more": {"n": [np.uint8(1)]}},
     )  # fmt: skip
     values = json.loads(json.dumps(job.as_dict()))
@@ -234,7 +234,7 @@ def test_values_of_numpy_and_paths_become_plain(cell):
     assert (values["image"]["channel"], values["region"]["label"], values["film"]) == (1, 7, True)
     assert values["psf"]["options"] == {"psf_sigma": [0.5, 0.25, 0.25]}
     assert values["config"]["edge"] == float(np.float32(0.3)) and values["config"]["iterations"] == 5
-    assert values["config"]["camera"]["gain"] == 2.0 and values["config"]["stiffness"] == [2.0, 2.0]
+    assert values["config"]["camera"]["gain"] == 2.0 and values["config"]["smoothness_weight"] == [2.0, 2.0]
     assert values["inputs"] == {"well": 3, "folder": "plates", "shift": [0.0, 1.0, 2.0], "more": {"n": [1]}}
     assert FitJob.from_dict(values).as_dict() == values
     with pytest.raises(ConfigError, match=r"inputs\['by'\] is <object object"):

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 import cytoform as cf
 from cytoform.fitting.bodies.surface import SurfaceBody
-from cytoform.fitting.neighbours import light_of, neighbours_seen_from
+from cytoform.fitting.neighbours import estimate_neighbour_light, neighbour_mask
 from cytoform.fitting.scene import Scene
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
@@ -17,7 +17,7 @@ from cytoform.rendering import Renderer
 
 def neighbours_beyond(inside, candidates, volume, reach, cell=None):
     scene = Scene(volume)
-    return neighbours_seen_from(inside, scene.distance_from(inside), candidates, scene, reach, cell)
+    return neighbour_mask(inside, scene.distance_from(inside), candidates, scene, reach, cell)
 
 
 def test_neighbours_are_what_lies_beyond_the_membrane_between():
@@ -60,9 +60,9 @@ def test_light_of_a_neighbour_is_what_it_sends():
     grid = volume.grid.padded(psf.reach())
     renderer = Renderer(psf, psf.band(grid, 1e-3), device="cpu")
     body = SurfaceBody(Scene(volume), 0.3)
-    sources = body.sources(mine, other > 0.2 * other.max())
+    emission_mask = body.emission_mask(mine, other > 0.2 * other.max())
     ones = np.ones(PAIR_SHAPE, dtype=np.float32)
-    light = light_of(renderer, own.astype(np.float32), volume.data, ones, sources)
+    light = estimate_neighbour_light(renderer, own.astype(np.float32), volume.data, ones, emission_mask)
     inside = mesh_to_mask(mine, volume.grid)
     assert np.abs(light - other)[inside].max() < 0.05 * own.max()
     assert np.abs(light - other).mean() < 0.02 * other.max()
@@ -76,7 +76,7 @@ def test_sources_of_neighbours_do_not_make_way_for_a_surface():
     crept = mine.with_vertices(np.stack([z, y, x + 1.2 * np.clip(x - x.mean(), 0, None)], axis=1))
     inside = mesh_to_mask(crept, volume.grid)
     assert (inside & theirs).any()
-    before, after = body.sources(mine, theirs), body.sources(crept, theirs)
+    before, after = body.emission_mask(mine, theirs), body.emission_mask(crept, theirs)
     assert after[theirs].all() and before[theirs].all()
     assert (after <= before).all() and (before & ~after).any()  # what lies around them gives way
 

@@ -7,7 +7,7 @@ from fitting.simulated import ball
 import cytoform as cf
 from cytoform.errors import FitError
 from cytoform.fitting.noise import noise_variance
-from cytoform.fitting.problem import Problem, room_for
+from cytoform.fitting.problem import Problem, padding_for
 from cytoform.mesh import shapes
 
 
@@ -59,7 +59,7 @@ def test_model_of_the_truth_explains_the_image():
 
 
 def noise(problem, mesh, psf):
-    return noise_variance(problem, problem.explained(mesh, psf), psf, 0.0)
+    return noise_variance(problem, problem.image_fit(mesh, psf), psf, 0.0)
 
 
 def test_noise_is_never_less_than_what_the_rendering_is_off_by():
@@ -81,7 +81,7 @@ def test_a_region_smaller_than_the_cell_sees_no_wrap_around():
     slab[9:12, :, 10:20] = True
     for roi in (slab, np.ones(volume.shape, dtype=bool)):
         config = cf.FitConfig(dtype="float64", cutoff=1e-4, tolerance=1e-6)
-        problem = Problem(volume, roi, room_for(truth.vertices, psf, roi, volume.grid), config)
+        problem = Problem(volume, roi, padding_for(truth.vertices, psf, roi, volume.grid), config)
         assert problem.shape_step(truth, psf, 0.0).loss < 1e-5
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cytoform as cf
-from cytoform.fitting.psf_step import Displaced, displaced
+from cytoform.fitting.psf_step import ShiftedPSF, with_shift
 from cytoform.mesh import shapes
 from cytoform.metrics.overlap import mesh_iou
 from cytoform.rendering import Renderer
@@ -49,7 +49,7 @@ def test_a_displaced_psf_is_a_moved_surface_and_has_its_gradient():
     mesh = shapes.ellipsoid((0.6, 0.8, 0.7), (1.6, 1.5, 1.4), subdivisions=2)
     grid = cf.Grid((20, 24, 22), (0.2, 0.13, 0.14))
     band = inner.band(grid, 0.01)
-    psf = Displaced(inner, by)
+    psf = ShiftedPSF(inner, by)
     there = Renderer(psf, band, "exact", "cpu", 1e-6).render(mesh)
     moved = Renderer(inner, band, "exact", "cpu", 1e-6).render(mesh.with_vertices(mesh.vertices + by))
     np.testing.assert_allclose(there, moved, atol=1e-10 * np.abs(moved).max())
@@ -65,4 +65,4 @@ def test_a_displaced_psf_is_a_moved_surface_and_has_its_gradient():
     steps = 1e-5 * np.eye(len(theta))
     slopes = [(value(theta + step) - value(theta - step)) / 2e-5 for step in steps]
     np.testing.assert_allclose(psf.otf_vjp(band, cotangent), slopes, rtol=1e-5, atol=1e-6 * np.abs(slopes).max())
-    assert len(theta) == 2 + 3 and displaced(cf.GaussianPSF.from_sigma(0.3)) is None
+    assert len(theta) == 2 + 3 and with_shift(cf.GaussianPSF.from_sigma(0.3)) is None

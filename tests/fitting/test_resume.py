@@ -17,7 +17,7 @@ from cytoform.mesh import shapes
 
 SETTINGS = {
     "blurs": (0.0,), "iterations": 10, "pause_every": 15, "infer_psf": False, "uncertainty": False,
-    "place_start": False, "deterministic": True, "min_gain": 1e-9, "checkpoint_seconds": 1e-9,
+    "align_start": False, "deterministic": True, "min_gain": 1e-9, "checkpoint_seconds": 1e-9,
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def test_a_start_is_voxelised_once(monkeypatch):
     """Once as it comes, and once more where it is remeshed or moved; six times before a scene kept it."""
     crossings = counted(monkeypatch, masks, "_crossings")
     _, volume, psf = ball()
-    config = cf.FitConfig(iterations=1, infer_psf=False, uncertainty=False, edge=0.4, device="cpu", place_start=False,
+    config = cf.FitConfig(iterations=1, infer_psf=False, uncertainty=False, edge=0.4, device="cpu", align_start=False,
                           blurs=(0.0,))  # fmt: skip
     start = shapes.sphere_of_edge(1.5, tuple(volume.grid.centre), 0.4)
     cf.fit(volume, start, psf, config)
@@ -46,7 +46,7 @@ def test_what_a_body_keeps_is_that_of_the_mesh_that_is_asked_for():
     one, two = (shapes.icosphere(r, volume.grid.centre, 2) for r in (1.0, 1.6))
     for mesh in (one, two, one):
         np.testing.assert_array_equal(body.inside(mesh), masks.mesh_to_mask(mesh, volume.grid))
-        assert (body.away(mesh)[body.inside(mesh)] == 0).all() and body.away(mesh).max() > 1.0
+        assert (body.distance_outside(mesh)[body.inside(mesh)] == 0).all() and body.distance_outside(mesh).max() > 1.0
 
 
 def test_an_image_without_an_object_says_so_each_time():

@@ -8,7 +8,7 @@ from fitting.simulated import SIGMA, ball
 
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError
-from cytoform.fitting.problem import Problem, room_for
+from cytoform.fitting.problem import Problem, padding_for
 from cytoform.fitting.uncertainty import uncertainty_of
 from cytoform.mesh import geometry, shapes
 
@@ -55,7 +55,7 @@ def test_errors_are_those_of_the_whole_problem_by_brute_force():
     truth, volume, psf = small()
     config = cf.FitConfig(dtype="float64", cutoff=1e-4, tolerance=1e-8, backend="exact")
     roi = np.ones(SHAPE, dtype=bool)
-    problem = Problem(volume, roi, room_for(truth.vertices, psf, roi, volume.grid), config)
+    problem = Problem(volume, roi, padding_for(truth.vertices, psf, roi, volume.grid), config)
     ways = np.zeros((6, 2))
     ways[0, 0], ways[[2, 5], 1] = 1.0, np.sqrt(0.5)
     found = uncertainty_of(problem, truth, psf, psf_directions=ways, modes=1000)

@@ -282,11 +282,11 @@ def test_lines_live_as_long_as_their_band():
     from cytoform.fourier import exact
 
     band = Band.full(cf.Grid((6, 5, 4), 1.0))
-    before = len(exact._made)
-    assert exact._lines(band) is exact._lines(band) and len(exact._made) == before + 1
+    before = len(exact._lines_by_band)
+    assert exact._lines(band) is exact._lines(band) and len(exact._lines_by_band) == before + 1
     del band
     gc.collect()
-    assert len(exact._made) <= before
+    assert len(exact._lines_by_band) <= before
 
 
 @pytest.mark.parametrize("shape", [(17, 3, 4), (3, 17, 4), (4, 3, 33), (1, 1, 40)])
@@ -336,7 +336,7 @@ def test_a_mesh_of_usual_size_gives_the_same_bits_on_every_run(monkeypatch):
     monkeypatch.setattr(devices, "threads", lambda: 2)
     found = []
     for _ in range(6):
-        transform = MeshTransform(Band.symmetric(grid), "nufft", "cpu", 1e-3).of(mesh)
+        transform = MeshTransform(Band.symmetric(grid), "nufft", "cpu", 1e-3).prepare(mesh)
         assert 5_000 < len(transform._faces.points) <= nufft.ORDERED
         value = cf.mesh_ft(mesh, grid, backend="nufft", device="cpu", tolerance=1e-3)
         slope = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="nufft", device="cpu", tolerance=1e-3)
@@ -384,8 +384,8 @@ def test_auto_is_exact_for_little_work_and_fast_for_much(monkeypatch):
     mesh = _blob(3).astype(np.float32)
     for n, wanted in ((4, exact.Faces), (96, nufft.Faces)):
         band = Band.symmetric(cf.Grid((n, n, n), 12.0 / n))
-        assert type(MeshTransform(band, device="cpu", tolerance=1e-3).of(mesh)._faces) is wanted
-    assert type(MeshTransform(band, device="cpu", tolerance=1e-13).of(mesh)._faces) is exact.Faces
+        assert type(MeshTransform(band, device="cpu", tolerance=1e-3).prepare(mesh)._faces) is wanted
+    assert type(MeshTransform(band, device="cpu", tolerance=1e-13).prepare(mesh)._faces) is exact.Faces
     # the same tens of thousands of threads for the formula, and one for finufft where sums keep their order
     monkeypatch.setattr(cost.devices, "threads", lambda: 10**5)
     monkeypatch.setattr(cost.nufft, "ORDERED", 0)
@@ -405,9 +405,9 @@ def test_a_model_of_the_work_counts_what_the_transforms_do(kept, monkeypatch):
     # what the loops leave other than zero
     lines = exact._lines(band)
     out = np.full((len(lines.numbers), 2, lines.length), np.nan)
-    work = lines.work(exact.BLOCK, np.float64)
+    work = lines.workspace(exact.BLOCK, np.float64)
     devices.loops("mesh_ft_cpu").mesh_ft_lines(
-        lines.turned(corners), np.ones(len(corners)), *lines.arguments(np.float64), work, out
+        lines.permuted(corners), np.ones(len(corners)), *lines.kernel_arguments(np.float64), work, out
     )
     counted = cost.exact_work(corners, band)
     assert counted[3] == len(corners) * np.count_nonzero(out[:, 0]) and counted[1] == len(corners)

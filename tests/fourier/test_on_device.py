@@ -95,7 +95,7 @@ def device(monkeypatch):
         monkeypatch.setattr(devices, "device_arrays", lambda: strict)
         monkeypatch.setattr(devices, "device_stream", lambda: 0)
         monkeypatch.setattr(devices, "loops", lambda name: kernels if name == "mesh_ft_cuda" else loops(name))
-    on_device._made.clear()
+    on_device._modes_by_band.clear()
     return devices.device_arrays()
 
 
@@ -194,7 +194,7 @@ def test_a_fit_on_the_device_follows_that_on_the_host():
         config = cf.FitConfig(
             iterations=2,
             blurs=0.0,
-            smoothness=10.0,
+            preconditioning=10.0,
             edge=0.9,
             device=device,
             dtype="float64",
@@ -212,10 +212,10 @@ def test_a_fit_on_the_device_follows_that_on_the_host():
 def test_modes_on_the_device_go_with_their_band():
     band = Band.symmetric(cf.Grid((6, 6, 6), 0.8))
     cf.mesh_ft(_ball(np.float32), band.grid, device="cuda", band=band)
-    assert len(on_device._made) == 1
+    assert len(on_device._modes_by_band) == 1
     del band
     gc.collect()
-    assert len(on_device._made) == 0
+    assert len(on_device._modes_by_band) == 0
 
 
 def test_too_little_memory_says_what_to_do(device, monkeypatch):

@@ -83,7 +83,7 @@ def test_shells_take_the_most_of_each():
     grid = cf.Grid((12, 14, 16), (0.5, 0.4, 0.3))
     psf = cf.GaussianPSF.from_sigma((0.5, 0.4, 0.35))
     band = psf.band(grid, 0.02)
-    shells = quadrature.Shells.of(band, psf.otf_on(band), count=8)
+    shells = quadrature.Shells.from_weights(band, psf.otf_on(band), count=8)
     values = np.broadcast_to(psf.otf_on(band), band.shape).ravel()[band.index]
     assert shells.radii[-1] == 1.0 and band.radii.max() <= 1.0 + 1e-12 and shells.weights[0] == values.max()
     number = np.searchsorted(np.array(shells.radii), band.radii * (1 - 1e-12))

@@ -24,7 +24,7 @@ from cytoform.mesh.remesh import remesh
 from cytoform.mesh.surface import SurfaceMesh
 from cytoform.metrics import mesh_iou, surface_distances
 from cytoform.optim.precondition import LaplacianPreconditioner
-from cytoform.report import film, maps, page, solid
+from cytoform.report import film, maps, page, surface_view
 from cytoform.sdf.distance import mesh_sdf
 from cytoform.sdf.prepare import prepare
 from cytoform.sdf.sequence import open_sequence
@@ -153,10 +153,10 @@ def test_a_fit_begins_from_the_used_ones():
 def test_reports_films_and_maps_show_the_surface():
     axes = [Figure().add_axes((0, 0, 1, 1)) for _ in range(2)]
     for panel, mesh in zip(axes, (STRAY, CLEAN)):
-        solid.paint(panel, mesh, solid.camera(0.3))
+        surface_view.draw_surface(panel, mesh, surface_view.view_axes(0.3))
     assert axes[0].get_xlim() == axes[1].get_xlim()
     volume = cf.Volume(np.random.default_rng(0).normal(size=GRID.shape), 0.5)
-    assert film._View(volume, STRAY).reach == film._View(volume, CLEAN).reach
+    assert film._FilmView(volume, STRAY).half_width == film._FilmView(volume, CLEAN).half_width
     value = np.zeros(STRAY.n_vertices)
     value[WHERE] = np.linspace(1, 2, CLEAN.n_vertices)
     value[0] = np.nan

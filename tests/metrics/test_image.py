@@ -65,7 +65,7 @@ def test_ssim_needs_room_for_its_window():
 def test_region_of_r2_is_a_ball_around_one_voxel_with_anisotropic_steps():
     mask = np.zeros((9, 21, 21), bool)
     mask[4, 10, 10] = True
-    region = region_of_r2(mask, (0.5, 0.2, 0.1), reach=1.0)
+    region = region_of_r2(mask, (0.5, 0.2, 0.1), margin=1.0)
     z, y, x = np.indices(mask.shape)
     distance = np.sqrt((0.5 * (z - 4)) ** 2 + (0.2 * (y - 10)) ** 2 + (0.1 * (x - 10)) ** 2)
     assert np.array_equal(region, distance <= 1.0 + 1e-9)
@@ -74,6 +74,6 @@ def test_region_of_r2_is_a_ball_around_one_voxel_with_anisotropic_steps():
 def test_region_of_r2_holds_the_body_and_stops_at_the_border():
     mask = np.zeros((6, 6, 6), bool)
     mask[:3] = True
-    region = region_of_r2(mask, 0.5, reach=1.0)
+    region = region_of_r2(mask, 0.5, margin=1.0)
     assert region[:5].all() and not region[5:].any()
     assert not region_of_r2(np.zeros((3, 3, 3), bool), 1.0).any()

@@ -33,7 +33,7 @@ def test_a_surface_lies_on_itself_and_the_seed_decides():
 
 
 def test_distances_agree_with_trimesh():
-    from cytoform.metrics.surface import _distances
+    from cytoform.metrics.surface import _point_to_surface_distances
 
     mesh = ellipsoid((2.0, 3.0, 4.0), (1, 1, 1), edge=0.4)
     points = sample_surface(icosphere(3.0, (1.3, 0.8, 1.0)), 200)
@@ -42,7 +42,7 @@ def test_distances_agree_with_trimesh():
         expected = trimesh.proximity.closest_point_naive(other, points)[1]
     except ImportError:
         pytest.skip("this trimesh needs rtree for closest points")
-    np.testing.assert_allclose(_distances(points, mesh), expected, atol=1e-9)
+    np.testing.assert_allclose(_point_to_surface_distances(points, mesh), expected, atol=1e-9)
 
 
 def test_samples_lie_on_the_surface_in_proportion_to_area():

@@ -159,7 +159,7 @@ def test_a_band_has_the_values_of_the_whole_spectrum(mode):
 
 def test_a_small_band_needs_fewer_samples():
     beam = (Beam(0.52, 1.2, 1.515),)
-    few, many = (Sampling.of(beam, None, (6.0, 12.0, 12.0), (h, h)) for h in (2.0, 29.0))
+    few, many = (Sampling.for_modes(beam, None, (6.0, 12.0, 12.0), (h, h)) for h in (2.0, 29.0))
     assert few.window == many.window and few.counts[0] < 0.6 * many.counts[0]
 
 

@@ -17,7 +17,7 @@ def descend(optimiser, value_and_gradient, start, steps, smooth=identity, most=1
         value, gradient = value_and_gradient(x)
         x = optimiser.step(x, value, gradient, smooth, most)
         values.append(optimiser.value)
-    return optimiser.place, np.array(values)
+    return optimiser.point, np.array(values)
 
 
 def stiff(seed=0, n=30, condition=1e4):
@@ -61,12 +61,12 @@ def test_no_row_moves_further_than_allowed():
     _, _, function = stiff()
     optimiser, x = LBFGS((30, 3)), np.zeros((30, 3))
     for k in range(30):
-        before = np.zeros((30, 3)) if optimiser.place is None else optimiser.place
+        before = np.zeros((30, 3)) if optimiser.point is None else optimiser.point
         x = optimiser.step(x, *function(x), identity, 0.01)
-        moved = np.linalg.norm(x - optimiser.place, axis=1).max()
+        moved = np.linalg.norm(x - optimiser.point, axis=1).max()
         assert moved <= 0.01 + 1e-12
         assert k or moved == pytest.approx(0.01)
-        assert np.linalg.norm(optimiser.place - before, axis=1).max() <= 0.01 + 1e-12
+        assert np.linalg.norm(optimiser.point - before, axis=1).max() <= 0.01 + 1e-12
 
 
 def test_says_when_nothing_goes_down_any_more():
@@ -75,7 +75,7 @@ def test_says_when_nothing_goes_down_any_more():
         x = optimiser.step(x, 1.0 + abs(x[0, 0] - 1.0), np.array([[1.0]]), identity, 1.0)  # a kink at its least point
         if optimiser.failed:
             break
-    assert optimiser.failed and optimiser.place[0, 0] == 1.0
+    assert optimiser.failed and optimiser.point[0, 0] == 1.0
 
 
 def test_saved_and_loaded_goes_on_bit_by_bit():
@@ -89,7 +89,7 @@ def test_saved_and_loaded_goes_on_bit_by_bit():
     again.load_state(arrays)
     for _ in range(22):
         at = again.step(at, *function(at), identity, 0.5)
-    assert (at == x).all() and (again.place == whole.place).all()
+    assert (at == x).all() and (again.point == whole.point).all()
 
 
 def test_restart_keeps_the_curvature_and_forgets_the_point():
@@ -97,7 +97,7 @@ def test_restart_keeps_the_curvature_and_forgets_the_point():
     optimiser = LBFGS((30, 3), memory=30)
     place, _ = descend(optimiser, function, np.zeros((30, 3)), 25, most=10.0)
     optimiser.restart()
-    assert optimiser.place is None and len(optimiser.steps) > 10
+    assert optimiser.point is None and len(optimiser.steps) > 10
     raised = lambda x: (function(x)[0] + 5.0, function(x)[1])  # noqa: E731
     found, _ = descend(optimiser, raised, place, 40, most=10.0)
     np.testing.assert_allclose(found, solution, atol=1e-5)
@@ -109,7 +109,7 @@ def test_carried_over_to_the_same_unknowns_in_another_order():
     place, _ = descend(optimiser, function, np.zeros((30, 3)), 12)
     order = np.random.default_rng(1).permutation(30)
     other = optimiser.carried(np.eye(30)[order])
-    assert other.place is None and len(other.steps) == len(optimiser.steps) > 5
+    assert other.point is None and len(other.steps) == len(optimiser.steps) > 5
     optimiser.restart()
     value, gradient = function(place)
     one = optimiser.step(place, value, gradient, identity, 1.0)

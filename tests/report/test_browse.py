@@ -11,7 +11,7 @@ from PIL import Image
 
 from cytoform.report import browse
 from cytoform.report.figures import window
-from cytoform.report.maps import _scale, widened
+from cytoform.report.maps import _colour_scale, widened_range
 
 from .example import example
 
@@ -61,7 +61,7 @@ def test_lines_lie_on_the_surface():
 
 
 def test_large_windows_are_thinned(monkeypatch):
-    monkeypatch.setattr(browse, "MOST_VOXELS", 2000)
+    monkeypatch.setattr(browse, "MAX_VOXELS", 2000)
     data = example()
     found = content(data)
     assert np.prod(found["shape"]) <= 2.5 * 2000
@@ -71,9 +71,9 @@ def test_large_windows_are_thinned(monkeypatch):
 
 
 def test_colours_do_not_exaggerate():
-    assert widened(0.99, 1.01) == pytest.approx((0.9, 1.1))
-    assert widened(0.5, 1.5) == (0.5, 1.5)
-    norm = _scale(np.random.default_rng(0).uniform(0.3299, 0.3301, 500)).norm
+    assert widened_range(0.99, 1.01) == pytest.approx((0.9, 1.1))
+    assert widened_range(0.5, 1.5) == (0.5, 1.5)
+    norm = _colour_scale(np.random.default_rng(0).uniform(0.3299, 0.3301, 500)).norm
     assert norm.vmax - norm.vmin == pytest.approx(0.066, rel=0.01)
-    both = _scale(np.linspace(-0.2, 0.4, 101)).norm
+    both = _colour_scale(np.linspace(-0.2, 0.4, 101)).norm
     assert both.vmin == -both.vmax

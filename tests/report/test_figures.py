@@ -14,7 +14,7 @@ from cytoform.mesh.surface import SurfaceMesh
 from cytoform.optics import GaussianPSF, NumericPSF
 from cytoform.report import contours, loss_figure, psf_figure, slices_figure, surface_figure
 from cytoform.report.figures import _round_length, outlines, psf_profile
-from cytoform.report.solid import camera, first_yaw
+from cytoform.report.surface_view import initial_yaw, view_axes
 
 from .example import GRID, example
 
@@ -189,7 +189,7 @@ def test_the_picture_shows_the_side_towards_the_viewer():
 
 def test_the_view_begins_with_the_long_side_across_and_is_no_mirror_image():
     mesh = ellipsoid((1.0, 1.0, 4.0), axes=[[1, 0, 0], [0, 0.8, 0.6], [0, -0.6, 0.8]])
-    axes = camera(first_yaw(mesh))
+    axes = view_axes(initial_yaw(mesh))
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(axes[:, ::-1]) == pytest.approx(1.0)  # right, down, away as x, y, z
     assert abs(axes[0] @ [0, -0.6, 0.8]) > 0.9

@@ -34,7 +34,7 @@ class Read(HTMLParser):
 def test_text_is_text_wherever_it_stands():
     parts = [
         frame.notes_box([NASTY]), frame.headline([(NASTY, NASTY, NASTY)]),
-        frame.section(NASTY, frame.caption(NASTY), frame.folded(NASTY, frame.table([[NASTY, NASTY]], [NASTY, NASTY]))),
+        frame.section(NASTY, frame.caption(NASTY), frame.details(NASTY, frame.table([[NASTY, NASTY]], [NASTY, NASTY]))),
         frame.table([(NASTY, NASTY)]), "",
     ]  # fmt: skip
     page = frame.document(NASTY, NASTY, NASTY, parts, footer=NASTY)

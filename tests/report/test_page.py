@@ -11,7 +11,7 @@ from cytoform.errors import OutputError
 from cytoform.mesh.shapes import icosphere
 from cytoform.mesh.topology import is_closed
 from cytoform.report import report_html, write_report
-from cytoform.report.page import _coarser, _number, _staining
+from cytoform.report.page import _number_text, _simplified, _staining
 
 from .example import GRID, example
 
@@ -90,7 +90,7 @@ def test_uneven_staining_is_coloured_with_a_key():
 
 def test_huge_meshes_are_thinned_out_for_the_page_only():
     mesh = icosphere(5.0, subdivisions=6)
-    coarse = _coarser(mesh)
+    coarse = _simplified(mesh)
     assert mesh.n_faces > 60_000 >= coarse.n_faces and is_closed(mesh)
     assert coarse.area == pytest.approx(mesh.area, rel=0.05)
 
@@ -103,7 +103,7 @@ def test_the_numbers_on_top_are_those_that_it_is_given(page):
 
 @pytest.mark.parametrize(("value", "text"), [(12.3456, "12.35"), (123.4, "123.4"), (4321.6, "4,322"), (np.nan, "–")])
 def test_numbers_read_well(value, text):
-    assert _number(value) == text
+    assert _number_text(value) == text
 
 
 @pytest.mark.slow

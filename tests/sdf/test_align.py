@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from cytoform.errors import MeshError
 from cytoform.mesh.shapes import ellipsoid, icosphere, lobed_cell
 from cytoform.mesh.surface import SurfaceMesh
-from cytoform.sdf.align import align_track, followed, moments, principal_rotation
+from cytoform.sdf.align import align_track, moments, order_bodies, principal_rotation
 
 DIGITS = 1e-9
 
@@ -97,14 +97,14 @@ def test_bodies_are_followed_by_their_places():
         pair = [turned(ellipsoid(s, (0, 0, z), edge=0.8), turn, drift * t) for s, z in zip(shapes, (-4, 4))]
         frames.append([pair[k] for k in order])
     frames.insert(2, frames[1])
-    found = followed(frames)
+    found = order_bodies(frames)
     for before, after in itertools.pairwise(found):
         for one, other in zip(before, after):
             assert moments(one).volume == pytest.approx(moments(other).volume)
     spreads = [[np.diag(moments(body).covariance) for body in bodies] for bodies in align_track(found)]
     np.testing.assert_allclose(spreads, [spreads[0]] * len(spreads), rtol=1e-3)
     alone, pair = [frames[0][0]], frames[0]
-    assert followed([pair, alone, pair[::-1]]) == [pair, alone, pair[::-1]]  # nothing to follow
+    assert order_bodies([pair, alone, pair[::-1]]) == [pair, alone, pair[::-1]]  # nothing to follow
 
 
 def test_daughters_keep_their_places():

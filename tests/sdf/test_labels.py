@@ -7,7 +7,7 @@ from scipy import ndimage
 from cytoform.errors import SequenceError, VolumeError
 from cytoform.image.volume import Volume
 from cytoform.linking import Lineage
-from cytoform.sdf.labels import Labels
+from cytoform.sdf.labels import FrameLabels
 
 SHAPE, SPACING = (12, 30, 32), (0.5, 0.25, 0.25)
 
@@ -19,13 +19,13 @@ def ball(middle=(6, 14, 15), radius=5.0):
 
 
 def labels(data, wanted=None):
-    return Labels.of(Volume(data, SPACING), wanted, Lineage(), "frame 3 of a.tif")
+    return FrameLabels.from_volume(Volume(data, SPACING), wanted, Lineage(), "frame 3 of a.tif")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint64, np.float32, np.float64, bool])
 def test_kinds_of_numbers(dtype):
     found = labels(ball().astype(dtype))
-    assert list(found.crops) == [1] and found.unset == 0
+    assert list(found.crops) == [1] and found.n_unset == 0
     np.testing.assert_array_equal(found.crops[1].mask.sum(), ball().sum())
 
 
@@ -38,7 +38,7 @@ def test_minus_one_is_outside_and_counted(dtype):
     data = np.where(ball(), 7, -1).astype(dtype)
     data[0, 0, :3] = 0
     found = labels(data)
-    assert list(found.crops) == [7] and found.unset == (data == -1).sum()
+    assert list(found.crops) == [7] and found.n_unset == (data == -1).sum()
 
 
 @pytest.mark.parametrize("value, dtype", [(2**32 + 5, np.int64), (2**63 + 2**20, np.uint64), (2**40, np.float64)])
@@ -94,7 +94,7 @@ def test_many_cells_and_specks_are_labels():
 
 def found(mask, parts=1, border="error"):
     [crop] = labels(mask.astype(np.uint8)).crops.values()
-    return crop.found(parts, border, "frame 0 of cell")
+    return crop.surfaces(parts, border, "frame 0 of cell")
 
 
 def test_shares_of_what_is_left_out():
@@ -103,17 +103,17 @@ def test_shares_of_what_is_left_out():
     mask[0, 0, 31] = True  # a speck
     one, two = found(mask, border="keep"), found(mask, 2, "keep")
     total = mask.sum()
-    assert (one.parts, len(one.bodies), len(two.bodies)) == (2, 1, 2)
-    assert one.left_out == pytest.approx(small.sum() / total) and two.left_out == 0
-    assert one.specks == two.specks == pytest.approx(1 / total)
-    assert (one.voxels, two.voxels) == (big.sum(), small.sum())
+    assert (one.n_parts, len(one.bodies), len(two.bodies)) == (2, 1, 2)
+    assert one.unused_fraction == pytest.approx(small.sum() / total) and two.unused_fraction == 0
+    assert one.speck_fraction == two.speck_fraction == pytest.approx(1 / total)
+    assert (one.smallest_voxels, two.smallest_voxels) == (big.sum(), small.sum())
 
 
 def test_a_third_part_is_left_out_of_two():
     mask = ball((6, 8, 8)) | ball((6, 22, 24), 4.5) | ball((6, 8, 25), 4.0)
     three = found(mask, 2)
-    assert three.parts == 3 and len(three.bodies) == 2
-    assert three.left_out == pytest.approx(ball((6, 8, 25), 4.0).sum() / mask.sum())
+    assert three.n_parts == 3 and len(three.bodies) == 2
+    assert three.unused_fraction == pytest.approx(ball((6, 8, 25), 4.0).sum() / mask.sum())
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_sides_of_the_border(middle, side):
     with pytest.raises(SequenceError, match=rf"frame 0 of cell.*{side} plane.*--border skip.*--border keep"):
         found(ball(middle))
     skipped, kept = found(ball(middle), border="skip"), found(ball(middle), border="keep")
-    assert skipped.side == f"{side} plane" and not skipped.bodies
-    assert kept.side == "" and len(kept.bodies) == 1
+    assert skipped.border_side == f"{side} plane" and not skipped.bodies
+    assert kept.border_side == "" and len(kept.bodies) == 1
 
 
 def test_a_part_that_is_not_used_may_touch_the_border():
-    assert found(ball((6, 15, 18)) | (ball((6, 2, 2), 2.5))).side == ""
+    assert found(ball((6, 15, 18)) | (ball((6, 2, 2), 2.5))).border_side == ""
 
 
 def test_a_background_with_a_label_is_named():
-    assert "background" in found(~ball(), border="skip").side
+    assert "background" in found(~ball(), border="skip").border_side

@@ -14,7 +14,7 @@ from cytoform.mesh import topology
 from cytoform.metrics import sphericity, sphericity_media2024, sphericity_miccai2022
 from cytoform.sdf import SDFSequence, open_sequence
 from cytoform.synth import FAMILIES, Dividing, family, write_family
-from cytoform.synth.primitives import Samples, harmonics, volume_centroid
+from cytoform.synth.primitives import Samples, spherical_harmonics, volume_centroid
 
 NAMES = sorted(FAMILIES)
 FRAMES = 30
@@ -318,7 +318,7 @@ def test_harmonics_are_orthonormal():
     around = np.arange(24) * np.pi / 12
     across = np.sqrt(1 - z**2)
     points = [np.broadcast_to(z[:, None], (12, 24)), across[:, None] * np.sin(around), across[:, None] * np.cos(around)]
-    table = harmonics(np.stack(points, axis=-1).reshape(-1, 3))
+    table = spherical_harmonics(np.stack(points, axis=-1).reshape(-1, 3))
     weights = np.repeat(weights / 48, 24)
     np.testing.assert_allclose(table.T @ (weights[:, None] * table), np.eye(21), atol=1e-12)
 

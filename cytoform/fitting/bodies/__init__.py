@@ -1,4 +1,4 @@
-"""Kinds of bodies that a fit can move: all that it has to know of a kind of mesh, one file each."""
+"""Kinds of meshes that a fit moves: closed surfaces, clusters of cells, and kinds that others register."""
 
 from .base import Body
 from .registry import body_class, body_class_of, register_body

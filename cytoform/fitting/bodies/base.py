@@ -1,4 +1,4 @@
-"""What a fit has to know of a kind of mesh; nothing else in the room names one."""
+"""The interface of a body: all that a fit needs to know of a kind of mesh."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import abc
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from scipy.sparse import csr_matrix
 
@@ -18,10 +18,11 @@ from ...mesh.closest import interpolation
 from ...mesh.io import read_mesh, write_mesh
 from ...mesh.protocol import Mesh
 from ...optics import PSF
-from ..neighbours import light_sources, neighbours_seen_from, region_off
+from ..constants import LAST_STAGE_OWN_MEMBRANE_DISTANCE, OWN_MEMBRANE_DISTANCE
+from ..neighbours import emission_mask, exclude_neighbour_light, neighbour_mask
 from ..priors.field import StainingPrior
 from ..priors.smoothness import Contact, Prior, Smoothness
-from ..problem import room_for
+from ..problem import padding_for
 from .measures import Measure, volume_and_area
 
 if TYPE_CHECKING:
@@ -33,14 +34,13 @@ __all__ = ["Body"]
 
 MeshT = TypeVar("MeshT", bound=Mesh)
 # Voxels: what is bright and nearer to the surface may be its own, before the last stage and in it.
-REACH, LAST_REACH = 5.0, 3.0
 
 
 class Body(abc.ABC, Generic[MeshT]):
-    """A kind of mesh in an image: its start, the voxels it concerns, its upkeep, what is known of it beforehand.
+    """A kind of mesh in an image: how it starts, which voxels it concerns, how its triangles are kept good, its priors.
 
     A new kind derives from this class in a file of its own, sets `kind` and `mesh_class`, writes the two abstract
-    methods, replaces what is particular to it, and registers itself (:func:`.register_body`).
+    methods, overrides what differs, and registers itself (:func:`.register_body`).
 
     Parameters
     ----------
@@ -48,20 +48,29 @@ class Body(abc.ABC, Generic[MeshT]):
         The image.
     edge : float
         Mean length of the mesh's edges to keep, µm.
+
+    Attributes
+    ----------
+    kind : str
+        Name in files and messages.
+    mesh_class : type
+        Class of the meshes that this body moves.
+    mesh_file : str
+        File name of the mesh in a result's folder.
     """
 
     kind: ClassVar[str]
     mesh_class: ClassVar[type]
     mesh_file: ClassVar[str] = "mesh.ply"
     remeshed: ClassVar[bool] = False
-    """Whether its triangles are brought to the edge that the settings want; else the edge is the start's own."""
+    """True if meshes are remeshed to the edge of the settings; else the start keeps its own edges."""
     branching: ClassVar[bool] = False
-    """Whether sheets meet along lines; curvature and standard errors are not worked out for such meshes."""
+    """True if sheets meet along lines; curvature and standard errors are not computed for such meshes."""
 
     def __init__(self, scene: Scene, edge: float) -> None:
         self.scene, self.edge = scene, edge
-        self._seen: weakref.ref[MeshT] | None = None
-        self._away: Floats | None = None
+        self._last_mesh: weakref.ref[MeshT] | None = None
+        self._distances: Floats | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -73,33 +82,49 @@ class Body(abc.ABC, Generic[MeshT]):
 
     @abc.abstractmethod
     def checked(self, mesh: MeshT) -> tuple[MeshT, tuple[str, ...]]:
-        """Check a user's start and bring it into shape: float64, and edges of `edge` where it is `remeshed`.
+        """Check a user's start and prepare it: float64, and edges of length `edge` if the kind is `remeshed`.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            The user's start.
 
         Returns
         -------
         mesh : Mesh
+            The start to fit.
         remarks : tuple of str
             What the user should know of it, a sentence each.
 
         Raises
         ------
         FitError
-            When it cannot be a start.
+            When the mesh cannot be a start.
         """
 
     def starts(self, mask: Bools, init: str) -> list[MeshT]:
-        """Make starts for an object whose mask is known, the usual one first; asked of surfaces where none is given.
+        """Make start meshes for an object whose mask is known, the usual one first.
 
         Parameters
         ----------
         mask : (z, y, x) bool
+            The object.
         init : "auto", "ellipsoid", "sphere" or "label"
-            The setting; "label" for further starts that follow the mask.
+            The setting of that name; "label" for further starts that follow the mask.
+
+        Returns
+        -------
+        list of Mesh
+
+        Raises
+        ------
+        FitError
+            When the kind cannot be started from a mask, which is the default.
         """
         raise FitError(f"a {self.kind} is not found in an image.", remedy="Give a mesh to start from.")
 
     def tidied(self, mesh: MeshT) -> MeshT:
-        """Bring the triangles of a moved start into shape; itself where they are good."""
+        """Return a start that was moved with its triangles remeshed where they need it; itself by default."""
         return mesh
 
     # -- voxels --------------------------------------------------------------------------------------------------------
@@ -107,122 +132,150 @@ class Body(abc.ABC, Generic[MeshT]):
     @staticmethod
     @abc.abstractmethod
     def voxels(mesh: Any, grid: Grid) -> Bools:
-        """Find the voxels whose centre lies inside, (z, y, x)."""
+        """Return the voxels of a grid whose centres lie inside a mesh, (z, y, x) bool."""
 
     def inside(self, mesh: MeshT) -> Bools:
-        """Return the voxels inside a mesh, (z, y, x); those of the mesh that was asked for last are kept."""
-        if self._seen is None or self._seen() is not mesh:
-            self._inside, self._away = self.voxels(mesh, self.scene.grid), None
-            self._seen = weakref.ref(mesh)
+        """Return the voxels inside a mesh, (z, y, x) bool; the result for the last mesh is kept."""
+        if self._last_mesh is None or self._last_mesh() is not mesh:
+            self._inside, self._distances = self.voxels(mesh, self.scene.grid), None
+            self._last_mesh = weakref.ref(mesh)
         return self._inside
 
-    def away(self, mesh: MeshT) -> Floats:
-        """Return the distance of every voxel from those inside a mesh, µm; 0 inside, (z, y, x)."""
+    def distance_outside(self, mesh: MeshT) -> Floats:
+        """Return the distance of every voxel from the inside of a mesh, (z, y, x) µm; 0 inside."""
         inside = self.inside(mesh)
-        if self._away is None:
-            self._away = self.scene.distance_from(inside)
-        return self._away
+        if self._distances is None:
+            self._distances = self.scene.distance_from(inside)
+        return self._distances
 
-    def drop_distances(self) -> None:
-        """Forget the distances of :meth:`away`: they take more memory than the image."""
-        self._away = None
+    def forget_distances(self) -> None:
+        """Free the distances that :meth:`distance_outside` keeps: they take more memory than the image."""
+        self._distances = None
 
     def region(self, mesh: MeshT, margin: float, cell: Bools, neighbours: Bools, *, last: bool) -> Bools:
-        """Return the region of interest: the inside of the surface, `cell`, and `margin` µm around them.
+        """Return the region of interest: the inside of the surface and `cell`, and all voxels within `margin` of them.
 
-        Less what was not measured, and what neighbours' light spoils.
+        Voxels that were not measured, and those that neighbours' light spoils, are left out.
 
         Parameters
         ----------
         mesh : Mesh
+            The surface as it is.
         margin : float
             µm.
         cell : (z, y, x) bool
-            The bright object that the surface is to become, where one is known.
+            The bright object that the surface is to become; empty where none is known.
         neighbours : (z, y, x) bool
+            Bright voxels of neighbours.
         last : bool
-            Whether the last stage asks, in which the neighbours' light is modelled.
+            True in the last stage, in which neighbours' light is modelled and spoils no voxel.
+
+        Returns
+        -------
+        (z, y, x) bool
         """
         if cell.any():
             region = self.scene.around(self.inside(mesh) | cell, margin)
         else:
-            region = self.away(mesh) <= margin if self.inside(mesh).any() else self.inside(mesh)
+            region = self.distance_outside(mesh) <= margin if self.inside(mesh).any() else self.inside(mesh)
         region = region if self.scene.measured is None else region & self.scene.measured
-        return region_off(region, neighbours, self.scene, last=last)
+        return exclude_neighbour_light(region, neighbours, self.scene, last=last)
 
-    def room(self, mesh: MeshT, psf: PSF, region: Bools) -> tuple[float, float, float]:
-        """Return the room that a rendering needs around a region's box, µm (:func:`.room_for`)."""
-        return room_for(geometry.used_points(mesh.vertices, mesh.faces), psf, region, self.scene.grid)
+    def padding(self, mesh: MeshT, psf: PSF, region: Bools) -> tuple[float, float, float]:
+        """Return the padding that a rendering needs around a region's box, (z, y, x) µm (:func:`.padding_for`)."""
+        return padding_for(geometry.used_points(mesh.vertices, mesh.faces), psf, region, self.scene.grid)
 
     def neighbours(self, mesh: MeshT, candidates: Bools, cell: Bools | None = None, *, last: bool) -> Bools:
-        """Find which candidates belong to neighbours, seen from the surface as it is, (z, y, x)."""
+        """Find the candidates that belong to neighbours, judged from the surface as it is (:func:`.neighbour_mask`).
+
+        Parameters
+        ----------
+        mesh : Mesh
+            The surface as it is.
+        candidates : (z, y, x) bool
+            Bright voxels beside the cell.
+        cell : (z, y, x) bool, optional
+            The bright object that the surface is to become.
+        last : bool
+            True in the last stage: the surface then lies closer to its own membrane.
+
+        Returns
+        -------
+        (z, y, x) bool
+        """
         if not candidates.any():
             return candidates
-        reach = (LAST_REACH if last else REACH) * self.scene.voxel
-        inside, away = self.inside(mesh), self.away(mesh)
-        return neighbours_seen_from(inside, away, candidates, self.scene, reach, cell)
+        reach = (LAST_STAGE_OWN_MEMBRANE_DISTANCE if last else OWN_MEMBRANE_DISTANCE) * self.scene.voxel
+        inside, away = self.inside(mesh), self.distance_outside(mesh)
+        return neighbour_mask(inside, away, candidates, self.scene, reach, cell)
 
-    def sources(self, mesh: MeshT, neighbours: Bools) -> Bools:
-        """Find the voxels that neighbours' light may come from, (z, y, x)."""
-        return light_sources(self.away(mesh), neighbours, self.scene)
+    def emission_mask(self, mesh: MeshT, neighbours: Bools) -> Bools:
+        """Mark the voxels that may emit neighbours' light, (z, y, x) bool.
+
+        They are the voxels of `neighbours` and those close around them, except inside of the surface and next to it.
+        """
+        return emission_mask(self.distance_outside(mesh), neighbours, self.scene)
 
     # -- staining ------------------------------------------------------------------------------------------------------
 
     def pattern(self, mesh: MeshT) -> Floats | None:
-        """Return what an evenly stained mesh has for a density, (n_faces,); None, the default, for 1 everywhere."""
+        """Return the density of the evenly stained mesh, (n_faces,); None, the default, for 1 everywhere."""
         return None
 
-    # -- upkeep of the triangles ---------------------------------------------------------------------------------------
+    # -- triangles -----------------------------------------------------------------------------------------------------
 
-    def worn(self, mesh: MeshT, *, last: bool) -> bool:
-        """Tell whether triangles have degraded; the last stage puts up with more. By default they never do."""
+    def needs_remeshing(self, mesh: MeshT, *, last: bool) -> bool:
+        """Tell whether triangles are out of bounds; the bounds are wider in the last stage. False by default."""
         return False
 
-    def care(self, mesh: MeshT, *, last: bool) -> MeshT | None:
-        """Make a better mesh of the same shape where triangles have degraded, else None."""
+    def improved(self, mesh: MeshT, *, last: bool) -> MeshT | None:
+        """Return a better mesh of the same shape if triangles are out of bounds, else None, the default."""
         return None
 
-    def carry(self, mesh: MeshT, better: MeshT) -> csr_matrix:
-        """Return the matrix that takes values at vertices of one to those of the other: linear in the closest face."""
+    def prolongation(self, mesh: MeshT, better: MeshT) -> csr_matrix:
+        """Return the prolongation matrix that carries values at the vertices of `mesh` over to those of `better`.
+
+        Values are interpolated linearly in the closest face: (n_vertices of better, n_vertices of mesh), sparse.
+        """
         return interpolation(mesh, better.vertices)
 
-    def sound(self, mesh: MeshT) -> bool:
-        """Tell whether it neither folds nor crosses itself; by default it is taken to."""
+    def is_embedded(self, mesh: MeshT) -> bool:
+        """Tell whether the surface neither folds nor crosses itself; True by default."""
         return True
 
-    # -- what is known beforehand --------------------------------------------------------------------------------------
+    # -- priors ------------------------------------------------------------------------------------------------------
 
     smoothness: ClassVar[Callable[..., Smoothness]] = Smoothness
-    """Makes the energy of a rough surface, of a mesh, its edge (µm) and weights at the vertices."""
+    """Makes the smoothness energy from a mesh, its edge (µm) and factors at the vertices."""
 
     contact: ClassVar[Callable[..., Prior]] = Contact
-    """Makes what keeps parts from passing through each other, of a mesh, its edge and how near pairs have to be, µm."""
+    """Makes the contact energy from a mesh, its edge and the largest distance of a pair, µm."""
 
     staining: ClassVar[Callable[..., StainingPrior]] = StainingPrior
-    """Makes the random field behind the density, of a mesh, its edge, a standard deviation and a range, µm."""
+    """Makes the prior of the staining from a mesh, its edge (µm), a standard deviation and a correlation length, µm."""
 
     # -- numbers and files ---------------------------------------------------------------------------------------------
 
     measures: ClassVar[Callable[[Any], Mapping[str, Measure]]] = staticmethod(volume_and_area)
-    """Measures what standard errors are worked out for: ``volume_um3`` and ``area_um2`` of a mesh."""
+    """Measures a mesh with derivatives, for standard errors: ``volume_um3`` and ``area_um2``."""
 
     @classmethod
     def write(cls, mesh: MeshT, folder: Path, at_vertices: Mapping[str, Array]) -> None:
-        """Write the mesh's files into a result's folder, with values at the vertices, (n_vertices,) each."""
-        for name in (cls.mesh_file, "mesh.vtp"):  # ParaView and PyVista show numbers at vertices of the second alone
-            write_mesh(folder / name, mesh, at_vertices)
+        """Write the mesh's files into a result's folder.
+
+        `at_vertices` are further numbers at the vertices by name, (n_vertices,) each.
+        """
+        for name in (cls.mesh_file, "mesh.vtp"):  # ParaView and PyVista show numbers at vertices of VTP files only
+            write_mesh(folder / name, cast(Any, mesh), at_vertices)  # a kind with other files overrides this
 
     @classmethod
     def read(cls, folder: Path) -> MeshT:
         """Read the mesh of a result's folder.
 
-        Raises
-        ------
-        FileFormatError
-            When it is missing, damaged, or a mesh of another kind.
+        Raises FileFormatError if the file is missing, damaged, or holds a mesh of another kind.
         """
         mesh = read_mesh(folder / cls.mesh_file)
         if not isinstance(mesh, cls.mesh_class):
             kinds = f"{type(mesh).__name__}; expected a {cls.mesh_class.__name__}"
             raise FileFormatError(f"{folder / cls.mesh_file} is a {kinds}.")
-        return mesh
+        return cast(MeshT, mesh)

@@ -1,8 +1,9 @@
-"""A cluster of cells that share their interfaces: one mesh whose faces part two regions each."""
+"""A cluster of cells that share interfaces: one mesh, each of whose faces separates two regions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,13 +20,13 @@ from .registry import register_body
 __all__ = ["ClusterBody"]
 
 KEPT = (
-    "The triangles of the cluster are not mended while it moves: a start that is far off will wear them out. Standard "
-    "errors are not worked out for clusters."
+    "The triangles of the cluster are not remeshed while it moves, so they degrade if the start is far off. Standard "
+    "errors are not computed for clusters."
 )
 
 
 def enclosed(mesh: MultiMaterialMesh, grid: Grid) -> Bools:
-    """Find the voxels inside any of a cluster's regions, (z, y, x)."""
+    """Return the voxels inside any of a cluster's regions, (z, y, x) bool."""
     inside = np.zeros(grid.shape, dtype=bool)
     for region in mesh.regions().values():
         inside |= mesh_to_mask(region, grid)
@@ -33,28 +34,34 @@ def enclosed(mesh: MultiMaterialMesh, grid: Grid) -> Bools:
 
 
 def volume_and_area(mesh: MultiMaterialMesh) -> Mapping[str, Measure]:
-    """Measure the volume of all regions together, µm³, and the area of all interfaces, each counted once, µm²."""
+    """Measure the total volume of the regions, µm³, and the area of all interfaces, each counted once, µm².
+
+    Returns a Measure each, under ``volume_um3`` and ``area_um2``.
+    """
     out = (mesh.labels > 0).astype(np.float64) @ np.array([1.0, -1.0])  # 0 where a face parts two regions
     parts = mesh.vertices, mesh.faces
     volume = geometry.volume_gradient(*parts) * out[:, None, None]
-    slopes = volume, geometry.area_gradient(*parts)
-    slopes = (geometry.sum_at_vertices(slope, mesh.faces, mesh.n_vertices) for slope in slopes)
+    at_corners = volume, geometry.area_gradient(*parts)
+    slopes = (geometry.sum_at_vertices(slope, mesh.faces, mesh.n_vertices) for slope in at_corners)
     values = sum(mesh.region_volumes().values()), mesh.area
     return {name: Measure(v, s) for name, v, s in zip(("volume_um3", "area_um2"), values, slopes)}
 
 
 @register_body
 class ClusterBody(Body[MultiMaterialMesh]):
-    """A cluster from a mesh that the user gives, as :class:`.Body` has it; its triangles stay as they are."""
+    """A cluster that starts from a mesh of the user's; its triangles are not remeshed."""
 
     kind = "cluster"
     mesh_class = MultiMaterialMesh
     branching = True
     voxels = staticmethod(enclosed)
-    measures = staticmethod(volume_and_area)
+    measures: ClassVar[Callable[[Any], Mapping[str, Measure]]] = staticmethod(volume_and_area)
 
     def checked(self, mesh: MultiMaterialMesh) -> tuple[MultiMaterialMesh, tuple[str, ...]]:
-        """Refuse clusters with a region that is open or wound the wrong way, or that lie outside of the image."""
+        """Return a cluster in float64 without unused vertices, with a remark that its triangles stay as they are.
+
+        Raises FitError if a region is open or wound the wrong way, or if no voxel of the image lies inside.
+        """
         for number, region in mesh.regions().items():
             if not topology.is_closed(region):
                 raise FitError(
@@ -75,5 +82,5 @@ class ClusterBody(Body[MultiMaterialMesh]):
         return mesh, (KEPT,)
 
     def pattern(self, mesh: MultiMaterialMesh) -> Floats:
-        """Return 2 between two cells, where two membranes lie, and 1 elsewhere."""
+        """Return 2 for faces between two cells, which carry two membranes, and 1 for the others, (n_faces,)."""
         return np.where((mesh.labels > 0).all(axis=1), 2.0, 1.0)

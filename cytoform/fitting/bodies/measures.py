@@ -1,4 +1,4 @@
-"""Quantities of a mesh that standard errors are worked out for."""
+"""Quantities of a mesh with their derivatives, from which standard errors are computed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class Measure:
     Attributes
     ----------
     value : float
+        In its own unit.
     slope : (n_vertices, 3) float64
-        Its derivative for the places of the vertices, per µm.
+        Its derivative for the positions of the vertices, per µm.
     """
 
     value: float
@@ -28,7 +29,10 @@ class Measure:
 
 
 def volume_and_area(mesh: Mesh) -> Mapping[str, Measure]:
-    """Measure what a closed surface encloses (``volume_um3``, µm³) and its area (``area_um2``, µm²)."""
+    """Measure the volume that a closed surface encloses, ``volume_um3`` (µm³), and its area, ``area_um2`` (µm²).
+
+    Returns a Measure each, by name.
+    """
     parts = mesh.vertices, mesh.faces
     volume, area = geometry.volume_gradient(*parts), geometry.area_gradient(*parts)
     volume, area = (geometry.sum_at_vertices(slope, mesh.faces, mesh.n_vertices) for slope in (volume, area))

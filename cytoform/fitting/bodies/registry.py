@@ -1,4 +1,4 @@
-"""Which kind of body moves which kind of mesh."""
+"""The registry of bodies: which kind of body moves which kind of mesh."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ _KINDS: dict[str, type[Body[Any]]] = {}
 
 
 def register_body(kind: BodyT) -> BodyT:
-    """Register a kind of body under its `kind`, for meshes of its `mesh_class`; serves as a decorator.
+    """Register a kind of body under its `kind`, for meshes of its `mesh_class`; works as a decorator.
 
-    A class that is defined once more, as in a notebook, replaces the one before.
+    A class that is defined again, as in a notebook, replaces the former one.
+
+    Parameters
+    ----------
+    kind : subclass of Body
+        The class to register.
+
+    Returns
+    -------
+    subclass of Body
+        `kind` itself.
 
     Raises
     ------
     FitError
-        When another one has the name or the class of meshes, or `voxels` or `measures` need an instance.
+        When another kind has the same name or class of meshes, or `voxels` or `measures` is not a static method.
     """
     for name in ("voxels", "measures"):
         if not isinstance(inspect.getattr_static(kind, name), staticmethod):
@@ -48,7 +58,7 @@ def body_class(kind: str) -> type[Body[Any]]:
     FitError
         For an unknown name.
     """
-    _load_own()
+    _load_built_in()
     if kind not in _KINDS:
         raise FitError(
             f"{kind!r} is no kind of body; there are {', '.join(sorted(_KINDS))}.",
@@ -65,7 +75,7 @@ def body_class_of(mesh: Any) -> type[Body[Any]]:
     MeshError
         When there is none for its class.
     """
-    _load_own()
+    _load_built_in()
     for base in type(mesh).__mro__:
         for kind in _KINDS.values():
             if kind.mesh_class is base:
@@ -78,8 +88,8 @@ def body_class_of(mesh: Any) -> type[Body[Any]]:
 
 
 @functools.cache
-def _load_own() -> None:
-    """Register the kinds that come with the package, on first use, and those of installed packages."""
+def _load_built_in() -> None:
+    """Import the built-in kinds and those of installed packages, once."""
     from . import cluster, surface  # noqa: F401
 
     import_entry_points("cytoform.bodies")

@@ -14,6 +14,15 @@ from ...masks import mask_to_mesh, mesh_to_mask
 from ...mesh import shapes, topology
 from ...mesh.remesh import faces_around, needs_remesh, remesh, uneven, worn_faces
 from ...mesh.surface import SurfaceMesh
+from ..constants import (
+    LABEL_CLOSING_RADII,
+    LAST_STAGE_TRIANGLE_BOUNDS,
+    LEAST_START_FACES,
+    MOST_START_FACES,
+    MOST_VOLUME_CHANGE,
+    REMESHED_RINGS,
+    TRIANGLE_BOUNDS,
+)
 from ..start.labels import box_around
 from ..start.moments import object_moments
 from .base import Body
@@ -22,26 +31,24 @@ from .registry import register_body
 __all__ = ["SurfaceBody", "label_surfaces"]
 
 _LOG = logging.getLogger(__name__)
-# What a triangle may become before it is mended; in the last stage a change of triangles costs more than a poor one.
-BOUNDS = {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0}
-LAST_BOUNDS = {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0}
-LOST = 0.02  # of the volume: a remeshing that changes more of it does not keep the shape
-RINGS = 3  # of faces around worn ones that are remeshed with them
-LEAST_FACES, MOST_FACES = 20, 500_000
-CLOSINGS = (0, 4, 8)  # voxels: clefts in a label up to twice as wide are closed in further starts
 
 
 @register_body
 class SurfaceBody(Body[SurfaceMesh]):
-    """A closed surface, as :class:`.Body` has it."""
+    """A closed surface of one component or several separate ones, moved as :class:`.Body` describes."""
 
     kind = "surface"
     mesh_class = SurfaceMesh
     remeshed = True
 
     def checked(self, mesh: SurfaceMesh) -> tuple[SurfaceMesh, tuple[str, ...]]:
-        """Refuse surfaces that are open, outside of the image or flat; turn faces outward and remesh where needed."""
-        pieces, remarks = int(topology.components(mesh).max()) + 1, ()
+        """Orient the faces of a start outward and remesh it where needed; a remark says if it has several components.
+
+        Raises FitError for a surface that is open, outside of the image or flat, or whose edges would make too many
+        faces.
+        """
+        pieces = int(topology.components(mesh).max()) + 1
+        remarks: tuple[str, ...] = ()
         if not topology.is_closed(mesh):
             raise FitError(
                 f"the start surface {topology.gaps(mesh)}; expected a closed surface.",
@@ -71,18 +78,18 @@ class SurfaceBody(Body[SurfaceMesh]):
         return (remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else mesh), remarks
 
     def _check_edge(self, area: float) -> None:
-        """Refuse edges that make too few or too many faces of an area, µm²."""
+        """Raise FitError if edges of length `edge` make too few or too many faces of an area, µm²."""
         faces = area / (0.433 * self.edge**2)
-        if not MOST_FACES >= faces >= LEAST_FACES:
+        if not MOST_START_FACES >= faces >= LEAST_START_FACES:
             raise FitError(
                 f"edges of {self.edge:g} µm would make about {faces:.3g} faces of {area:.3g} µm²; expected "
-                f"{LEAST_FACES} to {MOST_FACES}.",
+                f"{LEAST_START_FACES} to {MOST_START_FACES}.",
                 remedy=f"The voxel size is {self.scene.spacing} µm (z, y, x); an edge of about two voxels is usual "
                 "(--edge).",
             )
 
     def starts(self, mask: Bools, init: str) -> list[SurfaceMesh]:
-        """Make the sphere or the ellipsoid of an object's moments; with "label" surfaces that follow the mask."""
+        """Return the sphere or ellipsoid of a mask's moments; for "label" surfaces that follow the mask."""
         if init == "label":
             return label_surfaces(mask, self.scene.grid)
         moments = object_moments(mask, self.scene.grid)
@@ -98,50 +105,54 @@ class SurfaceBody(Body[SurfaceMesh]):
         return [mesh]
 
     def tidied(self, mesh: SurfaceMesh) -> SurfaceMesh:
-        """Remesh where edges are too long or too short."""
+        """Return the surface, remeshed if edges are much longer or shorter than `edge`."""
         return remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else mesh
 
     voxels = staticmethod(mesh_to_mask)
-    sound = staticmethod(topology.is_sound)
+    is_embedded = staticmethod(topology.is_sound)
 
-    def worn(self, mesh: SurfaceMesh, *, last: bool) -> bool:
-        """Tell whether a triangle has an edge or an angle out of bounds, or many edges are somewhat out of them."""
-        return bool(self._worn(mesh, last).any()) or uneven(mesh, self.edge)
+    def needs_remeshing(self, mesh: SurfaceMesh, *, last: bool) -> bool:
+        """Tell whether a triangle's edge or angle is out of bounds, or edges are too uneven on the whole."""
+        return bool(self._poor_faces(mesh, last).any()) or uneven(mesh, self.edge)
 
-    def care(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
-        """Split, collapse and flip edges: around the worn triangles, and where that does not do, everywhere.
+    def improved(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
+        """Split, collapse and flip edges around poor triangles; everywhere if that leaves some.
 
-        None also where no remeshing leaves fewer worn triangles on a sound surface of the same volume.
+        Returns None if nothing is poor, or if no remeshing leaves fewer poor triangles on an embedded surface of the
+        same volume.
         """
-        worn, everywhere = self._worn(mesh, last), needs_remesh(mesh, self.edge, min_angle=0.0)
-        if not (worn.any() or everywhere):
+        poor, everywhere = self._poor_faces(mesh, last), needs_remesh(mesh, self.edge, min_angle=0.0)
+        if not (poor.any() or everywhere):
             return None
         if not everywhere:
-            better = remesh(mesh, self.edge, within=faces_around(mesh, worn, RINGS))
-            if not self._worn(better, last).any() and self._same(better, mesh):
+            better = remesh(mesh, self.edge, within=faces_around(mesh, poor, REMESHED_RINGS))
+            if not self._poor_faces(better, last).any() and self._keeps_shape(better, mesh):
                 return better
         better = remesh(mesh, self.edge)
-        gained = everywhere or self._worn(better, last).sum() < worn.sum()
-        return better if better is not mesh and gained and self._same(better, mesh) else None
+        gained = everywhere or self._poor_faces(better, last).sum() < poor.sum()
+        return better if better is not mesh and gained and self._keeps_shape(better, mesh) else None
 
-    def _worn(self, mesh: SurfaceMesh, last: bool) -> Bools:
-        return worn_faces(mesh, self.edge, **(LAST_BOUNDS if last else BOUNDS))
+    def _poor_faces(self, mesh: SurfaceMesh, last: bool) -> Bools:
+        """Mark the faces that are out of the bounds of the stage, (n_faces,) bool."""
+        return worn_faces(mesh, self.edge, **(LAST_STAGE_TRIANGLE_BOUNDS if last else TRIANGLE_BOUNDS))
 
-    def _same(self, better: SurfaceMesh, mesh: SurfaceMesh) -> bool:
-        return abs(better.volume - mesh.volume) <= LOST * abs(mesh.volume) and self.sound(better)
+    def _keeps_shape(self, better: SurfaceMesh, mesh: SurfaceMesh) -> bool:
+        """Tell whether a remeshed surface is embedded and has kept its volume within MOST_VOLUME_CHANGE."""
+        return abs(better.volume - mesh.volume) <= MOST_VOLUME_CHANGE * abs(mesh.volume) and self.is_embedded(better)
 
 
 def label_surfaces(mask: Bools, image: Grid) -> list[SurfaceMesh]:
-    """Make closed surfaces of a cell's mask in µm: as it is, and with clefts and tunnels closed further and further.
+    """Make closed surfaces, in µm, of a cell's mask: of the mask itself, and with clefts of growing width closed.
 
-    A mask that touches the image's border is closed there. Surfaces that have tunnels are left out.
+    A mask that touches the image's border is closed there. Surfaces with tunnels (genus above 0) are left out, so the
+    list may be empty.
     """
-    most, box = CLOSINGS[-1], box_around(mask, image.spacing, 0.0)
+    most, box = LABEL_CLOSING_RADII[-1], box_around(mask, image.spacing, 0.0)
     grid = image.crop([s.start for s in box], [s.stop for s in box])
     wide = np.pad(mask[box], most, mode="edge")
     off = ndimage.distance_transform_edt(~wide)
     found = []
-    for radius in CLOSINGS:
+    for radius in LABEL_CLOSING_RADII:
         closed = ndimage.distance_transform_edt(off <= radius) > radius if radius else wide
         whole = ndimage.binary_fill_holes((closed | wide)[(slice(most, -most),) * 3])
         mesh = mask_to_mesh(whole, grid, largest=True)

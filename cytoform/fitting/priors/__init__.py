@@ -1,1 +1,1 @@
-"""What is known of a surface and its staining before the image is looked at, and how strongly it holds."""
+"""Prior probabilities of a surface and its staining (the regularisation), and the estimation of their strengths."""

@@ -1,9 +1,9 @@
-"""What is known of a surface before an image is looked at: that it bends smoothly, and what a user adds."""
+"""Energies of the surface itself: smooth curvature, parts that do not pass through each other, and a user's prior."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from scipy.sparse import block_array, diags, identity
@@ -14,41 +14,37 @@ from ..._typing import Array, Floats
 from ...mesh import geometry
 from ...mesh.laplacian import combinatorial_laplacian
 from ...mesh.protocol import Mesh
+from ..constants import FACING_COSINE, PAIRS_PER_CHUNK, SLIDING_STIFFNESS
 
 __all__ = ["Contact", "Prior", "Smoothness"]
 
 
-SLACK = 1e-6  # keeps the vertices' sliding from being without any cost
-CHUNK = 1_000_000  # pairs at a time, of which many are far from facing
-FACING = -0.5  # cosine between the normals of two vertices that lie face to face
-
-
 class Prior(Protocol):
-    """A negative logarithm of a probability density of surfaces, but for a constant.
+    """A user's prior: a negative log probability density of surfaces, up to a constant.
 
-    Called with a mesh, it gives the value and its gradient for the vertices, (n_vertices, 3), per µm. A value of 1 more
-    makes a surface e times less probable; the image speaks through its number of voxels and its noise.
+    Called with a mesh, it returns the value and its gradient for the vertices, (n_vertices, 3), per µm. One more makes
+    a surface e times less probable; the image counts against it by its number of voxels and its noise.
     """
 
     def __call__(self, mesh: Mesh) -> tuple[float, Array]: ...
 
 
 class Smoothness:
-    """A quadratic energy of how fast the curvature changes, for a mesh of even triangles.
+    """A quadratic regulariser of the change of curvature, for a mesh of even triangles.
 
-    With U the umbrella operator (the mean of a vertex's neighbours less the vertex itself, which for edges e is about
-    e²/4 times the surface's Laplacian), the energy is (32 / (√3 e²)) Σ |U U x|². U x is e² H / 2 along the normal, H
-    the mean curvature; so the energy is about (e⁴ / 3) ∫ |ΔH|² dA, without a unit: what is rough at the scale of an
-    edge costs most, and a bend many edges wide next to nothing. Vertices may count for more or less than that.
+    With U the umbrella operator (the mean of a vertex's neighbours less the vertex itself, for edges e about e²/4 times
+    the surface's Laplacian), the energy is (32 / (√3 e²)) Σ w |U U x|², w the vertex's factor. U x is e² H / 2 along
+    the normal, H the mean curvature; so the energy is about (e⁴ / 3) ∫ |ΔH|² dA, without a unit. Roughness at the scale
+    of an edge costs most, a bend many edges wide next to nothing.
 
     Parameters
     ----------
     mesh : Mesh
-        Its connectivity counts.
+        Only its connectivity is used.
     edge : float
-        Mean length of the edges, µm.
+        Mean length of its edges, µm.
     weights : (n_vertices,) float, optional
-        What each vertex's part of the energy is multiplied by; 1 by default.
+        Factor on each vertex's part of the energy; 1 by default.
     """
 
     def __init__(self, mesh: Mesh, edge: float, weights: Floats | None = None) -> None:
@@ -61,22 +57,26 @@ class Smoothness:
         self._matrix = (self._scale * (self._twice.T @ weighed)).tocsr()
 
     def __call__(self, mesh: Mesh) -> tuple[float, Floats]:
-        """Value and gradient (n_vertices, 3) per µm."""
+        """Return the energy of a mesh and its gradient for the vertices, (n_vertices, 3), per µm."""
         points = np.asarray(mesh.vertices, dtype=np.float64)
         slope = self._matrix @ points
         return float((slope * points).sum()), 2.0 * slope
 
     def roughness(self, mesh: Mesh) -> Floats:
-        """The energy's part of every vertex, (n_vertices,): what lies along the normal, without the weights."""
+        """Return each vertex's part of the energy along its normal, without the factors, (n_vertices,).
+
+        Moves along the surface are left out: they change the triangles, not the shape.
+        """
         normals = geometry.vertex_normals(mesh.vertices, mesh.faces)
         along = ((self._twice @ np.asarray(mesh.vertices, dtype=np.float64)) * normals).sum(axis=1)
-        return self._scale * along**2
+        return cast(Floats, self._scale * along**2)
 
     def second(self, modes: Array, normals: Array) -> Floats:
-        """Second derivatives (k, k) for moves along the normals (n_vertices, 3) in modes (n_vertices, k).
+        """Project the energy's Hessian on modes of the surface along its normals: a (k, k) matrix.
 
-        The vertices are free to slide along the surface as suits the energy: what they gain is taken away (a Schur
-        complement). On a curved surface that is much, in smooth modes most of it.
+        `modes` are (n_vertices, k), `normals` (n_vertices, 3). Vertices may slide along the surface at will, so what
+        they gain by sliding is subtracted (a Schur complement); on a curved surface that is much, in smooth modes most
+        of it.
         """
         along = np.eye(3)[np.abs(normals).argmin(axis=1)]
         first = np.cross(normals, along)
@@ -87,41 +87,61 @@ class Smoothness:
             return sum(2.0 * diags(left[:, a]) @ self._matrix @ diags(right[:, a]) for a in range(3))
 
         n = len(normals)
-        slide = block_array([[block(a, b) for b in sides] for a in sides]) + SLACK * identity(2 * n)
+        slide = block_array([[block(a, b) for b in sides] for a in sides]) + SLIDING_STIFFNESS * identity(2 * n)
         mixed = np.vstack([block(side, normals) @ modes for side in sides])
-        return modes.T @ (block(normals, normals) @ modes) - mixed.T @ splu(slide.tocsc()).solve(mixed)
+        return cast(Floats, modes.T @ (block(normals, normals) @ modes) - mixed.T @ splu(slide.tocsc()).solve(mixed))
 
 
 class Contact:
-    """Two parts of a surface that lie face to face do not pass through each other.
+    """An energy that keeps two parts of a surface that face each other from passing through each other.
 
-    For each pair of vertices with opposite normals whose distance is below `reach` and whose offset across the normal
-    is below an edge, and the gap g between them along the normal, the energy is max(0, 1 - g / edge)². A gap is counted
-    from the side on which the second lies now, be it through the body or across a cleft.
+    A pair of vertices faces each other if their distance is below `reach`, the cosine between their normals is below
+    FACING_COSINE, and their offset across the mean normal is below an edge. With g the gap between them along that
+    normal, its energy is max(0, 1 - g / edge)². The sign of g is that at which both lie now, so a pair may face each
+    other through the body or across a cleft.
 
     Parameters
     ----------
     mesh : Mesh
-        Without self-intersections.
+        A surface without self-intersections.
     edge : float
-        Mean length of the edges, µm.
+        Mean length of its edges, µm.
     reach : float
-        How near pairs have to be now, µm.
+        Largest distance of a pair now, µm.
     """
 
     def __init__(self, mesh: Mesh, edge: float, reach: float) -> None:
         points = np.asarray(mesh.vertices, dtype=np.float64)
         normals = geometry.vertex_normals(points, mesh.faces)
         found = cKDTree(points).query_pairs(reach, output_type="ndarray")
-        parts = [self._facing(points, normals, found[i : i + CHUNK], edge) for i in range(0, len(found), CHUNK)]
+        parts = [
+            self._facing(points, normals, found[i : i + PAIRS_PER_CHUNK], edge)
+            for i in range(0, len(found), PAIRS_PER_CHUNK)
+        ]
         nothing = (np.zeros((0, 2), dtype=np.int64), np.zeros((0, 3)))
         pairs, self._along = (np.concatenate(column) for column in zip(nothing, *parts))
         (self._one, self._two), self._edge = pairs.T, edge
 
     @staticmethod
     def _facing(points: Array, normals: Array, pairs: Array, edge: float) -> tuple[Array, Array]:
-        """The pairs (k, 2) that lie face to face, and the direction (k, 3) from the first to the second side."""
-        pairs = pairs[(normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < FACING]
+        """Keep the pairs of vertices that face each other, with the unit vector from the first to the second of each.
+
+        Parameters
+        ----------
+        points, normals : (n_vertices, 3) float
+            Positions in µm and unit normals.
+        pairs : (n, 2) int
+            Candidates, indices of vertices.
+        edge : float
+            Largest offset across the mean normal, µm.
+
+        Returns
+        -------
+        pairs : (k, 2) int
+        along : (k, 3) float
+            Along the mean of the first normal and the reversed second one, towards the second vertex.
+        """
+        pairs = pairs[(normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(axis=1) < FACING_COSINE]
         along = normals[pairs[:, 0]] - normals[pairs[:, 1]]
         along /= np.linalg.norm(along, axis=1, keepdims=True)
         apart = points[pairs[:, 1]] - points[pairs[:, 0]]
@@ -130,7 +150,7 @@ class Contact:
         return pairs[near], (np.where(gap < 0, -1.0, 1.0)[:, None] * along)[near]
 
     def __call__(self, mesh: Mesh) -> tuple[float, Floats]:
-        """Value and gradient (n_vertices, 3) per µm."""
+        """Return the energy of a mesh and its gradient for the vertices, (n_vertices, 3), per µm."""
         points = np.asarray(mesh.vertices, dtype=np.float64)
         gap = ((points[self._two] - points[self._one]) * self._along).sum(axis=1)
         short = np.maximum(1.0 - gap / self._edge, 0.0)

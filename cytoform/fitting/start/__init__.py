@@ -1,1 +1,1 @@
-"""Where a fit starts: the search of the image, labels, and starts that the user gives."""
+"""How a fit begins: the bright object of an image, a label or a mesh, made into a start surface."""

@@ -1,4 +1,4 @@
-"""Make the state that a fit of one object starts from: its surface, the voxels that count, and its neighbours."""
+"""Make the state that a fit of one object starts from: surface, region of interest and neighbours."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from ...optics import PSF, GaussianPSF
 from ..bodies.registry import body_class_of
 from ..checks import check_region
 from ..config import FitConfig
+from ..constants import BRIGHT_RIM_SHARE, STAINING_SCALE
 from ..problem import Problem
 from ..request import Request
 from ..scene import Scene, typical_voxel
 from ..state import Scope, State
-from . import placing
-from .labels import BRIGHT_RIM, LabelledCell, bright_rim, found_for, is_found, labelled_cell
+from . import alignment
+from .labels import LabelledCell, bright_rim, labelled_cell, matches_search, search_result_for
 
 if TYPE_CHECKING:
     from ..bodies.base import Body
@@ -29,28 +30,31 @@ if TYPE_CHECKING:
 __all__ = ["begin", "default_edge", "default_margin", "guess_psf"]
 
 
-STAIN = 2.0  # voxels, about the σ of a usual PSF: moving a membrane that far is like staining it e times as much
-
-
 def guess_psf(spacing: tuple[float, float, float]) -> GaussianPSF:
-    """Guess a PSF: 1.5 voxels wide across, twice that along z and no less than one slice."""
+    """Guess a Gaussian PSF from the voxel size: σ of 1.5 voxels across, twice that along z and at least one slice.
+
+    `spacing` is the voxel size, (z, y, x) µm.
+    """
     across = 1.5 * float(np.sqrt(spacing[1] * spacing[2]))
     return GaussianPSF.from_sigma((max(2.0 * across, spacing[0]), across, across))
 
 
 def default_edge(volume: Volume) -> float:
-    """Return the mean length of edges that a mesh has by default: two voxels, µm."""
+    """Return the default mean edge length of a mesh, µm: two voxels (geometric mean of a voxel's edges)."""
     return 2.0 * typical_voxel(volume.spacing)
 
 
 def default_margin(psf: PSF, volume: Volume) -> float:
-    """Return how far the region of interest reaches out of the surface: most of the PSF's reach, at least 3 voxels."""
+    """Return how far the region of interest reaches out of the surface by default, µm.
+
+    0.6 of the mean radius beyond which the PSF is negligible, but at least three voxels.
+    """
     return max(0.6 * float(np.mean(psf.reach())), 3.0 * typical_voxel(volume.spacing))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Setup:
-    """What all ways to begin need: the body, the image, the optics and the settings."""
+    """The body, image, PSF and settings that every way to begin needs; `margin` is that of the region, µm."""
 
     body: Body[Any]
     scene: Scene
@@ -59,22 +63,28 @@ class _Setup:
     margin: float
 
     @property
-    def stain_um(self) -> float:
-        """How far a vertex has to move to change the image as much as a unit of the staining's field does, µm."""
-        return STAIN * self.scene.voxel
+    def staining_scale_um(self) -> float:
+        """How far (µm) a vertex moves to change the image about as much as a unit of the staining's field does."""
+        return STAINING_SCALE * self.scene.voxel
 
-    def scope(self, region: Bools, room: tuple[float, float, float], **masks: Any) -> Scope:
-        """What counts: a region, the room around it, and masks that are empty unless they are given."""
+    def scope(self, region: Bools, padding: tuple[float, float, float], **masks: Any) -> Scope:
+        """Make the Scope of a fit from its region, the padding of renderings around it ((3,) µm) and its masks.
+
+        Masks (`cell`, `candidates`, `neighbours`, all (z, y, x) bool) that are not given are empty.
+        """
         none = np.zeros(self.scene.shape, dtype=bool)
         masks = {"cell": none, "candidates": none, "neighbours": none, **masks}
-        return Scope(region=region, room=room, margin=self.margin, **masks)
+        return Scope(region=region, padding=padding, margin=self.margin, **masks)
 
-    def likeliest(self, starts: Sequence[Mesh], region: Bools, neighbours: Bools) -> int:
-        """Which of some starts has the least loss in the first stage."""
+    def index_of_least_loss(self, starts: Sequence[Mesh], region: Bools, neighbours: Bools) -> int:
+        """Return the index of the start with the least loss in the first stage; 0 if there is only one.
+
+        `region` and `neighbours` are masks of the whole image, (z, y, x).
+        """
         if len(starts) == 1:
             return 0
-        room = np.max([self.body.room(mesh, self.psf, region) for mesh in starts], axis=0)
-        problem = Problem(self.scene.volume, region, tuple(room), self.config, neighbours)
+        padding = np.max([self.body.padding(mesh, self.psf, region) for mesh in starts], axis=0)
+        problem = Problem(self.scene.volume, region, tuple(padding), self.config, neighbours)
         blur = self.config.blurs[0]
         losses = [problem.shape_step(mesh.astype(self.config.dtype), self.psf, blur).loss for mesh in starts]
         return int(np.argmin(losses))
@@ -86,23 +96,35 @@ def begin(body: Body[Any], request: Request) -> State:
     Parameters
     ----------
     body : Body
+        The kind of mesh, in its image.
     request : Request
-        What the user gave: a start, a label, a region, or nothing, for the largest bright object.
+        The user's input: a start mesh, a label, a region, or none of them for the largest bright object.
+
+    Returns
+    -------
+    State
+
+    Raises
+    ------
+    FitError
+        When nothing to fit is found, or the start became a mesh that another kind of body moves.
     """
     scene, config = body.scene, request.config
     psf = guess_psf(scene.spacing) if request.psf is None else request.psf
     margin = default_margin(psf, scene.volume) if config.margin is None else config.margin
     setup = _Setup(body, scene, psf, config, margin)
-    outlined, remarks = _outlined(setup, request)
+    outlined, remarks = _outlined_cell(setup, request)
     if outlined is None:
-        state = _in_image(setup, request.mesh, request.region)
-    elif request.labels is not None and outlined.alone and request.mesh is None and is_found(outlined.mask, scene):
-        state = _in_image(setup, None, None)  # tells more than the label
+        state = _begin_from_search_or_mesh(setup, request.mesh, request.region)
+    elif (
+        request.labels is not None and outlined.alone and request.mesh is None and matches_search(outlined.mask, scene)
+    ):
+        state = _begin_from_search_or_mesh(setup, None, None)  # tells more than the label
     else:
-        state = _at_label(setup, outlined, request.mesh)
+        state = _begin_from_label(setup, outlined, request.mesh)
     state.remarks = (*remarks, *state.remarks)
     scene.forget_search()
-    body.drop_distances()
+    body.forget_distances()
     if body_class_of(state.mesh) is not type(body):
         raise FitError(
             f"the start of a {body.kind} became a {type(state.mesh).__name__}, which is moved by another kind of body.",
@@ -111,8 +133,11 @@ def begin(body: Body[Any], request: Request) -> State:
     return state
 
 
-def _outlined(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tuple[str, ...]]:
-    """The cell that the user outlined, by a label or by a region that is an outline, with remarks."""
+def _outlined_cell(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tuple[str, ...]]:
+    """Return the cell that the user outlined by a label or a region, and remarks; None without an outline.
+
+    A region counts as an outline if ``FitConfig.widen_roi`` is set and at least BRIGHT_RIM_SHARE of its rim is bright.
+    """
     scene = setup.scene
     if request.label_image is not None:
         cell = labelled_cell(request.label_image, request.label, scene)
@@ -121,7 +146,7 @@ def _outlined(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tup
         return None, ()
     scene.where_measured(request.region)
     bright = bright_rim(request.region, scene)
-    if bright < BRIGHT_RIM:
+    if bright < BRIGHT_RIM_SHARE:
         return None, ()
     cell = labelled_cell(request.region, 1, scene, noun="the region")
     remark = (
@@ -132,42 +157,51 @@ def _outlined(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tup
     return cell, (remark, *cell.remarks)
 
 
-def _at_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State:
-    """Start from a cell's label: its surface, the voxels around it, and the light of its neighbours to be modelled."""
+def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State:
+    """Start from the surface of a cell's label, with voxels around it as the region and the neighbours' light modelled.
+
+    Among the given mesh or the starts of the label the one of least loss is taken.
+    """
     body, scene = setup.body, setup.scene
     region = scene.where_measured(scene.around(outlined.mask, setup.margin))
     check_region(region, scene.volume)
     starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
     if mesh is None and setup.config.init == "auto":
         starts = [*starts, *body.starts(outlined.mask, "label")]
-    starts, remarks = zip(*(body.checked(start) for start in starts))
-    best = starts[setup.likeliest(starts, region, outlined.neighbours)]
-    room = body.room(best, setup.psf, region)
-    scope = setup.scope(region, room, neighbours=outlined.neighbours, fixed=True)
-    state = State.at(best, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(best))
-    state.count.evaluations += len(starts) if len(starts) > 1 else 0
+    checked, remarks = zip(*(body.checked(start) for start in starts))
+    best = checked[setup.index_of_least_loss(checked, region, outlined.neighbours)]
+    padding = body.padding(best, setup.psf, region)
+    scope = setup.scope(region, padding, neighbours=outlined.neighbours, fixed=True)
+    state = State.at(
+        best, setup.psf, scope, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(best)
+    )
+    state.count.evaluations += len(checked) if len(checked) > 1 else 0
     state.remarks = remarks[0] if mesh is not None else ()
     return state
 
 
-def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
-    """Start from the largest bright object, or from the user's surface and the object that it means."""
+def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
+    """Start from the largest bright object, or from the user's mesh and the bright object that it overlaps.
+
+    `given` is the user's region of interest, (z, y, x) bool; without one it follows the surface.
+    """
     scene, body, config = setup.scene, setup.body, setup.config
     seen = scene if given is None else scene.within(given)
     none = np.zeros(scene.shape, dtype=bool)
     cell = candidates = none
-    meant, remarks = None, ()
+    target: Bools | None = None
+    remarks: tuple[str, ...] = ()
     if mesh is None:
         found = seen.largest_object()
-        mesh, cell, candidates = body.starts(found.mask, config.init)[0], found.mask, found.others
+        mesh, cell, candidates = body.starts(found.mask, config.init)[0], found.mask, found.other_objects
     else:
         mesh, remarks = body.checked(mesh)
-        meant = placing.object_at(body.inside(mesh), seen)
+        target = alignment.object_overlapping(body.inside(mesh), seen)
         if given is None:
-            cell = none if meant is None else meant
-            found, same = found_for(cell | body.inside(mesh), scene)
-            cell, candidates = found.mask if same else cell, found.others
-            meant = None if meant is None else cell
+            cell = none if target is None else target
+            found, same = search_result_for(cell | body.inside(mesh), scene)
+            cell, candidates = found.mask if same else cell, found.other_objects
+            target = None if target is None else cell
     if given is None:
         neighbours = body.neighbours(mesh, candidates, cell, last=False)
         region = body.region(mesh, setup.margin, cell, neighbours, last=len(config.blurs) == 1)
@@ -175,20 +209,25 @@ def _in_image(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:
     else:
         region, masks = scene.where_measured(given), {"fixed": True}
     check_region(region, scene.volume)
-    scope = setup.scope(region, body.room(mesh, setup.psf, region), **masks)
-    state = State.at(mesh, setup.psf, scope, edge=body.edge, stain_um=setup.stain_um, pattern=body.pattern(mesh))
+    scope = setup.scope(region, body.padding(mesh, setup.psf, region), **masks)
+    state = State.at(
+        mesh, setup.psf, scope, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(mesh)
+    )
     state.remarks = remarks
-    if meant is not None and config.place_start:
-        _place(setup, state, meant)
+    if target is not None and config.align_start:
+        _align_start(setup, state, target)
     return state
 
 
-def _place(setup: _Setup, state: State, meant: Bools) -> None:
-    """Let the fit begin from the user's start moved onto the object that it means, where that lowers the loss."""
+def _align_start(setup: _Setup, state: State, target: Bools) -> None:
+    """Stretch and shift the state's start onto the bright object `target`, if that lowers the loss.
+
+    Changes `state` in place; `target` is (z, y, x) bool.
+    """
     body, scope = setup.body, state.scope
-    moved = placing.moved_onto(state.mesh, body.inside(state.mesh), meant, setup.scene.grid)
+    moved = alignment.aligned_to(state.mesh, body.inside(state.mesh), target, setup.scene.grid)
     moved = body.tidied(moved)
     state.count.evaluations += 2
-    if setup.likeliest([state.mesh, moved], scope.region, scope.neighbours) == 1:
-        scope.room = body.room(moved, setup.psf, scope.region)
-        state.move_start(moved, body.pattern(moved))
+    if setup.index_of_least_loss([state.mesh, moved], scope.region, scope.neighbours) == 1:
+        scope.padding = body.padding(moved, setup.psf, scope.region)
+        state.start_from(moved, body.pattern(moved))

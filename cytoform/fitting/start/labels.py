@@ -1,4 +1,4 @@
-"""Take a cell out of a segmentation: its mask, and its neighbours."""
+"""Take one cell out of a segmentation: its mask, and the voxels of its neighbours."""
 
 from __future__ import annotations
 
@@ -11,29 +11,22 @@ from scipy import ndimage
 
 from ..._typing import Bools, Ints
 from ...errors import FitError
-from ..neighbours import NEAR, bright_beside
-from .search import SMALLEST, BrightObject
+from ..constants import (
+    LABEL_CLEARANCE,
+    LEAST_OBJECT_VOXELS,
+    NEIGHBOUR_DISTANCE,
+    NOTEWORTHY_SHARE,
+    REGION_RIM_WIDTH,
+    SAME_OBJECT_JACCARD,
+    SAME_OBJECT_OVERLAP,
+)
+from ..neighbours import neighbour_candidates
+from .search import BrightObject
 
 if TYPE_CHECKING:
     from ..scene import Scene
 
-__all__ = [
-    "BRIGHT_RIM",
-    "LabelledCell",
-    "box_around",
-    "bright_rim",
-    "found_for",
-    "is_found",
-    "labelled_cell",
-]
-
-
-SAME = 0.5  # two masks that share more than this part of the smaller one are of the same object
-ALIKE = 0.55  # of the union of two masks that is shared: more, and they are of the same object, about as large
-APART = 3.0  # voxels: nearer to the cell's own label, light is not put down to a neighbour
-LEFT_OUT = 0.01  # of a label's voxels: so many in other parts, or in holes, are worth a word
-RIM = 1.5  # finest voxels: how far from its edge the rim of a region reaches
-BRIGHT_RIM = 0.7  # of a region's rim that is bright: it runs along a membrane, as the outline of a cell does
+__all__ = ["LabelledCell", "box_around", "bright_rim", "labelled_cell", "matches_search", "search_result_for"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,10 +38,10 @@ class LabelledCell:
     mask : (z, y, x) bool
         The cell, in one piece and without holes.
     neighbours : (z, y, x) bool
-        Voxels that light of neighbours may come from: other labels, and what is bright and has no label, but for what
-        lies within three voxels of the cell.
+        Voxels that may emit neighbours' light: other labels, and bright voxels without a label, except those within
+        three voxels of the cell.
     alone : bool
-        Whether no other cell is labelled.
+        True if no other cell is labelled.
     remarks : tuple of str
         What was left out or filled, a sentence each.
     """
@@ -60,69 +53,85 @@ class LabelledCell:
 
 
 def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, noun: str = "") -> LabelledCell:
-    """Take one cell out of a label image.
+    """Take one cell out of a label image: its largest piece, holes filled, and the voxels of its neighbours.
 
     Parameters
     ----------
     labels : (z, y, x) int
         A segmentation on the image's voxels: 0 (or below) outside, another number for each cell.
     label : int, optional
-        Which cell; not needed where there is only one.
+        Number of the cell; not needed where there is only one.
     scene : Scene
+        The image.
     noun : str
         What messages call the cell; "label N" by default.
+
+    Returns
+    -------
+    LabelledCell
 
     Raises
     ------
     FitError
-        When the shape is not the image's, the values are no labels, the label is missing, or it is too small.
+        When the shape is not the image's, values are not whole numbers, the label is missing, or the cell is too small.
     """
-    values = _checked(labels, scene.shape)
-    wanted = _chosen(values, label)
+    values = _checked_labels(labels, scene.shape)
+    wanted = _chosen_label(values, label)
     noun = noun or f"label {wanted}"
     whole = values == wanted
-    box = box_around(whole, scene.spacing, NEAR * scene.finest)
+    box = box_around(whole, scene.spacing, NEIGHBOUR_DISTANCE * scene.finest)
     mask = np.zeros(whole.shape, dtype=bool)
     mask[box], remarks = _in_one_piece(whole[box], noun)
-    if mask.sum() < SMALLEST:
+    if mask.sum() < LEAST_OBJECT_VOXELS:
         raise FitError(
-            f"{noun} has {int(mask.sum())} voxels; expected at least {SMALLEST} for a surface to be fitted.",
+            f"{noun} has {int(mask.sum())} voxels; expected at least {LEAST_OBJECT_VOXELS} for a surface to be fitted.",
             remedy="Choose another one, or an image with smaller voxels.",
         )
     off = np.full(whole.shape, np.inf, dtype=np.float32)
     off[box] = ndimage.distance_transform_edt(~mask[box], sampling=scene.spacing)
-    others = (values > 0) & ~whole
-    apart = off > APART * scene.voxel
-    if others.any():
-        neighbours = apart & (others | (scene.bright & (values <= 0) & (off > NEAR * scene.finest)))
+    other_labels = (values > 0) & ~whole
+    clear = off > LABEL_CLEARANCE * scene.voxel
+    if other_labels.any():
+        neighbours = clear & (other_labels | (scene.bright & (values <= 0) & (off > NEIGHBOUR_DISTANCE * scene.finest)))
     else:
-        neighbours = apart & found_for(mask, scene)[0].others
-    return LabelledCell(mask, neighbours, not others.any(), remarks)
+        neighbours = clear & search_result_for(mask, scene)[0].other_objects
+    return LabelledCell(mask, neighbours, not other_labels.any(), remarks)
 
 
 def box_around(mask: Bools, spacing: tuple[float, float, float], margin: float) -> tuple[slice, ...]:
-    """Return the box of a mask and a margin of so many µm, with a voxel to spare."""
-    room = [int(np.ceil(margin / d)) + 2 for d in spacing]
+    """Return the bounding box of a mask, widened by `margin` µm and two voxels on each side, as slices (z, y, x).
+
+    `spacing` is the voxel size, (z, y, x) µm. The box ends at the image's border at its low side.
+    """
+    padding = [int(np.ceil(margin / d)) + 2 for d in spacing]
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(found, room))
+    return tuple(slice(max(s.start - r, 0), s.stop + r) for s, r in zip(found, padding))
 
 
 def _in_one_piece(whole: Bools, noun: str) -> tuple[Bools, tuple[str, ...]]:
-    """The largest piece of a mask, its holes filled, and what is worth saying about it."""
+    """Return the largest connected component of a mask with its holes filled, and remarks for the user.
+
+    A remark names the share of voxels that was left out or filled, if it is above NOTEWORTHY_SHARE; `noun` is what it
+    calls the mask.
+    """
     parts, n = ndimage.label(whole, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]
     part = parts == 1 + int(np.argmax(sizes))
     mask, remarks = ndimage.binary_fill_holes(part), []
     lost, filled = int(sizes.sum() - sizes.max()) / int(sizes.sum()), int((mask & ~part).sum())
     name = noun[0].upper() + noun[1:]
-    if lost > LEFT_OUT:
+    if lost > NOTEWORTHY_SHARE:
         remarks.append(f"{name} is in {n} pieces; the largest is taken, {lost:.0%} of its voxels are left out.")
-    if filled > LEFT_OUT * part.sum():
+    if filled > NOTEWORTHY_SHARE * part.sum():
         remarks.append(f"{name} has holes of {filled} voxels ({filled / part.sum():.0%}); they are filled.")
     return mask, tuple(remarks)
 
 
-def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
+def _checked_labels(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
+    """Return a label image as int64 after checks.
+
+    Raises FitError if its shape is not `shape`, or if its values are not whole numbers below 2^63.
+    """
     values = np.asarray(labels)
     if values.shape != shape:
         raise FitError(
@@ -145,7 +154,8 @@ def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Ints:
     return values.astype(np.int64)
 
 
-def _chosen(values: Ints, label: int | None) -> int:
+def _chosen_label(values: Ints, label: int | None) -> int:
+    """Return `label`, or the only positive label; raise FitError if it is missing or ambiguous."""
     known = np.unique(values[values > 0])
     listed = ", ".join(str(v) for v in known[:8]) + (", …" if len(known) > 8 else "")
     if label is None:
@@ -162,28 +172,38 @@ def _chosen(values: Ints, label: int | None) -> int:
     return int(label)
 
 
-def found_for(mask: Bools, scene: Scene) -> tuple[BrightObject, bool]:
-    """What a fit without a start finds, and True, where that is the object of a mask; else mask and neighbours."""
+def search_result_for(mask: Bools, scene: Scene) -> tuple[BrightObject, bool]:
+    """Return the object that a search without a start finds and True, if it is the object of a mask.
+
+    It is if the two share more than SAME_OBJECT_OVERLAP of the smaller one. Otherwise, or if nothing is found, return
+    the mask itself with what is bright at a distance from it, and False.
+    """
     try:
         found = scene.largest_object()
     except FitError:
-        return BrightObject(mask, bright_beside(mask, scene)), False
-    same = bool((found.mask & mask).sum() > SAME * min(found.mask.sum(), mask.sum()))
-    return (found if same else BrightObject(mask, bright_beside(mask, scene))), same
+        return BrightObject(mask, neighbour_candidates(mask, scene)), False
+    same = bool((found.mask & mask).sum() > SAME_OBJECT_OVERLAP * min(found.mask.sum(), mask.sum()))
+    return (found if same else BrightObject(mask, neighbour_candidates(mask, scene))), same
 
 
-def is_found(mask: Bools, scene: Scene) -> bool:
-    """Whether a mask is about that of the object that a fit finds without one: most of their union shared."""
+def matches_search(mask: Bools, scene: Scene) -> bool:
+    """Tell whether a mask, (z, y, x), agrees with the object that a search without a start finds.
+
+    They agree if their intersection over union exceeds SAME_OBJECT_JACCARD.
+    """
     try:
         found = scene.largest_object().mask
     except FitError:
         return False
-    return bool((found & mask).sum() > ALIKE * (found | mask).sum())
+    return bool((found & mask).sum() > SAME_OBJECT_JACCARD * (found | mask).sum())
 
 
 def bright_rim(region: Bools, scene: Scene) -> float:
-    """Which part of a region's rim is brighter than Otsu's threshold, 0 to 1; the image's border is no rim."""
+    """Return the part of a region's rim that is brighter than Otsu's threshold, 0 to 1.
+
+    The rim are the voxels of the region within REGION_RIM_WIDTH of its outside; the image's border makes none.
+    """
     if region.all():
         return 0.0
-    rim = region & (scene.distance_from(~region) <= RIM * scene.finest)
+    rim = region & (scene.distance_from(~region) <= REGION_RIM_WIDTH * scene.finest)
     return float(scene.bright[rim].mean())

@@ -1,4 +1,4 @@
-"""The ellipsoid of a bright object: where a fit without a start begins."""
+"""The ellipsoid of a bright object, from the second moments of its voxels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ import numpy as np
 
 from ..._typing import Array, Bools, Floats
 from ...image.volume import Grid
+from ..constants import FLAT_OUTLIER_RADIUS, FLAT_RATIO, LEAST_MOMENT_POINTS, OUTLIER_RADIUS, OUTLINE_INSET
 
-__all__ = ["FLAT", "RIM", "Moments", "object_moments"]
-
-FLAT = 0.6  # an object counts as flat when its thinnest spread is below this part of its middle one
-TRIM = 1.25  # parts outside the ellipsoid scaled by this do not shape the start
-FLAT_TRIM = 1.08  # the same for the outline of a flat object
-RIM = 1.5  # the start lies so many finest voxels inside the object's outline
-FEWEST = 100  # points that an ellipsoid is taken from
+__all__ = ["Moments", "object_moments"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,41 +23,46 @@ class Moments:
 
 
 def object_moments(mask: Bools, grid: Grid) -> Moments:
-    """Ellipsoid of an object's axes, a little inside its outline; what sticks out of it (neighbours) is left out."""
+    """Fit an ellipsoid to a mask, (z, y, x), by its second moments; it lies OUTLINE_INSET inside the outline.
+
+    Voxels far outside of the ellipsoid, such as those of a touching neighbour, are dropped. The two long axes of a flat
+    object are taken from its outline seen along the short one.
+    """
     points = grid.to_um(np.argwhere(mask))
     finest = min(grid.spacing)
     centre, axes, spread = _principal(points)
-    if spread[0] < FLAT * spread[1]:
+    if spread[0] < FLAT_RATIO * spread[1]:
         # seen along its thin axis: neither the thick rim of a biconcave cell nor a neighbour's rim counts twice
         plane = np.unique(np.round((points - centre) @ axes[1:].T / finest), axis=0) * finest
-        middle, turn, wide = _trimmed(plane, 2.0, FLAT_TRIM)
+        middle, directions, wide = _trimmed(plane, 2.0, FLAT_OUTLIER_RADIUS)
         centre = centre + middle @ axes[1:]
-        axes = np.concatenate([axes[:1], turn @ axes[1:]])
+        axes = np.concatenate([axes[:1], directions @ axes[1:]])
         semi = np.concatenate([np.sqrt(5.0) * spread[:1], wide])
     else:
-        centre, axes, semi = _trimmed(points, np.sqrt(5.0), TRIM)
+        centre, axes, semi = _trimmed(points, np.sqrt(5.0), OUTLIER_RADIUS)
     # the threshold lies outside the membrane, and a start inside it meets no neighbour on its way
-    return Moments(centre, np.maximum(semi - RIM * finest, 0.5 * semi), axes)
+    return Moments(centre, np.maximum(semi - OUTLINE_INSET * finest, 0.5 * semi), axes)
 
 
 def _principal(points: Array) -> tuple[Array, Array, Array]:
-    """Mean, principal directions (rows) and standard deviations along them, smallest first."""
+    """Return mean (3,), principal directions (rows of (3, 3)) and standard deviations along them, smallest first."""
     centre = points.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov((points - centre).T))
     return centre, vectors.T, np.sqrt(np.maximum(values, 1e-12))
 
 
 def _trimmed(points: Array, factor: float, trim: float, *, rounds: int = 50) -> tuple[Array, Array, Array]:
-    """Centre, axes and semi-axes of the body that most of the points fill.
+    """Fit an ellipse or ellipsoid to points, (n, d), without outliers: centre, axes (rows), semi-axes.
 
-    An even ellipse has semi-axes of 2 standard deviations, an even ellipsoid of √5 (`factor`). Points well outside are
-    dropped and it is redone.
+    Points outside of the body scaled by `trim` are outliers; they are dropped and the fit is repeated until none is
+    left, at most `rounds` times and down to LEAST_MOMENT_POINTS points. An evenly filled ellipse has semi-axes of 2
+    standard deviations, an ellipsoid of √5: that is `factor`.
     """
     kept = np.ones(len(points), dtype=bool)
     for _ in range(rounds):
         centre, axes, spread = _principal(points[kept])
         again = np.linalg.norm((points - centre) @ axes.T / (factor * spread), axis=1) <= trim
-        if (again == kept).all() or again.sum() < FEWEST:
+        if (again == kept).all() or again.sum() < LEAST_MOMENT_POINTS:
             break
         kept = again
     return centre, axes, factor * spread

@@ -1,4 +1,4 @@
-"""Search an image for the largest bright object, and cut it off others that touch it."""
+"""Find the largest bright object of an image, and cut it off from others that touch it."""
 
 from __future__ import annotations
 
@@ -11,52 +11,67 @@ from skimage.segmentation import watershed
 
 from ..._typing import Array, Bools
 from ...errors import FitError, VolumeError
-from .moments import FLAT, RIM, Moments, object_moments
+from ..constants import (
+    CLIP_DISTANCE,
+    CLIP_RADIUS,
+    FLAT_RATIO,
+    LARGE_NEIGHBOUR_SHARE,
+    LEAST_BORDER_NEIGHBOUR_SHARE,
+    LEAST_LUMEN_SHARE,
+    LEAST_NEIGHBOUR_SHARE,
+    LEAST_OBJECT_VOXELS,
+    MEMBRANE_GAP_RADIUS,
+    NECK_RATIO,
+    OUTLINE_INSET,
+)
+from .moments import Moments, object_moments
 
 if TYPE_CHECKING:
     from ..scene import Scene
 
-__all__ = ["NECK", "SMALLEST", "BrightObject", "filled", "largest_object"]
+__all__ = ["BrightObject", "filled", "largest_object"]
 
-NECK = 0.5  # a bridge narrower than this part of the object's greatest depth leads to a neighbour
-CLOSING = 4.0  # breaks in the membrane up to twice this many finest voxels do not keep the inside from being filled
-NEIGHBOUR = 0.02  # what is cut off counts as a neighbour from this part of the whole
-CUT = 0.003  # the same where it touches the border of the image: more of it lies outside
-LUMEN = 0.005  # an inside takes at least this part of a cell
-LARGE = 0.3  # what is cut off is a cell from this part of what is left, whether an inside is seen or not
-CLIP = 1.1  # next to a neighbour an object ends where its outline, scaled by this, does
-CLIP_REACH = 0.3  # next to: within this part of the object's middle semi-axis
-SMALLEST = 100  # voxels that an object needs
 GIVE_A_START = "Give a start: --init MESH, or mesh= in Python."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BrightObject:
-    """The largest bright object of an image, all (z, y, x) bool.
+    """The largest bright object of an image.
 
     Attributes
     ----------
-    mask : the object, its inside filled
-    others : what else is bright, its neighbours
+    mask : (z, y, x) bool
+        The object, its inside filled.
+    other_objects : (z, y, x) bool
+        All other bright voxels: candidates for neighbours.
     """
 
     mask: Bools
-    others: Bools
+    other_objects: Bools
 
 
 def largest_object(scene: Scene) -> BrightObject:
     """Find the largest bright object of an image, and its neighbours.
 
-    Smoothing, Otsu's threshold, closing of small breaks, filling of holes, the part with the most voxels, and an
-    opening that cuts off what is joined to it by a narrow bridge and is another cell. :meth:`.Scene.largest_object`
-    keeps what is found.
+    Gaussian smoothing, Otsu's threshold, closing of small gaps, filling of holes, the largest connected component, and
+    a morphological opening that cuts off other cells joined to it by narrow bridges. :meth:`.Scene.largest_object`
+    keeps the result.
+
+    Parameters
+    ----------
+    scene : Scene
+        The image.
+
+    Returns
+    -------
+    BrightObject
 
     Raises
     ------
     VolumeError
         When the image is constant.
     FitError
-        When nothing of more than a hundred voxels stands out.
+        When no object has more than a hundred voxels.
     """
     data = np.asarray(scene.volume.data)
     if data.min() == data.max():
@@ -66,7 +81,7 @@ def largest_object(scene: Scene) -> BrightObject:
         )
     bright, parts = scene.bright, scene.bodies
     part = _largest(parts)
-    if part.sum() < SMALLEST:
+    if part.sum() < LEAST_OBJECT_VOXELS:
         raise FitError(
             "no bright object of at least a hundred voxels was found in the image.",
             remedy=GIVE_A_START,
@@ -77,46 +92,65 @@ def largest_object(scene: Scene) -> BrightObject:
     return BrightObject(mask, bright & ~mask)
 
 
-def _clipped(mask: Bools, others: Bools, scene: Scene) -> Bools:
-    """Without what sticks out of the object's ellipsoid towards a neighbour."""
+def _clipped(mask: Bools, other_objects: Bools, scene: Scene) -> Bools:
+    """Cut off the voxels of a mask that stick out of its ellipsoid towards a neighbour, and keep the largest piece.
+
+    A voxel is cut if it lies outside of the ellipsoid scaled by CLIP_RADIUS, seen along its shortest axis, and within
+    CLIP_DISTANCE of its middle semi-axis from `other_objects`, other bright voxels, (z, y, x).
+    """
     moments = object_moments(mask, scene.grid)
-    outline = Moments(moments.centre, moments.semi_axes + RIM * scene.finest, moments.axes)
-    near = scene.distance_from(others) <= CLIP_REACH * outline.semi_axes[1]
+    outline = Moments(moments.centre, moments.semi_axes + OUTLINE_INSET * scene.finest, moments.axes)
+    near = scene.distance_from(other_objects) <= CLIP_DISTANCE * outline.semi_axes[1]
     where = np.argwhere(mask & near)
     across = ((scene.grid.to_um(where) - outline.centre) @ outline.axes.T / outline.semi_axes)[:, 1:]
-    out = where[np.linalg.norm(across, axis=1) > CLIP]
+    out = where[np.linalg.norm(across, axis=1) > CLIP_RADIUS]
     kept = mask.copy()
     kept[tuple(out.T)] = False
     return _largest_part(kept)
 
 
 def _largest_part(mask: Bools) -> Bools:
+    """Return the largest connected component of a mask; the mask itself where it is empty."""
     parts, n = ndimage.label(mask)
     return _largest(parts) if n else mask
 
 
 def _largest(parts: Array) -> Bools:
-    """The part with the most voxels, of parts numbered from 1; nothing where there is none."""
+    """Return the mask of the largest of numbered components (1, 2, …; 0 is outside); empty if there is none."""
     sizes = np.bincount(parts.ravel())[1:]
     return parts == 1 + int(np.argmax(sizes)) if len(sizes) else np.zeros(parts.shape, dtype=bool)
 
 
 def _without_neighbours(mask: Bools, dark: Bools, image: Array, spacing: Array) -> Bools:
-    """Cut an object off others that touch it: an opening around its deepest point, then a watershed of the image.
+    """Cut an object off others that touch it, by an opening around its deepest point and a watershed of the image.
 
-    What the opening leaves out and the object's core are the seeds of the watershed: it moves the cut to the bright
-    membranes between the two. A part that ends within the image is a neighbour only where it has an inside of its own,
-    which is `dark`, or is large: fins, tails and protrusions have none.
+    The object's core and the parts that the opening removes are the seeds; the watershed moves the cut to the bright
+    membranes between them. A removed part that ends within the image counts as a neighbour only if it has a dark inside
+    of its own or is large: fins, tails and protrusions have none.
 
     The depth of a flat object is that of its outline seen along its thin axis: cells that touch along their rims have
     contacts as thick as themselves, but not as wide, and the dimples of a biconcave cell do not divide it.
+
+    Parameters
+    ----------
+    mask, dark : (z, y, x) bool
+        The object, and the dark voxels inside it.
+    image : (z, y, x) float
+        Smoothed.
+    spacing : (3,) float
+        Voxel size, µm.
+
+    Returns
+    -------
+    (z, y, x) bool
+        The mask without neighbours.
     """
     spread = spacing * np.argwhere(mask).std(axis=0)
     thin = int(np.argmin(spread))
-    flat = spread[thin] < FLAT * float(np.median(spread))
+    flat = spread[thin] < FLAT_RATIO * float(np.median(spread))
     solid, sampling = (mask.any(axis=thin), np.delete(spacing, thin)) if flat else (mask, spacing)
     depth = ndimage.distance_transform_edt(np.pad(solid, 1), sampling=sampling)[(slice(1, -1),) * solid.ndim]
-    radius = NECK * float(depth.max())
+    radius = NECK_RATIO * float(depth.max())
     cores, _ = ndimage.label(depth > radius)
     core = cores == cores[np.unravel_index(int(np.argmax(depth)), depth.shape)]
     opened = ndimage.distance_transform_edt(~core, sampling=sampling) <= radius
@@ -128,8 +162,10 @@ def _without_neighbours(mask: Bools, dark: Bools, image: Array, spacing: Array) 
     for axis in range(3):
         for side in (0, -1):
             cut[np.unique(np.take(rest, side, axis=axis))] = True
-    hollow = np.bincount(rest.ravel(), weights=dark.ravel()) >= LUMEN * share * mask.sum()
-    large = (share >= np.where(cut, CUT, NEIGHBOUR)) & (cut | hollow | (share >= LARGE * share[0]))
+    hollow = np.bincount(rest.ravel(), weights=dark.ravel()) >= LEAST_LUMEN_SHARE * share * mask.sum()
+    large = (share >= np.where(cut, LEAST_BORDER_NEIGHBOUR_SHARE, LEAST_NEIGHBOUR_SHARE)) & (
+        cut | hollow | (share >= LARGE_NEIGHBOUR_SHARE * share[0])
+    )
     large[0] = False
     if not large.any():
         return mask
@@ -144,17 +180,18 @@ def _without_neighbours(mask: Bools, dark: Bools, image: Array, spacing: Array) 
 
 
 def filled(mask: Bools, spacing: Array) -> Bools:
-    """Fill what a membrane encloses, breaks up to some width notwithstanding; a cleft between two cells stays open.
+    """Fill what a membrane encloses, even if the membrane has gaps of up to twice MEMBRANE_GAP_RADIUS finest voxels.
 
-    The membrane is thickened step by step; a dark inside that is cut off by then, grown back by as much, is filled.
+    The membrane is dilated step by step; a dark region that is closed off at some step is filled, dilated by as much. A
+    cleft between two cells stays open. `mask` is (z, y, x) bool, `spacing` the voxel size, (3,) µm.
     """
     finest = float(spacing.min())
-    room = [int(np.ceil(CLOSING * finest / d)) + 1 for d in spacing]
-    cut = tuple(slice(n, -n) for n in room)
-    wide = np.pad(mask, [(n, n) for n in room])
+    padding = [int(np.ceil(MEMBRANE_GAP_RADIUS * finest / d)) + 1 for d in spacing]
+    cut = tuple(slice(n, -n) for n in padding)
+    wide = np.pad(mask, [(n, n) for n in padding])
     off = ndimage.distance_transform_edt(~wide, sampling=spacing)
     inside, known = wide.copy(), wide.copy()
-    for step in range(1 + int(CLOSING)):
+    for step in range(1 + int(MEMBRANE_GAP_RADIUS)):
         reach = step * finest
         thick = off <= reach
         holes = ndimage.binary_fill_holes(thick) & ~thick

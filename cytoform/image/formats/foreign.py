@@ -1,4 +1,4 @@
-"""Names files that are not read here, and tells how to get an image out of them."""
+"""Identify files that cytoform does not read, and state how to convert them to a format that it reads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ...errors import FileFormatError
 
-__all__ = ["foreign_file", "foreign_folder", "foreign_kind", "through_fiji"]
+__all__ = ["fiji_remedy", "foreign_file_error", "foreign_folder_error", "identify_foreign_file"]
 
-_HEAD = 4096  # bytes that tell a format
-_LISTED = 5  # names shown of a folder
+_HEAD = 4096  # bytes in which signatures of formats are sought
+_MAX_LISTED = 5  # names shown of a folder
 
 _BIOFORMATS = (
     "Open it in Fiji (File > Import > Bio-Formats) and save it as OME-TIFF, or convert it with Bio-Formats' command "
@@ -26,7 +26,7 @@ _HDF5 = (
 _PACKED = "Unpack it, then give the path of the image inside of it."
 _MEDICAL = "Convert it to TIFF, for example with Fiji or SimpleITK."
 
-# Place in the file, bytes there, what it is, what to do.
+# Offset in the file, signature there, name of the format, remedy.
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5, .hdf5, Imaris .ims)", _HDF5),
     (0, b"ZISRAWFILE", "a Zeiss CZI file", _BIOFORMATS),
@@ -67,8 +67,8 @@ _TEXT: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def foreign_file(path: Path, reason: str) -> FileFormatError:
-    """The error of a file that is no TIFF, with its true format where that is known.
+def foreign_file_error(path: Path, reason: str) -> FileFormatError:
+    """Return the error for a file that is no TIFF; it names the file's true format where its signature is known.
 
     Parameters
     ----------
@@ -77,60 +77,65 @@ def foreign_file(path: Path, reason: str) -> FileFormatError:
     reason : str
         What is wrong with it as a TIFF.
     """
-    known = foreign_kind(path)
+    known = identify_foreign_file(path)
     if known is not None:
         kind, remedy = known
-        return FileFormatError(f"{path} is {kind}; expected {_expected()}.", remedy=remedy)
+        return FileFormatError(f"{path} is {kind}; expected {_readable_kinds()}.", remedy=remedy)
     return FileFormatError(
         f"{path} is not a readable TIFF: {reason}.",
-        remedy=f"Expected {_expected()}; open it in Fiji (File > Import > Bio-Formats) and save it as OME-TIFF.",
+        remedy=f"Expected {_readable_kinds()}; open it in Fiji (File > Import > Bio-Formats) and save it as OME-TIFF.",
     )
 
 
-def foreign_kind(path: Path) -> tuple[str, str] | None:
-    """What a file is by its first bytes, and what to do about it; None where they do not tell."""
+def identify_foreign_file(path: Path) -> tuple[str, str] | None:
+    """Return the name of a file's format and a remedy, by the signature in its first 4096 bytes, or None."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    for place, magic, kind, remedy in _MAGIC:
-        if head[place : place + len(magic)] == magic:
-            return kind, _filled(remedy, path)
+    for offset, magic, kind, remedy in _MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return kind, _fill_in_names(remedy, path)
     return next(((kind, remedy) for mark, kind, remedy in _TEXT if mark.lower() in head.lower()), None)
 
 
-def through_fiji(path: Path) -> str:
-    """How to get an OME-TIFF out of a microscope's file with other programs."""
-    return _filled(_BIOFORMATS, path)
+def fiji_remedy(path: Path) -> str:
+    """Return advice on how to convert a microscope's file to OME-TIFF with Fiji or Bio-Formats."""
+    return _fill_in_names(_BIOFORMATS, path)
 
 
-def _filled(remedy: str, path: Path) -> str:
+def _fill_in_names(remedy: str, path: Path) -> str:
+    """Return the text with {name} and {stem} replaced by the file's name with and without its suffix."""
     return remedy.replace("{name}", path.name).replace("{stem}", path.stem)
 
 
-def _expected() -> str:
+def _readable_kinds() -> str:
+    """Return the names of all registered formats, such as "a TIFF file or an OME-Zarr folder"."""
     from .registry import REGISTRY  # which holds the readers that raise these errors
 
     return REGISTRY.names()
 
 
-def foreign_folder(path: Path) -> FileFormatError:
-    """The error of a folder that is no Zarr, naming the images that lie in it."""
+def foreign_folder_error(path: Path) -> FileFormatError:
+    """Return the error for a folder that is no Zarr; its remedy names images in the folder."""
     inside = sorted(path.iterdir())
     zarrs = [p for p in inside if p.is_dir() and (p.suffix.lower() == ".zarr" or (p / "zarr.json").is_file())]
     tiffs = [p for p in inside if p.is_file() and p.suffix.lower() in (".tif", ".tiff")]
     if (path / "attributes.json").is_file():
         return FileFormatError(
-            f"{path} is an N5 folder; expected {_expected()}.",
+            f"{path} is an N5 folder; expected {_readable_kinds()}.",
             remedy="Open it in Fiji (File > Import > N5) and save it as OME-TIFF or OME-Zarr.",
         )
-    start = f"{path} is a folder without an image in it; expected {_expected()}."
+    start = f"{path} is a folder without an image in it; expected {_readable_kinds()}."
     if zarrs:
-        return FileFormatError(start, remedy=f"Give the path of the OME-Zarr inside of it: {_listed(zarrs)}.")
+        return FileFormatError(start, remedy=f"Give the path of the OME-Zarr inside of it: {_list_names(zarrs)}.")
     if tiffs:
-        one = f"Give the path of one of its TIFF files: {_listed(tiffs)}."
-        return FileFormatError(start, remedy=f"{one} If each of them is one slice: {_JOIN}" if len(tiffs) > 1 else one)
+        remedy = f"Give the path of one of its TIFF files: {_list_names(tiffs)}."
+        if len(tiffs) > 1:
+            remedy = f"{remedy} If each of them is one slice: {_JOIN}"
+        return FileFormatError(start, remedy=remedy)
     return FileFormatError(start, remedy="Give the path of one file, or of the folder that holds zarr.json or .zgroup.")
 
 
-def _listed(paths: list[Path]) -> str:
-    names = ", ".join(p.name for p in paths[:_LISTED])
-    return names + (f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else "")
+def _list_names(paths: list[Path]) -> str:
+    """Return the first five names of some paths, and how many more there are."""
+    names = ", ".join(p.name for p in paths[:_MAX_LISTED])
+    return names + (f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else "")

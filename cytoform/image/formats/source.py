@@ -1,7 +1,7 @@
-"""What every reader tells of a file: its images, their axes and calibration, and how their voxels are loaded.
+"""Describe the images of a file: their axes and calibration, and a function that loads their voxels.
 
 A kind of image file is an :class:`ImageFormat`: its suffixes, and a function that opens a file as :class:`Images`. Each
-of these is an :class:`Entry` that opens a :class:`Source`. ``tests/image/test_extension.py`` has a whole one.
+of these is an :class:`Entry` that opens a :class:`Source`. ``tests/image/test_extension.py`` has a complete example.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ..._typing import Array
 from ...errors import CytoformError, FileFormatError
 from ...file_registry import suffix_of
 
-__all__ = ["UNKNOWN", "Array", "Entry", "ImageFormat", "Images", "Index", "Partial", "Source", "seconds", "truncated",
-           "um"]  # fmt: skip
+__all__ = ["UNKNOWN", "Array", "Entry", "ImageFormat", "Images", "Index", "Partial", "Source", "to_micrometres",
+           "to_seconds", "truncation_error"]  # fmt: skip
 
 Partial = tuple[float | None, float | None, float | None]
 Index = tuple[int | slice, ...]
@@ -52,42 +52,48 @@ _SECONDS_PER: dict[str, float] = {
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One image of a file, before anything is chosen of it.
+    """One image of a file with all its channels and time points, not loaded yet.
 
-    Attributes
+    Parameters
     ----------
     path : Path
+        Path of the file or folder.
     format : str
         The format's name, for messages.
     axes : str
-        A letter for each axis of the file; "?" is one without a name.
+        A letter for each axis of the file; "?" is an axis without a name.
     shape : tuple of int
-        Length along each axis.
+        Length of each axis.
     dtype : numpy.dtype
+        Number type of the voxels.
     spacing : (3,) float or None
-        Voxel size in µm, (z, y, x); None, or None along an axis, where the file does not say.
+        Voxel size in µm, (z, y, x); None, or None along an axis, where the file does not give it.
     origin : (3,) float
         Position of the first voxel in µm, (z, y, x).
     load : callable
-        Takes a number or a slice for each axis, gives the array.
+        Takes a tuple with a number or a slice for each axis, returns the array.
     chunks : tuple of int
-        The part that is stored as one, along each axis.
+        Length, along each axis, of the part that is stored as one; empty where it is not known.
     hint : str
-        What is known about the voxel size when it is not complete.
+        A sentence on an incomplete voxel size, which begins with a space; empty where there is nothing to say.
     unit_step : float or None
-        Slice distance in µm that the format means where it gives none.
+        Slice distance in µm that the format implies where the file gives none.
     frame_interval : float or None
-        Seconds from one time point to the next.
+        Time from one time point to the next in s; None where the file does not give it.
     remarks : tuple of str
         What was assumed, set aside or left out, one sentence each.
     refusal : CytoformError or None
-        Why it cannot be read as the file describes it; naming its axes overrides that.
-    steps, starts : tuple or None
-        Voxel size and origin in µm along each axis of the file, for formats that know them by place.
+        Error that is raised when a volume is requested, since the metadata contradict the stored planes; None where
+        they agree. Names for the axes, given by the user, remove it.
+    steps : tuple of (float or None), or None
+        Voxel size in µm along each axis of the file, for formats that give it axis by axis; replaces `spacing` when the
+        axes are renamed.
+    starts : tuple of float, or None
+        Position of the first voxel in µm along each axis of the file, likewise.
     coarse : Source or None
         The same image at its lowest resolution.
     zero : (3,) float or None
-        Index of the voxel at position 0, for formats that place the image so.
+        Index (z, y, x) of the voxel at position 0, for formats that give the origin as an index; None takes `origin`.
     channel_names : tuple of str
         Names of the channels, empty where the file gives none.
     """
@@ -113,50 +119,108 @@ class Source:
     channel_names: tuple[str, ...] = ()
 
     def origin_at(self, size: Sequence[float]) -> tuple[float, float, float]:
-        """Position of the first voxel in µm, (z, y, x), for voxels of a size in µm."""
+        """Return the position of the first voxel: ``-zero * size`` where ``zero`` is given, else ``origin``.
+
+        Parameters
+        ----------
+        size : (3,) float
+            Voxel size in µm, (z, y, x).
+
+        Returns
+        -------
+        (3,) float
+            In µm, (z, y, x).
+        """
         if self.zero is None:
             return self.origin
         z, y, x = (0.0 - index * d for index, d in zip(self.zero, size))
         return z, y, x
 
     def length(self, axis: str) -> int:
-        """Number of entries along an axis, 1 where there is none of this name."""
+        """Return the length of the axis with a letter, 1 where there is none.
+
+        Parameters
+        ----------
+        axis : str
+            One letter; where several axes have it, their lengths are multiplied.
+
+        Returns
+        -------
+        int
+            Number of entries.
+        """
         return math.prod(n for a, n in zip(self.axes, self.shape) if a == axis)
 
     @property
     def known_spacing(self) -> Partial:
-        """What is known of the voxel size in µm, (z, y, x); None along axes of which the file says nothing."""
+        """Voxel size in µm, (z, y, x); None along each axis for which the file gives none."""
         return UNKNOWN if self.spacing is None else self.spacing
 
     @property
     def complete_spacing(self) -> tuple[float, float, float] | None:
-        """Voxel size in µm, or None where a part of it is unknown."""
+        """Voxel size in µm, (z, y, x); None where the file does not give all of it."""
         z, y, x = self.known_spacing
         return None if z is None or y is None or x is None else (z, y, x)
 
-    def remarked(self, *remarks: str) -> Source:
-        """The same with further remarks."""
+    def with_remarks(self, *remarks: str) -> Source:
+        """Return the image with further remarks behind its own.
+
+        Parameters
+        ----------
+        *remarks : str
+            One sentence each.
+
+        Returns
+        -------
+        Source
+            The image; itself where there are no remarks.
+        """
         return dataclasses.replace(self, remarks=(*self.remarks, *remarks)) if remarks else self
 
-    def renamed(self, axes: str) -> Source:
-        """The same with other names for its axes; the voxel size follows where it is known by place."""
+    def with_axes(self, axes: str) -> Source:
+        """Return the image with another letter for each axis.
+
+        Where ``steps`` and ``starts`` give voxel size and origin axis by axis, ``spacing`` and ``origin`` follow the
+        letters.
+
+        Parameters
+        ----------
+        axes : str
+            The new letters, one for each axis.
+
+        Returns
+        -------
+        Source
+            The image; the voxels are the same.
+        """
         if self.steps is None or self.starts is None:
             return dataclasses.replace(self, axes=axes)
-        places = {a: i for i, a in enumerate(axes)}
-        spacing = tuple(self.steps[places[a]] if a in places else None for a in "ZYX")
-        origin = tuple(self.starts[places[a]] if a in places else 0.0 for a in "ZYX")
-        return dataclasses.replace(self, axes=axes, spacing=spacing, origin=origin)
+        z, y, x = (axes.rfind(a) for a in "ZYX")  # -1 where the axis is missing
+        dz, dy, dx = (self.steps[i] if i >= 0 else None for i in (z, y, x))
+        oz, oy, ox = (self.starts[i] if i >= 0 else 0.0 for i in (z, y, x))
+        return dataclasses.replace(self, axes=axes, spacing=(dz, dy, dx), origin=(oz, oy, ox))
 
-    def without(self, places: set[int]) -> Source:
-        """The same without some axes of length 1."""
-        keep = [i for i in range(len(self.shape)) if i not in places]
+    def without_axes(self, positions: set[int]) -> Source:
+        """Return the image without some axes of length 1.
+
+        Parameters
+        ----------
+        positions : set of int
+            Numbers of these axes, from 0.
+
+        Returns
+        -------
+        Source
+            The image; its ``load`` takes an index for the remaining axes.
+        """
+        keep = [i for i in range(len(self.shape)) if i not in positions]
         if len(keep) == len(self.shape):
             return self
 
         def load(index: Index) -> Array:
             full: list[int | slice] = [0] * len(self.shape)
-            for place, chosen in zip(keep, index):
-                full[place] = chosen
+            for position, chosen in zip(keep, index):
+                full[position] = chosen
             return self.load(tuple(full))
 
         def kept(values: Any) -> Any:
@@ -170,13 +234,27 @@ class Source:
             load=load,
             steps=kept(self.steps),
             starts=kept(self.starts),
-            coarse=None if self.coarse is None else self.coarse.without(places),
+            coarse=None if self.coarse is None else self.coarse.without_axes(positions),
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One of the images of a file, not opened yet: its name, axes, shape, and how to open it."""
+    """One image of a file, not opened yet.
+
+    Parameters
+    ----------
+    name : str
+        Name of the image in the file; empty where it has none.
+    axes : str
+        A letter for each axis of the file; "?" is an axis without a name.
+    shape : tuple of int
+        Length of each axis.
+    dtype : numpy.dtype
+        Number type of the voxels.
+    open : callable
+        Takes nothing, returns the image as a :class:`Source`.
+    """
 
     name: str
     axes: str
@@ -187,33 +265,52 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """All images of a file, without pyramid levels and thumbnails."""
+    """All images of a file, without pyramid levels and thumbnails.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the file or folder.
+    entries : tuple of Entry
+        The images, in the order of the file.
+    """
 
     path: Path
     entries: tuple[Entry, ...]
 
     @classmethod
     def single(cls, source: Source) -> Images:
-        """A file with one image, which is known already."""
+        """Make the description of a file with one image, which is open already.
+
+        Parameters
+        ----------
+        source : Source
+            The image.
+
+        Returns
+        -------
+        Images
+            With one entry, which has no name.
+        """
         return cls(source.path, (Entry("", source.axes, source.shape, source.dtype, lambda: source),))
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFormat:
-    """A kind of image file.
+    """A format of image files: its suffixes and its reader.
 
-    Attributes
+    Parameters
     ----------
     name : str
         What such a file is, with an article, for messages: "a TIFF file".
     suffixes : tuple of str
         Ends of its files' names in small letters with the dot: (".ome.tif", ".tif").
     opened : callable
-        Takes the path, gives a context manager of :class:`Images`; voxels are loaded while the context lasts. Raises
-        :class:`~cytoform.errors.FileFormatError` for a damaged file; whatever else it raises becomes one.
+        Takes the path, returns a context manager of :class:`Images`; voxels are loaded while the context lasts. Raises
+        :class:`~cytoform.errors.FileFormatError` for a damaged file; other exceptions are turned into that one.
     looks_right : callable, optional
-        Takes the path of an existing file or folder, tells by a look at it whether it is of this kind. By default the
-        suffix tells.
+        Takes the path of an existing file or folder, returns whether it is of this format, as a rule by its first
+        bytes. By default the suffix decides.
     """
 
     name: str
@@ -222,21 +319,42 @@ class ImageFormat:
     looks_right: Callable[[Path], bool] | None = None
 
     def claims(self, path: Path) -> bool:
-        """Whether an existing file or folder is of this kind."""
+        """Tell whether an existing path is of this format: by ``looks_right`` where given, else by its suffix.
+
+        Parameters
+        ----------
+        path : Path
+            An existing file or folder.
+
+        Returns
+        -------
+        bool
+            Whether this format shall read it.
+        """
         return bool(suffix_of(path, self.suffixes)) if self.looks_right is None else self.looks_right(path)
 
 
-def um(value: Any, unit: Any) -> float | None:
-    """A length in µm, or None where value or unit make no sense."""
-    return _scaled(value, unit, _UM_PER)
+def to_micrometres(value: Any, unit: Any) -> float | None:
+    """Return the absolute value of a length with a unit, such as "nm" or "inch", in µm to 12 digits.
+
+    None where the value is no number, 0 or infinite, or the unit is unknown or missing.
+    """
+    return _convert(value, unit, _UM_PER)
 
 
-def seconds(value: Any, unit: Any) -> float | None:
-    """A time in seconds, or None where value or unit make no sense."""
-    return _scaled(value, unit, _SECONDS_PER)
+def to_seconds(value: Any, unit: Any) -> float | None:
+    """Return the absolute value of a time with a unit, such as "ms" or "min", in s to 12 digits.
+
+    None where the value is no number, 0 or infinite, or the unit is unknown or missing.
+    """
+    return _convert(value, unit, _SECONDS_PER)
 
 
-def _scaled(value: Any, unit: Any, factors: dict[str, float]) -> float | None:
+def _convert(value: Any, unit: Any, factors: dict[str, float]) -> float | None:
+    """Return the absolute value times the factor of its unit, to 12 digits; None where value or unit cannot be used.
+
+    `factors` maps units in small letters to factors. Damaged encodings of "µ" are recognised.
+    """
     text = re.sub(r"\\u00b5", "µ", str(unit or ""), flags=re.IGNORECASE).strip().lower()
     factor = factors.get(text.replace("\ufffd", "µ").replace("âµ", "µ"))
     try:
@@ -248,8 +366,8 @@ def _scaled(value: Any, unit: Any, factors: dict[str, float]) -> float | None:
     return float(f"{number * factor:.12g}")
 
 
-def truncated(path: Path, reason: str) -> FileFormatError:
-    """The error of a file whose voxels are not all there."""
+def truncation_error(path: Path, reason: str) -> FileFormatError:
+    """Return the error for a file whose voxels are not all stored, with the reason."""
     return FileFormatError(
         f"{path} is damaged or cut short: {reason}.", remedy="Copy it again, or export it again from its source."
     )

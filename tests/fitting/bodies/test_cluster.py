@@ -76,7 +76,7 @@ def test_a_cluster_is_fitted_with_its_wall(case):
     told = {row["region"]: row["volume_um3"] for row in result.summary()["regions"]}
     assert told == pytest.approx(found)
     assert result.uncertainty is None
-    assert any("not mended" in text and "Standard errors" in text for text in result.warnings())
+    assert any("not remeshed" in text and "Standard errors" in text for text in result.warnings())
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def test_it_starts_from_a_file(case, tmp_path, monkeypatch):
     assert (tmp_path / "run" / "film.gif").is_file()
     common = ["fit", "cells.tif", "-q", "--psf-sigma", "0.3,0.3,0.3", "--iterations", "2", "-o", "typed", "--init"]
     done = CliRunner().invoke(app, [*common, "start.ply"])
-    assert done.exit_code == 0 and "not mended" in done.stderr, done.output
+    assert done.exit_code == 0 and "not remeshed" in done.stderr, done.output
     assert json.loads((tmp_path / "typed" / "fit.json").read_text())["body"] == "cluster"
     cf.write_mesh("open.ply", cf.MultiMaterialMesh(start.vertices, start.faces[1:], start.labels[1:]))
     done = CliRunner().invoke(app, [*common, "open.ply", "--overwrite"])

@@ -67,7 +67,7 @@ def bubble(radius, centre):
     return Bubble(sphere.vertices, sphere.faces, np.arange(sphere.n_faces) % 2 == 0)
 
 
-CONFIG = cf.FitConfig(iterations=60, infer_psf=False, device="cpu", edge=0.4, deterministic=True, place_start=False,
+CONFIG = cf.FitConfig(iterations=60, infer_psf=False, device="cpu", edge=0.4, deterministic=True, align_start=False,
                       checkpoint_seconds=1e-9)  # fmt: skip
 
 

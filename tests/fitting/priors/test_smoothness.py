@@ -5,7 +5,8 @@ import pytest
 from fitting.simulated import ball, lattice
 
 import cytoform as cf
-from cytoform.fitting.priors.smoothness import SLACK, Contact, Smoothness
+from cytoform.fitting.constants import SLIDING_STIFFNESS
+from cytoform.fitting.priors.smoothness import Contact, Smoothness
 from cytoform.mesh import shapes
 from cytoform.mesh.geometry import vertex_normals
 
@@ -64,14 +65,14 @@ def sheets(gap, edge=0.3):
 
 def test_contact_is_a_wall_one_edge_thick():
     edge = 0.3
-    anchor = sheets(0.5)
-    energy = Contact(anchor, edge, 2.5 * edge)
-    assert energy(anchor)[0] == 0.0  # further apart than an edge
+    last_pause = sheets(0.5)
+    energy = Contact(last_pause, edge, 2.5 * edge)
+    assert energy(last_pause)[0] == 0.0  # further apart than an edge
     values = []
     for gap in (0.25, 0.1, 0.0, -0.1):  # the last: passed through each other
         value, slope = energy(sheets(gap))
         values.append(value)
-        upper = (anchor.vertices[:, 0] > 0.2) & (np.hypot(*anchor.vertices.T[1:]) < 1.5)
+        upper = (last_pause.vertices[:, 0] > 0.2) & (np.hypot(*last_pause.vertices.T[1:]) < 1.5)
         assert (slope[upper, 0] < 0).mean() > 0.9 and np.abs(slope.sum(axis=0)).max() < 1e-9  # pushed up; no net force
     assert (np.diff(values) > 0).all()
     assert values[3] / values[2] == pytest.approx((1 + 0.1 / edge) ** 2, rel=1e-9)
@@ -137,7 +138,7 @@ def test_second_derivatives_with_sliding_against_dense_algebra():
     for i in range(n):
         out[3 * i : 3 * i + 3, i] = normals[i]
         along[3 * i : 3 * i + 3, 2 * i : 2 * i + 2] = turns[i][:, 1:]
-    free = along.T @ whole @ along + SLACK * np.eye(2 * n)
+    free = along.T @ whole @ along + SLIDING_STIFFNESS * np.eye(2 * n)
     cross = along.T @ whole @ out
     wanted = out.T @ whole @ out - cross.T @ np.linalg.solve(free, cross)
     modes = rng.normal(size=(n, 5))

@@ -7,7 +7,7 @@ from scipy.special import kv
 
 import cytoform as cf
 from cytoform.fitting.priors.field import StainingPrior
-from cytoform.fitting.priors.staining import slope_of, stain_of, stained
+from cytoform.fitting.priors.staining import apply_staining, staining_field, staining_gradient
 from cytoform.mesh import shapes
 from cytoform.metrics import mesh_iou
 
@@ -15,7 +15,7 @@ from cytoform.metrics import mesh_iou
 def test_density_stays_within_its_bounds_and_bends_little_near_one():
     mesh = shapes.icosphere(2.0, subdivisions=2)
     for value in (-50.0, -0.05, 0.0, 0.05, 50.0):
-        density = stained(mesh, np.full(mesh.n_vertices, value)).density
+        density = apply_staining(mesh, np.full(mesh.n_vertices, value)).density
         assert 1 / 3 < density.min() and density.max() < 3.0
         if abs(value) < 1:
             np.testing.assert_allclose(density, np.exp(value), rtol=1e-4)
@@ -26,17 +26,17 @@ def test_gradient_against_finite_differences():
     mesh = shapes.icosphere(2.0, subdivisions=2)
     stain, move = rng.normal(size=(2, mesh.n_vertices))
     weight = rng.normal(size=mesh.n_faces)
-    up, down = (float((weight * stained(mesh, stain + s * 1e-5 * move).density).sum()) for s in (1, -1))
-    found = slope_of(stained(mesh, stain), stain, weight)
+    up, down = (float((weight * apply_staining(mesh, stain + s * 1e-5 * move).density).sum()) for s in (1, -1))
+    found = staining_gradient(apply_staining(mesh, stain), stain, weight)
     assert float(found @ move) == pytest.approx((up - down) / 2e-5, rel=1e-7)
 
 
 def test_a_meshs_own_density_comes_back():
     mesh = shapes.icosphere(2.0, subdivisions=3)
     field = 0.3 * mesh.vertices[:, 0] / 2.0
-    found = stain_of(stained(mesh, field).with_density(7.0 * stained(mesh, field).density))
+    found = staining_field(apply_staining(mesh, field).with_density(7.0 * apply_staining(mesh, field).density))
     np.testing.assert_allclose(found - found.mean(), field - field.mean(), atol=0.03)
-    assert (stain_of(mesh) == 0).all()
+    assert (staining_field(mesh) == 0).all()
 
 
 def test_prior_is_the_random_field_that_it_says():
@@ -70,7 +70,7 @@ def test_a_fit_finds_the_staining_and_is_not_led_astray_by_it():
     psf = cf.GaussianPSF.from_sigma((0.45, 0.3, 0.3))
     truth = shapes.ellipsoid((2.0, 2.6, 2.6), tuple(grid.centre), edge=0.3)
     side = (truth.vertices[:, 2] - grid.centre[2]) / 2.6
-    truth = stained(truth, 0.6 * side)
+    truth = apply_staining(truth, 0.6 * side)
     image = cf.render(truth, psf, grid.padded(psf.reach()))[tuple(slice(0, n) for n in grid.shape)]
     volume = cf.Volume(image + np.random.default_rng(0).normal(0, 0.02 * image.max(), grid.shape), grid.spacing)
     found = {}

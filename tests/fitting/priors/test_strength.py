@@ -10,12 +10,17 @@ from fitting.simulated import Killed, ball, begun, killed_at, lattice
 import cytoform as cf
 from cytoform.fitting import pause as pauses
 from cytoform.fitting.bodies.surface import SurfaceBody
-from cytoform.fitting.noise import sight_of
+from cytoform.fitting.constants import LEAST_SMOOTHNESS_FACTOR, MOST_SMOOTHNESS_FACTOR, PATCH_SMOOTHING
+from cytoform.fitting.noise import fisher_information
 from cytoform.fitting.priors import strength
 from cytoform.fitting.priors.field import StainingPrior
 from cytoform.fitting.priors.smoothness import Smoothness
-from cytoform.fitting.priors.strength import PATCH, SOFTEST, STIFFEST, Sight, learnt_spread, learnt_stiffness
-from cytoform.fitting.problem import Problem, room_for
+from cytoform.fitting.priors.strength import (
+    FisherInformation,
+    estimate_smoothness_factors,
+    estimate_staining_spread,
+)
+from cytoform.fitting.problem import Problem, padding_for
 from cytoform.fitting.stage import Stage
 from cytoform.mesh import shapes
 from cytoform.mesh.laplacian import combinatorial_laplacian
@@ -51,21 +56,22 @@ def test_spread_of_a_staining_against_fields_that_were_drawn(spread):
     rng, reach, per_area = np.random.default_rng(1), 2.0, 3000.0
     mesh = shapes.sphere_of_edge(2.5, (0.0, 0.0, 0.0), EDGE)
     shown, whole = Shown(mesh, per_area), np.eye(mesh.n_vertices)
-    sight = Sight(per_area * 2.0 * np.sqrt(np.pi) * EDGE, EDGE)
-    assert sight.of_staining(np.zeros(1))[0] == pytest.approx(per_area)
+    information = FisherInformation(per_area * 2.0 * np.sqrt(np.pi) * EDGE, EDGE)
+    assert information.of_staining(np.zeros(1))[0] == pytest.approx(per_area)
     found = [0.35] * 4
     for _ in range(3):  # as at the pauses of a fit
         for i, before in enumerate(found):
             prior, truth = (StainingPrior(mesh, EDGE, s, reach) for s in (before, spread))
             stain = shown.best(prior.second(whole), drawn(truth.second(whole), rng), rng)
-            found[i] = learnt_spread(prior, stain, mesh.area, 0.35, sight)
+            found[i] = estimate_staining_spread(prior, stain, mesh.area, 0.35, information)
     assert np.mean(found) == pytest.approx(spread, rel=0.15)
 
 
 @pytest.mark.slow
 def test_stiffness_against_surfaces_that_were_drawn(monkeypatch):
     """A sheet that is smooth on one side and rough on the other, held alike when the image was looked at."""
-    monkeypatch.setattr(strength, "DOUBT", 0.0)  # a patch of some four degrees of freedom alone would hardly tell
+    # a patch has some four degrees of freedom: two more would hide what it tells
+    monkeypatch.setattr(strength, "PRIOR_DEGREES_OF_FREEDOM", 0.0)
     rng, n, weight = np.random.default_rng(2), 48, 50.0
     flat = lattice(EDGE, n)
     column = flat.vertices[:, 2] - 0.5 * flat.vertices[:, 1] / np.sqrt(0.75)
@@ -78,15 +84,15 @@ def test_stiffness_against_surfaces_that_were_drawn(monkeypatch):
     twice = prior._twice.toarray()
     true = 2.0 * weight * prior._scale * twice.T @ (wanted[:, None] * twice)
     per_area = 15.0 / EDGE**4
-    shown, sight = Shown(flat, per_area), Sight(per_area * 4.0 * np.sqrt(np.pi) * EDGE**3, EDGE)
-    assert sight.of_place(np.zeros(1))[0] == pytest.approx(per_area)
-    gather = LaplacianPreconditioner(flat.faces, flat.n_vertices, PATCH)
+    shown, information = Shown(flat, per_area), FisherInformation(per_area * 4.0 * np.sqrt(np.pi) * EDGE**3, EDGE)
+    assert information.of_position(np.zeros(1))[0] == pytest.approx(per_area)
+    gather = LaplacianPreconditioner(flat.faces, flat.n_vertices, PATCH_SMOOTHING)
     logs = []
     for _ in range(4):
         place = shown.best(precision, drawn(true + 1e-3 * np.eye(len(true)), rng), rng)
         moved = flat.with_vertices(flat.vertices + 1e-4 * place[:, None] * out)  # so little that nothing turns
         rough = prior.roughness(moved) / 1e-4**2
-        logs.append(np.log(learnt_stiffness(prior, rough, weight, sight, gather)))
+        logs.append(np.log(estimate_smoothness_factors(prior, rough, weight, information, gather)))
     inner = np.zeros((n, n), dtype=bool)
     inner[8:-8, 8:-8] = True
     inner[:, n // 2 - 6 : n // 2 + 6] = False  # patches that see both sides
@@ -98,14 +104,14 @@ def test_stiffness_against_surfaces_that_were_drawn(monkeypatch):
 def test_a_misfit_leaves_priors_as_they_are():
     edge = 0.3
     mesh = shapes.sphere_of_edge(2.0, (0.0, 0.0, 0.0), edge)
-    prior, gather = Smoothness(mesh, edge), LaplacianPreconditioner(mesh.faces, mesh.n_vertices, PATCH)
-    noise = Sight(50.0, 0.3)
-    assert noise.trust == 1.0
-    assert learnt_stiffness(prior, np.zeros(mesh.n_vertices), 50.0, noise, gather).min() > 2.0
-    for misfit, soft, stiff in ((0.25, SOFTEST**0.5, STIFFEST**0.5), (0.6, 1.0, 1.0)):
-        sight = dataclasses.replace(noise, misfit=misfit)
+    prior, gather = Smoothness(mesh, edge), LaplacianPreconditioner(mesh.faces, mesh.n_vertices, PATCH_SMOOTHING)
+    noise = FisherInformation(50.0, 0.3)
+    assert noise.reliability == 1.0
+    assert estimate_smoothness_factors(prior, np.zeros(mesh.n_vertices), 50.0, noise, gather).min() > 2.0
+    for misfit, soft, stiff in ((0.25, LEAST_SMOOTHNESS_FACTOR**0.5, MOST_SMOOTHNESS_FACTOR**0.5), (0.6, 1.0, 1.0)):
+        information = dataclasses.replace(noise, misfit=misfit)
         for rough, bound in ((1e9, soft), (0.0, stiff)):
-            found = learnt_stiffness(prior, np.full(mesh.n_vertices, rough), 50.0, sight, gather)
+            found = estimate_smoothness_factors(prior, np.full(mesh.n_vertices, rough), 50.0, information, gather)
             assert (found <= stiff + 1e-9).all() and (found >= soft - 1e-9).all()
             if rough:
                 np.testing.assert_allclose(found, bound)
@@ -114,7 +120,7 @@ def test_a_misfit_leaves_priors_as_they_are():
 def seen_from(volume, truth, psf):
     region = np.ones(volume.shape, dtype=bool)
     config = cf.FitConfig(tolerance=1e-6, cutoff=1e-3, device="cpu")
-    return Problem(volume, region, room_for(truth.vertices, psf, region, volume.grid), config)
+    return Problem(volume, region, padding_for(truth.vertices, psf, region, volume.grid), config)
 
 
 def test_what_an_image_tells_of_a_sphere_against_differences():
@@ -128,15 +134,18 @@ def test_what_an_image_tells_of_a_sphere_against_differences():
     (_, wide), (_, narrow) = image(2.21), image(2.19)
     dirt = np.random.default_rng(0).normal(0.0, 0.1, grid.shape)
     volume = cf.Volume((clean + dirt).astype(np.float32), grid.spacing)
-    sight = sight_of(seen_from(volume, mesh, psf), mesh, psf)
+    information = fisher_information(seen_from(volume, mesh, psf), mesh, psf)
     told = (((wide - narrow) / 0.02) ** 2).sum() / 0.1**2 / mesh.area
-    assert sight.of_place(np.zeros(1))[0] == pytest.approx(told, rel=0.15)
-    assert (clean**2).sum() / 0.1**2 / mesh.area == pytest.approx(sight.of_staining(np.zeros(1))[0], rel=0.15)
-    assert sight.misfit < 0.2
-    other = sight_of(seen_from(volume, mesh, psf), mesh.with_density(np.full(mesh.n_faces, 3.0)), psf)
-    assert other.contrast == pytest.approx(sight.contrast, rel=1e-4)  # the gain makes up for the density
+    assert information.of_position(np.zeros(1))[0] == pytest.approx(told, rel=0.15)
+    assert (clean**2).sum() / 0.1**2 / mesh.area == pytest.approx(information.of_staining(np.zeros(1))[0], rel=0.15)
+    assert information.misfit < 0.2
+    other = fisher_information(seen_from(volume, mesh, psf), mesh.with_density(np.full(mesh.n_faces, 3.0)), psf)
+    assert other.contrast == pytest.approx(information.contrast, rel=1e-4)  # the gain makes up for the density
     off = shapes.icosphere(2.4, tuple(grid.centre), subdivisions=4)
-    assert sight_of(seen_from(cf.Volume(clean + 0.1 * dirt, grid.spacing), off, psf), off, psf).trust == 0.0
+    assert (
+        fisher_information(seen_from(cf.Volume(clean + 0.1 * dirt, grid.spacing), off, psf), off, psf).reliability
+        == 0.0
+    )
 
 
 def test_where_the_optics_pass_every_mode_nothing_tells_misfit_from_noise():
@@ -146,13 +155,13 @@ def test_where_the_optics_pass_every_mode_nothing_tells_misfit_from_noise():
     region = np.ones(grid.shape, dtype=bool)
     problem = Problem(volume, region, (1.8, 2.0, 2.0), cf.FitConfig(cutoff=0.0, device="cpu"))
     assert all(n % 2 for n in problem.padded.shape)
-    assert sight_of(problem, mesh, psf).misfit == 1.0
+    assert fisher_information(problem, mesh, psf).misfit == 1.0
 
 
 def learnt(folder):
     with h5py.File(folder / "checkpoint.h5", "r") as file:
-        kept = file["state/learnt"]
-        return bool(kept.attrs["evened"]), float(kept.attrs["spread"]), kept["stiffness"][()]
+        kept = file["state/estimates"]
+        return bool(kept.attrs["edges_evened"]), float(kept.attrs["staining_spread"]), kept["smoothness_factors"][()]
 
 
 def stained_ball(spread, noise):
@@ -184,9 +193,9 @@ def test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors(da
     result = cf.fit(volume, config=cf.FitConfig(iterations=200, uncertainty=False, device="cpu"), out=tmp_path)
     last = (result.history["stage"] == 2) & (result.history["kind"] == "shape")
     assert last.sum() > 90 and result.history["stage"].max() == 2  # long enough to learn
-    room = room_for(result.mesh.vertices, result.psf, result.roi, volume.grid)
-    problem = Problem(volume, result.roi, room, result.config)
-    assert sight_of(problem, result.mesh.astype("float32"), result.psf).trust == 0.0
+    padding = padding_for(result.mesh.vertices, result.psf, result.roi, volume.grid)
+    problem = Problem(volume, result.roi, padding, result.config)
+    assert fisher_information(problem, result.mesh.astype("float32"), result.psf).reliability == 0.0
     done, spread, stiffer = learnt(tmp_path)
     assert not done and np.isnan(spread) and (stiffer == 1.0).all()
 
@@ -217,22 +226,22 @@ def test_when_strengths_are_learnt(monkeypatch):
     config = cf.FitConfig(edge=0.45, iterations=200, blurs=(0.0,), device="cpu")
     state, body = begun(volume, config, psf=psf)
     stage = Stage(state, body, config)
-    mended, told = [], [Sight(2000.0, 0.3)]
-    monkeypatch.setattr(SurfaceBody, "care", lambda self, mesh, *, last: mended.append(last))
-    monkeypatch.setattr(pauses, "sight_of", lambda problem, mesh, psf: told[0])
+    mended, told = [], [FisherInformation(2000.0, 0.3)]
+    monkeypatch.setattr(SurfaceBody, "improved", lambda self, mesh, *, last: mended.append(last))
+    monkeypatch.setattr(pauses, "fisher_information", lambda problem, mesh, psf: told[0])
 
-    def pause(*, iteration=100, stage_step=100, psf_free=True, firmness=1.0):
+    def pause(*, iteration=100, stage_step=100, psf_free=True, prior_factor=1.0):
         count = state.count
         count.iteration, count.stage_step, count.psf_free = iteration, stage_step, psf_free
-        state.learnt.firmness = firmness
+        state.estimates.prior_factor = prior_factor
         pauses.pause(state, stage, config)
-        return not np.isnan(state.learnt.spread)
+        return not np.isnan(state.estimates.staining_spread)
 
-    assert not pause(stage_step=pauses.SETTLED - 1)
-    assert not pause(psf_free=False) and not pause(iteration=151) and not pause(firmness=1.5)
+    assert not pause(stage_step=pauses.ESTIMATE_AFTER_STEPS - 1)
+    assert not pause(psf_free=False) and not pause(iteration=151) and not pause(prior_factor=1.5)
     assert False not in mended  # the last stage puts up with more
-    assert pause() and mended[-1] is False and state.learnt.stiffness.std() > 0
+    assert pause() and mended[-1] is False and state.estimates.smoothness_factors.std() > 0
     again = len(mended)
     assert pause() and mended[again:] == [True]
     told[0] = dataclasses.replace(told[0], misfit=0.6)
-    assert not pause() and (state.learnt.stiffness == 1.0).all()
+    assert not pause() and (state.estimates.smoothness_factors == 1.0).all()

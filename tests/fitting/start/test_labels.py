@@ -148,8 +148,8 @@ def test_a_label_with_a_tunnel_starts_from_its_ellipsoid():
 def test_the_only_label_of_an_image_is_fitted_as_the_object_itself():
     truth, volume, psf = ball()
     mask = ndimage.binary_dilation(mesh_to_mask(truth, volume.grid), iterations=2)
-    assert label_images.is_found(mask, Scene(volume))
-    assert not label_images.is_found(mask & (np.arange(volume.shape[2]) < 15), Scene(volume))
+    assert label_images.matches_search(mask, Scene(volume))
+    assert not label_images.matches_search(mask & (np.arange(volume.shape[2]) < 15), Scene(volume))
     config = cf.FitConfig(iterations=40, **QUICK)
     alone = cf.fit(volume, psf=psf, config=config)
     labelled = cf.fit(volume, psf=psf, config=config, labels=mask.astype(int))

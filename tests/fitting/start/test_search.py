@@ -7,7 +7,7 @@ from fitting.simulated import ball
 import cytoform as cf
 from cytoform.errors import FitError, VolumeError
 from cytoform.fitting.bodies.surface import SurfaceBody
-from cytoform.fitting.neighbours import halo_of
+from cytoform.fitting.neighbours import neighbour_blur_mask
 from cytoform.fitting.scene import Scene
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes
@@ -41,11 +41,11 @@ def test_a_touching_neighbour_is_left_out():
     both = cf.Volume(np.maximum(volume.data, other.data), volume.spacing)
     found = largest(both)
     neighbour = mesh_to_mask(ball(radius=1.0, shape=shape, centre=(2.85, 3.3, 7.6))[0], volume.grid)
-    assert not found.mask[neighbour].any() and found.others[neighbour].any()
+    assert not found.mask[neighbour].any() and found.other_objects[neighbour].any()
     inside = mesh_to_mask(truth, volume.grid)
     assert found.mask[inside].mean() > 0.9
-    halo = halo_of(found.others, Scene(both))
-    assert (halo & found.others == found.others).all()
+    halo = neighbour_blur_mask(found.other_objects, Scene(both))
+    assert (halo & found.other_objects == found.other_objects).all()
 
 
 def test_a_fin_is_a_part_of_the_cell_and_a_hollow_body_a_neighbour():
@@ -61,9 +61,9 @@ def test_a_fin_is_a_part_of_the_cell_and_a_hollow_body_a_neighbour():
         return largest(volume), inside[1] & ~inside[0]
 
     fin, tail = found((0.15, 1.0, 1.6), 6.8)
-    assert fin.mask[tail].all() and not fin.others.any()
+    assert fin.mask[tail].all() and not fin.other_objects.any()
     two, other = found((1.0, 1.0, 1.6), 6.8)
-    assert two.mask[other].mean() < 0.2 and two.others[other].mean() > 0.5
+    assert two.mask[other].mean() < 0.2 and two.other_objects[other].mean() > 0.5
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

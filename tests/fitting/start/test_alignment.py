@@ -6,7 +6,7 @@ from fitting.simulated import ball
 
 import cytoform as cf
 from cytoform.fitting.scene import Scene
-from cytoform.fitting.start import placing
+from cytoform.fitting.start import alignment
 from cytoform.masks import mesh_to_mask
 from cytoform.mesh import shapes, topology
 from cytoform.metrics import mesh_iou
@@ -14,12 +14,12 @@ from cytoform.metrics import mesh_iou
 SHAPE = (36, 44, 44)
 
 
-def object_at(start, volume):
-    return placing.object_at(mesh_to_mask(start, volume.grid), Scene(volume))
+def object_overlapping(start, volume):
+    return alignment.object_overlapping(mesh_to_mask(start, volume.grid), Scene(volume))
 
 
-def moved_onto(start, mask, volume):
-    return placing.moved_onto(start, mesh_to_mask(start, volume.grid), mask, volume.grid)
+def aligned_to(start, mask, volume):
+    return alignment.aligned_to(start, mesh_to_mask(start, volume.grid), mask, volume.grid)
 
 
 def cell(radius=2.6, **more):
@@ -30,7 +30,7 @@ def cell(radius=2.6, **more):
 def test_a_start_means_the_cell_that_it_overlaps(scale, shift):
     truth, volume, _ = cell()
     start = shapes.icosphere(scale * 2.6, volume.grid.centre + np.array([0.0, shift, 0.0]), 3)
-    own = object_at(start, volume)
+    own = object_overlapping(start, volume)
     inside = mesh_to_mask(truth, volume.grid)
     assert own[inside].all() and own.sum() < 2.0 * inside.sum()
 
@@ -42,7 +42,7 @@ def test_the_cell_is_told_from_another_one():
     other, second, _ = ball(radius=2.0, shape=wide, spacing=(0.2,) * 3, centre=place + np.array([0.0, 0.0, 5.5]))
     both = cf.Volume(np.maximum(volume.data, second.data), 0.2)
     for mine, yours in ((truth, other), (other, truth)):
-        own = object_at(shapes.icosphere(1.0, mine.vertices.mean(axis=0), 3), both)
+        own = object_overlapping(shapes.icosphere(1.0, mine.vertices.mean(axis=0), 3), both)
         first, last = mesh_to_mask(mine, both.grid), mesh_to_mask(yours, both.grid)
         assert own[first].mean() > 0.95 and own[last].mean() < 0.1
 
@@ -50,18 +50,18 @@ def test_the_cell_is_told_from_another_one():
 def test_darkness_and_nets_of_membranes_mean_nothing():
     _, volume, _ = cell()
     corner = shapes.icosphere(0.5, (0.6, 0.6, 0.6), 2)
-    assert object_at(corner, volume) is None
+    assert object_overlapping(corner, volume) is None
     walls = np.zeros((40, 40, 40))
     walls[::10], walls[:, ::10], walls[:, :, ::10] = 1.0, 1.0, 1.0  # a block of cells, nothing dark in its depth
     block = cf.Volume(np.pad(walls, 6), 0.2)
-    assert object_at(shapes.icosphere(1.5, block.grid.centre, 2), block) is None
+    assert object_overlapping(shapes.icosphere(1.5, block.grid.centre, 2), block) is None
 
 
 def test_moved_onto_has_the_objects_moments():
     truth, volume, _ = cell()
     mask = mesh_to_mask(truth, volume.grid)
     start = shapes.icosphere(1.5, volume.grid.centre + 0.7, 4)
-    moved = moved_onto(start, mask, volume)
+    moved = aligned_to(start, mask, volume)
     points, wanted = (volume.grid.to_um(np.argwhere(m)) for m in (mesh_to_mask(moved, volume.grid), mask))
     np.testing.assert_allclose(points.mean(axis=0), wanted.mean(axis=0), atol=0.02)
     np.testing.assert_allclose(np.cov(points.T), np.cov(wanted.T), rtol=0.04, atol=0.01)  # of voxels: some 7 a radius
@@ -72,7 +72,7 @@ def test_moving_turns_nothing_and_keeps_the_topology():
     _, volume, _ = cell()
     mask = mesh_to_mask(shapes.torus(2.4, 0.8, tuple(volume.grid.centre)), volume.grid)
     ring = shapes.torus(1.5, 0.6, tuple(volume.grid.centre + 0.4))
-    moved = moved_onto(ring, mask, volume)
+    moved = aligned_to(ring, mask, volume)
     assert topology.genus(moved) == 1
     before, after = (m.vertices - m.vertices.mean(axis=0) for m in (ring, moved))
     stretch = np.linalg.lstsq(before, after, rcond=None)[0]

@@ -13,8 +13,8 @@ from cytoform.masks import mesh_to_mask
 from cytoform.mesh.io import write_mesh
 from cytoform.mesh.shapes import ellipsoid
 from cytoform.sdf import open_sequence
+from cytoform.sdf.preparation_warnings import format_frames, format_names
 from cytoform.sdf.prepare import prepare
-from cytoform.sdf.remarks import frames_told, listed
 
 SPACING = (0.5, 0.2, 0.2)
 GRID = Grid((24, 50, 60), SPACING)
@@ -46,9 +46,9 @@ def sphere(radius):
 
 
 def test_words():
-    assert frames_told([3]) == "frame 3" and frames_told([9, 4, 5, 6, 5]) == "frames 4 to 6, 9"
-    assert frames_told(range(0, 40, 2)).endswith("14, …")
-    assert listed([str(k) for k in range(11)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 3 more"
+    assert format_frames([3]) == "frame 3" and format_frames([9, 4, 5, 6, 5]) == "frames 4 to 6, 9"
+    assert format_frames(range(0, 40, 2)).endswith("14, …")
+    assert format_names([str(k) for k in range(11)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 3 more"
 
 
 def test_nothing_is_said_of_whole_cells(tmp_path, caplog):
