@@ -30,7 +30,7 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
     state.trial = optimiser.step(
         state.trial, found.loss + estimates.noise * value, slope, stage.precondition, stage.max_step
     )
-    taken = optimiser.place
+    taken = optimiser.point
     if taken is not None and not np.array_equal(taken, state.point):
         state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.staining_scale_um
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
