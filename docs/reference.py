@@ -89,7 +89,7 @@ def _kind(thing: Any) -> str:
         return "module"
     if inspect.isclass(thing):
         return "exception" if issubclass(thing, BaseException) else "class"
-    return "function" if callable(thing) and hasattr(thing, "__qualname__") else "data"
+    return "function" if inspect.isroutine(thing) or hasattr(thing, "__wrapped__") else "data"
 
 
 def rooms() -> dict[str, str]:
