@@ -64,7 +64,7 @@ def cube(grid: cf.Grid, dtype: Any) -> cf.SurfaceMesh:
 
 def measured(kind: str, mesh: Any, band: Band, tolerance: float, shells: Shells | None) -> dict:
     """Times of both, in ns with one thread's worth of work, and what the model counts."""
-    threads = devices.threads()
+    threads = devices.thread_count()
     row: dict = {"kind": kind, "dtype": mesh.vertices.dtype.name, "faces": mesh.n_faces, "modes": band.size,
                  "tolerance": tolerance}  # fmt: skip
     corners = mesh.vertices[mesh.faces].astype(np.float64) - np.asarray(band.grid.origin)

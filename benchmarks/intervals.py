@@ -30,7 +30,7 @@ def scene() -> tuple[cf.SurfaceMesh, cf.GaussianPSF, npt.NDArray]:
     """The true surface, finely meshed, its PSF and its image with a maximum of 1."""
     grid, psf = cf.Grid(SHAPE, SPACING), cf.GaussianPSF.from_sigma(SIGMA)
     truth = shapes.ellipsoid((1.7, 2.0, 2.4), tuple(grid.centre + 0.03), edge=0.1)
-    sample = make_sample(truth, psf, grid, peak=1.0, dtype=np.float64, room=psf.reach(), tolerance=1e-6)
+    sample = make_sample(truth, psf, grid, peak=1.0, dtype=np.float64, margin=psf.reach(), tolerance=1e-6)
     return truth, psf, sample.light
 
 

@@ -91,7 +91,7 @@ def sample(
     truth = topology.orient_outward(_deformed(body, lambda v: (v - 0.5 * (low + high)) * scale + grid.centre))
     psf = cf.GaussianPSF.from_sigma(SPACING * np.asarray(sigma, dtype=float))
     dirt = GaussianNoise(np.sqrt(noise))
-    return make_sample(truth, psf, grid, noise=dirt, seed=seed, peak=1.0, name=name, room=psf.reach(), tolerance=1e-5)
+    return make_sample(truth, psf, grid, noise=dirt, seed=seed, peak=1.0, name=name, margin=psf.reach(), tolerance=1e-5)
 
 
 def start(truth: cf.SurfaceMesh, scale: float = 1.0, shift: float = 0.0) -> cf.SurfaceMesh:
@@ -136,7 +136,7 @@ def rendered(mesh: cf.SurfaceMesh, made: Sample) -> npt.NDArray[np.float32]:
     from cytoform.loss import best_affine
 
     grid = made.image.grid
-    image = render_on(mesh, made.psf, grid, room=np.asarray(made.psf.reach()) + grid.overhang(mesh.vertices))
+    image = render_on(mesh, made.psf, grid, margin=np.asarray(made.psf.reach()) + grid.overhang(mesh.vertices))
     gain, background = best_affine(image, made.light)
     return (gain * image + background).astype(np.float32)
 

@@ -25,12 +25,12 @@ __all__ = [
     "device_stream",
     "has_cuda",
     "has_finufft",
+    "load_kernels",
     "load_matplotlib",
-    "loops",
     "needs_device_memory",
-    "parallel_loops",
+    "parallel_kernels",
     "resolve_device",
-    "threads",
+    "thread_count",
     "to_host",
 ]
 
@@ -51,7 +51,7 @@ def has_cuda() -> bool:
             return False
         from numba import cuda
 
-        return bool(cuda.is_available()) and (_in_simulator() or _cupy_works())  # type: ignore[no-untyped-call]
+        return bool(cuda.is_available()) and (_in_simulator() or _cupy_works())
     except Exception:  # a broken driver or library must not prevent work on the CPU
         return False
 
@@ -144,7 +144,7 @@ def to_host(array: Any) -> Array:
     return host
 
 
-def loops(name: str) -> ModuleType:
+def load_kernels(name: str) -> ModuleType:
     """Return the module `name` of ``cytoform.kernels`` with compiled loops; importing it, on first use, takes long."""
     return importlib.import_module(f"cytoform.kernels.{name}")
 
@@ -174,7 +174,7 @@ def check_fork() -> None:
 
 
 @contextlib.contextmanager
-def parallel_loops(name: str) -> Iterator[ModuleType]:
+def parallel_kernels(name: str) -> Iterator[ModuleType]:
     """Give the module `name` of ``cytoform.kernels``, whose loops run on several threads, to one caller at a time.
 
     Other threads wait until the context ends, since not all of numba's threading layers may be entered twice.
@@ -185,12 +185,12 @@ def parallel_loops(name: str) -> Iterator[ModuleType]:
         In a process that was forked from one in which several threads have worked.
     """
     check_fork()
-    module = loops(name)
+    module = load_kernels(name)
     with _ONE_AT_A_TIME:
         yield module
 
 
-def threads() -> int:
+def thread_count() -> int:
     """Return the number of threads to use.
 
     It is that of NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, else the number of cores that this process may use.

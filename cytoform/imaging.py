@@ -23,7 +23,7 @@ Noise = Callable[[Array, int], Array]
 
 
 def render_on(
-    mesh: SurfaceMesh, psf: PSF, grid: Grid, *, room: float | Sequence[float] | None = None, **options: Any
+    mesh: SurfaceMesh, psf: PSF, grid: Grid, *, margin: float | Sequence[float] | None = None, **options: Any
 ) -> Array:
     """Render a mesh on a grid as if it were cut from a wider one, so that nothing wraps around from the other side.
 
@@ -35,7 +35,7 @@ def render_on(
         Point spread function of the microscope.
     grid : Grid
         Grid of the image.
-    room : float or (3,) float, optional
+    margin : float or (3,) float, optional
         Width in µm by which the grid for rendering is extended behind its last voxels. By default twice the distance
         from its centre at which the PSF ends (``psf.reach()``), and the mesh's overhang. Once that distance is enough
         for a mesh inside of the grid.
@@ -56,18 +56,18 @@ def render_on(
     BackendError
         When a requested device or library is missing.
     """
-    return _crop_to(_render_extended(mesh, psf, grid, room, options), grid)
+    return _crop_to(_render_extended(mesh, psf, grid, margin, options), grid)
 
 
-def _render_extended(mesh: SurfaceMesh, psf: PSF, grid: Grid, room: Any, options: dict[str, Any]) -> Array:
-    """Render a mesh on the grid extended by `room` µm behind its last voxels, and return all of that image.
+def _render_extended(mesh: SurfaceMesh, psf: PSF, grid: Grid, margin: Any, options: dict[str, Any]) -> Array:
+    """Render a mesh on the grid extended by `margin` µm behind its last voxels, and return all of that image.
 
-    None for `room` takes twice the PSF's extent and the mesh's overhang; `options` are keyword arguments of
+    None for `margin` takes twice the PSF's extent and the mesh's overhang; `options` are keyword arguments of
     :func:`cytoform.render`.
     """
-    if room is None:
-        room = tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach()))
-    return render(mesh, psf, grid.padded(room), **options)
+    if margin is None:
+        margin = tuple(grid.overhang(mesh.bounds) + 2.0 * np.asarray(psf.reach()))
+    return render(mesh, psf, grid.padded(margin), **options)
 
 
 def _crop_to(image: Array, grid: Grid) -> Array:
@@ -198,7 +198,7 @@ def make_sample(
     seed: int = 0,
     peak: float | None = None,
     dtype: npt.DTypeLike = np.float32,
-    room: float | Sequence[float] | None = None,
+    margin: float | Sequence[float] | None = None,
     name: str = "",
     **options: Any,
 ) -> Sample:
@@ -220,7 +220,7 @@ def make_sample(
         Value to which the brightest voxel of the light is scaled; by default the light is not scaled.
     dtype : dtype
         Number type of the light.
-    room : float or (3,) float, optional
+    margin : float or (3,) float, optional
         Width in µm by which the grid for rendering is extended behind its last voxels; by default as in
         :func:`render_on`.
     name : str
@@ -236,7 +236,7 @@ def make_sample(
     Raises
     ------
     GridError
-        When `room` is not finite.
+        When `margin` is not finite.
     ConfigError
         When an option is out of range; when `peak` is given and no light of the body is in the image (all of it is
         further away than the PSF's extent, or the brightest voxel is below the rendering's tolerance); when the noise
@@ -246,7 +246,7 @@ def make_sample(
     """
     if peak is not None:
         _check_within_reach(truth, psf, grid)
-    wide = _render_extended(truth, psf, grid, room, options)
+    wide = _render_extended(truth, psf, grid, margin, options)
     light = _crop_to(wide, grid)
     if peak is not None:
         tolerance = options.get("tolerance")

@@ -12,13 +12,13 @@ __all__ = ["Interruption"]
 class Interruption:
     """A context that delays Ctrl-C until a step is done, so that the state between two steps can be saved.
 
-    The first Ctrl-C sets ``asked``, which the work reads after each step; a second one raises KeyboardInterrupt at
+    The first Ctrl-C sets ``requested``, which the work reads after each step; a second one raises KeyboardInterrupt at
     once. In other threads than the main one signals are not handled.
     """
 
     def __init__(self) -> None:
         """Start without a request to stop."""
-        self.asked = False
+        self.requested = False
         self._earlier_handler: Any = None
 
     def __enter__(self) -> Interruption:
@@ -32,6 +32,6 @@ class Interruption:
 
     def _on_signal(self, *_: object) -> None:
         """Note the first Ctrl-C; raise KeyboardInterrupt at the second."""
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

@@ -4,7 +4,7 @@ A *link* joins an object of one frame to the same object in a later one. A *gap*
 is not detected; its last position is kept until it is detected again. In a *division* a *parent* becomes two
 *daughters*.
 
-:class:`PlaceLinker` links by centroids, :class:`OverlapLinker` by overlap; :class:`Lineage` holds divisions that are
+:class:`CentroidLinker` links by centroids, :class:`OverlapLinker` by overlap; :class:`Lineage` holds divisions that are
 known beforehand. A linker receives one frame after another and stores the frames that later links need.
 """
 
@@ -20,7 +20,7 @@ from scipy import ndimage, optimize
 
 from ._typing import Bools, Floats, Ints
 
-__all__ = ["Lineage", "OverlapLinker", "PlaceLinker"]
+__all__ = ["CentroidLinker", "Lineage", "OverlapLinker"]
 
 
 _HALF = 0.5  # overlaps of more than half of the earlier object all count alike
@@ -59,7 +59,7 @@ class Lineage:
         return parents | {daughter for label in parents for daughter in self.divisions.get(label, ())}
 
 
-class PlaceLinker:
+class CentroidLinker:
     """A linker that pairs the objects of successive frames by their centroids, one to one.
 
     Centroids are measured from the frame's common centroid, so that all may drift together; the links minimise the sum

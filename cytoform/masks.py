@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from ._typing import Bools, Floats, Floats32, Ints, Ints32, Triple
+from ._typing import AnyFloats, Bools, Floats, Floats32, Ints, Ints32, Triple
 from .errors import MeshError, VolumeError
 from .image.volume import Grid
 from .mesh.surface import SurfaceMesh
 
-__all__ = ["SPECK", "between_levels", "binary_mask", "bounds", "largest_part", "marching_cubes",
+__all__ = ["SPECK_FRACTION", "between_levels", "binary_mask", "bounding_box", "largest_part", "marching_cubes",
            "mask_on_grid", "mask_sdf", "mask_to_mesh", "mesh_to_mask"]  # fmt: skip
 
 
-SPECK = 0.02  # share of a frame's voxels inside; a connected component with less is no daughter
+SPECK_FRACTION = 0.02  # share of a frame's voxels inside; a connected component with less is no daughter
 
 _FACES_AT_ONCE = 200_000  # limits the memory of the scan
 _MIN_BLUR = 0.2  # voxels; less changes nothing
@@ -103,7 +103,7 @@ def mask_to_mesh(
     inside, grid = mask_on_grid(mask, grid, label)
     if largest:
         inside = largest_part(inside)
-    (low, high), margin = bounds(inside), 2 + int(np.ceil(3 * smooth))
+    (low, high), margin = bounding_box(inside), 2 + int(np.ceil(3 * smooth))
     part = np.pad(inside[tuple(slice(a, b) for a, b in zip(low, high))], margin)
     mesh = _smooth_surface(part, smooth)
     return mesh.with_vertices(grid.to_um(mesh.vertices + (low - margin)))
@@ -348,7 +348,7 @@ def largest_part(inside: Bools) -> Bools:
     return largest
 
 
-def bounds(inside: Bools) -> tuple[Ints, Ints]:
+def bounding_box(inside: Bools) -> tuple[Ints, Ints]:
     """Return the bounding box of a mask that is not empty.
 
     Parameters
@@ -419,7 +419,7 @@ def between_levels(field: Floats32, level: float) -> float:
     return min(max(level, below + gap), above - gap)
 
 
-def marching_cubes(field: Floats32, level: float) -> SurfaceMesh:
+def marching_cubes(field: AnyFloats, level: float) -> SurfaceMesh:
     """Extract the level set of a field as a triangle surface.
 
     Ref: Lewiner et al. 2003, doi 10.1080/10867651.2003.10487582.
@@ -438,7 +438,7 @@ def marching_cubes(field: Floats32, level: float) -> SurfaceMesh:
     """
     from skimage import measure
 
-    points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)  # type: ignore[no-untyped-call]
+    points, faces, _, _ = measure.marching_cubes(field, level, allow_degenerate=False)
     mesh = SurfaceMesh(points.astype(np.float64), faces.astype(np.int64))
     return mesh if mesh.volume > 0 else SurfaceMesh(mesh.vertices, mesh.faces[:, ::-1])
 

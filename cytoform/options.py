@@ -50,8 +50,8 @@ class Option:
     off: bool = False
 
 
-SERIES = Option("Which image of a file with several, from 0.", "N", "--series", least=0)
-AXES = Option("What the file's axes are, such as ZYX or TZYX.", "AXES", "--axes")
+SERIES = Option("Number of the image in a file that holds several, from 0.", "N", "--series", least=0)
+AXES = Option("Order of the file's axes, such as ZYX or TZYX; by default read from the file.", "AXES", "--axes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Setting:
         return (self.key, self.option.short) if self.option.short else (self.key,)
 
 
-def option(default: Any = NEEDED, *, default_factory: Any = NEEDED, told: Option | None = None, **words: Any) -> Any:
+def option(default: Any = NEEDED, *, default_factory: Any = NEEDED, shared: Option | None = None, **words: Any) -> Any:
     """Declare a dataclass field that users can set as an option.
 
     Parameters
@@ -100,7 +100,7 @@ def option(default: Any = NEEDED, *, default_factory: Any = NEEDED, told: Option
         Default of the field; by default the user must give a value.
     default_factory : callable
         Makes the default of the field, as for :func:`dataclasses.field`; none by default.
-    told : Option, optional
+    shared : Option, optional
         An existing option to use; by default one is made from `words`.
     **words : object
         Arguments of :class:`Option`: help, metavar, name, short, least, kind, off.
@@ -112,7 +112,7 @@ def option(default: Any = NEEDED, *, default_factory: Any = NEEDED, told: Option
     """
     known = {"default": default, "default_factory": default_factory}
     given = {name: value for name, value in known.items() if value is not NEEDED}
-    return dataclasses.field(**given, metadata={_KEY: Option(**words) if told is None else told})
+    return dataclasses.field(**given, metadata={_KEY: Option(**words) if shared is None else shared})
 
 
 def settings_of(dataclass: type) -> tuple[Setting, ...]:

@@ -358,7 +358,7 @@ class Renderer:
     @property
     def _workers(self) -> int:
         """Threads of the FFTs: one if `deterministic`."""
-        return 1 if self.deterministic else _devices.threads()
+        return 1 if self.deterministic else _devices.thread_count()
 
     @functools.cached_property
     def _otf_on_host(self) -> Array:
@@ -611,7 +611,7 @@ def _moments_visitor(observed: Array, weights: Array) -> Any:
 
     The function returns Σ w m, Σ w m² and Σ w m o of the slab, (3,), for the measured image o and the weights w.
     """
-    loops = _devices.loops("residual")
+    loops = _devices.load_kernels("residual")
 
     def visit(planes: slice, image: Array) -> Array:
         sums = np.zeros(3)

@@ -45,7 +45,7 @@ class KnownVolume:
 
 grid, psf = cf.Grid(SHAPE, SPACING), cf.GaussianPSF.from_sigma((0.55, 0.35, 0.35))
 truth = shapes.ellipsoid((1.5, 1.9, 2.1), tuple(grid.centre), edge=0.2)
-light = render_on(truth, psf, grid, room=psf.reach())
+light = render_on(truth, psf, grid, margin=psf.reach())
 start = shapes.icosphere(1.8, tuple(grid.centre), 3)
 config = cf.FitConfig(iterations=60, infer_psf=False, infer_staining=False, uncertainty=False)
 priors = {"without": None, "with": KnownVolume(truth.volume, 0.002 * truth.volume)}

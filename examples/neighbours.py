@@ -32,7 +32,7 @@ grid = cf.Grid(SHAPE, SPACING)
 psf = cf.GaussianPSF.from_sigma((0.4, 0.22, 0.22))
 truth = shapes.ellipsoid((1.1, 2.9, 3.2), (3.1, 4.1, 4.2), edge=0.25)
 other = shapes.ellipsoid((1.1, 2.3, 2.0), (3.3, 4.4, 9.9), edge=0.25)
-light = sum(render_on(cell, psf, grid, room=psf.reach()) for cell in (truth, other))
+light = sum(render_on(cell, psf, grid, margin=psf.reach()) for cell in (truth, other))
 noise = np.random.default_rng(0).normal(0.0, 0.03, SHAPE)
 volume = cf.Volume((1000 * (0.1 + light / light.max() + noise)).astype(np.float32), SPACING, name="two cells")
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import cytoform as cf
 from cytoform.report import maps_figure
 
-volume = cf.read_volume("demo/image.tif")  # spacing=(dz, dy, dx) in µm where the file does not tell
+volume = cf.read_volume("demo/image.tif")  # spacing=(dz, dy, dx) in µm if the file has none
 result = cf.fit(volume, config=cf.FitConfig(init="ellipsoid"))  # finds a start, then moves surface and PSF
 print(f"{result.volume_um3:.0f} µm³, {result.area_um2:.0f} µm², R² {result.r2:.3f}; {result.stop_reason}")
 result.save("run")  # mesh.ply, mask.tif, rendered.tif, fit.json, history.csv, report.html
@@ -27,7 +27,7 @@ figure = maps_figure(result.mesh, result.maps())
 # wide: the same cell through better optics.
 
 again = cf.load_result("run")
-sharp = cf.GaussianPSF.from_sigma(0.5 * again.psf.sigma)
+sharp = cf.GaussianPSF.from_fwhm([0.5 * width for width in again.psf.fwhm])
 image = cf.render(again.mesh, sharp, volume.grid)  # (z, y, x): the same cell, half as blurred
 cf.write_volume("run/sharp.tif", image, spacing=volume.spacing)
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cytoform as cf
-from cytoform.cli.demo import Comparison, compare, demo_sample, first_psf
+from cytoform.cli.demo import Comparison, compare, demo_sample, initial_psf
 from cytoform.imaging import Sample
 from cytoform.mesh.geometry import vertex_normals
 from cytoform.report.figures import outlines
@@ -38,7 +38,7 @@ PLANES = ((0, "across z", "y", "x"), (1, "across y", "z", "x"))  # axis, name, a
 
 sample = demo_sample()
 config = cf.FitConfig(init="sphere", iterations=150 if QUICK else 280, uncertainty=not QUICK)
-result = cf.fit(sample.image, None, first_psf(sample), config)
+result = cf.fit(sample.image, None, initial_psf(sample), config)
 found = compare(result.mesh, result.psf, sample)
 print("\n".join(f"{name:18s} {value}" for name, value in found.rows()))
 

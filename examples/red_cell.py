@@ -46,7 +46,7 @@ def red_cell(centre):
 grid = cf.Grid(tuple(round(n / SIZE) for n in (5.6, 10.0, 10.0)), SIZE)
 truth = red_cell(grid.centre)
 psf = cf.GaussianPSF.from_sigma(SIGMA)
-light = render_on(truth, psf, grid, room=psf.reach())
+light = render_on(truth, psf, grid, margin=psf.reach())
 noise = np.random.default_rng(0).normal(0.0, 0.05, grid.shape)
 volume = cf.Volume((1000 * (0.1 + light / light.max() + noise)).astype(np.float32), SIZE, name="red cell")
 

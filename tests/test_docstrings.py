@@ -1,7 +1,7 @@
 """Docstrings: those of public names pass numpydoc's checks, and every function has one whose first line is a sentence.
 
-The checks are those of ``[tool.numpydoc_validation]`` in pyproject.toml, the public names those of the API reference. Both
-tests are made room by room, so that a failure tells where to look.
+The checks are those of ``[tool.numpydoc_validation]`` in pyproject.toml, the public names those of the API reference.
+Both tests are made room by room, so that a failure tells where to look.
 """
 
 import ast
@@ -74,7 +74,7 @@ def test_public_docstrings_pass_numpydocs_checks(room):
 
 
 def faults(source):
-    """What docstrings of functions and methods lack, as "line name: words"; dunder methods and nested functions aside."""
+    """What docstrings of functions and methods lack, as "line name: words"; dunder and nested ones are left aside."""
     tree = ast.parse(source)
     scopes = [tree.body] + [node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     found = []

@@ -39,9 +39,9 @@ def test_nothing_wraps_around(shift):
 
 def test_the_room_may_be_told():
     mesh = ball(GRID.centre)
-    image = render_on(mesh, PSF, GRID, room=PSF.reach(), tolerance=1e-6)
+    image = render_on(mesh, PSF, GRID, margin=PSF.reach(), tolerance=1e-6)
     assert np.abs(image - render_on(mesh, PSF, GRID)).max() < 1e-3 * image.max()
-    assert np.array_equal(render_on(mesh, PSF, GRID, room=0.0), cf.render(mesh, PSF, GRID.padded(0.0))[:20, :24, :28])
+    assert np.array_equal(render_on(mesh, PSF, GRID, margin=0.0), cf.render(mesh, PSF, GRID.padded(0.0))[:20, :24, :28])
 
 
 def test_a_camera_counts_photons():

@@ -42,10 +42,11 @@ def _one(model: AutoDecoder, every: int) -> list:
     with Workers(torch.device("cpu" if not torch.cuda.is_available() else "cuda")) as workers:
         for exhaustive in (False, True):
             decoder = Decoder(model, workers)
-            decoder.frame(code, -1.0, Sampling.cube(16), exhaustive=True)  # warm
+            decoder.decode_frame(code, -1.0, Sampling.cube(16), exhaustive=True)  # warm
             decoder.evaluations, begin = 0, time.perf_counter()
             masks[exhaustive] = [
-                np.packbits(decoder.frame(code, t, sampling, rotation=turn, exhaustive=exhaustive) < 0) for t in times
+                np.packbits(decoder.decode_frame(code, t, sampling, rotation=turn, exhaustive=exhaustive) < 0)
+                for t in times
             ]
             spent[exhaustive], asked[exhaustive] = time.perf_counter() - begin, decoder.evaluations
     other = sum(int(np.unpackbits(a ^ b).sum()) for a, b in zip(masks[False], masks[True]))

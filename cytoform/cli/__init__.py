@@ -1,4 +1,4 @@
-"""The command line: ``cytoform demo | fit | render | info``. Heavy rooms load when a command needs them."""
+"""The command line, ``cytoform demo | fit | render | info | neural``. Slow libraries load with a command."""
 
 from .program import app, main
 

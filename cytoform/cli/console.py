@@ -1,4 +1,4 @@
-"""What the commands share: errors as messages, three numbers an option, tables, the progress bar, the result folder."""
+"""What the commands share: error messages, options of several numbers, tables, progress bars and result folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -22,11 +22,11 @@ from ..errors import CytoformError, OutputError
 __all__ = [
     "DEBUG",
     "Command",
+    "FitProgressBar",
     "Group",
     "ProgressBar",
-    "WorkBar",
-    "as_shown",
     "check_empty",
+    "command_settings",
     "echo_table",
     "result_folder",
 ]
@@ -36,6 +36,7 @@ _UsageError: Any = typer.BadParameter.__base__  # which typer does not export
 
 
 def _message(error: BaseException) -> str:
+    """Return the text that users read for an error: what is wrong, with the file's name where the error has one."""
     if isinstance(error, CytoformError):
         return str(error)
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
@@ -46,9 +47,14 @@ def _message(error: BaseException) -> str:
 
 
 class Group(TyperGroup):
-    """Turns errors that a user can do something about into a message and an exit code."""
+    """A group of commands that turns errors which a user can mend into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command; after a CytoformError, OSError, MemoryError or Ctrl-C print a message and exit.
+
+        The exit code is the error's `exit_code`, 2 where it has none, and 130 after Ctrl-C. With --debug the error is
+        raised as it is.
+        """
         try:
             return super().invoke(ctx)
         except (CytoformError, OSError, MemoryError) as error:
@@ -64,46 +70,54 @@ class Group(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command whose options of two or three numbers also come as ``0.3,0.1,0.1``, and whose help is plain text."""
+    """A command whose options of two or three numbers may be written ``0.3,0.1,0.1``, with a help in plain text."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        spread = self._spread(args)
-        self._refuse_repeats(ctx, spread)
-        try:
-            return super().parse_args(ctx, list(spread))  # which takes it apart
-        except typer.BadParameter as error:
-            if hasattr(error, "param_type"):  # typer's error about what is missing has no public name
-                raise _UsageError(_missing_words(error), ctx=ctx) from error
-            raise typer.BadParameter(_expected(error, spread), ctx=ctx, param=getattr(error, "param", None)) from error
+        """Parse the command line, with messages that name the option, the value and what was expected.
 
-    def _spread(self, args: list[str]) -> list[str]:
-        """Take numbers that are joined by commas apart."""
+        Raises
+        ------
+        click.UsageError
+            When an argument or option is missing, repeated, unknown or not of its type.
+        """
+        separated = self._split_commas(args)
+        self._refuse_repeats(ctx, separated)
+        try:
+            return super().parse_args(ctx, list(separated))  # which empties the list
+        except typer.BadParameter as error:
+            param = getattr(error, "param", None)
+            if hasattr(error, "param_type"):  # typer's error about what is missing has no public name
+                raise _UsageError(_missing_value_message(error), ctx=ctx) from error
+            raise typer.BadParameter(_invalid_value_message(error, separated), ctx=ctx, param=param) from error
+
+    def _split_commas(self, args: list[str]) -> list[str]:
+        """Return the words of the command line with ``0.3,0.1,0.1`` as three words after options of several numbers."""
         several = {name: p.nargs for p in self.params if getattr(p, "nargs", 1) in (2, 3) for name in p.opts}
-        spread: list[str] = []
+        separated: list[str] = []
         for k, arg in enumerate(args):
             name, equals, value = arg.partition("=")
             if equals and name in several and "," in value:
-                spread += [name, *value.split(",")]
+                separated += [name, *value.split(",")]
             elif k and args[k - 1] in several and arg.count(",") == several[args[k - 1]] - 1:
-                spread += arg.split(",")
+                separated += arg.split(",")
             else:
-                spread.append(arg)
-        return spread
+                separated.append(arg)
+        return separated
 
     def _refuse_repeats(self, ctx: Any, args: list[str]) -> None:
-        """Refuse an option that is given twice and takes one value: only the last one would be used."""
-        for param in self.params:
+        """Raise BadParameter if an option that takes one value occurs twice: only the last value would be used."""
+        for param in cast("list[Any]", self.params):
             if not getattr(param, "multiple", True) and not getattr(param, "is_flag", False):
-                came = [a for a in args if a.partition("=")[0] in param.opts]
-                if len(came) > 1:
+                occurrences = [a for a in args if a.partition("=")[0] in param.opts]
+                if len(occurrences) > 1:
                     raise typer.BadParameter(
-                        f"it was given {len(came)} times; expected once. Run the command once for each value.",
+                        f"it was given {len(occurrences)} times; expected once. Run the command once for each value.",
                         ctx=ctx,
                         param=param,
                     )
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The words after the command's name: options, then arguments by their plain names."""
+        """Return the words after the command's name in its usage line: options, then arguments by their plain names."""
         names = []
         for param in self.params:
             if param.param_type_name == "argument":
@@ -112,10 +126,10 @@ class Command(TyperCommand):
         return ["[OPTIONS]", *names]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Arguments and options with their help, without the names of Python types."""
+        """Write the help of arguments and options to `formatter`, without the names of Python types."""
         for title, kind in (("Arguments", "argument"), ("Options", "option")):
-            found = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.param_type_name == kind]
-            rows = [(_TYPE.sub("", name), _BOUND.sub(_in_words, text)) for name, text in filter(None, found)]
+            records = [p.get_help_record(ctx) for p in self.get_params(ctx) if p.param_type_name == kind]
+            rows = [(_TYPE.sub("", name), _BOUND.sub(_bound_in_words, text)) for name, text in filter(None, records)]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
@@ -126,13 +140,13 @@ _BOUND = re.compile(r"(?:[\w.]+(<=?))?x([<>]=?)([\w.-]+)|([\w.-]+)<=x\b")
 _COUNTS = {1: "a", 2: "two", 3: "three"}
 
 
-def _in_words(found: re.Match[str]) -> str:
-    """A bound such as ``x>=0`` as words; others stay as they are."""
-    return f"at least {found[3]}" if found[0].startswith("x>=") else found[0]
+def _bound_in_words(bound: re.Match[str]) -> str:
+    """Return a lower bound such as ``x>=0`` as "at least 0", and any other bound as it is."""
+    return f"at least {bound[3]}" if bound[0].startswith("x>=") else bound[0]
 
 
-def _missing_words(error: Any) -> str:
-    """Which argument or option is missing, and what was expected, by its help."""
+def _missing_value_message(error: Any) -> str:
+    """Return a message that names the missing argument or option and says what was expected, taken from its help."""
     param = error.param
     name = (param.metavar or param.name).upper() if param.param_type_name == "argument" else param.opts[0]
     text = (param.help or "a value").rstrip(".")
@@ -140,45 +154,60 @@ def _missing_words(error: Any) -> str:
     return f"{name} is missing; expected {text}."
 
 
-def _expected(error: typer.BadParameter, args: Sequence[str]) -> str:
-    """What came with an option and what was expected, in place of a parser's words."""
-    param, text = getattr(error, "param", None), error.message
+def _invalid_value_message(error: typer.BadParameter, args: Sequence[str]) -> str:
+    """Return a message that quotes an option's value from the command line `args` and says what was expected.
+
+    Only errors of numbers and their limits are reworded; other messages are returned as they are.
+    """
+    param, text = cast("Any", getattr(error, "param", None)), error.message
     kind = "whole number" if "valid integer" in text else "number" if "valid number" in text else ""
     if param is None or not (kind or "greater than or equal" in text or "less than or equal" in text):
         return text
-    came = next((k for k, arg in enumerate(args) if arg.partition("=")[0] in param.opts), None)
-    values = [] if came is None else [v for v in (args[came].partition("=")[2], *args[came + 1 :]) if v][: param.nargs]
+    at = next((k for k, arg in enumerate(args) if arg.partition("=")[0] in param.opts), None)
+    values = [] if at is None else [v for v in (args[at].partition("=")[2], *args[at + 1 :]) if v][: param.nargs]
     got = " ".join(values) or "something else"
     if not kind:
-        return f"{got} came; expected a number {text.partition('should be ')[2] or text}."
+        return f"the value is {got}; expected a number {text.partition('should be ')[2] or text}."
     example = ", such as 0.25" if kind == "number" else ""
     words = f"{_COUNTS.get(param.nargs, param.nargs)} {kind}{'s' * (param.nargs > 1)}{example}"
-    return f"{got} came; expected {words}."
+    return f"the value is {got}; expected {words}."
 
 
-def as_shown(command: Callable[..., Any]) -> dict[str, Any]:
-    """A command's help: its docstring, with the part from "Example" on kept line by line."""
+def command_settings(command: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword arguments with which a function is registered as a command: class, help and epilogue.
+
+    The help is the function's docstring; its lines after "Example" or "Examples" become the epilogue, line by line. The
+    class is the function's attribute `command_class`, by default :class:`Command`.
+    """
     text, _, examples = (inspect.getdoc(command) or "").partition("\nExample")  # python -OO leaves docstrings out
     lines = [line.strip() for line in examples.splitlines() if line.strip(": s")]
     epilog = "\b\n" + "\n".join(["Examples:", *(f"  {line}" for line in lines)]) if lines else None
-    return {"cls": getattr(command, "shown_as", Command), "help": text.strip(), "epilog": epilog}
+    return {"cls": getattr(command, "command_class", Command), "help": text.strip(), "epilog": epilog}
 
 
 def echo_table(rows: Sequence[tuple[str, str]]) -> None:
-    """Print names and values in two columns."""
+    """Print pairs of name and value in two columns."""
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         typer.echo(f"  {name:<{width}}  {value}")
 
 
-class ProgressBar:
-    """Shows a fit's progress on stderr: steps, time left, loss. Use as a context; call it with each progress."""
+class FitProgressBar:
+    """Progress bar of a fit on stderr: stage, steps, time left, loss and R².
+
+    Use it as a context and call it with each :class:`cytoform.fitting.Progress`.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._bar: Any = None
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> FitProgressBar:
         if not self._quiet:
             typer.echo("Preparing; the first run on a machine also compiles, for up to a minute …", err=True)
         return self
@@ -188,6 +217,7 @@ class ProgressBar:
             self._bar.close()
 
     def __call__(self, progress: Any) -> None:
+        """Show the state of the fit after a step."""
         if self._quiet:
             return
         if self._bar is None:
@@ -202,19 +232,22 @@ class ProgressBar:
 
     @staticmethod
     def _open(total: int) -> Any:
+        """Return a tqdm bar on stderr for `total` steps."""
         from tqdm import tqdm
 
         form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, at most {remaining} left{postfix}]"
         return tqdm(total=total, file=sys.stderr, bar_format=form, mininterval=0.2, dynamic_ncols=True)
 
 
-class WorkBar:
-    """Shows on stderr how far long work is, and the time left. Use as a context; call it with what is done.
+class ProgressBar:
+    """Progress bar on stderr for work that is counted in units, with the time left.
+
+    Use it as a context and call it with the number of finished units.
 
     Parameters
     ----------
     unit : str
-        What is counted.
+        Plural name of the units, such as "frames".
     quiet : bool
         Show nothing.
     """
@@ -225,7 +258,7 @@ class WorkBar:
         self._stage: str | None = None
         self._first, self._begin = 0, 0.0
 
-    def __enter__(self) -> WorkBar:
+    def __enter__(self) -> ProgressBar:
         self._begin = time.monotonic()
         return self
 
@@ -244,20 +277,24 @@ class WorkBar:
         left: float | None = None,
         first: int = 0,
     ) -> None:
-        """Show that `done` of `total` is done.
+        """Show that `done` of `total` units are finished.
 
         Parameters
         ----------
+        done : int
+            Units that are finished.
+        total : int
+            All units.
         name : str
-            What is worked on.
+            What is worked on now, shown in front of the bar; by default `stage` is shown.
         stage : str
-            Another stage has a bar of its own, and its time is counted anew.
+            Name of the stage of the work. A new stage gets a bar of its own, and its time is counted anew.
         note : str
-            Shown at the end.
+            Text shown behind the bar.
         left : float, optional
-            Seconds still to go; by default judged by the mean speed so far.
+            Seconds still to go; by default estimated from the mean speed so far.
         first : int
-            What was done before the work began.
+            Units that were finished before this run began, as after a resume.
         """
         if self._quiet:
             return
@@ -276,6 +313,7 @@ class WorkBar:
             bar.refresh()
 
     def _open(self, stage: str, first: int, total: int) -> None:
+        """Close the bar of the stage before and open one for `stage`, which begins with `first` units finished."""
         from tqdm import tqdm
 
         if self._bar is not None:
@@ -290,24 +328,18 @@ class WorkBar:
         self._bar.start_t -= time.monotonic() - self._begin
 
 
-def _missing(folder: Path) -> list[Path]:
-    """The folders that have to be made for `folder` to exist, innermost first."""
-    wanted = []
-    for place in (folder, *folder.parents):
-        if os.path.lexists(place):
+def _missing_folders(folder: Path) -> list[Path]:
+    """Return those of `folder` and its parents that do not exist, innermost first."""
+    missing = []
+    for path in (folder, *folder.parents):
+        if os.path.lexists(path):
             break
-        wanted.append(place)
-    return wanted
+        missing.append(path)
+    return missing
 
 
 def check_empty(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder for results that has something in it, unless told otherwise.
-
-    Raises
-    ------
-    OutputError
-        When it has.
-    """
+    """Raise OutputError if a result folder exists and is not empty, unless `overwrite` is True."""
     if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise OutputError(
             f"the result folder {folder} exists and is not empty.",
@@ -317,18 +349,20 @@ def check_empty(folder: Path, *, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def result_folder(folder: Path) -> Iterator[Path]:
-    """Make a result folder and check that it can be written; when the block fails, empty ones that were made go again.
+    """Make a result folder with its parents, check that files can be written in it, and yield it.
+
+    If the block raises, the folders that were made here and are empty are removed.
 
     Raises
     ------
     OutputError
-        When it cannot be made or written.
+        When the folder cannot be made, or files cannot be written in it.
     """
-    made = _missing(folder)
+    made = _missing_folders(folder)
     try:
         yield ensure_folder(folder)
     except BaseException:
-        for place in made:
+        for path in made:
             with contextlib.suppress(OSError):  # not empty, or never made
-                place.rmdir()
+                path.rmdir()
         raise

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError
-from .console import ProgressBar, echo_table, result_folder
-from .generated import given, parameters, with_options
+from .console import FitProgressBar, echo_table, result_folder
+from .generated import parameters, values_by_field, with_options
 from .inputs import plain_stem
-from .optics import chosen_psf, psf_options
+from .optics import psf_from_arguments, psf_options
 
 if TYPE_CHECKING:
     from ..fitting import FitJob, FitResult
@@ -23,32 +23,36 @@ __all__ = ["fit", "fit_options"]
 
 
 def fit_options() -> list[Setting]:
-    """All options of a job, in the order in which they are shown."""
+    """Return all options of a fit, in the order in which its help lists them."""
     from ..fitting import FitConfig, FitJob, ImageFile, Region
     from ..options import settings_of
 
     job = {setting.field: setting for setting in settings_of(FitJob)}
     path, *image = settings_of(ImageFile)
-    config = sorted(settings_of(FitConfig), key=lambda setting: not setting.option.off)  # next to the PSF's own
+    config = sorted(
+        settings_of(FitConfig), key=lambda setting: not setting.option.off
+    )  # --fixed-psf first, next to the options of the PSF
     first = [path, job.pop("out"), *image, job.pop("start"), *settings_of(Region), *psf_options(), *config]
     return [*first, *job.values()]
 
 
-def _parameters() -> list[Any]:
-    """The command's parameters: the image is needed, of the others some with others only."""
+def _command_parameters() -> list[Any]:
+    """Return the command's parameters; only the image is required, since the options of a PSF depend on --psf."""
     path, *others = fit_options()
     return [*parameters([path]), *parameters(others, needed=False)]
 
 
-@with_options(_parameters)
+@with_options(_command_parameters)
 def fit(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
-    **said: Any,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")] = False,
+    **arguments: Any,
 ) -> None:
-    """Find the surface of the cell in an image.
+    """Fit a closed surface to the cell in a membrane-stained 3D image.
 
-    It comes in micrometres, with a report to judge it by. The result folder holds mesh.ply, mask.tif, rendered.tif,
-    fit.json, history.csv and report.html. Ctrl-C saves; the same command with --resume goes on.
+    The surface is moved until its image through the microscope, as computed, matches the measured one. The result
+    folder holds the surface in µm (mesh.ply), its inside (mask.tif), its computed image (rendered.tif), volume, area
+    and other numbers (fit.json), the course of the fit (history.csv) and a report to judge it by (report.html). Ctrl-C
+    saves the state of the fit; the same command with --resume continues it.
 
     Examples:
     cytoform fit cell.tif
@@ -57,47 +61,56 @@ def fit(
     cytoform fit cell.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --modality confocal
     cytoform fit cell.tif --psf bead.tif
     """
-    from ..fitting.saving import check_free
+    from ..fitting.saving import check_output_folder
 
-    folder = said["out"] or Path(f"{plain_stem(said['image'])}_cytoform")
-    job = _job({**said, "out": folder})
-    check_free(folder, overwrite=job.overwrite, resume=job.resume)
+    folder = arguments["out"] or Path(f"{plain_stem(arguments['image'])}_cytoform")
+    job = _job_from_arguments({**arguments, "out": folder})
+    check_output_folder(folder, overwrite=job.overwrite, resume=job.resume)
     job = job.loaded()
-    with result_folder(folder), ProgressBar(quiet=quiet) as bar:
+    with result_folder(folder), FitProgressBar(quiet=quiet) as bar:
         result = job.run(progress=bar)
-    _tell(result, folder, getattr(job.region.source, "remarks", ()) if job.region is not None else ())
+    _print_result(result, folder, getattr(job.region.source, "remarks", ()) if job.region is not None else ())
 
 
-def _job(said: dict[str, Any]) -> FitJob:
-    """The job that was typed."""
+def _job_from_arguments(arguments: dict[str, Any]) -> FitJob:
+    """Return the fit that the values of the command's parameters describe.
+
+    Raises
+    ------
+    ConfigError
+        For --fixed-psf without a PSF, --roi-label without --roi, a device that is not there, and values out of range.
+    """
     from ..devices import resolve_device
     from ..fitting import FitConfig, FitJob, ImageFile, Region
     from ..options import settings_of
 
-    psf = chosen_psf(said)
-    if said["fixed_psf"] and not psf.known:
+    psf = psf_from_arguments(arguments)
+    if arguments["fixed_psf"] and not psf.known:
         raise ConfigError(
-            "--fixed-psf came without a PSF.",
+            "--fixed-psf was given without a PSF.",
             remedy="Pass its σ in µm with --psf-sigma Z Y X, or another PSF with --psf.",
         )
-    if said["roi_label"] is not None and said["roi"] is None:
-        raise ConfigError("--roi-label came without a label image.", remedy="Pass one with --roi FILE.")
-    resolve_device(said["device"])
+    if arguments["roi_label"] is not None and arguments["roi"] is None:
+        raise ConfigError("--roi-label was given without a label image.", remedy="Pass one with --roi FILE.")
+    resolve_device(arguments["device"])
     return FitJob(
-        image=ImageFile(**given(settings_of(ImageFile), said)),
-        region=None if said["roi"] is None else Region(**given(settings_of(Region), said)),
-        psf=None if said["psf"] is None and not psf.known else psf,
-        config=FitConfig(**given(settings_of(FitConfig), said)),
+        image=ImageFile(**values_by_field(settings_of(ImageFile), arguments)),
+        region=None if arguments["roi"] is None else Region(**values_by_field(settings_of(Region), arguments)),
+        psf=None if arguments["psf"] is None and not psf.known else psf,
+        config=FitConfig(**values_by_field(settings_of(FitConfig), arguments)),
         inputs={"command": shlex.join(["cytoform", *sys.argv[1:]])},
-        **given(settings_of(FitJob), said),
+        **values_by_field(settings_of(FitJob), arguments),
     )
 
 
-def _tell(result: FitResult, folder: Path, told: tuple[str, ...]) -> None:
-    """The warnings that reading image and region did not give already, and the numbers."""
-    told = (*told, *(result.image.remarks if result.image is not None else ()))
+def _print_result(result: FitResult, folder: Path, shown: tuple[str, ...]) -> None:
+    """Print the fit's warnings on stderr, its numbers, and the path of its report.
+
+    Warnings in `shown` and those that reading the image has given were printed before, and are left out.
+    """
+    shown = (*shown, *(result.image.remarks if result.image is not None else ()))
     for warning in result.warnings():  # first: a reader such as head may hang up before the last line
-        if warning not in told:
+        if warning not in shown:
             typer.echo(f"Warning: {warning}", err=True)
     echo_table(result.table(brief=True))
-    typer.echo(f"Look at {folder / 'report.html'}")
+    typer.echo(f"The report is {folder / 'report.html'}")

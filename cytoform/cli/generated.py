@@ -1,7 +1,7 @@
-"""Options of the command line made from those that the library declares (:mod:`cytoform.options`).
+"""Parameters of commands made from the options that the library declares (:mod:`cytoform.options`).
 
-A field of the fit's job, one of its settings, and an option of a kind of PSF are written once, where they belong; here
-they become parameters of a command, and what was typed becomes arguments again.
+An option is declared once, at the field that it sets: of the fit's job, of its settings, or of a kind of PSF. Here it
+becomes a parameter of a command, and the values of the command line become values of fields again.
 """
 
 from __future__ import annotations
@@ -18,108 +18,140 @@ import typer.main
 from ..options import NEEDED, Option, Setting, reserve
 from .console import Command
 
-__all__ = ["annotated", "given", "parameters", "with_options"]
+__all__ = ["annotated", "parameters", "values_by_field", "with_options"]
 
 Parameters = Sequence[inspect.Parameter]
 
 
-def annotated(kind: Any, told: Option, flag: str) -> Any:
-    """A type with an option's words, as typer reads them.
+def annotated(kind: Any, option: Option, flag: str) -> Any:
+    """Return the annotation from which typer makes an option or an argument.
 
     Parameters
     ----------
     kind : type
-    told : Option
+        Type of the value.
+    option : Option
+        Help text, placeholder, letter and limit.
     flag : str
-        Its name on the command line, such as "--na"; without dashes it is an argument.
+        Name on the command line, such as "--na"; a name without dashes, such as "IMAGE", makes an argument.
+
+    Returns
+    -------
+    object
+        ``Annotated[kind, ...]``.
     """
-    words = {"metavar": told.metavar or None, "help": told.help}
+    words = {"metavar": option.metavar or None, "help": option.help}
     if not flag.startswith("-"):
         return Annotated[kind, typer.Argument(**{**words, "metavar": flag})]  # type: ignore[arg-type]
-    names = [flag, told.short] if told.short else [flag]
-    return Annotated[kind, typer.Option(*names, min=told.least, **words)]  # type: ignore[arg-type]
+    names = [flag, option.short] if option.short else [flag]
+    return Annotated[kind, typer.Option(*names, min=option.least, **words)]  # type: ignore[arg-type]
 
 
 def parameters(settings: Iterable[Setting], *, needed: bool = True) -> list[inspect.Parameter]:
-    """Parameters of a command.
+    """Return the parameters of a command that correspond to options.
 
     Parameters
     ----------
     settings : iterable of Setting
+        The options.
     needed : bool
-        False lets one be left away that has no default, as it is needed with others only.
+        Whether options without a default are required. False makes them optional with the default None, as for the
+        options of one kind of PSF, which other kinds do not need.
+
+    Returns
+    -------
+    list of inspect.Parameter
+        One for each option, keyword-only.
     """
-    return [_parameter(setting, needed) for setting in settings]
+    return [_as_parameter(setting, needed) for setting in settings]
 
 
-def _parameter(setting: Setting, needed: bool) -> inspect.Parameter:
+def _as_parameter(setting: Setting, needed: bool) -> inspect.Parameter:
+    """Return the parameter of one option, as for :func:`parameters`; a switch is False by default."""
     kind, default = setting.kind, setting.default
     if setting.option.off:
         default = False
     elif default is NEEDED and needed:
         default = inspect.Parameter.empty
     elif default is NEEDED or default is None:
-        default, kind = None, typing.Optional[_bare(kind)]  # noqa: UP045
+        default, kind = None, typing.Optional[_without_none(kind)]  # noqa: UP045
     hint = annotated(kind, setting.option, setting.flag)
     return inspect.Parameter(setting.key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def _bare(kind: Any) -> Any:
-    """The type without None."""
+def _without_none(kind: Any) -> Any:
+    """Return the type T of ``T | None``, and any other type as it is."""
     inner = [k for k in typing.get_args(kind) if k is not type(None)]
     return inner[0] if isinstance(kind, types.UnionType) and len(inner) == 1 else kind
 
 
-def given(settings: Iterable[Setting], said: Mapping[str, Any]) -> dict[str, Any]:
-    """What was typed, by field; without what was left away.
+def values_by_field(settings: Iterable[Setting], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that users gave, by the name of the field that each sets.
 
     Parameters
     ----------
     settings : iterable of Setting
-    said : mapping
-        The command's arguments.
+        Options whose values are wanted.
+    arguments : mapping
+        Values of the command's parameters, by name.
+
+    Returns
+    -------
+    dict
+        Options that are None (not given) are left out; a switch that sets a field to False is negated.
     """
-    found = {s.field: (not said[s.key] if s.option.off else said[s.key]) for s in settings if s.key in said}
+    found = {
+        s.field: (not arguments[s.key] if s.option.off else arguments[s.key]) for s in settings if s.key in arguments
+    }
     return {field: value for field, value in found.items() if value is not None}
 
 
 def with_options(make: Callable[[], Parameters], *, after: str = "") -> Callable[[Any], Any]:
-    """Give a command that takes ``**said`` parameters that are made when it is used: their modules take time to load.
+    """Make a decorator that adds parameters to a command which takes ``**arguments``.
+
+    The parameters are made when the command is used, not when it is defined: the modules that declare them load slowly.
 
     Parameters
     ----------
     make : callable
-        Gives the parameters.
+        Returns the parameters to add.
     after : str
-        The command's own parameter behind which they are put; in front of all by default.
+        Name of the command's parameter behind which they are put; by default they come first.
+
+    Returns
+    -------
+    callable
+        The decorator.
     """
 
     def mark(command: Callable[..., None]) -> Callable[..., None]:
-        command.shown_as = LateCommand  # type: ignore[attr-defined]
-        own = inspect.signature(command, eval_str=True).parameters.values()
-        command.own = [p for p in own if p.kind is not p.VAR_KEYWORD]  # type: ignore[attr-defined]
-        reserve(name for p in command.own for name in _names(p))  # type: ignore[attr-defined]
-        command.whole = lambda: _whole(command, make(), after)  # type: ignore[attr-defined]
+        command.command_class = LazyCommand  # type: ignore[attr-defined]
+        declared = inspect.signature(command, eval_str=True).parameters.values()
+        command.declared = [p for p in declared if p.kind is not p.VAR_KEYWORD]  # type: ignore[attr-defined]
+        reserve(name for p in command.declared for name in _taken_names(p))  # type: ignore[attr-defined]
+        command.build = lambda: _complete_command(command, make(), after)  # type: ignore[attr-defined]
         command.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
         return command
 
     return mark
 
 
-def _names(parameter: inspect.Parameter) -> list[str]:
-    """What no other option of the command may be called: its name in Python, that of its flag, and its letter."""
-    flags = [f for told in typing.get_args(parameter.annotation)[1:] for f in getattr(told, "param_decls", None) or ()]
+def _taken_names(parameter: inspect.Parameter) -> list[str]:
+    """Return the names that no other option may have: the parameter's, those of its flags in Python, its letter."""
+    flags = [
+        f for option in typing.get_args(parameter.annotation)[1:] for f in getattr(option, "param_decls", None) or ()
+    ]
     return [parameter.name, *(f.lstrip("-").replace("-", "_") if f.startswith("--") else f for f in flags)]
 
 
-def _whole(command: Callable[..., None], more: Parameters, after: str) -> Any:
-    """A command with all its parameters, as typer makes it."""
-    own = list(command.own)  # type: ignore[attr-defined]
-    place = [p.name for p in own].index(after) + 1 if after else 0
-    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own[:place], *more, *own[place:])]
+def _complete_command(command: Callable[..., None], more: Parameters, after: str) -> Any:
+    """Return the typer command with the function's declared parameters and `more`, put behind the parameter `after`."""
+    declared = list(command.declared)  # type: ignore[attr-defined]
+    at = [p.name for p in declared].index(after) + 1 if after else 0
+    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*declared[:at], *more, *declared[at:])]
 
-    def run(**said: Any) -> None:
-        command(**said)
+    def run(**arguments: Any) -> None:
+        command(**arguments)
 
     run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     app = typer.Typer(add_completion=False)
@@ -127,12 +159,12 @@ def _whole(command: Callable[..., None], more: Parameters, after: str) -> Any:
     return typer.main.get_command(app)
 
 
-class LateCommand(Command):
-    """A command that gets its parameters when it is used."""
+class LazyCommand(Command):
+    """A command whose parameters are made when it is used; see :func:`with_options`."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the parameters first."""
-        if hasattr(self.callback, "whole"):
-            whole = self.callback.whole()  # type: ignore[union-attr]
-            self.params, self.callback = whole.params, whole.callback
+        """Make the command's parameters, then parse the command line."""
+        if hasattr(self.callback, "build"):
+            built = self.callback.build()  # type: ignore[union-attr]
+            self.params, self.callback = built.params, built.callback
         return super().make_context(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Options about an image's file that several commands share."""
+"""Options of several commands that say which part of an image file to read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Axes = annotated(str | None, AXES, AXES.name)
 
 
 def plain_stem(path: Path) -> str:
-    """The file's name without its extension, also a double one such as ``.ome.tif``."""
+    """Return a file's name without its suffix; a double suffix such as ``.ome.tif`` is removed as a whole."""
     from ..image.formats import registry
 
     return registry.plain_stem(path)

@@ -1,4 +1,4 @@
-"""Which point spread function a command takes: options that ``fit`` and ``render`` share."""
+"""Options of ``fit`` and ``render`` that choose the point spread function (PSF)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,41 @@ from ..options import Option, Setting, reserve, reserved, settings_of
 if TYPE_CHECKING:
     from ..optics import PSFOptions
 
-__all__ = ["chosen_psf", "psf_options"]
+__all__ = ["psf_from_arguments", "psf_options"]
 
 _LOG = logging.getLogger(__name__)
 reserve(["psf"])
 
 
 def psf_options() -> list[Setting]:
-    """--psf and the options of all kinds."""
+    """Return --psf and the options of all kinds of PSF, without defaults, since the kinds have defaults of their own.
+
+    A kind that has an option of the same name as another option of the commands is left out, with a warning.
+    """
     from ..optics.choice import psf_settings
     from ..optics.registry import named_kinds
 
-    without = _left_out()
+    without = _conflicting_kinds()
     for kind, flag in without.items():
         _LOG.warning("the PSF %s is left out of the command line: its option %s cannot be one here.", kind, flag)
-    told = f"{', '.join(k for k in named_kinds() if k not in without)}, or an image of the PSF (TIFF)."
-    own = [dataclasses.replace(setting, default=None) for setting in psf_settings(without)]  # kinds have own defaults
-    return [Setting("kind", str, None, Option(told, "KIND", "--psf")), *own]
+    kinds = ", ".join(kind for kind in named_kinds() if kind not in without)
+    text = f"Point spread function (PSF): {kinds}, or an image of the PSF (a TIFF file); gaussian by default."
+    options = [dataclasses.replace(setting, default=None) for setting in psf_settings(without)]
+    return [Setting("kind", str, None, Option(text, "KIND", "--psf")), *options]
 
 
-def chosen_psf(said: Mapping[str, Any]) -> PSFOptions:
-    """What was typed of the PSF, checked.
+def psf_from_arguments(arguments: Mapping[str, Any]) -> PSFOptions:
+    """Return the PSF that the values of a command's parameters choose: its kind and its options, checked.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Values of the command's parameters, by name; None where an option was not given.
+
+    Returns
+    -------
+    PSFOptions
+        A Gaussian where --psf was not given.
 
     Raises
     ------
@@ -45,19 +59,19 @@ def chosen_psf(said: Mapping[str, Any]) -> PSFOptions:
     from ..optics import PSFOptions
     from ..optics.choice import psf_settings
 
-    without = _left_out()
-    if said["psf"] in without:
+    without = _conflicting_kinds()
+    if arguments["psf"] in without:
         raise ConfigError(
-            f"--psf is {said['psf']}, which cannot be chosen here: its option {without[said['psf']]} cannot be one of "
-            "the command line, which has one of that name for something else.",
+            f"--psf is {arguments['psf']}, which cannot be chosen here: its option {without[arguments['psf']]} cannot "
+            "be one of the command line, which has one of that name for something else.",
             remedy="Use it from Python, or give the option another name where it is declared, option(name=…).",
         )
     settings = psf_settings(without)
-    return PSFOptions(said["psf"] or "gaussian", {setting.key: said[setting.key] for setting in settings})
+    return PSFOptions(arguments["psf"] or "gaussian", {setting.key: arguments[setting.key] for setting in settings})
 
 
-def _left_out() -> dict[str, str]:
-    """Kinds with an option that the commands cannot take, as they have one of its name themselves, and that option."""
+def _conflicting_kinds() -> dict[str, str]:
+    """Return the kinds of PSF that have an option of the same name as an option of the commands, with that option."""
     from ..fitting import FitConfig, FitJob, ImageFile, Region
     from ..optics.registry import FILE, named_kinds, settings_of_kind, unusable
 

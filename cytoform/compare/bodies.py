@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from .._typing import Bools, Floats, Ints, Ints32
 from ..errors import MeshError
-from ..masks import SPECK, marching_cubes
+from ..masks import SPECK_FRACTION, marching_cubes
 from ..mesh.surface import SurfaceMesh
 
-__all__ = ["body_surface", "split", "touches_border"]
+__all__ = ["body_surface", "label_bodies", "touches_border"]
 
 
 # Voxels that share a corner belong together, as in MATLAB's bwconncomp.
@@ -24,7 +24,7 @@ _MAX_FACTOR = 4  # of upsampling along an axis
 _MAX_VOXELS = 8_000_000  # of an upsampled box; larger ones are not upsampled
 
 
-def split(sdf: npt.ArrayLike, speck: float = SPECK) -> tuple[Ints32, int, int]:
+def label_bodies(sdf: npt.ArrayLike, speck: float = SPECK_FRACTION) -> tuple[Ints32, int, int]:
     """Label the connected bodies of one frame of signed distances, largest first.
 
     Voxels with a negative value are inside; those that share a face, an edge or a corner are connected. Connected

@@ -11,7 +11,7 @@ from .._typing import Array, Triple
 from ..atomic import ensure_folder
 from ..errors import ConfigError
 from ..image.volume import Grid
-from ..masks import SPECK
+from ..masks import SPECK_FRACTION
 from ..tables import structured
 from .codes import code_space
 from .comparison import Evaluation
@@ -37,7 +37,7 @@ def evaluate(
     names: tuple[str, str] = ("real", "made"),
     paired: bool | str | Collection[str] | None = None,
     spacing: float | Sequence[float] | None = None,
-    speck: float = SPECK,
+    speck: float = SPECK_FRACTION,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Evaluation:

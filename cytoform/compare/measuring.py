@@ -7,10 +7,10 @@ from typing import Any
 
 from ..errors import SequenceError
 from ..linking import OverlapLinker
-from ..masks import SPECK
+from ..masks import SPECK_FRACTION
 from ..metrics import dice, iou
-from ..sdf.sequence import opened
-from .bodies import body_surface, split, touches_border
+from ..sdf.sequence import opened_sequence
+from .bodies import body_surface, label_bodies, touches_border
 from .descriptors import describe, known_descriptors, undefined_values
 from .sets import Entry
 
@@ -34,7 +34,7 @@ def frame_columns() -> dict[str, type]:
     }  # fmt: skip
 
 
-def measure_sequence(entry: Entry, set_name: str, speck: float = SPECK) -> list[dict[str, Any]]:
+def measure_sequence(entry: Entry, set_name: str, speck: float = SPECK_FRACTION) -> list[dict[str, Any]]:
     """Measure the descriptors of every body in every frame of a sequence.
 
     The bodies of a frame are its connected components with at least `speck` of its voxels inside; they are linked from
@@ -63,9 +63,9 @@ def measure_sequence(entry: Entry, set_name: str, speck: float = SPECK) -> list[
     rows: list[dict[str, Any]] = []
     linker = OverlapLinker()
     step = entry.spacing or (1.0, 1.0, 1.0)
-    with opened(entry.source) as sequence:
+    with opened_sequence(entry.source) as sequence:
         for index, sdf in enumerate(sequence):
-            labels, count, specks = split(sdf, speck)
+            labels, count, specks = label_bodies(sdf, speck)
             row = {"set": set_name, "sequence": entry.name, "frame": index, "components": count, "specks": specks}
             row["time_s"] = float("nan") if entry.time_step is None else index * entry.time_step
             if count == 0:
@@ -99,7 +99,7 @@ def overlap_rows(real: Entry, made: Entry, set_name: str) -> list[dict[str, Any]
         reconstruction over that of the original, less 1 (NaN where the original is empty).
     """
     rows = []
-    with opened(real.source) as first, opened(made.source) as second:
+    with opened_sequence(real.source) as first, opened_sequence(made.source) as second:
         for index in range(len(first)):
             a, b = first.frame(index) < 0, second.frame(index) < 0
             n, m = int(a.sum()), int(b.sum())

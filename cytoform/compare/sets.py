@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SequenceError
-from ..sdf.sequence import SDFSequence, opened, sequence_files
+from ..sdf.sequence import SDFSequence, opened_sequence, sequence_files
 
 __all__ = ["Entry", "check_paired", "collect_set", "collect_sets", "length_unit", "match_originals", "pair_sequences"]
 
@@ -75,7 +75,7 @@ def collect_set(given: Any, set_name: str, spacing: tuple[float, float, float] |
     given = [given] if isinstance(given, SDFSequence | str | os.PathLike) else list(given)
     entries: list[Entry] = []
     for source in (s for one in given for s in _sources(one, set_name)):
-        with opened(source) as sequence:
+        with opened_sequence(source) as sequence:
             name, info, shape = sequence.name, sequence.info, sequence.shape
         taken = {entry.name for entry in entries}
         unique = next(n for n in (name, *(f"{name} ({k})" for k in range(2, len(taken) + 3))) if n not in taken)

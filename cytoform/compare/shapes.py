@@ -15,7 +15,7 @@ from ..mesh.surface import SurfaceMesh
 from ..report.figures import FAINT, INK, styled
 from ..report.surface_view import draw_surface, initial_yaw, view_axes
 from ..sdf.frames import frame_mesh
-from ..sdf.sequence import SDFSequence, opened
+from ..sdf.sequence import SDFSequence, opened_sequence
 from .figures import abbreviated
 from .sets import Entry
 
@@ -94,7 +94,7 @@ def _sequence_surfaces(name: str, entry: Entry) -> SequenceSurfaces:
     """
     count = entry.shape[0]
     frames = tuple(sorted({round(k) for k in np.linspace(0, count - 1, min(FRAMES, count))}))
-    with opened(entry.source) as sequence:
+    with opened_sequence(entry.source) as sequence:
         meshes = tuple(_frame_surface(sequence.frame(k), entry) for k in frames)
     return SequenceSurfaces(name, entry.name, frames, meshes)
 

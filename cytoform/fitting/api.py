@@ -1,4 +1,4 @@
-"""Fit a surface and the optics to an image."""
+"""Fit a mesh and a point spread function to an image: the entry point of the fit."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .bodies import Body, body_class, body_class_of
 from .callbacks import Callback
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import FitConfig
-from .digests import fingerprint
+from .digests import image_digest
 from .finish import finish
-from .loop import Run, run
+from .loop import FitContext, run_stages
 from .priors.smoothness import Prior
 from .request import Request
 from .result import FitResult
@@ -51,103 +51,138 @@ def fit(
     resume: bool = False,
     inputs: Mapping[str, Any] | None = None,
 ) -> FitResult:
-    """Move a surface and a point spread function until their rendering matches an image.
+    """Fit a surface and a point spread function (PSF) to an image by inverse rendering.
+
+    Vertices, staining, PSF, gain and background are optimised, coarse to fine, until the rendering of the surface
+    matches the image in a region of interest.
 
     Parameters
     ----------
     volume : Volume
-        Fluorescence image of a stained membrane.
-    mesh : SurfaceMesh, or another kind of mesh that a body is registered for, optional
-        Start, for a SurfaceMesh closed, µm, (z, y, x). Found in the image by default, as ``config.init`` says.
+        Fluorescence image of a stained membrane, (z, y, x), with its voxel size in µm.
+    mesh : SurfaceMesh or another registered kind of mesh, optional
+        Start of the surface, µm, (z, y, x); a SurfaceMesh has to be closed. By default a start is found in the image,
+        as ``config.init`` says.
     psf : PSF, optional
-        Start of the PSF; guessed from the voxel size by default.
+        Start of the PSF; by default a Gaussian that is guessed from the voxel size.
     config : FitConfig, optional
+        Settings; ``FitConfig()`` by default.
     roi : (z, y, x) array or Volume, optional
-        Voxels that count (not zero); around the surface and off its bright neighbours by default. They have to hold the
-        cell's whole blurred membrane. A region whose rim is bright is a cell's outline and is treated as a label
+        Region of interest: voxels other than 0 enter the loss. It has to contain the cell's whole blurred membrane. By
+        default it is the inside of the surface and a margin around it, less the light of bright neighbours. A region
+        whose rim is bright is taken for the outline of a segmented cell and treated as a label
         (``FitConfig.widen_roi``), with a warning.
     labels : (z, y, x) int array or Volume, optional
-        A segmentation of the image, 0 outside of all cells. The cell `label` gives the start (unless `mesh` is given)
-        and the region of interest, its voxels and those that its blurred membrane reaches; the light of the other
-        cells is modelled. Of a label in several pieces the largest is taken. The only label of an image that agrees
-        with the bright object found there tells which one is meant; start and region are then as without it.
+        Segmentation of the image, 0 outside of all cells. The cell `label` gives the start (unless `mesh` is given) and
+        the region of interest: its voxels and a margin around them. The light of the other cells is modelled. Of a
+        label in several pieces the largest is used. If the image has one label only and it agrees with the bright
+        object that is found without labels, start and region are those found without it.
     label : int, optional
-        Which cell of `labels`; not needed where there is only one.
+        Which cell of `labels`; may be left out if there is only one.
     prior : callable, optional
-        What you know of the surface (pass it again with `resume`): takes a mesh, gives the negative logarithm of its
-        probability and the gradient for its vertices, (n_vertices, 3) per µm (:class:`Prior`).
+        Further prior on the surface: takes a mesh, returns the negative logarithm of its probability density and the
+        gradient for its vertices, (n_vertices, 3) per µm (:class:`Prior`). Has to be passed again with `resume`.
     callbacks : sequence of callable
         Called with a :class:`Progress` after every shape step.
     out : path, optional
-        Folder in which a checkpoint is kept while the fit runs.
+        Folder in which a checkpoint is kept while the fit runs; none is kept by default.
     resume : bool
-        Go on from the checkpoint in `out`.
+        Whether to continue from the checkpoint in `out`.
     inputs : mapping, optional
-        Where the start, the region and other inputs came from, as plain values; kept in ``fit.json`` beside what is
-        known of them anyway.
+        Provenance of the inputs, such as file names, as plain values; stored in ``fit.json`` beside what is recorded
+        anyway.
 
     Returns
     -------
     FitResult
+        Surface, PSF, gain, background, the model of the image, and standard errors.
 
     Raises
     ------
     VolumeError, MeshError, FitError, ConfigError
-        For an image, mesh, region or setting that cannot be used.
+        If an image, mesh, region or setting cannot be used.
     Interrupted
-        On Ctrl-C, after the state was saved.
+        On Ctrl-C, after the state was saved in `out`.
     """
     config = FitConfig() if config is None else config
     request = Request(volume, config, mesh, psf, roi, labels, label, prior, inputs)
     request.check()
     path = None if out is None else ensure_folder(out) / CHECKPOINT
-    mark, marks = ("", {}) if path is None else (fingerprint(volume), request.marks())
-    state = _resumed(path, mark, marks, config) if resume else None
-    body = _body(request, state)
+    digest_of_image, input_digests = ("", {}) if path is None else (image_digest(volume), request.digests())
+    state = _load_state(path, digest_of_image, input_digests, config) if resume else None
+    body = _make_body(request, state)
     if state is None:
         state = body.begin(request)
-        state.inputs, state.remarks = request.described(), (*request.remarks(), *state.remarks)
+        state.inputs, state.remarks = request.description(), (*request.remarks(), *state.remarks)
         state.device = device_for(config.device, config.backend)
 
     def save(now: State) -> None:
         assert path is not None
-        save_checkpoint(path, now, mark, config, marks)
+        save_checkpoint(path, now, digest_of_image, config, input_digests)
 
-    keep = None if path is None else save
-    if keep is not None and not resume:
-        keep(state)  # whatever an earlier fit left in the folder is gone from here on
+    save_or_none = None if path is None else save
+    if save_or_none is not None and not resume:
+        save_or_none(state)  # replaces the checkpoint of an earlier fit in the folder
     try:
-        run(state, Run(body, config, prior, callbacks, keep))
+        run_stages(state, FitContext(body, config, prior, callbacks, save_or_none))
     except KeyboardInterrupt:
-        raise Interrupted(_interrupted(state, path)) from None
+        raise Interrupted(_interruption_message(state, path)) from None
     return finish(state, body, config, volume)
 
 
-def _body(request: Request, state: State | None) -> Body[Any]:
-    """The kind of body that moves the state's mesh, or the start's, in the image; a surface where there is none."""
+def _make_body(request: Request, state: State | None) -> Body[Any]:
+    """Make the body, which handles one kind of mesh in the image, for the mesh of `state`, else of the request.
+
+    Without a state and a mesh it is that of a closed surface. Its mean edge length is the state's, else ``config.edge``
+    (two voxels by default), or the given mesh's own if bodies of this kind are not remeshed.
+    """
     volume, config, mesh = request.volume, request.config, request.mesh
     if state is not None:
-        return body_class_of(state.mesh)(Scene.of(volume), state.edge)
+        return body_class_of(state.mesh)(Scene.from_volume(volume), state.edge)
     kind = body_class("surface") if mesh is None else body_class_of(mesh)
     edge = default_edge(volume) if config.edge is None else config.edge
     if mesh is not None and not kind.remeshed:
         edge = float(np.mean(edge_lengths(mesh)))
-    return kind(Scene.of(volume), edge)
+    return kind(Scene.from_volume(volume), edge)
 
 
-def _resumed(path: Path | None, mark: str, marks: dict[str, str], config: FitConfig) -> State:
-    """The state of a checkpoint that belongs to the image, the settings and what was given."""
+def _load_state(path: Path | None, digest_of_image: str, input_digests: dict[str, str], config: FitConfig) -> State:
+    """Load the state of the checkpoint at `path` to resume from.
+
+    If this machine has another device, or lacks the transform of the checkpoint, the state's device is replaced and its
+    transform is cleared, to be chosen again.
+
+    Parameters
+    ----------
+    path : Path or None
+        The checkpoint; None if no folder was given.
+    digest_of_image : str
+        SHA-256 of the image (:func:`.image_digest`), which has to be that of the checkpoint.
+    input_digests : dict of str to str
+        Digests of the other inputs (:meth:`.Request.digests`), likewise.
+    config : FitConfig
+        Settings, which have to agree as well.
+
+    Raises
+    ------
+    FitError
+        If there is no folder or checkpoint, or it belongs to another image, other settings or other inputs.
+    """
     if path is None:
         raise FitError("resume=True needs the folder with the checkpoint.", remedy="Pass out=.")
-    state = load_checkpoint(path, mark, config, marks)
+    state = load_checkpoint(path, digest_of_image, config, input_digests)
     device = device_for(config.device, config.backend)
-    able = choose_backend("auto", tolerance=config.tolerance, device=device)
-    if state.device != device or (state.transform == "nufft" and able == "exact"):  # another machine, or no finufft
+    available = choose_backend("auto", tolerance=config.tolerance, device=device)
+    if state.device != device or (state.transform == "nufft" and available == "exact"):  # other machine, or no finufft
         state.device, state.transform = device, ""
     return state
 
 
-def _interrupted(state: State, path: Path | None) -> str:
+def _interruption_message(state: State, path: Path | None) -> str:
+    """Return the message of an interrupted fit: iterations done, and how to resume from the checkpoint `path`.
+
+    With None (no folder was given) or a missing file it says that nothing was saved.
+    """
     done = f"interrupted after {state.count.iteration} iterations; "
     if path is None or not path.exists():
         return done + "nothing was saved, as no folder was given (out=)."

@@ -1,4 +1,4 @@
-"""What a fit tells while it runs."""
+"""Callbacks of a fit: the progress that they are passed, and those that come with the package."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 
-__all__ = ["Callback", "Cancelled", "Film", "Progress", "is_set"]
+__all__ = ["Callback", "CancelCallback", "Film", "Progress", "cancel_requested"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a fit stands after a shape step.
+    """Progress of a fit after a shape step.
 
-    Attributes
+    Parameters
     ----------
-    iteration, total : int
-        Shape steps done, and at most to do.
+    iteration : int
+        Shape steps done.
+    total : int
+        Most shape steps to do.
     stage : int
-        From 0, coarse to fine.
+        Present stage, from 0, coarse to fine.
     loss : float
-        Weighted loss of the shape (the stages' losses are not comparable).
+        Weighted loss of the image at the last evaluation of the shape; losses of different stages are not comparable.
     r2 : float or None
-        R² in the region of interest at the last PSF step.
+        R² in the region of interest at the last PSF step; None before the first one.
     message : str
-        A word for the user, such as that the mesh was remeshed; often empty.
+        What happened at a pause, such as that the mesh was remeshed; empty otherwise.
     mesh : Mesh
+        Best surface so far, µm.
     psf : PSF
+        PSF so far.
     """
 
     iteration: int
@@ -45,18 +49,25 @@ class Progress:
 
 
 class Callback(Protocol):
-    """Called after every shape step; raise ``StopIteration("reason")`` to end the fit there."""
+    """A callable that a fit calls after every shape step; raising ``StopIteration("reason")`` in it ends the fit."""
 
     def __call__(self, progress: Progress) -> None: ...
 
 
 class Film:
-    """Keeps the surfaces of a fit, for a film of it: ``fit(volume, callbacks=(film,))``, then :meth:`save`.
+    """A callback that collects surfaces of a fit for an animation.
+
+    Use it as ``fit(volume, callbacks=(film,))``, then call :meth:`save`.
 
     Parameters
     ----------
     every : int
-        Shape steps between two pictures.
+        Shape steps between two frames.
+
+    Raises
+    ------
+    ConfigError
+        If `every` is below 1.
     """
 
     def __init__(self, every: int = 5) -> None:
@@ -66,28 +77,46 @@ class Film:
         self.frames: list[tuple[str, Mesh]] = []
 
     def __call__(self, progress: Progress) -> None:
+        """Keep the surface as a frame with a title if its iteration is a multiple of `every`, or if it is the first."""
         if progress.iteration % self.every == 0 or not self.frames:
             r2 = "" if progress.r2 is None else f", R² {progress.r2:.3f}"
             self.frames.append((f"stage {progress.stage + 1}, step {progress.iteration}{r2}", progress.mesh))
 
     def save(self, path: str | os.PathLike[str], volume: Volume, *, pause: int = 80) -> None:
-        """Write an animated GIF (:func:`cytoform.report.write_film`)."""
+        """Write the collected surfaces as an animated GIF (:func:`cytoform.report.write_film`).
+
+        Parameters
+        ----------
+        path : path
+            File to write.
+        volume : Volume
+            Image on whose slices the outlines of the surfaces are drawn.
+        pause : int
+            Time that each frame is shown, ms.
+        """
         from ..report import write_film
 
         write_film(path, volume, self.frames, pause=pause)
 
 
-class Cancelled:
-    """A callback that ends a fit as Ctrl-C does once it is asked to."""
+class CancelCallback:
+    """A callback that raises KeyboardInterrupt, as Ctrl-C does, once cancelling is requested.
+
+    Parameters
+    ----------
+    cancel : object
+        An event with ``is_set()``, or a callable that returns whether to cancel.
+    """
 
     def __init__(self, cancel: Any) -> None:
         self._cancel = cancel
 
     def __call__(self, progress: Progress) -> None:
-        if is_set(self._cancel):
+        """Raise KeyboardInterrupt if cancelling is requested."""
+        if cancel_requested(self._cancel):
             raise KeyboardInterrupt
 
 
-def is_set(cancel: Any) -> bool:
-    """Ask an event, or a callable, whether a fit is to end."""
+def cancel_requested(cancel: Any) -> bool:
+    """Return whether `cancel`, an event with ``is_set()`` or a callable that returns a bool, asks for a fit to end."""
     return bool(cancel.is_set() if hasattr(cancel, "is_set") else cancel())

@@ -1,4 +1,4 @@
-"""What is doubtful about an image before it is fitted: its voxel size, missing planes, a detector that is full."""
+"""Check an image before it is fitted: voxel size, slices, saturation, and the PSF and region that come with it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from ..image.volume import Volume
 from ..optics import PSF
 from .constants import LEAST_SLICE_RATIO, MOST_VOXEL_ANISOTROPY, SATURATED_SHARE
 
-__all__ = ["check_reach", "check_region", "doubts", "saturated"]
+__all__ = ["check_psf_size", "check_region", "image_warnings", "saturation_warning"]
 
 SMALLEST, LARGEST = 0.005, 20.0  # µm: voxels of light microscopes lie between
 
 
-def doubts(volume: Volume) -> tuple[str, ...]:
-    """Say what is odd about voxel size and planes of an image, a sentence each."""
-    return (*_of_size(volume), *_of_planes(np.asarray(volume.data)))
+def image_warnings(volume: Volume) -> tuple[str, ...]:
+    """Return warnings about an implausible voxel size and about empty or repeated slices, a sentence each."""
+    return (*_voxel_size_warnings(volume), *_slice_warnings(np.asarray(volume.data)))
 
 
-def _of_size(volume: Volume) -> list[str]:
+def _voxel_size_warnings(volume: Volume) -> list[str]:
+    """Return at most one warning about an implausible voxel size.
+
+    Edges outside of 0.005 to 20 µm, a ratio of longest to shortest edge above MOST_VOXEL_ANISOTROPY, or slices closer
+    than LEAST_SLICE_RATIO times the pixel size.
+    """
     size = np.asarray(volume.spacing)
     words = " × ".join(f"{d:g}" for d in size)
     if size.min() < SMALLEST or size.max() > LARGEST:
@@ -32,27 +37,33 @@ def _of_size(volume: Volume) -> list[str]:
     return []
 
 
-def _of_planes(data: Array) -> list[str]:
-    """Planes without content, and planes that repeat the one before, where the others do neither."""
+def _slice_warnings(data: Array) -> list[str]:
+    """Return warnings that list slices of one value, and slices equal to the one before, of an image (z, y, x).
+
+    Slices of one value are listed only if slices that vary lie on both sides; they do not count as repeated.
+    """
     flat = data.reshape(len(data), -1)
     empty = flat.min(axis=1) == flat.max(axis=1)
     inner = np.flatnonzero(empty & np.logical_or.accumulate(~empty) & np.logical_or.accumulate(~empty[::-1])[::-1])
     found = []
     if len(inner):
-        found.append(f"Slices {_listed(inner)} hold one value alone, between others that do not.")
+        found.append(f"Slices {_listed_slices(inner)} hold one value alone, between others that do not.")
     same = np.array([k for k in range(1, len(flat)) if not empty[k] and np.array_equal(flat[k], flat[k - 1])])
     if len(same):
-        found.append(f"Slices {_listed(same)} repeat the slice before.")
+        found.append(f"Slices {_listed_slices(same)} repeat the slice before.")
     return found
 
 
-def _listed(numbers: Array) -> str:
-    """Numbers of slices, from 0."""
+def _listed_slices(numbers: Array) -> str:
+    """Return the first eight numbers of slices as text, with a note that they are counted from 0."""
     return ", ".join(str(n) for n in numbers[:8]) + (", …" if len(numbers) > 8 else "") + " (counted from 0)"
 
 
-def saturated(data: Array, region: Bools) -> str:
-    """Say so where many voxels of a region share the image's largest value; empty otherwise."""
+def saturation_warning(data: Array, region: Bools) -> str:
+    """Return a warning if more than SATURATED_SHARE of a region's voxels have the image's largest value; else "".
+
+    `data` and `region` (bool) are (z, y, x).
+    """
     top = data.max()
     share = float((data[region] == top).mean()) if region.any() else 0.0
     if share <= SATURATED_SHARE:
@@ -63,12 +74,13 @@ def saturated(data: Array, region: Bools) -> str:
     )
 
 
-def check_reach(psf: PSF, volume: Volume) -> None:
-    """Refuse a PSF that is larger than the image.
+def check_psf_size(psf: PSF, volume: Volume) -> None:
+    """Check that a PSF is not wider than the image.
 
     Raises
     ------
     FitError
+        If its FWHM in µm exceeds the image's extent on an axis (or four voxels there, if that is more).
     """
     widths, extent = np.asarray(psf.fwhm, dtype=float), np.asarray(volume.grid.extent)
     if (widths > np.maximum(extent, 4.0 * np.asarray(volume.spacing))).any():
@@ -80,11 +92,12 @@ def check_reach(psf: PSF, volume: Volume) -> None:
 
 
 def check_region(region: Array, volume: Volume) -> None:
-    """Refuse a region of interest of another shape, or an empty one.
+    """Check that a region of interest, (z, y, x), has the image's shape and some voxels.
 
     Raises
     ------
     FitError
+        If the shape is another one or no voxel is set.
     """
     if region.shape != volume.shape:
         raise FitError(

@@ -13,7 +13,7 @@ import math
 EARLY_STAGES_SHARE = 0.35
 """Most of all shape steps that the stages before the last may take: fine detail needs the others."""
 LEAST_STEPS_BETWEEN_PAUSES = 5
-"""Steps from one pause to the next at least: L-BFGS needs some steps to learn the curvature of a changed objective."""
+"""Least steps from one pause to the next: L-BFGS needs some to estimate the curvature of a changed objective."""
 PAUSE_DISTANCE = 3.0
 """Voxels. A vertex that has moved farther since the last pause calls for the next: facing pairs are outdated."""
 NO_REMESHING_STEPS = 20
@@ -38,7 +38,7 @@ LAST_STAGE_TRIANGLE_BOUNDS = {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0}
 MOST_VOLUME_CHANGE = 0.02
 """Of the volume. A remeshing that changes more of it has not kept the shape and is refused."""
 REMESHED_RINGS = 3
-"""Rings of faces around a poor triangle that are remeshed with it: fewer leave no room for better triangles."""
+"""Rings of faces around a poor triangle that are remeshed with it: with fewer there are no better triangles."""
 LEAST_START_FACES, MOST_START_FACES = 20, 500_000
 """Faces of a start: fewer make no surface, more are most likely an edge in the wrong unit."""
 LABEL_CLOSING_RADII = (0, 4, 8)
@@ -63,9 +63,9 @@ LEAST_BORDER_NEIGHBOUR_SHARE = 0.003
 LEAST_LUMEN_SHARE = 0.005
 """Of a cell's voxels: a dark inside that is smaller is no inside."""
 LARGE_NEIGHBOUR_SHARE = 0.3
-"""Of what is left of the object: a part this large is a cell even where no dark inside is seen in it."""
+"""Of the object's remaining voxels: a part this large is a cell even without a visible dark inside."""
 CLIP_RADIUS = 1.1
-"""In semi-axes of the object's ellipsoid: next to a neighbour, what lies farther out is cut off."""
+"""In semi-axes of the object's ellipsoid: next to a neighbour, voxels farther out are cut off."""
 CLIP_DISTANCE = 0.3
 """Of the object's middle semi-axis: "next to a neighbour" is nearer than this."""
 FLAT_RATIO = 0.6
@@ -87,7 +87,7 @@ times as bright, so one optimiser can move both."""
 DEPTH_SMOOTHING = 1.0
 """Finest voxels: σ of the Gaussian on an object's depth before its peaks are looked for."""
 DEPTH_CLEARANCE = 2.0
-"""Finest voxels. This much deeper than its membrane is thick, an object's own light has ended."""
+"""Finest voxels. Deeper inside an object than its membrane's thickness and this, its membrane's light has ended."""
 MEMBRANE_DEPTH_PERCENTILE = 95.0
 """Percentile of the depths in bright voxels that stands for half of the membrane's thickness."""
 MOST_BRIGHT_INTERIOR = 0.1
@@ -99,9 +99,9 @@ SAME_OBJECT_JACCARD = 0.55
 LABEL_CLEARANCE = 3.0
 """Voxels: light nearer than this to the cell's own label is not attributed to a neighbour."""
 NOTEWORTHY_SHARE = 0.01
-"""Of a label's voxels: if more lie in other pieces or in holes, the user is told."""
+"""Of a label's voxels: if more lie in other pieces or in holes, a remark says so."""
 REGION_RIM_WIDTH = 1.5
-"""Finest voxels: width of a region's rim, whose brightness tells an outline from a window."""
+"""Finest voxels: width of a region's rim, by whose brightness an outline is distinguished from a window."""
 BRIGHT_RIM_SHARE = 0.7
 """Of a region's rim. If more is bright, the region follows a membrane, as the outline of a segmented cell does."""
 
@@ -125,26 +125,26 @@ LEAST_EMISSION = 1e-6
 # -- Optics and noise --------------------------------------------------------------------------------------------------
 
 PSF_CUTOFF = 1e-3
-"""Of the OTF's maximum. PSF steps and final images use all modes above; what is below lies under the noise."""
+"""Of the OTF's maximum. PSF steps and final images use all modes above; those below lie under the noise."""
 TRANSFORM_ERROR_FACTOR = 2.0
 """Times the transform's tolerance is the error of a rendering, in units of the image's contrast."""
 MOST_BAND_SHARE = 0.95
-"""Of the modes. If the optics pass more, too few are left to tell a misfit from white noise."""
+"""Of the modes. If the optics pass more, too few are left to distinguish a misfit from white noise."""
 
 # -- Priors ------------------------------------------------------------------------------------------------------------
 
 STAINING_LIMIT = math.log(2.2)
 """Natural logarithm: densities stay between 0.45 and 2.2, between a third and three times their mean."""
 START_STAINING_SHARE = 0.99
-"""Of that limit: how far a start's density may reach, as the limit itself has an infinite field."""
+"""Of that limit: the most that a start's density may have, as the limit itself has an infinite field."""
 SLIDING_STIFFNESS = 1e-6
 """Cost of vertices that slide along the surface, so that the system that frees them is regular."""
 FACING_COSINE = -0.5
 """Cosine between the normals of two vertices; below it they face each other."""
 LEAST_SMOOTHNESS_FACTOR, MOST_SMOOTHNESS_FACTOR = 0.1, 20.0
-"""Factors on the smoothness energy between which a vertex's own is estimated."""
+"""Bounds of the factor on the smoothness energy that is estimated for a vertex."""
 LEAST_SPREAD_RATIO = 0.03
-"""Of the expected spread: how even a staining may be estimated to be."""
+"""Of the expected spread: the least that is estimated for a staining."""
 PATCH_SMOOTHING = 1.0
 """λ of the smoothing (1 + λL)^-2 that averages roughness, over about 18 π λ squared edges (some sixty vertices)."""
 PRIOR_DEGREES_OF_FREEDOM = 2.0
@@ -153,7 +153,7 @@ patch is believed at once (a factor of 0.1 is found as 0.12), a smooth one less 
 N_WAVE_NUMBERS, N_STRENGTHS, N_TABLE_ROWS = 400, 120, 31
 """Wave numbers, strengths tried, and strengths until now, of the table that estimates are read from."""
 PAIRS_PER_CHUNK = 1_000_000
-"""Pairs of vertices that are looked at at a time; it bounds the memory."""
+"""Pairs of vertices that are processed at a time; it bounds the memory."""
 VERTICES_PER_CHUNK = 10_000
 """Vertices whose strength is estimated at a time; it bounds the memory."""
 
@@ -168,12 +168,12 @@ MODE_STEP = 0.05
 PSF_PARAMETER_STEP = 1e-4
 """The same for the free parameters of the PSF, in their own unit."""
 LEAST_FREE_SHARE = 0.1
-"""Of the data's degrees of freedom that count as left over, however many the model has used up."""
+"""Least share of the data's degrees of freedom that remains, however many the model has used up."""
 
 # -- Warnings ----------------------------------------------------------------------------------------------------------
 
 WARN_BELOW_R2 = 0.7
-"""A model that explains less of the image around the surface comes with a warning."""
+"""R². A model that explains less of the image around the surface gets a warning."""
 WARN_ABOVE_CUT_SHARE = 0.1
 """Of the surface: if more lies at the edge of the region of interest or was not measured, a warning says so."""
 MOST_VOXEL_ANISOTROPY = 20.0

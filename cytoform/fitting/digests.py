@@ -1,4 +1,4 @@
-"""Digests of images and arrays: a checkpoint belongs to what its fit was given."""
+"""SHA-256 digests of images and arrays, by which a checkpoint is recognised as that of the same inputs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy.typing as npt
 
 from ..image.volume import Volume
 
-__all__ = ["digest", "fingerprint"]
+__all__ = ["array_digest", "image_digest"]
 
 
-def fingerprint(volume: Volume) -> str:
-    """Take a digest of an image's voxels and their size: a checkpoint belongs to one image."""
+def image_digest(volume: Volume) -> str:
+    """Return the SHA-256 digest of an image's voxels, shape, spacing, origin and dtype, as a hexadecimal text."""
     mark = hashlib.sha256(np.ascontiguousarray(volume.data).tobytes())
     mark.update(repr((volume.shape, volume.spacing, volume.origin, str(volume.data.dtype))).encode())
     return mark.hexdigest()
 
 
-def digest(*arrays: npt.ArrayLike) -> str:
-    """Take a digest of arrays: what a fit was given has to be the same on a resume."""
+def array_digest(*arrays: npt.ArrayLike) -> str:
+    """Return the SHA-256 digest of the bytes of arrays, one after another, as a hexadecimal text."""
     mark = hashlib.sha256()
     for array in arrays:
         mark.update(np.ascontiguousarray(array).tobytes())

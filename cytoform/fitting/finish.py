@@ -1,4 +1,4 @@
-"""The end of a fit: the model of the whole image, standard errors, and the result."""
+"""The end of a fit: render the whole image, compute standard errors, and make the result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .psf_step import fits_psf
 from .result import FitResult
 from .stage import smoothness_prior, staining_prior
 from .state import State
-from .uncertainty import Uncertainty, uncertainty_of
+from .uncertainty import Uncertainty, estimate_uncertainty
 
 __all__ = ["finish"]
 
@@ -28,22 +28,30 @@ _LOG = logging.getLogger(__name__)
 def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> FitResult:
     """Make the result of a fit that has ended.
 
+    The last surface and PSF are rendered on the whole image, gain, background and the light of neighbours are estimated
+    there, and, if the settings say so and the mesh does not branch, standard errors are computed.
+
     Parameters
     ----------
     state : State
+        The fit's last state.
     body : Body
+        The kind of mesh, in its image.
     config : FitConfig
+        Settings of the fit.
     image : Volume
-        As the user gave it.
+        The image as the user gave it (that of `body` has its filled voxels replaced).
     """
-    scope, seen = state.scope, body.scene.volume
-    problem = Problem(seen, scope.region, scope.padding, config)
-    emission_mask = body.emission_mask(state.mesh, scope.neighbours) if scope.neighbours.any() else None
+    masks, volume = state.masks, body.scene.volume
+    problem = Problem(volume, masks.region, masks.padding, config)
+    emission_mask = body.emission_mask(state.mesh, masks.neighbours) if masks.neighbours.any() else None
     final = problem.final_model(state.mesh.astype(config.dtype), state.psf, emission_mask)
-    sure = (
-        _uncertainty(problem, state, config, body, emission_mask) if config.uncertainty and not body.branching else None
+    uncertainty = (
+        _estimate_uncertainty(problem, state, config, body, emission_mask)
+        if config.uncertainty and not body.branching
+        else None
     )
-    light = None if final.light is None else _on(seen, final.light)
+    light = None if final.light is None else _volume_like(volume, final.light)
     return FitResult(
         mesh=state.mesh,
         psf=state.psf,
@@ -55,48 +63,66 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
         evaluations=state.count.evaluations,
         seconds=state.count.seconds,
         config=config,
-        model=_on(seen, final.cell),
+        model=_volume_like(volume, final.cell),
         surroundings=light,
         image=image,
-        roi=scope.region,
+        roi=masks.region,
         start=state.start,
-        uncertainty=sure,
+        uncertainty=uncertainty,
         remarks=state.remarks,
         measured=body.scene.measured,
         inputs=state.inputs,
     )
 
 
-def _on(volume: Volume, data: Array) -> Volume:
-    """An image on the grid of another one."""
+def _volume_like(volume: Volume, data: Array) -> Volume:
+    """Return an array, (z, y, x), as a Volume with the spacing, origin and name of another one."""
     return Volume(data, volume.spacing, volume.origin, volume.name)
 
 
-def _uncertainty(
+def _estimate_uncertainty(
     problem: Problem, state: State, config: FitConfig, body: Body[Any], emission_mask: Bools | None
 ) -> Uncertainty | None:
-    """Standard errors, or None where the image says too little."""
-    at, last_pause = (mesh.astype(config.dtype) for mesh in (state.mesh, state.last_pause.mesh))
-    found = problem.freeze(at, state.psf, emission_mask=emission_mask, weigh_at=last_pause).image_fit
+    """Return standard errors at the state's mesh, or None, with a logged warning, if they cannot be computed.
+
+    Parameters
+    ----------
+    problem : Problem
+        The image on the last region of interest; its weights and its light of neighbours are updated.
+    state : State
+        The fit's last state.
+    config : FitConfig
+        Settings of the fit.
+    body : Body
+        The kind of mesh, in its image.
+    emission_mask : (z, y, x) bool, optional
+        Voxels that light of neighbours may come from; None if none is modelled.
+    """
+    mesh, last_pause = (mesh.astype(config.dtype) for mesh in (state.mesh, state.last_pause.mesh))
+    image_fit = problem.update_at_pause(mesh, state.psf, emission_mask=emission_mask, reweight_at=last_pause).image_fit
     staining, smoothness = staining_prior(state, config, body), smoothness_prior(state, config, body, -1)
     try:
-        return uncertainty_of(
+        return estimate_uncertainty(
             problem, state.mesh, state.psf,
             stain=None if staining is None else state.stain,
-            smoothness=None if smoothness is None else (state.estimates.prior_factor * smoothness[0], smoothness[1]),
-            staining=staining, psf_directions=_free_directions(state, config),
-            measures=body.measures(state.mesh), found=found,
+            smoothness=None if smoothness is None else (state.estimates.folding_factor * smoothness[0], smoothness[1]),
+            staining=staining, psf_directions=_fitted_psf_directions(state, config),
+            measures=type(body).measures(state.mesh), image_fit=image_fit,
         )  # fmt: skip
     except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:
         _LOG.warning("no standard errors: %s", error)
         return None
 
 
-def _free_directions(state: State, config: FitConfig) -> Floats | None:
-    """Orthonormal directions in which the PSF was fitted, (n_parameters, k); None where it was held."""
+def _fitted_psf_directions(state: State, config: FitConfig) -> Floats | None:
+    """Return orthonormal directions of the PSF's parameters that were fitted, (n_parameters, k); None if none were.
+
+    With ``psf_shape="axial"`` they span the changes that keep the PSF rotationally symmetric about z, else all.
+    """
     if not fits_psf(state, config):
         return None
-    ways = np.eye(len(state.psf.parameters))
-    ways = np.array([state.psf.axial(way) for way in ways]).T if config.psf_shape == "axial" else ways
-    vectors, sizes, _ = np.linalg.svd(ways)
+    directions = np.eye(len(state.psf.parameters))
+    if config.psf_shape == "axial":
+        directions = np.array([state.psf.axial(direction) for direction in directions]).T
+    vectors, sizes, _ = np.linalg.svd(directions)
     return vectors[:, sizes > 1e-6 * sizes.max()]

@@ -1,8 +1,10 @@
-"""Images, masks and meshes that a fit is given in files, checked before the long work begins."""
+"""Read the images, masks and meshes of a fit job from files and check them against each other."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +12,24 @@ import numpy as np
 
 from .._typing import Array, Triple
 from ..errors import ConfigError, FileFormatError, MeshError, VolumeError
-from ..image.slices import slices_by_another_name
+from ..image.slices import axes_with_slices
+from ..optics import PSFOptions
+from .references import ImageFile, Region
 
 if TYPE_CHECKING:
     from ..image.volume import Grid, Volume
     from ..mesh.protocol import Mesh
+    from .job import FitJob
 
-__all__ = ["STARTS", "check_inside", "load_image", "load_region", "load_start"]
+__all__ = [
+    "STARTS",
+    "check_inside",
+    "load_image",
+    "load_region",
+    "load_start",
+    "read_job_inputs",
+    "with_absolute_paths",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,17 +46,27 @@ def load_image(
     series: int | None = None,
     axes: str | None = None,
 ) -> Volume:
-    """An image with something to see in it.
+    """Read an image from a file and check that it is not constant.
 
     Parameters
     ----------
-    path, spacing, channel, time, series, axes
-        As for :func:`cytoform.read_volume`.
+    path : Path
+        The file.
+    spacing : (3,) float, optional
+        Voxel size in µm, (z, y, x); the file's own by default.
+    channel, time : int, optional
+        Which channel and time point, from 0, if the file has several.
+    series : int, optional
+        Which image of the file, from 0, if it has several.
+    axes : str, optional
+        The file's axes, such as "TZYX"; by default as the file says.
 
     Raises
     ------
-    FileFormatError, VolumeError, GridError
-        As :func:`cytoform.read_volume`, and for a constant image.
+    FileFormatError, GridError
+        As :func:`cytoform.read_volume` does.
+    VolumeError
+        Likewise, and if all voxels have one value.
     """
     from ..image.io import read_volume
 
@@ -68,49 +91,51 @@ def load_region(
     series: int | None = None,
     axes: str | None = None,
 ) -> Volume:
-    """A mask or a label image on the image's voxels.
+    """Read a mask or a label image from a file and check that it goes with an image.
 
     Parameters
     ----------
     path : Path
+        The file.
     label : int, optional
-        The label that is wanted of it.
+        The label of the cell to fit; None for a mask.
     image : Volume
+        The image, whose shape the region has to have.
     time, channel : int, optional
-        Which time point and channel of the file, where it has several.
+        Which time point and channel of the file, from 0, if it has several.
     image_time : int, optional
-        The image's time point, which is that of a region that is a movie as well.
+        Time point of the image, the default of `time`.
     series : int, optional
-        Which image of the file, where it holds several.
+        Which image of the file, from 0, if it has several.
     axes : str, optional
-        Those of the image's file, which hold for the region's where it has as many.
+        Axes of the image's file; they are used for this file too if it has as many.
 
     Returns
     -------
     Volume
-        With `label`, the labels; else the mask.
+        The values of the file, (z, y, x); those of `label` are not yet selected.
 
     Raises
     ------
     VolumeError
-        When its shape is not the image's, the label is not in it, or it is empty.
+        If the shape is not the image's, the values are no labels, the label is not in it, or no voxel is set.
     ConfigError
-        When it has several labels, channels or time points and none is chosen.
+        If it has several labels, channels or time points and none is chosen.
     """
     from ..image.io import image_info, read_volume
 
     found = image_info(path)
-    alike: dict[str, Any] = {} if series is None else {"series": series}
+    options: dict[str, Any] = {} if series is None else {"series": series}
     if axes is not None and (len(axes) == len(found.axes) or found.images > 1):
-        alike["axes"] = axes
-    elif slices := slices_by_another_name(found.axes, found.shape, image.shape[0]):
-        alike["axes"] = slices
+        options["axes"] = axes
+    elif slices := axes_with_slices(found.axes, found.shape, image.shape[0]):
+        options["axes"] = slices
         _LOG.warning("%s names its slices otherwise (%s); they are read as slices.", path, found.axes)
-    found = image_info(path, **alike) if alike else found
+    found = image_info(path, **options) if options else found
     time = image_time if time is None and found.times > 1 else time
-    time = _one_of(path, "time points", "--roi-time", found.times, time)
-    channel = _one_of(path, "channels", "--roi-channel", found.channels, channel)
-    region = read_volume(path, spacing=found.spacing or image.spacing, time=time, channel=channel, **alike)
+    time = _chosen_index(path, "time points", "--roi-time", found.times, time)
+    channel = _chosen_index(path, "channels", "--roi-channel", found.channels, channel)
+    region = read_volume(path, spacing=found.spacing or image.spacing, time=time, channel=channel, **options)
     data = region.data
     if data.shape != image.shape:
         raise VolumeError(
@@ -122,26 +147,54 @@ def load_region(
 
 
 def _check_labels(path: Path, data: Array, label: int | None) -> None:
-    """Refuse values that are no labels, several where one is meant, and a region of no voxel."""
+    """Check the values of a region, (z, y, x).
+
+    Raises
+    ------
+    VolumeError
+        If a value above 0 is not a whole number, or no voxel has `label` (with None: is other than 0).
+    ConfigError
+        If there are several labels above 0 and `label` is None.
+    """
     labels = np.unique(data[data > 0])
     if not np.array_equal(labels, np.rint(labels)):
         raise VolumeError(
-            f"the region {path} has values that are not whole numbers, {_listed(labels)}; expected a mask or labels.",
+            f"the region {path} has values that are not whole numbers, {_listed_labels(labels)}; expected a mask or "
+            "labels.",
             remedy="Threshold a probability map first.",
         )
     if label is None and len(labels) > 1:
         raise ConfigError(
-            f"the region {path} has {len(labels)} labels, {_listed(labels)}; expected one.",
+            f"the region {path} has {len(labels)} labels, {_listed_labels(labels)}; expected one.",
             remedy="Choose one with --roi-label N.",
         )
     inside = data != 0 if label is None else data == label
     if not inside.any():
-        what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed(labels)}"
+        what = "all its voxels are 0" if label is None else f"label {label} is not in it, but {_listed_labels(labels)}"
         raise VolumeError(f"the region {path} is empty: {what}.", remedy="Check --roi and --roi-label.")
 
 
-def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:
-    """The chosen number where a file has several of something; None where it has one."""
+def _chosen_index(path: Path, what: str, option: str, count: int, chosen: int | None) -> int | None:
+    """Check the choice among several channels or time points of a file; return it, or None if there is only one.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the error.
+    what : str
+        "channels" or "time points", for the error.
+    option : str
+        Command-line option that chooses one, for the error.
+    count : int
+        How many the file has.
+    chosen : int, optional
+        The index chosen, from 0.
+
+    Raises
+    ------
+    ConfigError
+        If there are several and none is chosen, or the index does not exist.
+    """
     if count == 1 and chosen in (None, 0):
         return None
     if chosen is None or not 0 <= chosen < count:
@@ -151,18 +204,28 @@ def _one_of(path: Path, what: str, option: str, count: int, chosen: int | None) 
     return chosen
 
 
-def _listed(labels: Array) -> str:
-    shown = ", ".join(f"{v:.0f}" if v == round(v) else f"{v:g}" for v in labels[:8].tolist()) or "none"
-    return shown + (", …" if len(labels) > 8 else "")
+def _listed_labels(labels: Array) -> str:
+    """Return the first eight of some labels as text, such as "1, 2, 5"; "none" if there are none."""
+    text = ", ".join(f"{v:.0f}" if v == round(v) else f"{v:g}" for v in labels[:8].tolist()) or "none"
+    return text + (", …" if len(labels) > 8 else "")
 
 
 def load_start(init: str, image: Volume) -> Mesh | None:
-    """The mesh that a fit starts from; None where `init` is a way to find one in the image.
+    """Read the start of a fit if `init` names a mesh file; return None for one of STARTS.
+
+    Parameters
+    ----------
+    init : str
+        "auto", "sphere", "ellipsoid", or the path of a mesh file in µm.
+    image : Volume
+        The image in which the mesh has to lie.
 
     Raises
     ------
-    FileFormatError, MeshError
-        When the file is missing or not a mesh, no body moves such a mesh, it is open, or lies outside of the image.
+    FileFormatError
+        If `init` is neither one of STARTS nor a file.
+    MeshError
+        If the file is no mesh, no body moves such a mesh, it is open, or lies outside of the image.
     """
     if init in STARTS:
         return None
@@ -172,7 +235,7 @@ def load_start(init: str, image: Volume) -> Mesh | None:
             f"--init is {init!r}; expected {', '.join(STARTS)} or a mesh file.", remedy="Check the name or the path."
         )
     from ..mesh.io import read_mesh
-    from ..mesh.topology import gaps, is_closed
+    from ..mesh.topology import describe_gaps, is_closed
     from .bodies import body_class_of
 
     mesh = read_mesh(path)
@@ -182,7 +245,7 @@ def load_start(init: str, image: Volume) -> Mesh | None:
         if not is_closed(region):
             name = "the surface" if len(regions) == 1 else f"the surface of region {number}"
             raise MeshError(
-                f"{path}: {name} {gaps(region)}; expected a closed one.",
+                f"{path}: {name} {describe_gaps(region)}; expected a closed one.",
                 remedy="Close its holes, for example with Blender's or MeshLab's “fill holes”.",
             )
     check_inside(mesh, image.grid, path)
@@ -190,11 +253,23 @@ def load_start(init: str, image: Volume) -> Mesh | None:
 
 
 def check_inside(mesh: Mesh, grid: Grid, path: Path, *, remedy: str | None = None) -> None:
-    """Refuse a mesh of which nothing, or not even its middle, lies in the image.
+    """Check that the centre of a mesh's bounding box lies in the image.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Vertices in µm.
+    grid : Grid
+        The image's; its box includes the outer half of the border voxels.
+    path : Path
+        The mesh's file, for the error.
+    remedy : str, optional
+        What the error advises; by default to check unit, voxel size and axes.
 
     Raises
     ------
     MeshError
+        If it lies outside.
     """
     low, high = mesh.bounds
     first, last = grid.to_um(np.full(3, -0.5)), grid.to_um(np.asarray(grid.shape) - 0.5)
@@ -210,3 +285,62 @@ def check_inside(mesh: Mesh, grid: Grid, path: Path, *, remedy: str | None = Non
         "µm.",
         remedy=remedy or "Coordinates are µm; check the voxel size (--spacing) and that the mesh file is (x, y, z).",
     )
+
+
+def read_job_inputs(job: FitJob) -> FitJob:
+    """Return a copy of a job with image, PSF, start and region read from their files and checked against each other.
+
+    Its `inputs` keep the paths; see :meth:`.FitJob.loaded` for the errors.
+    """
+    at: ImageFile | None = None
+    if isinstance(job.image, ImageFile):
+        at = job.image
+        image = load_image(Path(at.path), at.spacing, at.channel, at.time, series=at.series, axes=at.axes)
+    else:
+        image = job.image
+    psf = job.psf.psf(image.spacing) if isinstance(job.psf, PSFOptions) else job.psf
+    start, config = job.start, job.config
+    if isinstance(start, str) and start in STARTS:
+        config = config if start == "auto" else dataclasses.replace(config, init=start)
+    elif isinstance(start, str):
+        loaded = load_start(start, image)
+        start = start if loaded is None else loaded
+    region = job.region
+    if region is not None and isinstance(region.source, str):
+        axes, time = (None, None) if at is None else (at.axes, at.time)
+        where = {"time": region.time, "channel": region.channel, "series": region.series}
+        found = load_region(Path(region.source), region.label, image, image_time=time, axes=axes, **where)
+        region = Region(found, region.label)
+    return dataclasses.replace(
+        job, image=image, psf=psf, start=start, config=config, region=region, inputs=_input_origins(job)
+    )
+
+
+def _input_origins(job: FitJob) -> dict[str, Any]:
+    """Return the job's `inputs` with the absolute path of its start and the path or name of its PSF added.
+
+    The paths of image and region are stored with their volumes.
+    """
+    found: dict[str, Any] = {}
+    if isinstance(job.start, str) and job.start not in STARTS:
+        found["start"] = {"path": str(Path(job.start).resolve())}
+    if isinstance(job.psf, PSFOptions):
+        kind = job.psf.kind
+        found["psf"] = {"path": str(Path(kind).resolve())} if job.psf.is_file else {"name": kind}
+    return {**found, **job.inputs}
+
+
+def with_absolute_paths(job: FitJob) -> FitJob:
+    """Return a copy of a job with the paths of image, region, PSF, start and result folder made absolute."""
+    found: dict[str, Any] = {}
+    if isinstance(job.image, ImageFile):
+        found["image"] = dataclasses.replace(job.image, path=os.path.abspath(job.image.path))
+    if job.region is not None and isinstance(job.region.source, str):
+        found["region"] = dataclasses.replace(job.region, source=os.path.abspath(job.region.source))
+    if isinstance(job.psf, PSFOptions) and job.psf.is_file:
+        found["psf"] = dataclasses.replace(job.psf, kind=os.path.abspath(job.psf.kind))
+    if isinstance(job.start, str) and job.start not in STARTS:
+        found["start"] = os.path.abspath(job.start)
+    if job.out is not None:
+        found["out"] = os.path.abspath(job.out)
+    return dataclasses.replace(job, **found)

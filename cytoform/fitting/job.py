@@ -1,4 +1,4 @@
-"""A fit as a description: made here, run anywhere, in this process, in another one or on another machine."""
+"""A fit as a description that can be stored, pickled and run in this process, in another one or on another machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +14,16 @@ from ..errors import ConfigError, Interrupted
 from ..image.volume import Volume
 from ..optics import PSF, PSFOptions
 from ..options import option, reserve, settings_of
-from .callbacks import Cancelled, is_set
+from .callbacks import CancelCallback, cancel_requested
 from .config import FitConfig
-from .descriptions import checked_names, mark_of, psf_of, stray
-from .plain import plain, plain_number, shown
-from .references import PATH, ImageFile, Region, plain_path
+from .descriptions import as_image, as_psf, as_region, as_start, checked_fields, hashable_value, wrong_type
+from .json_values import json_value, python_number, short_repr
+from .references import ImageFile, Region, convert_path_field
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .._typing import PathLike
     from ..mesh.protocol import Mesh
     from . import Callback, FitResult, Prior, Progress
 
@@ -34,44 +34,46 @@ FORMAT = "cytoform fit job 1"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitJob:
-    """One fit: what it is given and where its result goes. It can be pickled, and stored as JSON if all is in files.
+    """One fit: its inputs, settings and result folder. It can be pickled, or stored as JSON if all inputs are in files.
 
-    :meth:`run` gives the same result as :func:`cytoform.fit` with the same things, wherever it runs. Paths stay as they
-    are given, so that a job in a JSON file can be moved with its folder: relative ones begin at the working folder of
-    the process that runs it. :meth:`resolved` makes them absolute.
+    :meth:`run` gives the same result as :func:`cytoform.fit` with the same arguments, wherever it runs. Paths stay as
+    they are given: relative ones begin at the working folder of the process that runs the job, so a job in a JSON file
+    can be moved with its folder. :meth:`resolved` makes them absolute.
 
     Parameters
     ----------
     image : path, ImageFile or Volume
+        Image of a stained membrane.
     out : path, optional
-        Folder for the result, and for checkpoints while the fit runs. It has to be empty or new, but for `resume` and
-        `overwrite`.
+        Folder for the result, and for checkpoints while the fit runs. It has to be empty or new unless `resume` or
+        `overwrite` is set. By default nothing is written.
     start : "auto", "sphere", "ellipsoid", path of a mesh file, or Mesh
-        What the fit starts from. With "auto", or None, ``config.init`` decides; the other two words come before it.
+        Start of the surface. With "auto" or None, ``config.init`` decides; the other two words replace it.
     region : path, array, Volume or Region, optional
-        Voxels that count, or a cell of a label image.
-    psf : optional
-        PSF, path of an image of one, :class:`~cytoform.optics.PSFOptions`, or one of both as :meth:`as_dict` gives
-        them. By default the PSF is guessed from the voxel size.
+        Region of interest, or a cell of a label image; found in the image by default.
+    psf : PSF, path, PSFOptions or mapping, optional
+        A PSF, the path of an image of one, :class:`~cytoform.optics.PSFOptions`, or one of both as :meth:`as_dict`
+        gives them. By default the PSF is guessed from the voxel size.
     config : FitConfig
+        Settings of the fit.
     film : bool
-        Also write film.gif, the surface step by step, into `out`.
+        Whether to write film.gif, an animation of the fit, into `out`.
     resume : bool
-        Go on from the checkpoint in `out`.
+        Whether to continue from the checkpoint in `out`.
     overwrite : bool
-        Use `out` though there is something in it, such as another result.
+        Whether `out` may contain something, such as another result.
     prior : callable, optional
-        As for :func:`cytoform.fit`; for another process it has to be a function of a module.
+        Further prior on the surface (:class:`Prior`); a function of a module if the job is to be pickled.
     inputs : mapping, optional
-        What ``fit.json`` keeps beside the job's own paths, as plain values.
+        Provenance that ``fit.json`` stores beside the job's own paths, as plain values.
 
     Raises
     ------
     ConfigError
-        For a film, resume or overwrite without `out`, for resume with overwrite, for a PSF's description that is not
-        understood, and for what is of another type.
+        If film, resume or overwrite come without `out`, resume with overwrite, a PSF's description is not understood,
+        or a value has another type.
     FileFormatError
-        For a PSF of a kind that is neither known nor a file.
+        If a PSF is of a kind that is neither registered nor a file.
 
     Examples
     --------
@@ -80,57 +82,70 @@ class FitJob:
     ...     results = list(pool.map(FitJob.run, jobs))
     """
 
-    image: str | os.PathLike[str] | ImageFile | Volume
-    out: str | os.PathLike[str] | None = option(
+    image: ImageFile | Volume
+    out: str | None = option(
         None,
         short="-o",
         kind=Path,
         metavar="DIR",
-        help="Result folder; by default NAME_cytoform in this folder.",
+        help="Result folder; by default the image's name followed by _cytoform, in the working directory.",
     )
-    start: str | os.PathLike[str] | Mesh = option(
-        "auto", name="--init", kind=str, metavar="START", help="Start: auto, sphere, ellipsoid or a mesh file."
+    start: str | Mesh = option(
+        "auto",
+        name="--init",
+        kind=str,
+        metavar="START",
+        help="Surface from which the fit starts: auto, sphere, ellipsoid, or a mesh file.",
     )
-    region: str | os.PathLike[str] | npt.ArrayLike | Volume | Region | None = None
-    psf: str | os.PathLike[str] | Mapping[str, Any] | PSFOptions | PSF | None = None
+    region: Region | None = None
+    psf: PSFOptions | PSF | None = None
     config: FitConfig = dataclasses.field(default_factory=FitConfig)
-    film: bool = option(False, help="Also write film.gif, the surface step by step.")
-    resume: bool = option(False, help="Go on with an interrupted fit in the folder.")
-    overwrite: bool = option(False, help="Use the folder though it is not empty.")
+    film: bool = option(False, help="Write also film.gif, an animation of the surface during the fit.")
+    resume: bool = option(False, help="Continue the interrupted fit in the result folder.")
+    overwrite: bool = option(False, help="Write into the result folder even if it is not empty.")
     prior: Prior | None = None
-    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    if TYPE_CHECKING:  # what may be given; a field has the type that __post_init__ converts it to
+
+        def __init__(
+            self,
+            image: PathLike | ImageFile | Volume,
+            out: PathLike | None = None,
+            start: PathLike | Mesh | None = "auto",
+            region: PathLike | npt.ArrayLike | Volume | Region | None = None,
+            psf: PathLike | Mapping[str, Any] | PSFOptions | PSF | None = None,
+            config: FitConfig = ...,
+            film: bool = False,
+            resume: bool = False,
+            overwrite: bool = False,
+            prior: Prior | None = None,
+            inputs: Mapping[str, Any] = ...,
+        ) -> None:
+            """Take paths, arrays and descriptions where the fields hold what they are converted to."""
 
     def __post_init__(self) -> None:
+        """Convert what was given to the types of the fields and check it."""
         keep = functools.partial(object.__setattr__, self)
-        if isinstance(self.image, PATH):
-            plain_path(self, "image")
-            keep("image", ImageFile(self.image))
-        elif not isinstance(self.image, (ImageFile, Volume)):
-            raise stray("image", self.image, "a path, an ImageFile or a Volume", "Volume(array, spacing) makes one.")
-        if self.region is not None and not isinstance(self.region, Region):
-            keep("region", Region(self.region))  # type: ignore[arg-type]
-        keep("psf", psf_of(self.psf))
-        if self.start is None:
-            keep("start", "auto")
-        elif isinstance(self.start, PATH):
-            plain_path(self, "start")
-        elif not hasattr(self.start, "faces"):
-            raise stray("start", self.start, "auto, sphere, ellipsoid, a mesh file or a mesh")
+        keep("image", as_image(self.image))
+        keep("region", as_region(self.region))
+        keep("psf", as_psf(self.psf))
+        keep("start", as_start(self.start))
         if not isinstance(self.config, FitConfig):
-            raise stray("config", self.config, "a FitConfig", "FitConfig.from_dict(…) makes one of plain values.")
+            raise wrong_type("config", self.config, "a FitConfig", "FitConfig.from_dict(…) makes one of plain values.")
         if not isinstance(self.inputs, Mapping):
-            raise stray("inputs", self.inputs, "a mapping of names to plain values")
-        keep("inputs", plain(self.inputs, "inputs"))
+            raise wrong_type("inputs", self.inputs, "a mapping of names to plain values")
+        keep("inputs", json_value(self.inputs, "inputs"))
         self._check_out()
 
     def _check_out(self) -> None:
-        """Refuse a folder that is none, and what needs one without it."""
+        """Convert `out` to text and the switches to bool, in place; raise ConfigError if they contradict each other."""
         if self.out is not None:
-            plain_path(self, "out")
+            convert_path_field(self, "out")
         for name in ("film", "resume", "overwrite"):
-            value = plain_number(getattr(self, name))
+            value = python_number(getattr(self, name))
             if value not in (True, False):
-                raise stray(name, value, "True or False")
+                raise wrong_type(name, value, "True or False")
             object.__setattr__(self, name, bool(value))
             if value and self.out is None:
                 raise ConfigError(f"{name}=True came without a folder.", remedy="Pass one, out=…")
@@ -147,132 +162,102 @@ class FitJob:
         progress: Callable[[Progress], None] | None = None,
         cancel: Callable[[], bool] | Any = None,
     ) -> FitResult:
-        """Read what is in files, fit, and write the result into `out` if there is one.
+        """Read the inputs that are in files, fit, and write the result into `out` if it is given.
 
         Parameters
         ----------
         callbacks : sequence of callable
-            As for :func:`cytoform.fit`: called after every shape step, in the process that runs the job.
+            Called with a :class:`Progress` after every shape step, in the process that runs the job.
         progress : callable, optional
-            One more of them.
+            A further callback.
         cancel : callable or event, optional
-            Asked after every shape step: True, or an event that is set (``threading.Event``, a manager's ``Event()``
-            for other processes), ends the fit there as Ctrl-C does. There is no result then, and no half of one; the
-            checkpoint in `out` stays, and the same job with ``resume=True`` goes on from it.
+            Asked after every shape step: a callable that returns True, or an event that is set (``threading.Event``, or
+            a manager's ``Event()`` for other processes), ends the fit as Ctrl-C does. No result is written then; the
+            checkpoint in `out` stays, and the same job with ``resume=True`` continues from it.
 
         Returns
         -------
         FitResult
-            From a folder, :func:`cytoform.load_result` gives it again without the measured image.
+            The result; :func:`cytoform.load_result` reads it again from its folder, without the measured image.
 
         Raises
         ------
         OutputError
-            When `out` is not empty and neither `resume` nor `overwrite` is set, or there is nothing to resume.
+            If `out` is not empty and neither `resume` nor `overwrite` is set, or there is nothing to resume.
         Interrupted
             On Ctrl-C or `cancel`.
         CytoformError
-            Of another kind, as :func:`cytoform.fit` and the readers of images and meshes do.
+            Of another kind, as :func:`cytoform.fit` and the readers of images and meshes raise.
         """
         from . import Film, fit  # the package imports this module
-        from .saving import check_free
+        from .saving import check_output_folder
 
         if self.out is not None:
-            check_free(Path(self.out), overwrite=self.overwrite, resume=self.resume)
+            check_output_folder(Path(self.out), overwrite=self.overwrite, resume=self.resume)
         job = self.loaded()
-        if cancel is not None and is_set(cancel):
+        if cancel is not None and cancel_requested(cancel):
             raise Interrupted("cancelled before the first step; nothing was changed.")
+        image, psf = job.image, job.psf
+        assert isinstance(image, Volume) and not isinstance(psf, PSFOptions)  # they have been read
         film = Film() if self.film else None
-        watching: list[Any] = [*callbacks, progress, film, None if cancel is None else Cancelled(cancel)]
+        all_callbacks: list[Any] = [*callbacks, progress, film, None if cancel is None else CancelCallback(cancel)]
         result = fit(
-            job.image, None if isinstance(job.start, str) else job.start, job.psf, job.config,
-            **job._region(), prior=job.prior, callbacks=[w for w in watching if w is not None],
+            image, None if isinstance(job.start, str) else job.start, psf, job.config,
+            **({} if job.region is None else job.region.fit_arguments()), prior=job.prior,
+            callbacks=[callback for callback in all_callbacks if callback is not None],
             out=job.out, resume=job.resume, inputs=job.inputs,
         )  # fmt: skip
         if self.out is not None:
             result.save(self.out)
             if film is not None and film.frames:
-                film.save(Path(self.out) / "film.gif", job.image)
+                film.save(Path(self.out) / "film.gif", image)
         return result
 
-    def _region(self) -> dict[str, Any]:
-        """Region of interest or labels, as the fit takes them."""
-        if self.region is None:
-            return {}
-        if self.region.label is None:
-            return {"roi": self.region.source}
-        return {"labels": self.region.source, "label": self.region.label}
-
     def loaded(self) -> FitJob:
-        """The same job with image, PSF, start and region read, checked against each other, and held in it.
+        """Return a copy of the job with image, PSF, start and region read from their files and checked.
 
-        It can be pickled to a machine that has none of the files. Its `inputs` keep where they came from.
+        It can be pickled to a machine without the files. Its `inputs` keep their paths.
+
+        Returns
+        -------
+        FitJob
+            The copy; this job is unchanged.
 
         Raises
         ------
         FileFormatError, VolumeError, GridError, MeshError, ConfigError
-            For a file that is missing or damaged, or that does not go with the image.
+            If a file is missing or damaged, or region or start do not go with the image.
         """
-        from .inputs import STARTS, load_image, load_region, load_start
+        from .inputs import read_job_inputs
 
-        image, at = self.image, self.image if isinstance(self.image, ImageFile) else None
-        if at is not None:
-            image = load_image(Path(at.path), at.spacing, at.channel, at.time, series=at.series, axes=at.axes)
-        psf = self.psf.psf(image.spacing) if isinstance(self.psf, PSFOptions) else self.psf
-        start, config = self.start, self.config
-        if isinstance(start, str) and start in STARTS:
-            config = config if start == "auto" else dataclasses.replace(config, init=start)
-        elif isinstance(start, str):
-            start = load_start(start, image)
-        region = self.region
-        if region is not None and region.is_file:
-            axes, time = (None, None) if at is None else (at.axes, at.time)
-            where = {"time": region.time, "channel": region.channel, "series": region.series}
-            found = load_region(Path(region.source), region.label, image, image_time=time, axes=axes, **where)
-            region = Region(found, region.label)
-        return dataclasses.replace(
-            self, image=image, psf=psf, start=start, config=config, region=region, inputs=self._sources()
-        )
+        return read_job_inputs(self)
 
     def resolved(self) -> FitJob:
-        """The same job with all its paths absolute, taken from this process's working folder."""
-        from .inputs import STARTS
+        """Return a copy of the job with all paths made absolute from the working folder of this process.
 
-        found: dict[str, Any] = {}
-        if isinstance(self.image, ImageFile):
-            found["image"] = dataclasses.replace(self.image, path=os.path.abspath(self.image.path))
-        if self.region is not None and self.region.is_file:
-            found["region"] = dataclasses.replace(self.region, source=os.path.abspath(self.region.source))
-        if isinstance(self.psf, PSFOptions) and self.psf.is_file:
-            found["psf"] = dataclasses.replace(self.psf, kind=os.path.abspath(self.psf.kind))
-        if isinstance(self.start, str) and self.start not in STARTS:
-            found["start"] = os.path.abspath(self.start)
-        if self.out is not None:
-            found["out"] = os.path.abspath(self.out)
-        return dataclasses.replace(self, **found)
+        Returns
+        -------
+        FitJob
+            The copy; this job is unchanged.
+        """
+        from .inputs import with_absolute_paths
 
-    def _sources(self) -> dict[str, Any]:
-        """What ``fit.json`` keeps of the paths; those of image and region come with their volumes."""
-        from .inputs import STARTS
-
-        found: dict[str, Any] = {}
-        if isinstance(self.start, str) and self.start not in STARTS:
-            found["start"] = {"path": str(Path(self.start).resolve())}
-        if isinstance(self.psf, PSFOptions):
-            kind = self.psf.kind
-            found["psf"] = {"path": str(Path(kind).resolve())} if self.psf.is_file else {"name": kind}
-        return {**found, **self.inputs}
+        return with_absolute_paths(self)
 
     # -- as plain values ---------------------------------------------------------------------------------------------
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a JSON file; :meth:`from_dict` goes back.
+        """Return the job as plain values for a JSON file; :meth:`from_dict` makes the job again.
+
+        Returns
+        -------
+        dict of str to object
+            The fields by name, and "format".
 
         Raises
         ------
         ConfigError
-            When image, region, start or prior are held in the job and not in a file, or something in it is no plain
-            value.
+            If image, region, start or prior are objects and not files, or a value cannot be stored as JSON.
         """
         held = {
             "image": isinstance(self.image, Volume),
@@ -286,44 +271,63 @@ class FitJob:
                 "expected files.",
                 remedy="Save them and make the job with their paths, or pickle the job. A prior cannot be stored.",
             )
-        return json.loads(json.dumps(plain({"format": FORMAT, **self._values()}, "the job")))
+        values: dict[str, Any] = json.loads(
+            json.dumps(json_value({"format": FORMAT, **self._field_values()}, "the job"))
+        )
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FitJob:
-        """The job that :meth:`as_dict` gave.
+        """Make a job from plain values, as :meth:`as_dict` returns them.
+
+        Parameters
+        ----------
+        values : mapping of str to object
+            The fields by name, and "format".
+
+        Returns
+        -------
+        FitJob
+            The job.
 
         Raises
         ------
         ConfigError
-            For something else, for names that are not known, and where something is missing or of another type.
+            If the format is another one, a name is unknown, or a value is missing or of another type.
         """
         if isinstance(values, Mapping) and values.get("format") != FORMAT:
-            what = f"the job has the format {shown(values.get('format'))}; expected {FORMAT!r}."
+            what = f"the job has the format {short_repr(values.get('format'))}; expected {FORMAT!r}."
             raise ConfigError(what, remedy="FitJob.as_dict gives it.")
-        given = checked_names(cls, "the job", values, also="format")
+        given = checked_fields(cls, "the job", values, also="format")
         if "image" in given:
-            given["image"] = ImageFile(**checked_names(ImageFile, "the job's image", given["image"]))
+            given["image"] = ImageFile(**checked_fields(ImageFile, "the job's image", given["image"]))
         if given.get("region") is not None:
-            given["region"] = Region(**checked_names(Region, "the job's region", given["region"]))
+            given["region"] = Region(**checked_fields(Region, "the job's region", given["region"]))
         given["config"] = FitConfig.from_dict(given.get("config", {}))
         return cls(**given)
 
     def digest(self) -> str:
-        """A short text that is the same for two jobs of the same image, region, start, PSF and settings.
+        """Return a SHA-256 digest, the same for two jobs of the same image, region, start, PSF, prior and settings.
 
-        Files count by their absolute paths, not by what is in them, arrays by values, shape and type of numbers, a
-        prior by its name and what :func:`functools.partial` gives it; where the result goes does not count. For names
-        of folders, and to know a job that was run before.
+        Files count by their absolute paths, not by their content; arrays by values, shape and dtype; a prior by its
+        qualified name and the arguments of :func:`functools.partial`. `out`, `film`, `resume`, `overwrite`, `inputs`
+        and the time between checkpoints do not count. It serves to name folders, and to recognise a job that was run
+        before.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
         """
-        values = self.resolved()._values()
+        values = self.resolved()._field_values()
         for name in ("out", "film", "resume", "overwrite", "inputs"):
             del values[name]
         del values["config"]["checkpoint_seconds"]
-        return hashlib.sha256(json.dumps(values, default=mark_of, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(values, default=hashable_value, sort_keys=True).encode()).hexdigest()
 
-    def _values(self) -> dict[str, Any]:
-        """The fields as plain values, but for what is held in memory."""
-        psf = self.psf
+    def _field_values(self) -> dict[str, Any]:
+        """Return the fields by name as plain values; objects in memory, such as arrays and meshes, stay as they are."""
+        psf: Any = self.psf
         if psf is not None:
             psf = psf.as_dict() if isinstance(psf, PSFOptions) else psf.describe()
         return {
@@ -341,5 +345,5 @@ class FitJob:
         }
 
 
-for _part in (FitJob, ImageFile, Region, FitConfig):  # a PSF's option with such a name could not be told from them
+for _part in (FitJob, ImageFile, Region, FitConfig):  # names that options of a PSF must not have
     reserve(name for _setting in settings_of(_part) for name in _setting.names)

@@ -1,8 +1,8 @@
-"""A cell's bright neighbours: which voxels are theirs, where their light reaches, and how bright it is there.
+"""Bright neighbours of a cell: their voxels, the voxels that their blurred light reaches, and its brightness there.
 
-Words used throughout the fit: *candidates* are the bright voxels beside the cell as the search for a start found them;
-*neighbours* those of them that belong to other cells, judged from the surface as it is; their *halo* is where their
-blur lights up what is dark; *sources* are the voxels that neighbours' light may come from.
+Terms of the fit: *candidates* are the bright voxels beside the cell as the search for a start found them; *neighbours*
+are those of them that belong to other cells, judged from the present surface; the *blur mask* contains neighbours and
+the voxels that their blur lights up; the *emission mask* the voxels that modelled light of neighbours may come from.
 """
 
 from __future__ import annotations
@@ -38,71 +38,84 @@ __all__ = [
 
 
 def neighbour_candidates(mask: Bools, scene: Scene) -> Bools:
-    """Find what is bright and not next to a cell whose mask is known: its candidates for neighbours."""
-    return scene.bright & ~(scene.distance_from(mask) <= NEIGHBOUR_DISTANCE * scene.finest)
+    """Return the bright voxels farther than NEIGHBOUR_DISTANCE from a cell's mask, (z, y, x) bool."""
+    return scene.bright & ~(scene.distance_from(mask) <= NEIGHBOUR_DISTANCE * scene.shortest_edge)
 
 
 def neighbour_mask(
     inside: Bools,
-    away: Floats,
+    distances: Floats,
     candidates: Bools,
     scene: Scene,
-    reach: float,
+    membrane_distance: float,
     cell: Bools | None = None,
 ) -> Bools:
-    """Find which bright voxels belong to neighbours, seen from a surface that is about where the cell is.
+    """Return the bright voxels that belong to neighbours, judged from a surface that is near the cell, (z, y, x) bool.
 
-    A watershed of the image, from the inside of the surface and from those candidates that lie beyond `reach` of it:
-    two dark insides meet at the bright membranes between them.
+    A watershed of the smoothed image is seeded with the inside of the surface and with the candidates farther than
+    `membrane_distance` from it; the two basins meet at the bright membranes between two cells. Of the neighbours'
+    basin, those bright voxels and candidates are returned that lie within `membrane_distance` of its seeds and farther
+    than LIGHT_CLEARANCE - 1 voxels from the surface. Without any candidate or inside, the candidates are returned.
 
     Parameters
     ----------
     inside : (z, y, x) bool
         Voxels inside the surface.
-    away : (z, y, x) float
-        Distance of every voxel from those, µm.
+    distances : (z, y, x) float
+        Distance of every voxel from those inside, µm.
     candidates : (z, y, x) bool
-        What is bright beside the cell as the search for a start found it.
+        Bright voxels beside the cell, as the search for a start found them.
     scene : Scene
-    reach : float
-        µm. What is bright and nearer than this, to the surface or to `cell`, may be the cell's own membrane; what is
-        farther than this from all candidates beyond is not taken for a neighbour's.
+        The image.
+    membrane_distance : float
+        Bright voxels nearer than this to the surface or to `cell` may be the cell's own blurred membrane, µm.
     cell : (z, y, x) bool, optional
         The bright object that the surface is to become.
     """
     if not (candidates.any() and inside.any()):
         return candidates
-    beyond = candidates & ((away if cell is None else scene.distance_from(inside | cell)) > reach)
+    beyond = candidates & ((distances if cell is None else scene.distance_from(inside | cell)) > membrane_distance)
     if not beyond.any():
         return beyond
     seeds = np.where(inside, 1, np.where(beyond, 2, 0))
-    theirs = watershed(scene.smooth, seeds, mask=scene.bright | inside | candidates) == 2
-    # farther from all that lies beyond, the blur of the cell's own membrane may have been flooded from there
-    at = scene.distance_from(beyond) <= reach
-    return theirs & at & (scene.bright | candidates) & (away > scene.voxel * (LIGHT_CLEARANCE - 1.0))
+    theirs: Bools = watershed(scene.smooth, seeds, mask=scene.bright | inside | candidates) == 2
+    # farther from all seeds, the blur of the cell's own membrane may have been flooded from them
+    near: Bools = scene.distance_from(beyond) <= membrane_distance
+    return theirs & near & (scene.bright | candidates) & (distances > scene.voxel * (LIGHT_CLEARANCE - 1.0))
 
 
 def neighbour_blur_mask(neighbours: Bools, scene: Scene) -> Bools:
-    """Find where the light of bright neighbours reaches, (z, y, x)."""
-    return scene.around(neighbours, NEIGHBOUR_BLUR_RADIUS * scene.finest)
+    """Return the voxels that the blur of bright neighbours lights up, (z, y, x): those within NEIGHBOUR_BLUR_RADIUS."""
+    return scene.dilated(neighbours, NEIGHBOUR_BLUR_RADIUS * scene.shortest_edge)
 
 
 def exclude_neighbour_light(region: Bools, neighbours: Bools, scene: Scene, *, last: bool) -> Bools:
-    """Leave out of a region of interest what neighbours' light spoils.
+    """Return a region of interest, (z, y, x) bool, without the voxels that neighbours' blur lights up.
 
-    Where it reaches nothing counts, but in the last stage, where the light is modelled. Their own place counts before,
-    as dark, so that the surface leaves it.
+    The neighbours' own voxels stay, to be treated as dark, so that a surface is pushed out of them. In the last stage
+    (`last`) the region is returned unchanged, as the light is modelled there.
     """
     return region if last else region & (~neighbour_blur_mask(neighbours, scene) | neighbours)
 
 
-def emission_mask(away: Floats, neighbours: Bools, scene: Scene) -> Bools:
-    """Find the voxels that neighbours' light may come from.
+def emission_mask(distances: Floats, neighbours: Bools, scene: Scene) -> Bools:
+    """Return the voxels that modelled light of neighbours may come from, (z, y, x) bool.
 
-    What is bright of the neighbours, and around it what is not next to the surface, whose distance is `away` (µm). The
-    first stays whatever the surface does: were it to make way, a surface could creep into a neighbour.
+    They are all neighbours' voxels, and voxels within LIGHT_MARGIN of them that are farther than LIGHT_CLEARANCE from
+    the surface. The former do not depend on the surface: otherwise it could creep into a neighbour step by step.
+
+    Parameters
+    ----------
+    distances : (z, y, x) float
+        Distance of every voxel from the inside of the surface, µm.
+    neighbours : (z, y, x) bool
+        Bright voxels of neighbours.
+    scene : Scene
+        The image.
     """
-    return neighbours | (scene.around(neighbours, LIGHT_MARGIN * scene.voxel) & (away > LIGHT_CLEARANCE * scene.voxel))
+    return neighbours | (
+        scene.dilated(neighbours, LIGHT_MARGIN * scene.voxel) & (distances > LIGHT_CLEARANCE * scene.voxel)
+    )
 
 
 def estimate_neighbour_light(
@@ -112,36 +125,38 @@ def estimate_neighbour_light(
     weights: Array,
     emission_mask: Bools,
 ) -> Array:
-    """Estimate the light from sources around a cell, blurred by the optics, in the image's unit.
+    """Estimate the blurred light of neighbours, (z, y, x), in the image's unit.
 
-    Emission e, zero or more, of voxels in `sources`, so that gain · rendered + background + H e comes near the image:
-    the multiplicative steps of Daube-Witherspoon and Muehllehner (IEEE Trans. Med. Imaging 5, 1986, 61),
-    e <- e · Hᵀ y / Hᵀ (m + H e), with the gain at its best after each; the background is that outside of the sources.
+    Their emission e >= 0, in the voxels of `emission_mask`, is found such that gain · rendered + background + H e comes
+    near the image, H the optics, by LIGHT_ITERATIONS multiplicative steps e <- e · Hᵀ y / Hᵀ (m + H e) (y the image
+    less background, m = gain · rendered), with the gain at its best after each; the background is that outside of the
+    mask. Ref: Daube-Witherspoon and Muehllehner, IEEE Trans. Med. Imaging 5 (1986), 61.
 
     Parameters
     ----------
     renderer : Renderer
-        Its grid begins at the image's first voxel.
+        The optics H; its grid begins at the image's first voxel.
     rendered, observed : (z, y, x) float
-        The cell's image, and the measured one.
+        The cell's rendering, and the measured image.
     weights : (z, y, x) float
-        Of the voxels that tell gain and background.
+        Weights of the voxels from which gain and background are estimated.
     emission_mask : (z, y, x) bool
+        Voxels that the light may come from.
     """
     box = tuple(slice(0, n) for n in observed.shape)
 
-    def through(image: Array, *, back: bool = False) -> Array:
-        return renderer.blur(image.astype(observed.dtype, copy=False), adjoint=back)[box]
+    def blurred(image: Array, *, adjoint: bool = False) -> Array:
+        return renderer.blur(image.astype(observed.dtype, copy=False), adjoint=adjoint)[box]
 
     gain, background = best_affine(rendered, observed, weights * ~emission_mask)
     emission = np.where(emission_mask, np.maximum(observed - gain * rendered - background, LEAST_EMISSION), 0).astype(
         observed.dtype
     )
-    light = through(emission)
+    light = blurred(emission)
     for _ in range(LIGHT_ITERATIONS):
         wanted = np.maximum(observed - background, 0)
-        found = through(np.maximum(gain * rendered + light, 0), back=True)
-        emission = emission * np.maximum(through(wanted, back=True), 0) / np.maximum(found, LEAST_EMISSION)
-        light = through(emission)
+        modelled = blurred(np.maximum(gain * rendered + light, 0), adjoint=True)
+        emission = emission * np.maximum(blurred(wanted, adjoint=True), 0) / np.maximum(modelled, LEAST_EMISSION)
+        light = blurred(emission)
         gain = float((weights * rendered * (observed - light - background)).sum() / (weights * rendered**2).sum())
     return light

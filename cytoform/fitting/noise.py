@@ -1,4 +1,4 @@
-"""How noisy an image is, by what a surface leaves unexplained, and what that lets the image tell of the surface."""
+"""Estimate the noise of an image from a fit's residuals, and the Fisher information of the image on the surface."""
 
 from __future__ import annotations
 
@@ -11,58 +11,97 @@ from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..rendering import Renderer
 from .constants import MOST_BAND_SHARE, TRANSFORM_ERROR_FACTOR
+from .evaluations import ImageFit
 from .priors.strength import FisherInformation
 from .problem import Problem
-from .values import ImageFit
 
 __all__ = ["fisher_information", "noise_variance"]
 
 
-def noise_variance(problem: Problem, found: ImageFit, psf: PSF, blur: float) -> float:
-    """Estimate the variance of white noise as strong as what a surface leaves unexplained, in the scaled unit.
+def noise_variance(problem: Problem, image_fit: ImageFit, psf: PSF, blur: float) -> float:
+    """Estimate the variance of white noise that has as much power on the optics' band as the residuals of a surface.
 
-    The residuals' power on the narrow band for each mode: noise outside of it says nothing about the shape, and a
-    misfit, which is smooth, counts for more than its share of voxels. The rendering's own error comes on top.
+    Noise outside of the band says nothing about the shape, and a misfit, which is smooth, counts for more than its
+    share of voxels. The variance of the rendering's own error is added.
+
+    Parameters
+    ----------
+    problem : Problem
+        Image and settings.
+    image_fit : ImageFit
+        Residuals of the surface.
+    psf : PSF
+        Present PSF.
+    blur : float
+        σ of the stage's blur, voxels.
+
+    Returns
+    -------
+    float
+        Variance for each voxel, in the squared unit of the scaled image.
     """
-    return _unsure(problem) + _power(found.residual, found.weights, problem.at(psf, blur))
+    return _transform_variance(problem) + _band_power(
+        image_fit.residual, image_fit.weights, problem.shape_renderer(psf, blur)
+    )
 
 
 def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformation:
-    """Estimate the Fisher information of the sharp image about a sheet stained as the surface is.
+    """Estimate the Fisher information per µm² of the unblurred image on a flat sheet stained as the surface is.
 
-    What is left unexplained counts as noise. A flat sheet's slope across, squared and summed over the distance, is in
-    the mean over its directions 2π times the PSF's square summed over space: a Gaussian of the same sum stands for the
-    PSF.
+    All residuals count as noise. A sheet's squared derivative along its normal, summed over the distance from it, is in
+    the mean over its directions 2π times the integral of the squared PSF; a Gaussian with the same integral stands for
+    the PSF.
+
+    Parameters
+    ----------
+    problem : Problem
+        Image and settings.
+    mesh : Mesh
+        The surface, in the working precision.
+    psf : PSF
+        Present PSF.
     """
-    found, renderer = problem.image_fit(mesh, psf), problem.at(psf)
-    residual, gain, weights = found.residual, found.gain, found.weights
+    image_fit, renderer = problem.image_fit(mesh, psf), problem.shape_renderer(psf)
+    residual, gain, weights = image_fit.residual, image_fit.gain, image_fit.weights
     total = float(weights.sum(dtype=np.float64))
-    band, power = renderer.band, _power(residual, weights, renderer)
+    band, power = renderer.band, _band_power(residual, weights, renderer)
     square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
     sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
     areas = geometry.face_areas(mesh.vertices, mesh.faces)
-    stained = float((np.asarray(mesh.density, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
-    shown = np.where(problem.region, found.rendered, 0).astype(np.float64) ** 2
-    weighed = float((weights * shown).sum() / shown.sum()) * float(problem.region.sum()) / total
-    noise = (_unsure(problem) + power) * float(np.prod(problem.volume.spacing))
+    density_square = float((np.asarray(mesh.density, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
+    squared_image = np.where(problem.region, image_fit.rendered, 0).astype(np.float64) ** 2
+    mean_weight = float((weights * squared_image).sum() / squared_image.sum()) * float(problem.region.sum()) / total
+    noise = (_transform_variance(problem) + power) * float(np.prod(problem.volume.spacing))
     everywhere = float((residual**2).sum(dtype=np.float64)) / total
-    return FisherInformation(gain**2 * stained * weighed / noise, sigma, _misfit(power, everywhere, band))
+    return FisherInformation(
+        gain**2 * density_square * mean_weight / noise, sigma, _misfit_share(power, everywhere, band)
+    )
 
 
-def _unsure(problem: Problem) -> float:
-    """Variance that the transform's tolerance leaves open."""
+def _transform_variance(problem: Problem) -> float:
+    """Return the variance of the rendering's own error, which the transform's tolerance allows, in the scaled unit."""
     return (TRANSFORM_ERROR_FACTOR * problem.config.tolerance) ** 2
 
 
-def _power(residual: Array, weights: Array, renderer: Renderer) -> float:
-    """Power of a residual, for each voxel that counts, on the modes that the optics pass."""
+def _band_power(residual: Array, weights: Array, renderer: Renderer) -> float:
+    """Return the power of a residual, (z, y, x), on the renderer's band, per unit of the voxels' total weight."""
     return renderer.power(residual) / float(weights.sum(dtype=np.float64))
 
 
-def _misfit(inside: float, everywhere: float, band: Band) -> float:
-    """Which part of a residual's power on a band exceeds that on the other modes, given both on all of them.
+def _misfit_share(inside: float, everywhere: float, band: Band) -> float:
+    """Return the share, 0 to 1, of a residual's power on a band that exceeds white noise.
 
-    All of it where the others are too few to tell.
+    White noise is taken to have, for each mode, the power that the residual has outside of the band. If the band has
+    more than MOST_BAND_SHARE of all modes, too few are left to tell, and the share is 1.
+
+    Parameters
+    ----------
+    inside : float
+        Power for each mode on the band.
+    everywhere : float
+        Power for each mode on all modes.
+    band : Band
+        The band.
     """
     part = float(band.kept_weights.sum(dtype=np.float64)) / band.grid.size
     if part > MOST_BAND_SHARE or inside <= 0:

@@ -1,6 +1,6 @@
 """The numbers of a result: what ``fit.json``, the report's table and the terminal show, each declared once.
 
-A new number is a :class:`Number` that is registered; nothing else has to be changed.
+A new number is a :class:`Number` that is registered (:func:`register_number`); nothing else has to be changed.
 """
 
 from __future__ import annotations
@@ -17,81 +17,105 @@ from .._version import __version__
 from ..errors import ConfigError
 from ..mesh import geometry
 from ..registry import import_entry_points
-from .plain import plain
+from .json_values import json_value
 
 if TYPE_CHECKING:
     from .result import FitResult
 
 _LOG = logging.getLogger(__name__)
 
-__all__ = ["Number", "numbers", "register_number", "with_error"]
+__all__ = ["Number", "format_with_error", "numbers", "register_number"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Number:
     """A number, or another plain value, of a result.
 
-    Attributes
+    Parameters
     ----------
     name : str
-        Its key in ``fit.json``; empty for a row of the table alone.
-    of : callable
-        Takes the result, gives a number, text, or lists and mappings of them. The image may be None.
+        Key in ``fit.json``; empty for a row of the table alone.
+    compute : callable
+        Takes the FitResult, returns a number, text, or lists and mappings of them. ``result.image`` may be None.
     title : str
-        Its row in the report's table; empty for none.
-    words : callable, optional
-        Takes the result, gives the row's text; an empty text leaves the row out. By default the value, with its
-        standard error where one is known, and the unit.
+        Title of its row in the report's table; empty for no row.
+    formatter : callable, optional
+        Takes the FitResult, returns the row's text; an empty text omits the row. By default the value, with its
+        standard error if one is known, and the unit.
     unit : str
+        Unit in the table.
     digits : int
-        Significant digits without a standard error.
+        Significant digits in the table if there is no standard error.
     brief : str
-        Its row among the few numbers that the terminal shows; empty for none.
+        Title of its row among the few numbers that the terminal shows; empty for no row.
     """
 
     name: str
-    of: Callable[[FitResult], Any]
+    compute: Callable[[FitResult], Any]
     title: str = ""
-    words: Callable[[FitResult], str] | None = None
+    formatter: Callable[[FitResult], str] | None = None
     unit: str = ""
     digits: int = 4
     brief: str = ""
 
     def value(self, result: FitResult) -> Any:
-        """Return its plain value: that of the file in a loaded result, whose image is not there.
+        """Return the plain value for a result; that of ``fit.json`` if the result was loaded from a folder.
 
-        What is neither a finite number nor text becomes None. A number that fails becomes None with a warning: a long
-        fit is not lost by it.
+        NaN and infinity become None. If computing it fails, a warning is logged and None returned, so that a long fit
+        is not lost.
+
+        Parameters
+        ----------
+        result : FitResult
+            The result.
+
+        Returns
+        -------
+        number, text, None, or lists and mappings of them
+            The value.
         """
         if result.saved is not None and self.name in result.saved:
             return result.saved[self.name]
         try:
-            return _finite(plain(self.of(result), "it"))
+            return _finite_or_none(json_value(self.compute(result), "it"))
         except Exception as error:  # whatever a number of another's raises
-            _LOG.warning("the number %r cannot be worked out: %r", self.key, error)
+            _LOG.warning("the number %r cannot be computed: %r", self.key, error)
             return None
 
     def text(self, result: FitResult) -> str:
-        """Return its text in a table; "–" where there is no value."""
-        if self.words is not None:
-            return self._worded(result)
+        """Return the text of the table's row for a result.
+
+        Parameters
+        ----------
+        result : FitResult
+            The result.
+
+        Returns
+        -------
+        str
+            Value, standard error if known, and unit, or what `formatter` returns; "–" if there is no value.
+        """
+        if self.formatter is not None:
+            return self._formatted(result)
         value = self.value(result)
         if not isinstance(value, (int, float)):
             return "–" if value is None else str(value)
         error = None if result.uncertainty is None else getattr(result.uncertainty, self.name, None)
-        return f"{with_error(float(value), None if error is None else float(error), self.digits)} {self.unit}".rstrip()
+        text = format_with_error(float(value), None if error is None else float(error), self.digits)
+        return f"{text} {self.unit}".rstrip()
 
-    def _worded(self, result: FitResult) -> str:
-        assert self.words is not None
+    def _formatted(self, result: FitResult) -> str:
+        """Return the text that `formatter` makes for a result; if it fails, "–" with a logged warning."""
+        assert self.formatter is not None
         try:
-            return self.words(result)
+            return self.formatter(result)
         except Exception as error:  # as above
-            _LOG.warning("the words of the number %r cannot be made: %r", self.key, error)
+            _LOG.warning("the text of the number %r cannot be made: %r", self.key, error)
             return "–"
 
     @property
     def key(self) -> str:
-        """What it is known by."""
+        """Name under which the number is registered: its name, else its title, else `brief`."""
         return self.name or self.title or self.brief
 
 
@@ -99,12 +123,22 @@ _NUMBERS: dict[str, Number] = {}
 
 
 def register_number(number: Number) -> Number:
-    """Register a number, to be shown after those that are known.
+    """Register a number, to be shown after those already registered.
+
+    Parameters
+    ----------
+    number : Number
+        The number.
+
+    Returns
+    -------
+    Number
+        The same.
 
     Raises
     ------
     ConfigError
-        When it has no name, or another one has its name or its title.
+        If it has neither name, title nor brief, or another number has the same key or title.
     """
     if not number.key:
         raise ConfigError("the number has no name, title or brief; expected one of them at least.")
@@ -116,59 +150,61 @@ def register_number(number: Number) -> Number:
 
 
 def numbers() -> tuple[Number, ...]:
-    """Return all numbers, in the order in which they are shown."""
-    _load_others()
+    """Return all registered numbers, those of installed packages included, in the order in which they are shown."""
+    _register_plugins()
     return tuple(_NUMBERS.values())
 
 
 @functools.cache
-def _load_others() -> None:
-    """Register the numbers of installed packages."""
+def _register_plugins() -> None:
+    """Import the modules under the entry points ``cytoform.numbers``, which register their numbers; done once."""
     import_entry_points("cytoform.numbers")
 
 
-def _finite(value: Any) -> Any:
-    """A plain value with lists for tuples, and None for NaN and infinity, which JSON cannot hold."""
+def _finite_or_none(value: Any) -> Any:
+    """Return a plain value with lists for tuples, and None for NaN and infinity, which JSON cannot hold."""
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name: _finite_or_none(inner) for name, inner in value.items()}
+    return [_finite_or_none(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def with_error(value: float, error: float | None, digits: int) -> str:
-    """Write a value and its standard error, "461 ± 18", both to the error's last digit that counts.
+def format_with_error(value: float, error: float | None, digits: int) -> str:
+    """Write a value and its standard error as text, such as "461 ± 18", rounded to the error's last significant digit.
 
-    The error has two digits where they are below 36, else one (the rule of the Particle Data Group). Without an error
-    the value has `digits` of them.
+    The error has two significant digits if they are 10 to 35, else one (the rule of the Particle Data Group). Without
+    an error, or if it is not positive and finite, the value alone is written with `digits` significant digits.
     """
     if error is None or not np.isfinite(error) or error <= 0:
         return f"{value:#.{digits}g}".rstrip(".") if value else "0"
-    places = int(np.floor(np.log10(error)))
-    leading = round(error / 10.0 ** (places - 2))  # its first three digits
-    places += leading >= 950  # rounded up to the next power of ten
-    last = places if 355 <= leading < 950 else places - 1
+    exponent = int(np.floor(np.log10(error)))
+    leading = round(error / 10.0 ** (exponent - 2))  # its first three digits
+    exponent += leading >= 950  # rounded up to the next power of ten
+    last = exponent if 355 <= leading < 950 else exponent - 1
     decimals = max(-last, 0)
     unit = 10.0**last if last > 0 else 1.0
-    shown = [round(v / unit) * unit if last > 0 else v for v in (value, error)]
-    return f"{shown[0]:.{decimals}f} ± {shown[1]:.{decimals}f}"
+    rounded = [round(v / unit) * unit if last > 0 else v for v in (value, error)]
+    return f"{rounded[0]:.{decimals}f} ± {rounded[1]:.{decimals}f}"
 
 
-def _r2_words(result: FitResult) -> str:
+def _r2_text(result: FitResult) -> str:
+    """Return R² as text, followed by that of the cell alone if light of neighbours is modelled."""
     alone = f" ({result.r2_cell:.3f} without the light of neighbours)" if result.surroundings is not None else ""
     return f"{result.r2:.3f}{alone}"
 
 
-def _widths(widths: Any, more: str = "") -> str:
+def _width_text(widths: Any, more: str = "") -> str:
+    """Return widths in µm as text, followed by `more`; empty if `widths` is None."""
     return "" if widths is None else ", ".join(f"{w:.3f}" for w in widths) + f" µm{more}"
 
 
-def _nothing(result: FitResult) -> None:
-    """No value: a row of a table alone."""
+def _no_value(result: FitResult) -> None:
+    """Return None: the value of a number that is a row of the table alone."""
 
 
 def _regions(result: FitResult) -> list[dict[str, Any]]:
-    """Volume and area of every region of the mesh; of a surface its own."""
+    """Return number, volume (µm³) and area (µm²) of every region of the mesh; a surface is one region."""
     return [
         {
             "region": number,
@@ -180,37 +216,39 @@ def _regions(result: FitResult) -> list[dict[str, Any]]:
 
 
 def _image_name(result: FitResult) -> str:
+    """Return the name of the image, from ``fit.json`` in a loaded result."""
     return result.image.name if result.image is not None else (result.saved or {}).get("image", "")
 
 
-def _errors(result: FitResult) -> Any:
+def _standard_errors(result: FitResult) -> Any:
+    """Return the standard errors as plain values, from ``fit.json`` in a loaded result; None if there are none."""
     return result.uncertainty.as_dict() if result.uncertainty else (result.saved or {}).get("standard_errors")
 
 
-_OWN = (
+_BUILT_IN = (
     Number("volume_um3", lambda r: r.volume_um3, "Volume", unit="µm³", brief="volume"),
     Number("area_um2", lambda r: r.area_um2, "Area", unit="µm²", brief="area"),
     Number("sphericity", lambda r: r.sphericity, "Sphericity (Wadell)", digits=3, brief="sphericity"),
-    Number("r2", lambda r: r.r2, "R²", _r2_words, brief="R²"),
+    Number("r2", lambda r: r.r2, "R²", _r2_text, brief="R²"),
     Number("r2_cell", lambda r: r.r2_cell),
     Number(
         "density_range", lambda r: list(r.density_range), "Staining, 5 % to 95 %",
         lambda r: "{:.2f} to {:.2f} of its mean".format(*r.density_range),
     ),
-    Number("standard_errors", _errors),
+    Number("standard_errors", _standard_errors),
     Number("gain", lambda r: r.gain, "Gain", lambda r: f"{r.gain:.5g}"),
     Number("background", lambda r: r.background, "Background", lambda r: f"{r.background:.5g}"),
     Number("psf", lambda r: r.psf.brief()),
-    Number("", _nothing, "PSF σ (z, y, x)", lambda r: _widths(r.psf.brief().get("sigma_um"))),
-    Number("", _nothing, "PSF FWHM (z, y, x)", lambda r: _widths(r.psf.brief().get("fwhm_um"))),
-    Number("", _nothing, words=lambda r: _widths(r.psf.fwhm, " (z, y, x)"), brief="PSF FWHM"),
-    Number("", _nothing, "Mesh", lambda r: f"{r.mesh.n_vertices} vertices, {r.mesh.n_faces} faces"),
+    Number("", _no_value, "PSF σ (z, y, x)", lambda r: _width_text(r.psf.brief().get("sigma_um"))),
+    Number("", _no_value, "PSF FWHM (z, y, x)", lambda r: _width_text(r.psf.brief().get("fwhm_um"))),
+    Number("", _no_value, formatter=lambda r: _width_text(r.psf.fwhm, " (z, y, x)"), brief="PSF FWHM"),
+    Number("", _no_value, "Mesh", lambda r: f"{r.mesh.n_vertices} vertices, {r.mesh.n_faces} faces"),
     Number("iterations", lambda r: r.iterations, "Iterations", lambda r: f"{r.iterations}"),
     Number("evaluations", lambda r: r.evaluations),
     Number("seconds", lambda r: r.seconds, "Run time", lambda r: f"{r.seconds:.0f} s"),
     Number(
-        "", _nothing, brief="time",
-        words=lambda r: f"{r.seconds:.0f} s, {r.iterations} steps; {r.stop_reason}",
+        "", _no_value, brief="time",
+        formatter=lambda r: f"{r.seconds:.0f} s, {r.iterations} steps; {r.stop_reason}",
     ),
     Number("stop_reason", lambda r: r.stop_reason),
     Number("n_vertices", lambda r: r.mesh.n_vertices),
@@ -225,5 +263,5 @@ _OWN = (
     Number("seed", lambda r: r.config.seed),
     Number("version", lambda r: __version__),
 )  # fmt: skip
-for _number in _OWN:
+for _number in _BUILT_IN:
     register_number(_number)

@@ -1,4 +1,4 @@
-"""Pauses of a fit: triangles are looked after, the PSF is fitted, neighbours are judged and strengths learnt anew."""
+"""Pauses of a fit: remeshing, PSF steps, search for neighbours, and estimates of noise and prior strengths."""
 
 from __future__ import annotations
 
@@ -30,68 +30,91 @@ __all__ = ["improve_triangles", "pause", "pause_due", "undo_folding"]
 def pause_due(state: State, stage: Stage, config: FitConfig) -> bool:
     """Tell whether a pause is due.
 
-    Regularly, and sooner where the surface has gone far since the last one or its triangles have worn out.
+    It is after the stage's pause interval or if the last step of L-BFGS failed. After LEAST_STEPS_BETWEEN_PAUSES steps
+    it is as well if a vertex has moved farther than PAUSE_DISTANCE since the last pause, or if triangles have become
+    poor since then, unless the fit is about to end.
     """
     since = state.count.since_pause
     if since >= stage.pause_interval or state.shape_optimiser.failed:
         return True
     if since < LEAST_STEPS_BETWEEN_PAUSES:
         return False
-    gone = float(np.sqrt(((state.mesh.vertices - state.last_pause.mesh.vertices) ** 2).sum(axis=1)).max())
-    if gone > PAUSE_DISTANCE * stage.problem.voxel:
+    moved = float(np.sqrt(((state.mesh.vertices - state.last_pause.mesh.vertices) ** 2).sum(axis=1)).max())
+    if moved > PAUSE_DISTANCE * stage.problem.voxel:
         return True
-    if _near_end(state, stage, config) or stage.needed_remeshing(state):  # what care could not mend, it cannot mend now
+    if _too_late_to_remesh(state, stage, config) or stage.needed_remeshing(state):  # remeshing did not help then
         return False
     return stage.body.needs_remeshing(state.mesh, last=stage.last)
 
 
 def pause(state: State, stage: Stage, config: FitConfig) -> str:
-    """Look after the triangles, fit the PSF, judge neighbours and learn strengths; return a word for the user."""
-    message = "" if _near_end(state, stage, config) else improve_triangles(state, stage)
-    back, held = "", state.estimates.prior_factor
+    """Update at a pause all that stays fixed between pauses; changes state and stage in place.
+
+    Remesh poor triangles, go back to the last pause if the surface has folded, fit the PSF if it is free, find
+    neighbours and region of interest before the last stage, estimate the priors' strengths in the last one, and restart
+    the optimiser.
+
+    Returns
+    -------
+    str
+        What happened, for the user; empty if there is nothing to report.
+    """
+    message = "" if _too_late_to_remesh(state, stage, config) else improve_triangles(state, stage)
+    undone, factor = "", state.estimates.folding_factor
     if stage.body.is_embedded(state.mesh):
-        state.estimates.prior_factor = max(1.0, held / RECOVERY_FACTOR)
+        state.estimates.folding_factor = max(1.0, factor / RECOVERY_FACTOR)
     else:
-        back = _return_to_last_pause(state, stage)
+        undone = _return_to_last_pause(state, stage)
     if state.count.psf_free:
         step_psf(state, stage.problem, config)
-    if not stage.last and state.scope.candidates.any():  # from where the surface has come to they are judged better
-        stage.update_scope(state)
-    if held == 1.0 and not (back or message) and _ready_to_estimate(state, stage, config):
+    if not stage.last and state.masks.candidates.any():  # judged from the present surface
+        stage.update_masks(state)
+    if factor == 1.0 and not (undone or message) and _ready_to_estimate(state, stage, config):
         message = _estimate_priors(state, stage, config)
     state.restart_at_best()
-    stage.freeze(state)
-    return back or message
+    stage.update_at_pause(state)
+    return undone or message
 
 
 def improve_triangles(state: State, stage: Stage) -> str:
-    """Go on with a better mesh of the same shape where there is one."""
+    """Replace the state's mesh by a remeshed one if triangles are poor and that helps; return a message, else ""."""
     better = stage.body.improved(state.mesh, last=stage.last)
-    return "" if better is None else _remeshed(state, stage, better)
+    return "" if better is None else _replace_mesh(state, stage, better)
 
 
 def undo_folding(state: State, stage: Stage) -> str:
-    """Go back to the last pause where the surface has come to fold or to cross itself since, and hold it firmer."""
+    """Return the state to the last pause if the surface has folded or crossed itself since; return a message, else "".
+
+    The weights of smoothness and contact grow by FOLD_FACTOR then (``Estimates.folding_factor``).
+    """
     return "" if stage.body.is_embedded(state.mesh) else _return_to_last_pause(state, stage)
 
 
-def _near_end(state: State, stage: Stage, config: FitConfig) -> bool:
-    """Whether the fit is about to end: triangles that would do are left alone, for a change of them takes its time."""
+def _too_late_to_remesh(state: State, stage: Stage, config: FitConfig) -> bool:
+    """Tell whether fewer steps are left than a surface takes to settle after a remeshing (NO_REMESHING_STEPS)."""
     return stage.last and config.iterations - state.count.iteration < NO_REMESHING_STEPS
 
 
 def _ready_to_estimate(state: State, stage: Stage, config: FitConfig) -> bool:
-    """Whether surface and PSF have come to where they tell how strong priors have to be, with steps to spare."""
+    """Tell whether surface and PSF have settled enough to estimate the priors' strengths, with enough steps left.
+
+    That is in the last stage, with the PSF free (or not fitted), after ESTIMATE_AFTER_STEPS steps of it, while
+    ESTIMATE_WITH_STEPS_LEFT iterations are left.
+    """
     free = state.count.psf_free or not fits_psf(state, config)
     left = config.iterations - state.count.iteration
     return stage.last and free and state.count.stage_step >= ESTIMATE_AFTER_STEPS and left >= ESTIMATE_WITH_STEPS_LEFT
 
 
-def _remeshed(state: State, stage: Stage, better: Mesh) -> str:
+def _replace_mesh(state: State, stage: Stage, better: Mesh) -> str:
+    """Replace the state's mesh by a remeshed one of the same shape; return a message with the numbers of faces.
+
+    Staining, smoothness factors and the memory of L-BFGS are interpolated to the new vertices.
+    """
     message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     state.transform = state.transform if better.n_faces == state.mesh.n_faces else ""
     prolongation, estimates = stage.body.prolongation(state.mesh, better), state.estimates
-    state.shape_optimiser = state.shape_optimiser.carried(prolongation)
+    state.shape_optimiser = state.shape_optimiser.interpolated(prolongation)
     state.stain = prolongation @ state.stain
     even = (estimates.smoothness_factors == 1.0).all()  # to the last digit
     estimates.smoothness_factors = np.ones(better.n_vertices) if even else prolongation @ estimates.smoothness_factors
@@ -103,33 +126,41 @@ def _remeshed(state: State, stage: Stage, better: Mesh) -> str:
 
 
 def _return_to_last_pause(state: State, stage: Stage) -> str:
-    """To the last pause, if the surface was sound then."""
+    """Set the state back to the surface of the last pause, if that is embedded; return a message, else "".
+
+    `Estimates.folding_factor` is multiplied by FOLD_FACTOR. If the connectivity has changed since, the optimiser is
+    reset.
+    """
     last_pause, count = state.last_pause, state.count
     if not stage.body.is_embedded(last_pause.mesh):
         return ""
-    other = not np.array_equal(state.mesh.faces, last_pause.mesh.faces)
+    remeshed = not np.array_equal(state.mesh.faces, last_pause.mesh.faces)
     state.mesh, state.stain, state.estimates.smoothness_factors = (
         last_pause.mesh,
         last_pause.stain,
         last_pause.smoothness_factors,
     )
-    state.estimates.prior_factor *= FOLD_FACTOR
+    state.estimates.folding_factor *= FOLD_FACTOR
     count.gained, count.gained_step = 0.0, min(count.gained_step, count.stage_step - count.since_pause)
-    if other:
+    if remeshed:
         state.transform = ""
         state.shape_optimiser = shape_optimiser(state.mesh.n_vertices)
         stage.set_connectivity(state)
-    return "folded or crossed itself: back to the last pause, held firmer"
+    return "folded or crossed itself: back to the last pause, with larger weights of smoothness and contact"
 
 
 def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> str:
-    """Learn how strong the priors have to be; before, uneven triangles are mended, as smoothness takes them as even."""
+    """Estimate the priors' strengths from the image (empirical Bayes); return a message on a remeshing, else "".
+
+    If half of the residuals' power is a misfit, estimates made before are reset. The first time, uneven triangles are
+    remeshed and the estimate is left to the next pause, as the smoothness energy assumes even triangles.
+    """
     estimates, count = state.estimates, state.count
     information = fisher_information(stage.problem, state.mesh.astype(config.dtype), state.psf)
     if information.reliability == 0.0:
         if not (
             np.isnan(estimates.staining_spread) and (estimates.smoothness_factors == 1.0).all()
-        ):  # forget what was learnt
+        ):  # reset the estimates
             estimates.smoothness_factors, estimates.staining_spread = np.ones(state.mesh.n_vertices), np.nan
             stage.set_priors(state)
         return ""
@@ -138,13 +169,16 @@ def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> str:
         count.gained, count.gained_step = 0.0, count.stage_step
         better = stage.body.improved(state.mesh, last=False)
         if better is not None:
-            return _remeshed(state, stage, better)
+            return _replace_mesh(state, stage, better)
     _estimate_prior_strengths(state, stage, information, config)
     return ""
 
 
 def _estimate_prior_strengths(state: State, stage: Stage, information: FisherInformation, config: FitConfig) -> None:
-    """Learn from the surface and its staining as they are how strong their priors have to be."""
+    """Estimate smoothness factors and staining spread at the present surface and update the stage's priors with them.
+
+    `information` is the Fisher information of the image on the surface.
+    """
     mesh, estimates = state.mesh, state.estimates
     if stage.smoothness is not None:
         weight, prior = stage.smoothness

@@ -1,11 +1,13 @@
-"""What a fit minimises: a measured image, the voxels that count, and the rendering of an iterate.
+"""The objective of a fit: a measured image, its region of interest, and the rendering of a mesh through the optics.
 
-Nothing here knows what kind of mesh is moved: only vertices, faces, densities and a renderer.
+The mesh is only asked for vertices, faces and densities, so that any kind of mesh can be fitted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from scipy import ndimage
@@ -22,9 +24,9 @@ from ..rendering import Renderer, Target
 from .checks import check_region
 from .config import FitConfig
 from .constants import PSF_CUTOFF
+from .evaluations import FinalModel, ImageFit, PauseEvaluation, PSFLoss, ShapeLoss
 from .neighbours import estimate_neighbour_light
 from .scene import typical_voxel
-from .values import FinalModel, Frozen, ImageFit, PsfStep, ShapeStep
 
 __all__ = ["Problem", "padding_for"]
 
@@ -32,20 +34,30 @@ __all__ = ["Problem", "padding_for"]
 class Problem:
     """Image, region of interest and optics of one fit, in the fit's working precision.
 
-    The image is cut to the region of interest; the rendering has room around it for the PSF, so that nothing wraps
-    around. Intensities are scaled to a contrast of about 1 inside, gains and backgrounds are in the scaled unit.
+    The image is cut to the box of the region of interest; the rendering is padded for the PSF, so that nothing wraps
+    around. Intensities are scaled such that the 1st and 99.8th percentile in the region are 0 and 1; gains and
+    backgrounds are in this scaled unit.
 
     Parameters
     ----------
     volume : Volume
+        The image.
     region : (z, y, x) bool
-        Voxels that count.
+        Region of interest: voxels that enter the loss.
     padding : (3,) float
-        Room around the region for the PSF, µm: what it reaches.
+        Padding of the rendering around the region's box on each axis, µm (:func:`padding_for`).
     config : FitConfig
+        Settings of the fit.
     neighbours : (z, y, x) bool, optional
-        Bright voxels of neighbours. Their light is taken away before an image is blurred, so that it does not leak
-        into the region.
+        Bright voxels of neighbours. They are replaced by the dark level before the image is blurred, so that their
+        light does not leak into the region.
+
+    Raises
+    ------
+    FitError
+        If the region has another shape than the image, or is empty.
+    VolumeError
+        If the image is constant in it.
     """
 
     def __init__(
@@ -67,26 +79,28 @@ class Problem:
         self.grid = volume.grid.crop(start, stop)
         self.padded: Grid = self.grid.padded(padding)
         self._box = tuple(slice(0, n) for n in self.grid.shape)  # the region's, in a rendering
-        self._whole = np.asarray(volume.data, dtype=self.dtype)
-        inside = self._whole[self.slices][self.region]
+        self._image = np.asarray(volume.data, dtype=self.dtype)
+        inside = self._image[self.slices][self.region]
         low, high = np.percentile(inside, (1.0, 99.8))
         if not high > low:
             raise VolumeError(f"every voxel of the region of interest is {low:g}; expected an image of a cell.")
         self.offset, self.scale = float(low), float(high - low)
-        self._clean = self._whole if neighbours is None else np.where(neighbours, self.dtype.type(low), self._whole)
+        self._image_without_neighbours = (
+            self._image if neighbours is None else np.where(neighbours, self.dtype.type(low), self._image)
+        )
         self._transform = config.backend
-        self._light: Array | None = None  # of neighbours, in the sharp image
-        self._given: Target | None = None  # the sharp image with other weights
-        self._plain_weights = self.region.astype(self.dtype)
-        self._observed = lru_cache(maxsize=4)(self._observe)
+        self._light: Array | None = None  # of neighbours, in the unblurred image
+        self._reweighted_target: Target | None = None  # the unblurred image with weights of residuals
+        self._psf_weights = self.region.astype(self.dtype)
+        self._observed = lru_cache(maxsize=4)(self._scaled_image)
         self._blurred = lru_cache(maxsize=2)(self._target_at)
-        self._plain = lru_cache(maxsize=1)(lambda: Target(self._sharp(), self._plain_weights))
-        self._narrow = lru_cache(maxsize=2)(self._optics)  # a PSF that stays is the same object
+        self._psf_target = lru_cache(maxsize=1)(lambda: Target(self._sharp_image(), self._psf_weights))
+        self._narrow_band = lru_cache(maxsize=2)(self._new_shape_renderer)  # an unchanged PSF is the same object
         self._with_transform = lru_cache(maxsize=2)(
-            lambda psf, blur: self._narrow(psf, blur).with_backend(self._transform)
+            lambda psf, blur: self._narrow_band(psf, blur).with_backend(self._transform)
         )
 
-    def freeze(
+    def update_at_pause(
         self,
         mesh: Mesh,
         psf: PSF,
@@ -94,92 +108,111 @@ class Problem:
         *,
         transform: str = "",
         emission_mask: Bools | None = None,
-        weigh_at: Mesh | None = None,
-    ) -> Frozen:
-        """Hold what stays the same until the next pause as it is at a surface; what was held before is forgotten.
+        reweight_at: Mesh | None = None,
+    ) -> PauseEvaluation:
+        """Compute at a mesh what stays fixed until the next pause; replaces what was computed before.
 
-        Which transform renders meshes near this one (``backend="auto"``); the light of neighbours, which is taken off
-        the sharp image; and the weights of residuals, where the settings have a camera or a robust loss.
+        It is the transform that renders meshes near this one, the light of neighbours, which is subtracted from the
+        unblurred image, and the weights of residuals if the settings have a camera or a robust loss.
 
         Parameters
         ----------
         mesh : Mesh
             In the fit's working precision.
         psf : PSF
+            Present PSF.
         blur : float
-            Of the stage, σ in voxels.
-        transform : "exact" or "nufft", optional
-            As it was chosen before; chosen here by default.
+            σ of the stage's blur, voxels.
+        transform : "exact", "nufft" or ""
+            Transform that an earlier pause chose; with "" it is chosen at this mesh, as ``config.backend`` allows.
         emission_mask : (z, y, x) bool, optional
-            Voxels of the whole image that neighbours' light may come from; by default none is modelled.
-        weigh_at : Mesh, optional
-            The surface whose residuals tell weights; by default residuals weigh by the settings alone.
+            Voxels of the whole image that light of neighbours may come from; by default none is modelled.
+        reweight_at : Mesh, optional
+            Mesh at whose residuals the weights of a camera or a robust loss are computed; by default they are not.
         """
-        if emission_mask is not None or self._light is not None or self._given is not None:
+        if emission_mask is not None or self._light is not None or self._reweighted_target is not None:
             self._blurred.cache_clear()
-            self._plain.cache_clear()
-        self._transform, self._light, self._given = transform or self.config.backend, None, None
+            self._psf_target.cache_clear()
+        self._transform, self._light, self._reweighted_target = transform or self.config.backend, None, None
         self._with_transform.cache_clear()
-        here = self.at(psf, blur).prepared(mesh)
-        rendered = self.at(psf, blur).image(here.forward())[self._box]
-        self._transform = here.backend
+        prepared = self.shape_renderer(psf, blur).prepared(mesh)
+        rendered = self.shape_renderer(psf, blur).image(prepared.forward())[self._box]
+        self._transform = prepared.backend
         self._with_transform.cache_clear()
         if emission_mask is not None:
             weights = self.region.astype(self.dtype)
             self._light = estimate_neighbour_light(
-                self.at(psf), rendered, self._observed(0.0), weights, emission_mask[self.slices]
+                self.shape_renderer(psf), rendered, self._observed(0.0), weights, emission_mask[self.slices]
             )
-        if weigh_at is not None and (self.config.robust is not None or self.config.camera is not None):
-            self._given = self._reweighed(rendered if weigh_at is mesh else self.at(psf).render(weigh_at)[self._box])
-        return Frozen(self._transform, self._image_fit(rendered, blur))
+        if reweight_at is not None and (self.config.robust is not None or self.config.camera is not None):
+            self._reweighted_target = self._reweighted(
+                rendered if reweight_at is mesh else self.shape_renderer(psf).render(reweight_at)[self._box]
+            )
+        return PauseEvaluation(self._transform, self._image_fit(rendered, blur))
 
-    def _observe(self, blur: float) -> Array:
-        """The image in the region's box, scaled and blurred by a σ in voxels."""
-        image = (self._clean - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
+    def _scaled_image(self, blur: float) -> Array:
+        """Return the scaled image in the region's box, (z, y, x), blurred by a Gaussian of σ `blur` in voxels."""
+        image = (self._image_without_neighbours - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
         if blur > 0:
             image = ndimage.gaussian_filter(image, blur * self.voxel / np.asarray(self.volume.spacing), mode="nearest")
         return np.ascontiguousarray(image[self.slices])
 
     def _target_at(self, blur: float) -> Target:
-        return Target(self._observed(blur) if blur > 0 else self._sharp(), self._weigh(blur))
+        """Return the scaled image, blurred by σ `blur` in voxels, with the weights of its brightness.
 
-    def _sharp(self) -> Array:
-        """The image that is not blurred, without the light of neighbours."""
+        The light of neighbours is subtracted from the unblurred image only.
+        """
+        return Target(self._observed(blur) if blur > 0 else self._sharp_image(), self._signal_weights(blur))
+
+    def _sharp_image(self) -> Array:
+        """Return the scaled, unblurred image in the region's box less the light of neighbours, (z, y, x)."""
         return self._observed(0.0) if self._light is None else self._observed(0.0) - self._light
 
     def target(self, blur: float = 0.0) -> Target:
-        """Return the image that is fitted, blurred by a σ in voxels, with the weights of its voxels."""
-        return self._given if self._given is not None and blur == 0 else self._blurred(blur)
+        """Return the image to fit, blurred by σ `blur` in voxels, with the weights of its voxels.
 
-    def _weigh(self, blur: float) -> Array:
+        For the unblurred image these are the weights of residuals of the last pause, if there are any.
+        """
+        return self._reweighted_target if self._reweighted_target is not None and blur == 0 else self._blurred(blur)
+
+    def _signal_weights(self, blur: float) -> Array:
+        """Return the weights of the region's voxels by brightness, (z, y, x); 0 outside of the region.
+
+        They rise with the image, blurred by σ `blur` in voxels, from ``config.weight_floor`` at its 5th percentile to 1
+        at its maximum.
+        """
         observed = self._observed(blur)
         dark = float(np.percentile(observed[self.region], 5.0))
         weights = signal_weights(np.where(self.region, observed, dark), dark, floor=self.config.weight_floor)
         return np.where(self.region, weights, 0).astype(self.dtype)
 
-    def _reweighed(self, rendered: Array) -> Target:
-        """The sharp image with weights of residuals as they are at a surface, by its rendering.
+    def _reweighted(self, rendered: Array) -> Target:
+        """Return the unblurred image with weights from its residuals at a rendering (before gain and background).
 
-        A camera gives each voxel one over its variance where the model is right (so that repeated least squares come
-        to the maximum of its likelihood), a robust loss those of Huber's.
+        A camera gives each voxel the inverse of its variance under the model (repeated least squares then converge to
+        the maximum of its likelihood); a robust loss multiplies by the weights of Huber's loss. The weights of PSF
+        steps are replaced by the camera's, too.
         """
-        observed, camera = self._sharp(), self.config.camera
-        weights = self._weigh(0.0)
+        observed, camera = self._sharp_image(), self.config.camera
+        weights = self._signal_weights(0.0)
         gain, background = best_affine(rendered, observed, weights)
         model = gain * rendered + background
         if camera is not None:
             light = 0.0 if self._light is None else self._light
-            certain = camera.weights((model + light) * self.scale + self.offset)
-            weights = (weights * certain / certain[self.region].mean()).astype(self.dtype)
-            self._plain_weights = weights
-            self._plain.cache_clear()
+            precision = camera.weights((model + light) * self.scale + self.offset)
+            weights = (weights * precision / precision[self.region].mean()).astype(self.dtype)
+            self._psf_weights = weights
+            self._psf_target.cache_clear()
         if self.config.robust is not None:
             residual = np.where(self.region, np.sqrt(weights) * (observed - model), 0)
             weights = weights * huber_weights(residual, self.region, self.config.robust).astype(self.dtype)
         return Target(observed, weights)
 
     def renderer(self, psf: PSF, cutoff: float, grid: Grid | None = None) -> Renderer:
-        """Make a renderer for the optics at a point of the fit."""
+        """Make a renderer of a PSF on the modes where its OTF exceeds `cutoff` of its maximum.
+
+        `grid` is the padded grid of the region's box by default.
+        """
         config = self.config
         return Renderer(
             psf,
@@ -190,57 +223,84 @@ class Problem:
             deterministic=config.deterministic,
         )
 
-    def at(self, psf: PSF, blur: float = 0.0) -> Renderer:
-        """Return the renderer of shape steps: the narrow band of a PSF on an image blurred by a σ in voxels."""
-        return self._with_transform(psf, blur)
+    def shape_renderer(self, psf: PSF, blur: float = 0.0) -> Renderer:
+        """Return the renderer of shape steps: a PSF, blurred by σ `blur` in voxels, on its narrow band.
 
-    def _optics(self, psf: PSF, blur: float) -> Renderer:
+        The last two renderers are kept. Their transform is the one that the last pause chose.
+        """
+        return self._with_transform(cast("Hashable", psf), blur)
+
+    def _new_shape_renderer(self, psf: PSF, blur: float) -> Renderer:
+        """Make the renderer of shape steps, its transform still open; `blur` is σ in voxels."""
         return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)
 
-    def shape_step(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeStep:
-        """Compute the weighted L2 loss on the narrow band, with gain and background at their best."""
-        renderer = self.at(psf, blur)
+    def shape_loss(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeLoss:
+        """Compute the weighted L2 loss of a mesh and its gradient on the narrow band, at the best gain and background.
+
+        `mesh` is in the working precision; `blur` is the σ of the stage's blur in voxels.
+        """
+        renderer = self.shape_renderer(psf, blur)
         found = renderer.loss_of(renderer.prepared(mesh), self.target(blur))
         vertices, density = (np.asarray(g, dtype=np.float64) for g in (found.mesh.vertices, found.mesh.density))
-        return ShapeStep(found.value, vertices, density, found.gain, found.background)
+        return ShapeLoss(found.value, vertices, density, found.gain, found.background)
 
     def image_fit(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> ImageFit:
-        """Compute what a surface explains of the image, and what is left over."""
-        return self._image_fit(self.at(psf, blur).render(mesh)[self._box], blur)
+        """Render a mesh, fit gain and background to the image, and return rendering and residuals.
+
+        The mesh is in the working precision; image and PSF are blurred by σ `blur` in voxels.
+        """
+        return self._image_fit(self.shape_renderer(psf, blur).render(mesh)[self._box], blur)
 
     def _image_fit(self, rendered: Array, blur: float) -> ImageFit:
+        """Fit gain and background of a rendering in the region's box to the image blurred by σ `blur` in voxels."""
         target = self.target(blur)
         gain, background = best_affine(rendered, target.observed, target.weights)
-        residual = np.sqrt(target.weights) * (target.observed - (gain * rendered + background))
+        model: Array = gain * rendered + background
+        residual = np.sqrt(target.weights) * (target.observed - model)
         return ImageFit(rendered, residual.astype(self.dtype), gain, target.weights)
 
     def psf_spectrum(self, mesh: Mesh, psf: PSF) -> tuple[Renderer, Array]:
-        """Compute the mesh's spectrum for steps of the PSF around `psf`, on the modes above a thousandth of its OTF."""
+        """Compute a mesh's spectrum, before the optics, for PSF steps; returns it with the renderer of its band.
+
+        The band consists of the modes where the OTF of `psf` exceeds PSF_CUTOFF of its maximum.
+        """
         renderer = self.renderer(psf, PSF_CUTOFF)
         return renderer, to_host(renderer.prepared(mesh, behind_optics=False).forward())
 
-    def psf_step(self, renderer: Renderer, spectrum: Array, psf: PSF) -> PsfStep:
-        """Compute the plain L2 loss of a PSF, given the spectrum of the mesh."""
-        target = self._plain()
+    def psf_loss(self, renderer: Renderer, spectrum: Array, psf: PSF) -> PSFLoss:
+        """Compute the L2 loss at a PSF on the unblurred image, with its gradient, from a mesh's :meth:`psf_spectrum`.
+
+        The voxels of the region have equal weights, or those of a camera.
+        """
+        target = self._psf_target()
         found = renderer.with_psf(psf).psf_least_squares(spectrum, target)
         spread = max(target.variance / target.total, 1e-30)
-        return PsfStep(found.value, found.psf, found.gain, found.background, 1.0 - found.value / spread)
+        return PSFLoss(found.value, found.psf, found.gain, found.background, 1.0 - found.value / spread)
 
     def raw_intensity(self, gain: float, background: float) -> tuple[float, float]:
-        """Convert gain and background to the image's own intensities."""
+        """Convert gain and background from the scaled unit to the image's own intensities; return both."""
         return gain * self.scale, background * self.scale + self.offset
 
     def final_model(self, mesh: Mesh, psf: PSF, emission_mask: Bools | None = None) -> FinalModel:
-        """Render the cell and estimate the light of neighbours on the whole image.
+        """Render the whole image with all modes above PSF_CUTOFF, and estimate the light of neighbours on it.
 
-        `sources` are voxels of neighbours, (z, y, x) bool; without them there is no such light.
+        Gain and background are those that fit best in the region of interest, with equal weights.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            In the working precision.
+        psf : PSF
+            Last PSF.
+        emission_mask : (z, y, x) bool, optional
+            Voxels that light of neighbours may come from; by default none is modelled.
         """
         grid, dtype = self.volume.grid, self.dtype
         padding = np.asarray(psf.reach()) + grid.overhang(geometry.used_points(mesh.vertices, mesh.faces))
         renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(padding)))
         spectrum = renderer.prepared(mesh, behind_optics=False).forward()
         rendered = renderer.image(spectrum)[tuple(slice(0, n) for n in grid.shape)]
-        light, observed = None, self._whole
+        light, observed = None, self._image
         if emission_mask is not None and emission_mask.any():
             weights = np.zeros(grid.shape, dtype=dtype)
             weights[self.slices] = self.region
@@ -254,19 +314,21 @@ class Problem:
 
 
 def padding_for(points: Array, psf: PSF, region: Bools, grid: Grid) -> tuple[float, float, float]:
-    """Work out the room that a rendering needs around a region's box, µm, so that nothing wraps around into it.
+    """Return the padding that a rendering needs on each axis around a region's box, µm, so that nothing wraps into it.
 
-    The PSF's reach, with something to spare for its growth, and what sticks out of the box at either end.
+    It is 1.25 times the PSF's extent (at least 6 voxels), as the PSF may grow, plus how far the mesh extends beyond the
+    box.
 
     Parameters
     ----------
     points : (n, 3) float
-        Of the mesh, µm.
+        Vertices of the mesh, µm.
     psf : PSF
+        Its extent is ``psf.reach()``.
     region : (z, y, x) bool
-        Of the whole image.
+        Region of interest in the whole image.
     grid : Grid
-        The image's.
+        Grid of the image.
     """
     where = np.argwhere(region)
     box = grid.crop(where.min(axis=0), where.max(axis=0) + 1)

@@ -1,4 +1,4 @@
-"""Steps of the PSF, which may move the surface as a whole: one can make up for much of the other."""
+"""Steps of the PSF. The surface may be translated in them, as a shift of the PSF and one of the surface look alike."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from ..optim import LBFGS
 
 if TYPE_CHECKING:
     from .config import FitConfig
+    from .evaluations import PSFLoss
     from .problem import Problem
     from .state import State
-    from .values import PsfStep
 
 __all__ = ["ShiftedPSF", "fits_psf", "psf_optimiser", "step_psf", "with_shift"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShiftedPSF:
-    """A PSF that images everything elsewhere, ĥ(ξ) exp(-i ξ·t): as if the surface had moved by t.
+    """A PSF shifted by a vector t, with OTF ĥ(ξ) exp(-i ξ·t): as if the surface had been translated by t.
 
-    Light that is not alike above and below the focus shifts as the PSF's parameters change, and a surface that is held
-    meanwhile holds the parameters: moved in turns, both creep along their common valley. Its parameters are the PSF's,
+    The centre of light of an asymmetric PSF moves as its parameters change. With a fixed surface it would hold the
+    parameters back, and alternating steps would creep along their common valley. The parameters here are the PSF's,
     then t.
 
     Parameters
     ----------
     psf : PSF
+        The PSF.
     shift : (3,) float
         t, µm.
     """
@@ -42,56 +43,65 @@ class ShiftedPSF:
 
     @property
     def parameters(self) -> Floats:
-        """The PSF's, then t, (n + 3,)."""
+        """The PSF's parameters followed by the shift in µm, (n + 3,)."""
         return np.concatenate([self.psf.parameters, self.shift])
 
     def with_parameters(self, parameters: npt.ArrayLike) -> ShiftedPSF:
-        """The same at other parameters, (n + 3,)."""
+        """Return a shifted PSF with other parameters, (n + 3,)."""
         theta = np.asarray(parameters, dtype=np.float64)
         return ShiftedPSF(self.psf.with_parameters(theta[:-3]), theta[-3:])
 
     def axial(self, gradient: Floats) -> Floats:
-        """The part of a gradient that keeps the PSF round about z, wherever it lies."""
+        """Project a gradient, (n + 3,), on changes that keep the PSF rotationally symmetric about z.
+
+        The shift is free: its part of the gradient is unchanged.
+        """
         return np.concatenate([self.psf.axial(gradient[:-3]), gradient[-3:]])
 
     def prolate(self) -> ShiftedPSF:
-        """The like that is no narrower along z than across."""
+        """Return it with the PSF made no narrower along z than across (:meth:`.PSF.prolate`) and the same shift."""
         return ShiftedPSF(self.psf.prolate(), self.shift)
 
     def otf_on(self, band: Band) -> Array:
-        """OTF on a band's box."""
+        """Return the OTF on the modes of a band."""
         return self.psf.otf_on(band) * self._phase(band)
 
     def otf_vjp(self, band: Band, cotangent: Array) -> Floats:
-        """d/d(θ, t) of Re Σ conj(cotangent) ĥ over the full spectrum, (n + 3,)."""
-        own = self.psf.otf_vjp(band, cotangent * np.conj(self._phase(band)))
+        """Return the gradient of Re Σ conj(cotangent) ĥ over the full spectrum for PSF and shift, (n + 3,)."""
+        unshifted = self.psf.otf_vjp(band, cotangent * np.conj(self._phase(band)))
         weighted = band.kept_weights * (-1j * np.conj(cotangent) * self.otf_on(band)).real
-        return np.concatenate([own, [float((weighted * axis).sum()) for axis in band.axes]])
+        return np.concatenate([unshifted, [float((weighted * axis).sum()) for axis in band.axes]])
 
     def _phase(self, band: Band) -> Array:
+        """Return exp(-i ξ·t) on the modes of a band."""
         z, y, x = (np.exp(-1j * t * axis) for t, axis in zip(self.shift, band.axes))
-        return z * y * x
+        phase: Array = z * y * x
+        return phase
 
 
 def with_shift(psf: PSF) -> ShiftedPSF | None:
-    """A PSF that may move its image, or None where it is alike on all sides and so has nothing to gain by that."""
+    """Return the PSF with a shift of zero, which can be fitted, or None if the PSF is symmetric about its centre.
+
+    The light of a symmetric PSF stays in place whatever its parameters are.
+    """
     return None if psf.centred else ShiftedPSF(psf, np.zeros(3))
 
 
 def psf_optimiser(psf: PSF) -> LBFGS:
-    """L-BFGS for the parameters of a PSF and, where it goes with them, for a move of the surface."""
+    """Make an L-BFGS optimiser for the parameters of a PSF, and for its shift if it is asymmetric."""
     return LBFGS((with_shift(psf) or psf).parameters.shape)
 
 
 def fits_psf(state: State, config: FitConfig) -> bool:
-    """Tell whether there is anything of the PSF to fit."""
+    """Tell whether the PSF is to be fitted: the settings say so and it has free parameters."""
     return config.infer_psf and state.psf.parameters.size > 0
 
 
 def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
-    """Fit the PSF by a few evaluations at the shape as it is, which may move as a whole where that goes with the PSF.
+    """Fit the PSF, and a translation of the surface if the PSF is asymmetric, by a few L-BFGS evaluations.
 
-    Replaces `psf`, and `mesh` where it moved, and notes a row of the history.
+    Replaces ``state.psf``, and ``state.mesh`` if it was translated, clears the choice of the transform if the PSF has
+    changed, and appends a row to the history. `problem` is the objective on the present region of interest.
     """
     axial = config.psf_shape == "axial"
     renderer, spectrum = problem.psf_spectrum(state.mesh.astype(config.dtype), state.psf)
@@ -99,23 +109,47 @@ def step_psf(state: State, problem: Problem, config: FitConfig) -> None:
     moved = 0.0
     if isinstance(found, ShiftedPSF):
         state.mesh = state.mesh.with_vertices(state.mesh.vertices + found.shift)
-        found, moved = found.psf, float(np.linalg.norm(found.shift))
+        moved = float(np.linalg.norm(found.shift))
+        found = found.psf
     if found is not state.psf:
         state.psf, state.transform = found, ""
     gain, background = problem.raw_intensity(best.gain, best.background)
-    state.note("psf", best.loss, best.r2, gain, background, moved)
+    state.append_history("psf", best.loss, best.r2, gain, background, moved)
 
 
 def _optimise(
     state: State, problem: Problem, renderer: Any, spectrum: Array, axial: bool, config: FitConfig
-) -> tuple[Any, PsfStep]:
-    """The best of some steps of the optimiser, and its loss."""
+) -> tuple[Any, PSFLoss]:
+    """Run up to ``config.psf_steps`` evaluations of L-BFGS on the PSF; return the best PSF and its loss.
+
+    Parameters
+    ----------
+    state : State
+        Its PSF is the start; its PSF optimiser and count of evaluations are changed.
+    problem : Problem
+        Image and region of interest.
+    renderer : Renderer
+        Renderer of the band of `spectrum`.
+    spectrum : (n_z, n_y, n_x) complex
+        The mesh's spectrum (:meth:`.Problem.psf_spectrum`).
+    axial : bool
+        Whether the PSF stays rotationally symmetric about z and no narrower along z than across.
+    config : FitConfig
+        Settings of the fit.
+
+    Returns
+    -------
+    psf : PSF or ShiftedPSF
+        The PSF of least loss.
+    loss : PSFLoss
+        Its loss.
+    """
     optimiser = state.psf_optimiser
     optimiser.restart()
     tried: Any = with_shift(state.psf) or state.psf
     found, best = tried, None
     for _ in range(config.psf_steps):
-        step = problem.psf_step(renderer, spectrum, tried)
+        step = problem.psf_loss(renderer, spectrum, tried)
         state.count.evaluations += 1
         slope = tried.axial(step.parameters) if axial else step.parameters
         theta = optimiser.step(tried.parameters, step.loss, slope, lambda g: g, config.psf_step)

@@ -1,4 +1,4 @@
-"""What a fit is asked to do: everything that the user gave, checked, described and marked."""
+"""The inputs of a fit: what the user passed to :func:`cytoform.fit`, checked, described and hashed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 from .bodies import body_class_of
-from .checks import check_reach, check_region, doubts
+from .checks import check_psf_size, check_region, image_warnings
 from .config import FitConfig
-from .digests import digest
-from .plain import plain, shown
+from .digests import array_digest
+from .json_values import json_value, short_repr
 from .priors.smoothness import Prior
 
 __all__ = ["Request"]
@@ -30,7 +30,29 @@ Voxels = npt.ArrayLike | Volume
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Request:
-    """The arguments of :func:`cytoform.fit` that say what is to be fitted; they are described there."""
+    """The inputs of one call of :func:`cytoform.fit`.
+
+    Parameters
+    ----------
+    volume : Volume
+        The image.
+    config : FitConfig
+        Settings of the fit.
+    mesh : Mesh, optional
+        Start of the surface, µm.
+    psf : PSF, optional
+        Start of the PSF.
+    roi : (z, y, x) array or Volume, optional
+        Region of interest.
+    labels : (z, y, x) array or Volume, optional
+        Label image.
+    label : int, optional
+        Which cell of `labels`.
+    prior : callable, optional
+        Further prior on the surface.
+    inputs : mapping, optional
+        Provenance of the inputs, as plain values.
+    """
 
     volume: Volume
     config: FitConfig
@@ -43,17 +65,24 @@ class Request:
     inputs: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse `inputs` that no file can hold."""
+        """Convert `inputs` to plain values; raise ConfigError if JSON cannot hold them."""
         if self.inputs is not None and not isinstance(self.inputs, Mapping):
-            raise ConfigError(f"inputs is {shown(self.inputs)}; expected a mapping of names to plain values.")
-        object.__setattr__(self, "inputs", plain(self.inputs, "inputs"))
+            raise ConfigError(f"inputs is {short_repr(self.inputs)}; expected a mapping of names to plain values.")
+        object.__setattr__(self, "inputs", json_value(self.inputs, "inputs"))
 
     def check(self) -> None:
-        """Refuse what contradicts itself or cannot be fitted.
+        """Check that the inputs do not contradict each other and can be fitted.
 
         Raises
         ------
-        ConfigError, VolumeError, FitError, MeshError
+        ConfigError
+            If both roi and labels are given, or a label without labels.
+        VolumeError
+            If the image is constant.
+        MeshError
+            If no body moves this kind of mesh.
+        FitError
+            If the PSF is wider than the image.
         """
         if self.roi is not None and self.labels is not None:
             raise ConfigError("roi and labels came together; expected one of them.", remedy="Leave one away.")
@@ -67,79 +96,96 @@ class Request:
         if self.mesh is not None:
             body_class_of(self.mesh)
         if self.psf is not None:
-            check_reach(self.psf, self.volume)
+            check_psf_size(self.psf, self.volume)
 
     @functools.cached_property
     def region(self) -> Bools | None:
-        """The region of interest that was given, (z, y, x) bool."""
+        """Given region of interest, (z, y, x) bool; None if none was given.
+
+        Raises
+        ------
+        FitError
+            If its shape is not the image's, or it is empty.
+        """
         if self.roi is None:
             return None
-        region = _array(self.roi) != 0
+        region: Bools = _voxel_array(self.roi) != 0
         check_region(region, self.volume)
         return region
 
     @functools.cached_property
     def label_image(self) -> Array | None:
-        """The labels that were given, (z, y, x)."""
-        return None if self.labels is None else _array(self.labels)
+        """Given label image, (z, y, x); None if none was given."""
+        return None if self.labels is None else _voxel_array(self.labels)
 
     def remarks(self) -> list[str]:
-        """Say what is doubtful about the image, the region and the labels, a sentence each."""
+        """Return warnings about the image, the region and the labels, a sentence each."""
         return [
-            *doubts(self.volume),
-            *_remarks(self.roi, self.volume, "region"),
-            *_remarks(self.labels, self.volume, "label image"),
+            *image_warnings(self.volume),
+            *_input_image_remarks(self.roi, self.volume, "region"),
+            *_input_image_remarks(self.labels, self.volume, "label image"),
         ]
 
-    def described(self) -> dict[str, Any]:
-        """Describe it as plain values: what is needed to do it again, beside the settings."""
-        told: dict[str, Any] = {
+    def description(self) -> dict[str, Any]:
+        """Return the inputs as plain values for ``fit.json``: kind, source and SHA-256 of image, start, region and PSF.
+
+        Values of the user's `inputs` are merged into them by name.
+        """
+        description: dict[str, Any] = {
             "image": {"name": self.volume.name, **self.volume.source},
             "start": {"kind": "found in the image" if self.labels is None else "from the label"},
             "region": {"kind": "found in the image"},
             "psf": {"kind": "guessed from the voxel size" if self.psf is None else "given"},
         }
         if self.mesh is not None:
-            told["start"] = {"kind": "mesh", "sha256": _mesh_mark(self.mesh)}
+            description["start"] = {"kind": "mesh", "sha256": _mesh_digest(self.mesh)}
         for kind, values in (("voxels", self.roi), ("label", self.labels)):
             if values is not None:
                 source = dict(values.source) if isinstance(values, Volume) else {}
-                told["region"] = {"kind": kind, **source, "sha256": digest(_array(values))}
+                description["region"] = {"kind": kind, **source, "sha256": array_digest(_voxel_array(values))}
         if self.label is not None:
-            told["region"]["label"] = int(self.label)
-        told = plain(told, "inputs")
+            description["region"]["label"] = int(self.label)
+        description = json_value(description, "inputs")
         for name, value in (self.inputs or {}).items():
-            told[name] = {**told.get(name, {}), **value} if isinstance(value, Mapping) else value
-        return told
+            description[name] = {**description.get(name, {}), **value} if isinstance(value, Mapping) else value
+        return description
 
-    def marks(self) -> dict[str, str]:
-        """Take digests of what was given, to know it again on a resume; of a prior, which is code, its name."""
+    def digests(self) -> dict[str, str]:
+        """Return SHA-256 digests of start, PSF, region and labels by name, to be compared on a resume.
+
+        An input that was not given is left out; a prior, which is code, is recorded by its qualified name.
+        """
         marks = {}
         if self.mesh is not None:
-            marks["start"] = _mesh_mark(self.mesh)
+            marks["start"] = _mesh_digest(self.mesh)
         if self.psf is not None:
             words = json.dumps(self.psf.describe(), sort_keys=True).encode()
-            marks["PSF"] = digest(np.frombuffer(words, dtype=np.uint8))
+            marks["PSF"] = array_digest(np.frombuffer(words, dtype=np.uint8))
         if self.roi is not None:
-            marks["region of interest"] = digest(_array(self.roi) != 0)
+            marks["region of interest"] = array_digest(_voxel_array(self.roi) != 0)
         if self.label_image is not None:
-            marks["label"] = digest(self.label_image, np.asarray(-1 if self.label is None else self.label))
+            marks["label"] = array_digest(self.label_image, np.asarray(-1 if self.label is None else self.label))
         if self.prior is not None:
             inner = self.prior.func if isinstance(self.prior, functools.partial) else self.prior
             marks["prior"] = getattr(inner, "__qualname__", type(inner).__qualname__)
         return marks
 
 
-def _array(values: Voxels) -> Array:
+def _voxel_array(values: Voxels) -> Array:
+    """Return the values of an array or a Volume as an array."""
     return np.asarray(values.data if isinstance(values, Volume) else values)
 
 
-def _mesh_mark(mesh: Mesh) -> str:
-    return digest(*mesh.arrays().values())
+def _mesh_digest(mesh: Mesh) -> str:
+    """Return the SHA-256 digest of a mesh's arrays."""
+    return array_digest(*mesh.arrays().values())
 
 
-def _remarks(values: Voxels | None, volume: Volume, what: str) -> tuple[str, ...]:
-    """Say what there is to say about a region or labels that came as an image of their own."""
+def _input_image_remarks(values: Voxels | None, volume: Volume, what: str) -> tuple[str, ...]:
+    """Return the remarks of a region or label image (`what`), and a warning if its voxel size is not that of `volume`.
+
+    Empty if `values` is None or an array.
+    """
     if not isinstance(values, Volume):
         return ()
     if np.allclose(values.spacing, volume.spacing, rtol=0.01):

@@ -1,4 +1,4 @@
-"""What a fit gives: the surface, the optics, how good they are, and files of all that."""
+"""The result of a fit: surface, optics, measures of their quality, and files of all that."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ..metrics.shape import sphericity
 from ..optics import PSF
 from .bodies import Body, body_class_of
 from .bodies.measures import Measure
-from .caveats import caveats
 from .config import FitConfig
 from .numbers import numbers
+from .result_warnings import result_warnings
 from .saving import load_result, save_result
 from .uncertainty import Uncertainty
 
@@ -36,43 +36,50 @@ __all__ = ["FitResult", "load_result"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitResult:
-    """A fitted surface.
+    """The result of a fit: a surface, the optics, the model of the image, and how they were reached.
 
-    Attributes
+    Parameters
     ----------
     mesh : Mesh
-        µm, (z, y, x).
+        Fitted surface, µm, (z, y, x), with the density of its staining.
     psf : PSF
+        Fitted PSF.
     gain, background : float
-        The image is gain · rendering + background.
+        The image is modelled as gain · rendering + background.
     history : dict of str to array
-        Columns: iteration, stage, kind ("shape" or "psf"), loss, r2, gain, background, step_um, seconds.
+        Columns, (n_rows,) each: iteration, stage, kind ("shape" or "psf"), loss, r2, gain, background, step_um,
+        seconds.
     stop_reason : str
         Why the fit ended, in words.
     iterations : int
         Shape steps done.
     seconds : float
+        Run time, s, over all interruptions.
     config : FitConfig
+        Settings of the fit.
     model : Volume
         Gain · rendering + background on the image's grid, float32: the cell alone.
     surroundings : Volume or None
-        Light that neighbours throw onto the same grid, where there are bright ones.
+        Modelled light of neighbours on the same grid; None if there are no bright ones.
     image : Volume or None
-        The measured image; None in a loaded result.
+        Measured image; None in a loaded result.
     roi : (z, y, x) bool or None
-        Voxels that counted in the last stage; None in a loaded result.
+        Region of interest of the last stage; None in a loaded result.
     start : Mesh or None
-    uncertainty : Uncertainty or None
-        Standard errors; None where they were not wanted, or in a loaded result.
+        Start of the surface; None in a loaded result.
     evaluations : int
-        Values with their gradients computed, of the shape and of the PSF.
+        Evaluations of the loss with its gradient, of shape and PSF.
+    uncertainty : Uncertainty or None
+        Standard errors; None if they were not computed, or in a loaded result.
+    saved : dict or None
+        Content of ``fit.json`` in a loaded result, else None.
     measured : (z, y, x) bool or None
-        Voxels that the microscope measured, where others are filled with a constant (deskewed stacks); None in a loaded
-        result.
+        Voxels that the microscope measured; None if no others are filled with a constant (deskewed stacks), or in a
+        loaded result.
     inputs : mapping
-        What the fit was given: image, region, label, start and PSF, with paths where they came from files.
+        Inputs of the fit: image, region, label, start and PSF, with the paths of files.
     remarks : tuple of str
-        What the start assumed or left out, a sentence each; in a loaded result among :meth:`warnings`.
+        Warnings about the start and the inputs, a sentence each; empty in a loaded result (see :meth:`warnings`).
     """
 
     mesh: Mesh
@@ -98,32 +105,37 @@ class FitResult:
 
     @cached_property
     def mask(self) -> Bools:
-        """Voxels whose centre is inside the surface, on the image's grid."""
+        """Voxels whose centre is inside the surface, on the image's grid, (z, y, x) bool."""
         return self.body.voxels(self.mesh, self.model.grid)
 
     @property
     def body(self) -> type[Body[Any]]:
-        """The kind of body that the mesh is of."""
+        """The class of bodies (:class:`.Body`) for this kind of mesh."""
         return body_class_of(self.mesh)
 
     @cached_property
     def _measures(self) -> Mapping[str, Measure]:
+        """Volume and area of the mesh with their gradients."""
         return self.body.measures(self.mesh)
 
     @cached_property
     def r2(self) -> float:
-        """1 - Σ (I - M)² / Σ (I - Ī)² over all voxels inside the surface or within 1 µm of it, raw intensities.
+        """R² = 1 - Σ (I - M)² / Σ (I - Ī)² over all voxels inside the surface or within 1 µm of it, in raw intensities.
 
-        M is the model of the image: the cell's and, where there are bright neighbours, the light that comes from them.
+        M is the model of the image: the cell's and, if there are bright neighbours, the light that comes from them.
         """
         return self._r2("r2", self.whole_model)
 
     @cached_property
     def r2_cell(self) -> float:
-        """The same for the cell alone: what light of neighbours there is within 1 µm counts as unexplained."""
+        """R² of the cell's model alone, over the voxels of :attr:`r2`: light of neighbours counts as unexplained."""
         return self._r2("r2_cell", self.model.data)
 
     def _r2(self, name: str, model: Array) -> float:
+        """Return R² of a model, (z, y, x), within 1 µm of the cell; in a loaded result the stored value `name`.
+
+        NaN if no voxel lies there or no value was stored.
+        """
         if self.image is None:
             value = (self.saved or {}).get(name)
             return float("nan") if value is None else float(value)
@@ -133,7 +145,7 @@ class FitResult:
 
     @property
     def whole_model(self) -> Array:
-        """The model with the light of neighbours, (z, y, x)."""
+        """Model of the image with the light of neighbours, (z, y, x)."""
         return self.model.data if self.surroundings is None else self.model.data + self.surroundings.data
 
     @property
@@ -148,12 +160,12 @@ class FitResult:
 
     @property
     def sphericity(self) -> float:
-        """Wadell's: 1 for a sphere."""
+        """Wadell's sphericity, π^(1/3) (6 V)^(2/3) / A: 1 for a sphere."""
         return sphericity(self.volume_um3, self.area_um2)
 
     @property
     def density_range(self) -> tuple[float, float]:
-        """5 % and 95 % of the staining over its mean, weighted by area."""
+        """5th and 95th percentile of the staining over its mean, weighted by area."""
         order = np.argsort(self.mesh.density)
         areas, density = self.mesh.face_areas[order], self.mesh.density[order].astype(np.float64)
         share = (np.cumsum(areas) - 0.5 * areas) / areas.sum()
@@ -161,69 +173,104 @@ class FitResult:
         return float(low), float(high)
 
     def interval(self, name: str, level: float = 0.9) -> tuple[float, float]:
-        """Between which values a quantity lies with a probability of `level`, from :attr:`uncertainty`.
+        """Return a confidence interval of a quantity from its standard error, taken as normally distributed.
 
         Parameters
         ----------
         name : str
-            "volume_um3", "area_um2" (that of the smooth surface, which facets and noise exceed: `area_excess_um2`),
-            "sphericity", or "psf_fwhm_z_um", "psf_fwhm_y_um", "psf_fwhm_x_um".
+            "volume_um3", "area_um2" (of the smooth surface: the mesh's less `area_excess_um2`), "sphericity",
+            "psf_fwhm_z_um", "psf_fwhm_y_um" or "psf_fwhm_x_um".
         level : float
-            Between 0 and 1.
+            Probability of the interval, between 0 and 1.
+
+        Returns
+        -------
+        low, high : float
+            Ends of the interval, in the quantity's unit.
 
         Raises
         ------
         ConfigError
-            For another name or level.
+            If the name is unknown or the level not between 0 and 1.
         FitError
-            Where standard errors were not worked out.
+            If there are no standard errors.
         """
         if not 0 < level < 1:
             raise ConfigError(f"level is {level!r}; expected a probability between 0 and 1.")
         if self.uncertainty is None:
-            raise FitError("no standard errors were worked out.", remedy="Fit with FitConfig(uncertainty=True).")
-        sure, widths = self.uncertainty, np.asarray(self.psf.fwhm)
+            raise FitError("no standard errors were computed.", remedy="Fit with FitConfig(uncertainty=True).")
+        errors, widths = self.uncertainty, np.asarray(self.psf.fwhm)
         known = {
-            "volume_um3": (self.volume_um3, sure.volume_um3),
-            "area_um2": (self.area_um2 - sure.area_excess_um2, sure.area_um2),
-            "sphericity": (sphericity(self.volume_um3, self.area_um2 - sure.area_excess_um2), sure.sphericity),
-            **{f"psf_fwhm_{a}_um": (widths[i], sure.psf_fwhm_um[i]) for i, a in enumerate("zyx")},
+            "volume_um3": (self.volume_um3, errors.volume_um3),
+            "area_um2": (self.area_um2 - errors.area_excess_um2, errors.area_um2),
+            "sphericity": (sphericity(self.volume_um3, self.area_um2 - errors.area_excess_um2), errors.sphericity),
+            **{f"psf_fwhm_{a}_um": (widths[i], errors.psf_fwhm_um[i]) for i, a in enumerate("zyx")},
         }
         if name not in known:
             raise ConfigError(f"name is {name!r}; expected one of {', '.join(known)}.")
         value, error = known[name]
-        reach = float(ndtri(0.5 + 0.5 * level)) * error
-        return float(value - reach), float(value + reach)
+        half_width = float(ndtri(0.5 + 0.5 * level)) * error
+        return float(value - half_width), float(value + half_width)
 
     def summary(self) -> dict[str, Any]:
-        """Return what ``fit.json`` holds, as plain values."""
+        """Return the content of ``fit.json``.
+
+        Returns
+        -------
+        dict of str to object
+            All numbers (:mod:`cytoform.fitting.numbers`) that have a name, as plain values.
+        """
         return {number.name: number.value(self) for number in numbers() if number.name}
 
     def table(self, *, brief: bool = False) -> list[tuple[str, str]]:
-        """Return names and values with units, for people; with `brief` the few that a terminal shows."""
+        """Return rows of the report's table.
+
+        Parameters
+        ----------
+        brief : bool
+            Whether to return the few rows that the terminal shows instead.
+
+        Returns
+        -------
+        list of (str, str)
+            Title and value with its unit.
+        """
         rows = [(n.brief if brief else n.title, n) for n in numbers()]
         texts = [(title, number.text(self)) for title, number in rows if title]
         return [(title, text) for title, text in texts if text]
 
     def save(self, folder: str | os.PathLike[str], *, truth: Mesh | None = None, notes: tuple[str, ...] = ()) -> Path:
-        """Write mesh.ply, mesh.vtp, mask.tif, rendered.tif, fit.json, history.csv and report.html into a folder.
+        """Write the result into a folder.
 
-        With bright neighbours also surroundings.tif, their light; with a measured PSF also psf.json, the whole of it.
+        The files are mesh.ply (or another format for other kinds of mesh), mesh.vtp, mask.tif, rendered.tif, fit.json,
+        history.csv and report.html; with bright neighbours surroundings.tif, their light; with a measured PSF psf.json,
+        its full description.
 
         Parameters
         ----------
+        folder : path
+            The folder, made if it is missing.
         truth : Mesh, optional
-            The known surface of a simulation, for the report.
+            Known surface of a simulation, shown in the report.
         notes : tuple of str
             Remarks on top of the report.
+
+        Returns
+        -------
+        Path
+            The folder.
         """
         return save_result(self, folder, truth, notes)
 
     def at_vertices(self) -> dict[str, Floats]:
-        """What ``mesh.ply`` holds at the vertices, (n_vertices,) each.
+        """Return the values at vertices that ``mesh.ply`` stores.
 
-        `mean_curvature` (1/µm, positive where convex) and `gaussian_curvature` (1/µm²), averaged over an edge or two,
-        and where they were worked out, standard errors of the surface along its normal, `standard_error` (µm).
+        Returns
+        -------
+        dict of str to (n_vertices,) float64
+            `mean_curvature` (1/µm, positive if convex) and `gaussian_curvature` (1/µm²), averaged over one to two
+            edges, and, if known, `standard_error` (µm), that of the surface along its normal. Empty for branching
+            meshes.
         """
         if self.body.branching:
             return {}
@@ -235,10 +282,17 @@ class FitResult:
 
     @cached_property
     def _curvatures(self) -> tuple[Floats, Floats]:
+        """Mean (1/µm) and Gaussian (1/µm²) curvature at the vertices, (n_vertices,) each, averaged over 1.5 edges."""
         return curvatures(self.mesh, smoothing=1.5 * float(np.mean(edge_lengths(self.mesh))))
 
     def maps(self) -> dict[str, Floats]:
-        """What the report shows on the surface, (n_vertices,) each: curvatures, staining, standard error."""
+        """Return the maps that the report shows on the surface.
+
+        Returns
+        -------
+        dict of str to (n_vertices,) float64
+            Curvatures, staining over its mean if it is uneven, and standard error if it is known, by title with unit.
+        """
         found, density = self.at_vertices(), np.asarray(self.mesh.density, dtype=np.float64)
         maps = {} if self.body.branching else {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]
                 for kind, unit in (("mean", "1/µm"), ("Gaussian", "1/µm²"))}  # fmt: skip
@@ -250,11 +304,23 @@ class FitResult:
         return maps
 
     def warnings(self) -> tuple[str, ...]:
-        """Say what a user should know before trusting the surface, a sentence each."""
-        return tuple(self.saved.get("warnings", ())) if self.saved is not None else caveats(self)
+        """Return warnings that a user should read before relying on the surface.
+
+        Returns
+        -------
+        tuple of str
+            A sentence each; those of ``fit.json`` in a loaded result.
+        """
+        return tuple(self.saved.get("warnings", ())) if self.saved is not None else result_warnings(self)
 
     def about(self) -> tuple[str, ...]:
-        """Which cell of which image this is: label, channel, time point."""
+        """Return which cell of which image this is.
+
+        Returns
+        -------
+        tuple of str
+            Label, image of the file, channel and time point, as far as they are known.
+        """
         region, image = self.inputs.get("region", {}), self.inputs.get("image", {})
         found = [f"label {region['label']}"] if region.get("label") is not None else []
         if image.get("series"):

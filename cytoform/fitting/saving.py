@@ -1,4 +1,4 @@
-"""The folder of a result: written, and read again."""
+"""Write the folder of a result, and read it."""
 
 from __future__ import annotations
 
@@ -21,28 +21,37 @@ from ..optics import psf_from_description
 from ..report import ReportData, write_report
 from .bodies import body_class
 from .config import FitConfig
-from .damaged import named_when_damaged
+from .file_errors import as_file_format_error
 
 if TYPE_CHECKING:
     from .result import FitResult
 
-__all__ = ["check_free", "load_result", "report_data", "save_result"]
+__all__ = ["check_output_folder", "load_result", "report_data", "save_result"]
 
 ERROR_NOTE = (
     "± is one standard error: how far the image's noise alone moves a number. What the model does not know of, such as "
     "another optics or light from elsewhere, comes on top."
 )
-LIGHT = "surroundings.tif"
-OPTICS = "psf.json"  # where a PSF is whole that fit.json has in brief
+NEIGHBOUR_LIGHT_FILE = "surroundings.tif"
+PSF_FILE = "psf.json"  # where a PSF is whole that fit.json has in brief
 
 
-def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
-    """Refuse a result folder that has something in it, unless told otherwise.
+def check_output_folder(folder: Path, *, overwrite: bool, resume: bool) -> None:
+    """Check that a result folder is new or empty.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    overwrite : bool
+        Whether it may contain something.
+    resume : bool
+        Whether a fit is to be resumed from it, so that it has to contain a checkpoint.
 
     Raises
     ------
     OutputError
-        When it has, or when there is nothing to resume.
+        If it contains something and neither `overwrite` nor `resume` is set, or has no checkpoint to resume from.
     """
     if resume and not (folder / "checkpoint.h5").is_file():
         raise OutputError(
@@ -60,21 +69,35 @@ def check_free(folder: Path, *, overwrite: bool, resume: bool) -> None:
 def save_result(
     result: FitResult, folder: str | os.PathLike[str], truth: Mesh | None = None, notes: tuple[str, ...] = ()
 ) -> Path:
-    """Write a result's folder; see :meth:`.FitResult.save`."""
+    """Write a result's files into a folder and return the folder.
+
+    Files of an earlier result that this one does not have (light of neighbours, full PSF) are removed.
+
+    Parameters
+    ----------
+    result : FitResult
+        The result.
+    folder : path
+        The folder, made if it is missing.
+    truth : Mesh, optional
+        Known surface of a simulation, shown in the report.
+    notes : tuple of str
+        Remarks on top of the report.
+    """
     folder = ensure_folder(folder)
     result.body.write(result.mesh, folder, result.at_vertices())
     grid = result.model
     write_volume(folder / "mask.tif", Volume(result.mask.astype(np.uint8), grid.spacing, grid.origin))
     write_volume(folder / "rendered.tif", result.model)
     if result.surroundings is not None:
-        write_volume(folder / LIGHT, result.surroundings)
+        write_volume(folder / NEIGHBOUR_LIGHT_FILE, result.surroundings)
     else:
-        (folder / LIGHT).unlink(missing_ok=True)  # of an earlier fit
+        (folder / NEIGHBOUR_LIGHT_FILE).unlink(missing_ok=True)  # of an earlier fit
     write_text(folder / "history.csv", _history_csv(result))
     if result.psf.brief() != result.psf.describe():  # too large to be read by people
-        write_text(folder / OPTICS, json.dumps(result.psf.describe()) + "\n")
+        write_text(folder / PSF_FILE, json.dumps(result.psf.describe()) + "\n")
     else:
-        (folder / OPTICS).unlink(missing_ok=True)
+        (folder / PSF_FILE).unlink(missing_ok=True)
     write_text(folder / "fit.json", json.dumps(result.summary(), indent=2, allow_nan=False) + "\n")
     if result.image is not None:
         write_report(report_data(result, result.image, truth, (*notes, *result.warnings())), folder / "report.html")
@@ -82,7 +105,19 @@ def save_result(
 
 
 def report_data(result: FitResult, image: Volume, truth: Mesh | None = None, notes: tuple[str, ...] = ()) -> ReportData:
-    """Gather what the report of a result shows: parameters as for :meth:`.FitResult.save`."""
+    """Gather what the report of a result shows.
+
+    Parameters
+    ----------
+    result : FitResult
+        The result.
+    image : Volume
+        The measured image.
+    truth : Mesh, optional
+        Known surface of a simulation.
+    notes : tuple of str
+        Remarks on top of the report.
+    """
     return ReportData(
         title=image.name or "fit",
         image=image,
@@ -105,7 +140,7 @@ def report_data(result: FitResult, image: Volume, truth: Mesh | None = None, not
 
 
 def _headline(result: FitResult) -> list[tuple[float | str, str, str]]:
-    """The few numbers on top of the report: value, unit and name."""
+    """Return the numbers on top of the report, each with unit and name: volume, area, sphericity, R² and PSF widths."""
     widths = ", ".join(f"{width:.2f}" for width in result.psf.fwhm)
     return [
         (abs(result.volume_um3), "µm³", "volume"),
@@ -117,6 +152,7 @@ def _headline(result: FitResult) -> list[tuple[float | str, str, str]]:
 
 
 def _history_csv(result: FitResult) -> str:
+    """Return the history as the text of a CSV file: a header and a row for each step."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(result.history)
@@ -126,25 +162,37 @@ def _history_csv(result: FitResult) -> str:
 
 
 def load_result(folder: str | os.PathLike[str]) -> FitResult:
-    """Read a result from its folder, without the measured image.
+    """Read a result from its folder, without the measured image and what was derived from it.
+
+    Parameters
+    ----------
+    folder : path
+        Folder that :meth:`FitResult.save` wrote.
+
+    Returns
+    -------
+    FitResult
+        The result; `image`, `roi`, `start`, `measured` and `uncertainty` are None.
 
     Raises
     ------
     FileFormatError
-        When a file is missing or damaged.
+        If a file is missing or damaged.
     """
     folder = Path(folder)
     remedy = "It is made by `cytoform fit` or FitResult.save, and holds fit.json and history.csv."
-    with named_when_damaged(f"{folder} cannot be read as a result of a fit", remedy):
+    with as_file_format_error(f"{folder} cannot be read as a result of a fit", remedy):
         saved = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
         config = FitConfig.from_dict(saved["config"])
-        psf = psf_from_description(_whole_psf(saved["psf"], folder))
+        psf = psf_from_description(_full_psf_description(saved["psf"], folder))
         history = _read_history(folder / "history.csv")
         known = {name: saved[name] for name in ("gain", "background", "stop_reason", "iterations", "seconds")}
     mesh = body_class(saved.get("body", "surface")).read(folder)
     size = saved.get("spacing_um")
     model = read_volume(folder / "rendered.tif", spacing=size)
-    light = read_volume(folder / LIGHT, spacing=size) if (folder / LIGHT).exists() else None
+    light = (
+        read_volume(folder / NEIGHBOUR_LIGHT_FILE, spacing=size) if (folder / NEIGHBOUR_LIGHT_FILE).exists() else None
+    )
     from .result import FitResult
 
     return FitResult(
@@ -154,16 +202,20 @@ def load_result(folder: str | os.PathLike[str]) -> FitResult:
     )  # fmt: skip
 
 
-def _whole_psf(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The whole description of a PSF that ``fit.json`` has in brief."""
-    if not (folder / OPTICS).is_file():
+def _full_psf_description(brief: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a PSF's full description from ``psf.json``, or `brief` if that file is missing or of another PSF.
+
+    `brief` is the description in ``fit.json``.
+    """
+    if not (folder / PSF_FILE).is_file():
         return brief
-    whole = json.loads((folder / OPTICS).read_text(encoding="utf-8"))
+    whole = json.loads((folder / PSF_FILE).read_text(encoding="utf-8"))
     same = whole.get("kind") == brief.get("kind") and psf_from_description(whole).brief() == brief
     return whole if same else brief  # an earlier fit may have left one there
 
 
 def _read_history(path: Path) -> dict[str, Array]:
+    """Read the history's columns by name from its CSV file: int for iteration and stage, text for kind, float else."""
     with path.open(newline="", encoding="utf-8") as file:
         names, *rows = csv.reader(file)
     columns: dict[str, Array] = {}

@@ -1,4 +1,4 @@
-"""The image as a fit sees it: what follows from its voxels, each worked out once and kept."""
+"""The image as a fit uses it: quantities derived from its voxels, each computed once and kept."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import dataclasses
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from .._typing import Bools, Floats, Floats32, Ints32
+from .._typing import Bools, Floats, Floats32
 from ..errors import FitError
-from ..image.fill import constant_fill
+from ..image.fill import find_constant_fill
 from ..image.volume import Grid, Volume
 from .constants import LEAST_SAFE_INTENSITY, MOST_SAFE_INTENSITY, THRESHOLD_SMOOTHING
 from .start import search
@@ -20,27 +21,31 @@ __all__ = ["Scene", "typical_voxel"]
 
 
 def typical_voxel(spacing: tuple[float, float, float]) -> float:
-    """Return the geometric mean of the voxel's edges, µm: the unit of the fit's lengths in voxels."""
+    """Return the geometric mean of a voxel's edges, µm: the unit of the fit's lengths in voxels."""
     return float(np.prod(spacing) ** (1.0 / 3.0))
 
 
 class Scene:
-    """An image, and what a fit asks of it: smoothed, thresholded, its bright objects.
+    """An image with the quantities that a fit derives from it: smoothed image, bright voxels, connected bright objects.
 
     Parameters
     ----------
     volume : Volume
+        The image.
     measured : (z, y, x) bool, optional
-        Voxels that the microscope measured; all by default. The others never count.
+        Voxels that the microscope measured; all by default. Others never enter the loss.
     """
 
     def __init__(self, volume: Volume, measured: Bools | None = None) -> None:
         self.volume, self.measured = volume, measured
 
     @classmethod
-    def of(cls, volume: Volume) -> Scene:
-        """Look at an image, with its background in place of a constant fill (deskewed stacks)."""
-        found = constant_fill(np.asarray(volume.data))
+    def from_volume(cls, volume: Volume) -> Scene:
+        """Make the scene of an image; a constant fill (deskewed stacks) is unmeasured and replaced by the background.
+
+        The background is the median of the darker half of the measured voxels.
+        """
+        found = find_constant_fill(np.asarray(volume.data))
         if found is None:
             return cls(volume)
         measured = ~found[0]
@@ -50,7 +55,7 @@ class Scene:
 
     @property
     def grid(self) -> Grid:
-        """The voxels' places."""
+        """Grid of the image's voxels."""
         return self.volume.grid
 
     @property
@@ -69,64 +74,77 @@ class Scene:
         return typical_voxel(self.spacing)
 
     @property
-    def finest(self) -> float:
+    def shortest_edge(self) -> float:
         """Shortest edge of a voxel, µm."""
         return float(min(self.spacing))
 
     @cached_property
     def smooth(self) -> Floats32:
-        """The image after a Gaussian of 1.5 finest voxels, (z, y, x)."""
+        """Image smoothed by a Gaussian of σ = THRESHOLD_SMOOTHING times the shortest voxel edge, (z, y, x).
+
+        Extreme intensities are divided by the largest magnitude first, as their squares overflow float32.
+        """
         data = np.asarray(self.volume.data)
         size = float(np.abs(data).max())
         if (
             data.dtype.kind == "f" and not LEAST_SAFE_INTENSITY < size < MOST_SAFE_INTENSITY
-        ):  # squares of such values are none in float32
+        ):  # their squares are not representable in float32
             data = data / size
-        widths = THRESHOLD_SMOOTHING * self.finest / np.asarray(self.spacing)
+        widths = THRESHOLD_SMOOTHING * self.shortest_edge / np.asarray(self.spacing)
         return ndimage.gaussian_filter(np.asarray(data, np.float32), widths)
 
     @cached_property
     def bright(self) -> Bools:
         """Voxels brighter than Otsu's threshold of the smoothed image, (z, y, x)."""
-        return self.smooth > threshold_otsu(self.smooth)
+        bright: Bools = self.smooth > threshold_otsu(self.smooth)
+        return bright
 
     @cached_property
-    def bodies(self) -> Ints32:
-        """Numbers of the connected bright objects, their insides filled, from 1; 0 outside, (z, y, x)."""
+    def object_labels(self) -> npt.NDArray[np.int32 | np.int64]:
+        """Labels of the connected bright objects with their insides filled, from 1; 0 outside, (z, y, x)."""
         parts, _ = ndimage.label(search.filled(self.bright, np.asarray(self.spacing)))
         return parts
 
     def largest_object(self) -> search.BrightObject:
-        """Find the largest bright object, and what else is bright; errors as in :func:`.search.largest_object`."""
+        """Return the largest bright object, separated from touching ones, and the other bright voxels.
+
+        Raises
+        ------
+        FitError
+            If there is none.
+        VolumeError
+            If the image is constant.
+        """
         if isinstance(self._largest, str):
             raise FitError(self._largest, remedy=search.GIVE_A_START)
         return self._largest
 
     @cached_property
     def _largest(self) -> search.BrightObject | str:
+        """Largest bright object, or the message of the FitError if there is none."""
         try:
             return search.largest_object(self)
-        except FitError as error:  # looking again would find no more
+        except FitError as error:  # another search would fail, too
             return error.message
 
     def forget_search(self) -> None:
-        """Drop what only the search for a start needs: numbered objects and the largest one."""
-        for name in ("bodies", "_largest"):
+        """Free the memory of the labelled objects and of the largest one, which only the search for a start needs."""
+        for name in ("object_labels", "_largest"):
             vars(self).pop(name, None)
 
     def within(self, region: Bools) -> Scene:
-        """Return the same image, dark outside a region of interest."""
+        """Return a scene of the same image with the voxels outside of a region set to the region's lowest value."""
         data = np.asarray(self.volume.data, dtype=np.float32)
         dark = np.where(region, data, data[region].min())
         return Scene(Volume(dark, self.spacing, self.volume.origin, self.volume.name))
 
     def where_measured(self, region: Bools) -> Bools:
-        """Return the part of a region that the microscope measured.
+        """Return the measured part of a region, (z, y, x) bool.
 
         Raises
         ------
         FitError
-            When nothing of it was.
+            If the region is not empty and no voxel of it was measured.
         """
         if self.measured is None:
             return region
@@ -142,6 +160,6 @@ class Scene:
         """Return the distance of every voxel from a mask, µm; 0 in it, (z, y, x)."""
         return ndimage.distance_transform_edt(~mask, sampling=self.spacing)
 
-    def around(self, mask: Bools, margin: float) -> Bools:
-        """Return all voxels of a mask and within `margin` µm of it, (z, y, x)."""
+    def dilated(self, mask: Bools, margin: float) -> Bools:
+        """Return all voxels of a mask and within `margin` µm of it, (z, y, x) bool."""
         return self.distance_from(mask) <= margin if mask.any() else mask

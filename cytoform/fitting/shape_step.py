@@ -1,4 +1,4 @@
-"""A step of the shape and its staining, and whether the stage still gains by them."""
+"""A step of the shape and its staining, and the criterion by which a stage has settled."""
 
 from __future__ import annotations
 
@@ -9,41 +9,46 @@ from .priors.staining import staining_gradient
 from .stage import Stage
 from .state import State
 
-__all__ = ["has_settled", "step_shape", "watch"]
+__all__ = ["has_settled", "record_gain", "step_shape"]
 
 
 def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
-    """Evaluate the shape at the trial and choose the next one; return the image's loss there.
+    """Evaluate objective and gradient at the trial point, let L-BFGS choose the next one; return the image's loss.
 
-    Replaces `mesh` and `stain` where the trial is better, `trial`, and notes a row of the history.
+    The objective is the loss plus ``prior_weight`` times the priors' negative log probability. Replaces
+    ``state.trial``, replaces mesh and staining if the point is the best so far, counts the step and appends a row to
+    the history.
     """
     tried, stain = stage.mesh_at(state, state.trial), state.trial[:, 3] / state.staining_scale_um
-    found = stage.problem.shape_step(tried.astype(config.dtype), state.psf, stage.blur)
+    evaluated = stage.problem.shape_loss(tried.astype(config.dtype), state.psf, stage.blur)
     estimates, optimiser = state.estimates, state.shape_optimiser
-    value, slope = stage.prior_at(tried, stain, estimates.prior_factor)
-    slope *= estimates.noise
-    slope[:, :3] += found.vertices
+    value, slope = stage.prior_at(tried, stain, estimates.folding_factor)
+    slope *= estimates.prior_weight
+    slope[:, :3] += evaluated.vertices
     if stage.staining is not None:
-        slope[:, 3] += staining_gradient(tried, stain, found.density)
+        slope[:, 3] += staining_gradient(tried, stain, evaluated.density)
     slope[:, 3] /= state.staining_scale_um
     before, value_before = state.mesh.vertices, optimiser.value
     state.trial = optimiser.step(
-        state.trial, found.loss + estimates.noise * value, slope, stage.precondition, stage.max_step
+        state.trial, evaluated.loss + estimates.prior_weight * value, slope, stage.precondition, stage.max_step
     )
     taken = optimiser.point
-    if taken is not None and not np.array_equal(taken, state.point):
+    if taken is not None and not np.array_equal(taken, state.best_point):
         state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.staining_scale_um
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
-    state.count.shape_done()
+    state.count.count_shape_step()
     if np.isfinite(value_before):
-        watch(state, (value_before - optimiser.value) / estimates.noise, config)
-    gain, background = stage.problem.raw_intensity(found.gain, found.background)
-    state.note("shape", found.loss, np.nan, gain, background, moved)
-    return found.loss
+        record_gain(state, (value_before - optimiser.value) / estimates.prior_weight, config)
+    gain, background = stage.problem.raw_intensity(evaluated.gain, evaluated.background)
+    state.append_history("shape", evaluated.loss, np.nan, gain, background, moved)
+    return evaluated.loss
 
 
-def watch(state: State, gain: float, config: FitConfig) -> None:
-    """Note when the stage last gained as much as it has to, as a logarithm of probability."""
+def record_gain(state: State, gain: float, config: FitConfig) -> None:
+    """Add a gain of log probability to the stage's sum; reset the sum and note the step once it reaches the least gain.
+
+    The least gain is ``config.min_gain`` of the stage (:func:`has_settled`).
+    """
     count = state.count
     count.gained += gain
     if count.gained >= config.min_gain[count.stage]:
@@ -51,7 +56,10 @@ def watch(state: State, gain: float, config: FitConfig) -> None:
 
 
 def has_settled(state: State, config: FitConfig) -> bool:
-    """Tell whether the stage has gained too little for as long as its patience lasts."""
+    """Tell whether the last ``config.patience`` steps of the stage have gained less than ``config.min_gain``.
+
+    The gain of the first step does not count, as it is measured from an arbitrary beginning.
+    """
     count = state.count
-    last = max(count.gained_step, 1)  # what the first step finds is where the stage begins, and no gain yet
+    last = max(count.gained_step, 1)  # the gain of the first step does not count
     return count.stage_step - last >= config.patience[count.stage]

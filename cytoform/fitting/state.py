@@ -1,9 +1,8 @@
 """All that a fit carries from one step to the next, and how a checkpoint stores it.
 
-Each field says how it is stored (:func:`stored`); :mod:`.checkpoint` follows that, so that a new field needs no other
-place. **The state is changed in place**: a step, a pause and the end of a stage replace its fields. What a step reads
-is here, in the image or in the settings, and nowhere else: nothing is remembered in other objects that a resumed fit
-could not work out anew, to the last bit.
+Each field declares how it is stored (:func:`stored`), which :mod:`.checkpoint` follows, so a new field needs no other
+change. **The state is changed in place** by a step, a pause and the end of a stage. A step depends on the state, the
+image and the settings, and on nothing else: other objects hold only what a resumed fit can recompute to the last bit.
 """
 
 from __future__ import annotations
@@ -21,44 +20,48 @@ from .constants import LBFGS_MEMORY
 from .priors.staining import staining_field
 from .psf_step import psf_optimiser
 
-__all__ = ["COLUMNS", "Count", "Estimates", "PauseState", "Scope", "State", "shape_optimiser", "stored"]
+__all__ = ["COLUMNS", "Count", "Estimates", "PauseState", "State", "VoxelMasks", "shape_optimiser", "stored"]
 
 COLUMNS = ("iteration", "stage", "kind", "loss", "r2", "gain", "background", "step_um", "seconds")
 KINDS = ("shape", "psf")
 STORAGE_KINDS = ("scalar", "array", "mask", "mesh", "psf", "optimiser", "json", "table", "group")
 
 
-def stored(how: str, **options: Any) -> Any:
-    """Declare a field and how a checkpoint stores it, one of STORAGE_KINDS; options of :func:`dataclasses.field`."""
-    assert how in STORAGE_KINDS
-    return dataclasses.field(metadata={"stored": how}, **options)
+def stored(storage: str, **options: Any) -> Any:
+    """Declare a dataclass field with its kind of storage in a checkpoint, one of STORAGE_KINDS.
+
+    `options` are those of :func:`dataclasses.field`.
+    """
+    assert storage in STORAGE_KINDS
+    return dataclasses.field(metadata={"stored": storage}, **options)
 
 
 def shape_optimiser(n_vertices: int) -> LBFGS:
-    """Make an optimiser of the places and the staining of vertices."""
+    """Make an L-BFGS optimiser for positions and staining of the vertices, (n_vertices, 4)."""
     return LBFGS((n_vertices, 4), memory=LBFGS_MEMORY)
 
 
 @dataclasses.dataclass
-class Scope:
-    """Which voxels count, and which belong to neighbours (words: :mod:`.neighbours`).
+class VoxelMasks:
+    """Masks of region of interest, cell and neighbours (terms: :mod:`.neighbours`), with the rendering's padding.
 
-    Attributes
+    Parameters
     ----------
     region : (z, y, x) bool
-        Region of interest, of the last pause or the stage's begin.
+        Region of interest, as found at the last pause or at the stage's start.
     cell : (z, y, x) bool
-        The bright object that a start means; it stays in the region of interest.
+        The bright object that the start means; it stays in the region of interest.
     candidates : (z, y, x) bool
-        What is bright beside the cell, as the search for a start found it.
+        Bright voxels beside the cell, as the search for a start found them.
     neighbours : (z, y, x) bool
-        What of it belongs to neighbours, seen from the surface at the last pause (last stage: its begin).
+        Those of them that belong to neighbours, judged from the surface at the last pause (in the last stage: its
+        start).
     padding : (3,) float
-        Room that the rendering has around the region, µm.
+        Padding of the rendering around the region, µm.
     margin : float
-        How far the region reaches out of the surface, µm.
+        Distance that the region extends outside of the surface, µm.
     fixed : bool
-        The region was given by the user: it is not moved with the surface.
+        Whether the region was given by the user and does not follow the surface.
     """
 
     region: Bools = stored("mask")
@@ -72,15 +75,16 @@ class Scope:
 
 @dataclasses.dataclass
 class PauseState:
-    """The surface at the last pause: to go back to, and what is held until the next one is taken from.
+    """The surface at the last pause, to go back to, and from which all that stays fixed until the next one is derived.
 
-    Attributes
+    Parameters
     ----------
     mesh : Mesh
+        The surface.
     stain : (n_vertices,) float64
-        Its staining.
-    stiffness : (n_vertices,) float64
-        Its `Estimates.stiffness`.
+        Field of its staining.
+    smoothness_factors : (n_vertices,) float64
+        Its `Estimates.smoothness_factors`.
     """
 
     mesh: Mesh = stored("mesh")
@@ -90,50 +94,55 @@ class PauseState:
 
 @dataclasses.dataclass
 class Estimates:
-    """What the image has told about noise and priors.
+    """Estimates of noise and prior strengths from the image.
 
-    Attributes
+    Parameters
     ----------
-    noise : float
-        What priors are weighed by until the next pause; NaN where it is to be worked out at the surface as it is.
-    stiffness : (n_vertices,) float64
-        What the smoothness energy of every vertex is multiplied by.
-    spread : float
-        Standard deviation of the staining's field; NaN for what the settings expect.
-    evened : bool
-        Whether the triangles were made even before the smoothness factors are estimated.
-    prior_factor : float
-        What smoothness and contact are multiplied by: it grows when the surface folds, and falls with sound pauses.
+    smoothness_factors : (n_vertices,) float64
+        Factor on every vertex's part of the smoothness energy; 1 until it is estimated.
+    prior_weight : float
+        Weight of the priors in units of the loss, 2 σ² / n for noise of variance σ² in n voxels; NaN if it is to be
+        computed at the present surface.
+    staining_spread : float
+        Standard deviation of the staining's field; NaN for the expected one of the settings.
+    edges_evened : bool
+        Whether uneven triangles were remeshed before smoothness factors are estimated.
+    folding_factor : float
+        Factor on the weights of smoothness and contact: it grows when the surface folds, and falls at pauses without
+        folds.
     """
 
     smoothness_factors: Floats = stored("array")
-    noise: float = stored("scalar", default=float("nan"))
+    prior_weight: float = stored("scalar", default=float("nan"))
     staining_spread: float = stored("scalar", default=float("nan"))
     edges_evened: bool = stored("scalar", default=False)
-    prior_factor: float = stored("scalar", default=1.0)
+    folding_factor: float = stored("scalar", default=1.0)
 
 
 @dataclasses.dataclass
 class Count:
-    """How far a fit has come.
+    """Counts of a fit's progress.
 
-    Attributes
+    Parameters
     ----------
     iteration : int
         Shape steps done.
     evaluations : int
-        Values with their gradients computed so far, of the shape and of the PSF.
-    stage, stage_step : int
-        Present stage, and steps done in it.
+        Evaluations of the loss with its gradient, of shape and PSF.
+    stage : int
+        Present stage, from 0.
+    stage_step : int
+        Shape steps done in it.
     since_pause : int
-        Steps since the last pause.
+        Shape steps since the last pause.
     gained : float
-        What the stage has gained since its step `gained_step`, as a natural logarithm of probability.
+        Gain of the stage since its step `gained_step`, as a natural logarithm of probability.
     gained_step : int
+        Step of the stage at which the gain last reached ``config.min_gain``.
     psf_free : bool
-        Whether the PSF is fitted by now: after the shape has settled in the last stage.
+        Whether the PSF is fitted at pauses by now: once the shape has settled in the last stage.
     seconds : float
-        Run time so far, over all interruptions.
+        Run time so far, s, over all interruptions.
     """
 
     iteration: int = stored("scalar", default=0)
@@ -146,8 +155,8 @@ class Count:
     psf_free: bool = stored("scalar", default=False)
     seconds: float = stored("scalar", default=0.0)
 
-    def shape_done(self) -> None:
-        """Count a shape step."""
+    def count_shape_step(self) -> None:
+        """Add one to the counts of iterations, steps of the stage, steps since the last pause, and evaluations."""
         self.iteration += 1
         self.stage_step += 1
         self.since_pause += 1
@@ -158,46 +167,51 @@ class Count:
 class State:
     """The state of a fit, changed in place by its steps.
 
-    Attributes
+    Parameters
     ----------
     mesh : Mesh
-        The best so far.
+        Best surface so far, µm.
     stain : (n_vertices,) float64
-        Its staining: the field at the vertices (:func:`cytoform.fitting.priors.staining.apply_staining`).
+        Field of its staining (:func:`cytoform.fitting.priors.staining.apply_staining`).
     psf : PSF
+        Best PSF so far.
     start : Mesh
-        The start that was given or found, before it was moved onto its cell.
-    scope : Scope
+        The start that was given or found, before it was aligned to its cell.
+    masks : VoxelMasks
+        Region of interest and neighbours.
     last_pause : PauseState
-    learnt : Estimates
+        The surface at the last pause.
+    estimates : Estimates
+        Noise and prior strengths.
     trial : (n_vertices, 4) float64
-        Where the shape is evaluated next: places, and staining times `staining_scale_um`.
+        Point at which the shape is evaluated next: positions in µm, and staining times `staining_scale_um`.
     shape_optimiser, psf_optimiser : LBFGS
+        Optimisers of the shape and of the PSF.
     edge : float
-        Mean length of the mesh's edges, µm.
+        Mean length of the mesh's edges to keep, µm.
     staining_scale_um : float
-        How far a vertex has to move to change the image about as much as a unit of `stain` does, µm.
-    transform : str
-        The transform that renders surfaces near the present one, "exact" or "nufft", where the settings leave it open;
-        empty where it is to be chosen at the next pause.
-    device : str
-        Where it runs, "cpu" or "cuda"; on another one the transform is chosen anew.
+        Move of a vertex that changes the image about as much as a unit of `stain` does, µm.
+    transform : "exact", "nufft" or ""
+        Transform that renders meshes near the present one; empty if it is to be chosen at the next pause.
+    device : "cpu" or "cuda"
+        Where the fit runs; on another device the transform is chosen anew.
     count : Count
-    history : list of rows
-        Values in the order of COLUMNS; kind is 0 for a shape step and 1 for a PSF step.
+        Counts of its progress.
+    history : list of tuple of float
+        Rows with the values of COLUMNS; kind is 0 for a shape step and 1 for a PSF step.
     stop_reason : str
-        Empty while the fit runs.
+        Why the fit ended; empty while it runs.
     remarks : tuple of str
-        What the start assumed or left out, a sentence each.
+        Warnings about the start and the inputs, a sentence each.
     inputs : dict
-        What the fit was given, as plain values.
+        Inputs of the fit, as plain values.
     """
 
     mesh: Mesh = stored("mesh")
     stain: Floats = stored("array")
     psf: PSF = stored("psf")
     start: Mesh = stored("mesh")
-    scope: Scope = stored("group")
+    masks: VoxelMasks = stored("group")
     last_pause: PauseState = stored("group")
     estimates: Estimates = stored("group")
     trial: Floats = stored("array")
@@ -214,27 +228,56 @@ class State:
     inputs: dict[str, Any] = stored("json", default_factory=dict)
 
     @classmethod
-    def at(
-        cls, mesh: Mesh, psf: PSF, scope: Scope, *, edge: float, staining_scale_um: float, pattern: Floats | None = None
+    def from_mesh(
+        cls,
+        mesh: Mesh,
+        psf: PSF,
+        masks: VoxelMasks,
+        *,
+        edge: float,
+        staining_scale_um: float,
+        pattern: Floats | None = None,
     ) -> State:
-        """Make the state of a fit that begins at a mesh; `pattern` is the density of an evenly stained one."""
+        """Make the state of a fit that begins at a mesh.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            Start, µm.
+        psf : PSF
+            Start of the PSF.
+        masks : VoxelMasks
+            Region of interest and neighbours.
+        edge : float
+            Mean length of the mesh's edges to keep, µm.
+        staining_scale_um : float
+            Move of a vertex that changes the image about as much as a unit of staining does, µm.
+        pattern : (n_faces,) float, optional
+            Density of an evenly stained mesh; 1 everywhere by default.
+        """
         stain, ones = staining_field(mesh, pattern), np.ones(mesh.n_vertices)
         state = cls(
-            mesh=mesh, stain=stain, psf=psf, start=mesh, scope=scope, last_pause=PauseState(mesh, stain, ones),
+            mesh=mesh, stain=stain, psf=psf, start=mesh, masks=masks, last_pause=PauseState(mesh, stain, ones),
             estimates=Estimates(ones), trial=np.zeros((mesh.n_vertices, 4)),
             shape_optimiser=shape_optimiser(mesh.n_vertices),
             psf_optimiser=psf_optimiser(psf), edge=edge, staining_scale_um=staining_scale_um,
         )  # fmt: skip
-        state.trial = state.point
+        state.trial = state.best_point
         return state
 
     @property
-    def point(self) -> Floats:
-        """The best so far as the optimiser sees it, (n_vertices, 4)."""
+    def best_point(self) -> Floats:
+        """Best surface so far as a point of the optimiser, (n_vertices, 4).
+
+        The first three columns are positions in µm, the fourth is the staining times `staining_scale_um`.
+        """
         return np.column_stack([self.mesh.vertices, self.staining_scale_um * self.stain])
 
     def start_from(self, mesh: Mesh, pattern: Floats | None = None) -> None:
-        """Begin from another mesh than `start`, which stays what it was."""
+        """Replace the mesh, with a new optimiser, before the first step; `start` stays.
+
+        `pattern` is the density of an evenly stained mesh, (n_faces,); 1 by default.
+        """
         self.mesh, self.stain, self.estimates.smoothness_factors = (
             mesh,
             staining_field(mesh, pattern),
@@ -244,24 +287,41 @@ class State:
         self.restart_at_best()
 
     def restart_at_best(self) -> None:
-        """Go on from the best surface, what is minimised changed by a little; what is known of its curvature stays."""
+        """Set trial point and last pause to the best surface, as the objective changes there; clears ``prior_weight``.
+
+        L-BFGS forgets the values of the objective and keeps what it knows of its curvature.
+        """
         self.shape_optimiser.restart()
-        self.trial, self.estimates.noise = self.point, float("nan")
+        self.trial, self.estimates.prior_weight = self.best_point, float("nan")
         self.last_pause = PauseState(self.mesh, self.stain, self.estimates.smoothness_factors)
         self.count.since_pause = 0
 
-    def stamp(self, rows: int) -> None:
-        """Give the rows of the history after the first `rows` the run time as it is now."""
-        self.history[rows:] = [(*row[:-1], self.count.seconds) for row in self.history[rows:]]
+    def stamp_history(self, first_row: int) -> None:
+        """Set the run time in the history's rows from number `first_row` on to ``count.seconds``."""
+        self.history[first_row:] = [(*row[:-1], self.count.seconds) for row in self.history[first_row:]]
 
-    def note(self, kind: str, loss: float, r2: float, gain: float, background: float, moved: float) -> None:
-        """Add a row to the history; `moved` is the longest move of a vertex, µm."""
-        at = self.count
-        row = (at.iteration, at.stage, KINDS.index(kind), loss, r2, gain, background, moved, at.seconds)
+    def append_history(self, kind: str, loss: float, r2: float, gain: float, background: float, moved: float) -> None:
+        """Append a row to the history.
+
+        Parameters
+        ----------
+        kind : "shape" or "psf"
+            Kind of step.
+        loss : float
+            Loss of the image.
+        r2 : float
+            R² in the region of interest; NaN for a shape step.
+        gain, background : float
+            In the image's intensities.
+        moved : float
+            Longest move of a vertex, µm.
+        """
+        count = self.count
+        row = (count.iteration, count.stage, KINDS.index(kind), loss, r2, gain, background, moved, count.seconds)
         self.history.append(row)
 
     def columns(self) -> dict[str, Array]:
-        """Return the history as one array a column; `kind` in words."""
+        """Return the history as arrays by column, (n_rows,) each; `kind` is "shape" or "psf"."""
         table = np.array(self.history, dtype=np.float64).reshape(-1, len(COLUMNS))
         columns: dict[str, Array] = {name: table[:, i] for i, name in enumerate(COLUMNS)}
         for name in ("iteration", "stage"):

@@ -101,7 +101,7 @@ def nufft_work(
     if upsampling < 2.0:
         width = math.ceil(-math.log(eps) / (math.pi * math.sqrt(1.0 - 1.0 / upsampling)))
     fine = math.prod(max(upsampling * m, 2.0 * width) for m in band.shape)
-    modes, threads = math.prod(band.shape), devices.threads()
+    modes, threads = math.prod(band.shape), devices.thread_count()
     one, four = threads if deterministic or points <= nufft.ORDERED else 1, threads if deterministic else 1
     alone = (one + 4.0 * four) / 5.0
     work = [1.0, len(corners), modes, points, alone * points * width**3, alone * fine * math.log2(fine)]

@@ -39,7 +39,7 @@ def forward_at(corners: Floats, strengths: Floats, frequencies: Floats, *, dtype
         Real and imaginary parts.
     """
     out = np.empty((len(frequencies), 2))
-    with devices.parallel_loops("mesh_ft_cpu") as loops:
+    with devices.parallel_kernels("mesh_ft_cpu") as loops:
         loops.mesh_ft(corners, strengths, frequencies, np.empty(0, dtype), out)
     return out
 
@@ -73,7 +73,7 @@ class Faces:
         lines = _lines(self.band)
         out = np.empty((len(lines.numbers), 2, lines.length))
         corners, work = lines.permuted(self.corners), lines.workspace(BLOCK, self.dtype)
-        with devices.parallel_loops("mesh_ft_cpu") as loops:
+        with devices.parallel_kernels("mesh_ft_cpu") as loops:
             loops.mesh_ft_lines(corners, self.strengths, *lines.kernel_arguments(self.dtype), work, out)
         return lines.to_box(out, complex_type)
 
@@ -97,10 +97,10 @@ class Faces:
         weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
         lines = _lines(band)
         size = largest_modulus(weighted.ravel()[band.index])
-        parts = min(PARTS_PER_THREAD * devices.threads(), max(n_faces, 1))
+        parts = min(PARTS_PER_THREAD * devices.thread_count(), max(n_faces, 1))
         corners, work = lines.permuted(self.corners), lines.workspace(parts, self.dtype)
         given = lines.from_box(weighted / size, self.dtype)
-        with devices.parallel_loops("mesh_ft_cpu") as loops:
+        with devices.parallel_kernels("mesh_ft_cpu") as loops:
             loops.mesh_ft_lines_adjoint(corners, *lines.kernel_arguments(self.dtype), given, work, values, moves)
         out = np.empty_like(moves)
         out[:, :, list(lines.order)] = moves

@@ -90,9 +90,9 @@ def gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadratu
     """
     edges = np.roll(corners, -1, axis=1) - corners
     if shells is None:
-        index, pieces = quadrature.rules_for(band.support(edges).max(axis=1), tolerance)
+        index, pieces = quadrature.rules_for(band.max_phase(edges).max(axis=1), tolerance)
     else:
-        index, pieces = quadrature.rules_for(band.reach(edges).max(axis=1), tolerance, shells)
+        index, pieces = quadrature.rules_for(band.phase_bound(edges).max(axis=1), tolerance, shells)
     key = index * (int(pieces.max(initial=1)) + 1) + pieces
     found, first, rules = np.unique(key, return_index=True, return_inverse=True)
     tables = [quadrature.composite(int(index[k]), int(pieces[k])) for k in first]
@@ -143,11 +143,11 @@ class Faces:
         self.band, self.dtype = band, np.dtype(dtype)
         for_points, self._eps, self._complex = split_tolerance(dtype, tolerance, band, shells)
         self.points = gauss_points(corners, band, for_points, shells)
-        self._threads = 1 if deterministic else devices.threads()
+        self._threads = 1 if deterministic else devices.thread_count()
         self._positions = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
         self._sources = np.empty(len(self.points), dtype=self._complex)
         p = self.points
-        with devices.parallel_loops("points") as loops:
+        with devices.parallel_kernels("points") as loops:
             loops.scatter(
                 corners, strengths, 1.0 / np.asarray(band.grid.extent), float(self._first_mode_shift), p.rules,
                 p.starts, p.barycentric, p.weights, p.offsets, self._positions, self._sources,
@@ -204,7 +204,7 @@ class Faces:
             np.multiply(stack[0], np.fft.fftshift(-1j * axis, axes=(0, 1)).astype(self._complex), out=stack[d + 1])
         fields = self._plan(2, 4).execute(stack)
         values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), 3, 3))
-        with devices.parallel_loops("points") as loops:
+        with devices.parallel_kernels("points") as loops:
             loops.gather(
                 fields, self._positions, float(self._first_mode_shift), p.rules, p.starts, p.barycentric, p.weights,
                 p.offsets, values, moves,

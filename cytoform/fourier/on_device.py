@@ -95,9 +95,9 @@ class Faces:
     @devices.needs_device_memory
     def forward(self) -> Any:
         """Return the transform on the band's box, complex, on the device; 0 at modes that are not kept."""
-        xp, modes, loops = devices.device_arrays(), _Modes.for_band(self.band), devices.loops("mesh_ft_cuda")
+        xp, modes, loops = devices.device_arrays(), _Modes.for_band(self.band), devices.load_kernels("mesh_ft_cuda")
         n = len(modes.numbers)
-        parts = xp.empty((loops.slices(self.n_faces, n), n, 2))
+        parts = xp.empty((loops.count_slices(self.n_faces, n), n, 2))
         faces = self._centres, self._offsets, self._strengths
         loops.value(*faces, modes.numbers, parts, stream=devices.device_stream())
         out = parts.sum(axis=0).view(np.complex128)[:, 0]
@@ -126,7 +126,7 @@ class Faces:
         size = largest_modulus(weighted)
         pairs = (weighted / size).astype(np.complex128).view(np.float64).reshape(-1, 2).astype(self.dtype)
         values, moves = xp.empty(self.n_faces), xp.empty((self.n_faces, 3, 3))
-        devices.loops("mesh_ft_cuda").adjoint(
+        devices.load_kernels("mesh_ft_cuda").adjoint(
             self._centres, self._offsets, modes.numbers, pairs, values, moves, stream=devices.device_stream()
         )
         per_um = size * 2.0 * np.pi / np.asarray(self.band.grid.extent)

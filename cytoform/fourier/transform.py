@@ -306,7 +306,7 @@ class MeshOnBand:
             values, moves = values * scale, moves * scale
             # the derivative of 1 / Σ density · area
             values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
-        corner = geometry.area_gradient_from(self._corners, self._normals)
+        corner = geometry.area_gradient_from_normals(self._corners, self._normals)
         corner *= (2.0 * density * values)[:, None, None]
         moves *= (2.0 * areas * density)[:, None, None]
         corner += moves

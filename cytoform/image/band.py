@@ -149,7 +149,7 @@ class Band:
         distances: Floats = np.sqrt(np.asarray(squares).ravel()[self.index])
         return distances
 
-    def reach(self, vectors: Array) -> Floats:
+    def phase_bound(self, vectors: Array) -> Floats:
         """Return an upper bound of |v · ξ| / radius over the kept modes for vectors v (..., 3) in µm, (...) in rad.
 
         The bound is the length of v with each component multiplied by the semi-axis of the ellipsoid of :attr:`radii`.
@@ -157,13 +157,13 @@ class Band:
         bound: Floats = np.linalg.norm(np.asarray(vectors, dtype=np.float64) * self._ellipsoid, axis=-1)
         return bound
 
-    def support(self, vectors: Array) -> Floats:
+    def max_phase(self, vectors: Array) -> Floats:
         """Return an upper bound of |v · ξ| over the kept modes for vectors v (..., 3) in µm, (...) in rad.
 
         It is the smaller of the bounds of the box and of the ellipsoid around the modes (the support function of each).
         """
         size = np.abs(np.asarray(vectors, dtype=np.float64))
-        bound: Floats = np.minimum(size @ self.limits, self.reach(size))
+        bound: Floats = np.minimum(size @ self.limits, self.phase_bound(size))
         return bound
 
     def phase(self, shift: npt.ArrayLike, sign: float = -1.0) -> Complex:

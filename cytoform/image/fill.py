@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from .._typing import Array, Bools
 
-__all__ = ["constant_fill"]
+__all__ = ["find_constant_fill"]
 
 MAX_VALUES = 3  # the most common values on the image's faces that are tested
 MIN_SHARE = 0.01  # of all voxels; a smaller block is ignored
@@ -19,7 +19,7 @@ MIN_STEP = 0.7  # share of |fill - median| that must lie between the fill and it
 MIN_GAP = 3.0  # gap between fill and measured values, in units of the spread of the darkest (brightest) 10 %
 
 
-def constant_fill(data: Array) -> tuple[Bools, float] | None:
+def find_constant_fill(data: Array) -> tuple[Bools, float] | None:
     """Find the block of one constant value around a sheared, rotated or shifted window of measured voxels.
 
     A block counts as filled in when it touches the image's border, is solid, holds at least 1 % of the voxels, and its

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["slices_by_another_name"]
+__all__ = ["axes_with_slices"]
 
 
-def slices_by_another_name(axes: str, shape: tuple[int, ...], count: int | None = None) -> str | None:
+def axes_with_slices(axes: str, shape: tuple[int, ...], count: int | None = None) -> str | None:
     """Return the axes of a file with Z in place of the channel or time axis that holds its slices, or None.
 
     That axis is the first of C and T that is longer than 1 in a file without slices (no Z, or Z of length 1); Z and the

@@ -1,17 +1,17 @@
 """Exact distances from the samples of a grid to triangles, block by block.
 
-The grid is cut into blocks, and blocks into halves. A triangle is convex, so its distance is a convex function of the
-sample: with d and g the distance and its gradient at a block's middle c,
+The grid is divided into blocks, and blocks into halves. A triangle is convex, so its distance is a convex function of
+the sample p: with d and g the distance and its gradient at a block's middle c, and q the triangle's point closest to c,
 
-    d + g·(p − c)  ≤  distance(p)  ≤  |p − q|  ≤  d + g·(p − c) + |p − c|² / (2 d),    q the triangle's point next to c.
+    d + g·(p − c)  ≤  distance(p)  ≤  |p − q|  ≤  d + g·(p − c) + |p − c|² / (2 d).
 
-The lower bound of one triangle above the upper bound of another, all over the block, rules it out for all the block's
-samples; the lower bound above the best distance so far rules it out for one sample. Nothing else is left out, so the
+A triangle whose lower bound exceeds another's upper bound all over a block is ruled out for all samples of the block;
+one whose lower bound exceeds the smallest distance so far is ruled out for one sample. Nothing else is left out, so the
 result is exact.
 
-Blocks are independent and the loop over them lets go of Python's lock, so that any number of threads may share them
-out. They are Python's own threads (:mod:`cytoform.sdf.distance`): those of numba end the process where it was forked
-(OpenMP) or where two threads ask for them at once (its work queue).
+Blocks are independent, and the loop over them releases Python's global interpreter lock, so that any number of threads
+may share them. They are Python's own threads (:mod:`cytoform.sdf.distance`): those of numba end the process when it was
+forked (OpenMP) or when two threads ask for them at once (its work queue).
 """
 
 from __future__ import annotations
@@ -21,19 +21,25 @@ import math
 import numba
 import numpy as np
 
-__all__ = ["TABLE", "blocks", "distances", "tabulate"]
+from .._typing import Bools, Floats, Floats32, Ints, Ints32
 
-TABLE = 22  # numbers a triangle: three corners, three edges, 1 / edge², normal, and 1 / normal²
-_BLOCK = 32  # samples along the edge of the blocks that threads share out
-_LEAF = 64  # samples at which a block is no longer halved
-_DEPTH = 40
-_FLAT = 1e-24  # normal² over the longest edge to the fourth: such a triangle is its three edges
-_SLACK = 1e-12  # of the distance, for rounding of the bounds
+__all__ = ["TABLE_COLUMNS", "count_blocks", "distances", "tabulate"]
+
+TABLE_COLUMNS = 22  # columns of a triangle's row: three corners, three edges, normal, and 1 / normal²
+_BLOCK = 32  # samples along the edge of the blocks that threads take one by one
+_LEAF_SAMPLES = 64  # a box of at most this many samples is not halved any more
+_MAX_LEVELS = 40  # times that a block may be halved
+_FLAT_LIMIT = 1e-24  # a triangle with a smaller normal² / (longest edge)⁴ counts as its three edges
+_ROUNDING_SLACK = 1e-12  # relative to the distance: rounding of the bounds
 
 
 @numba.njit(cache=True, error_model="numpy")
-def tabulate(corners, out):
-    """What the distance needs of every triangle: corners (n, 3 corners, 3 axes) to out (n, TABLE), float64."""
+def tabulate(corners: Floats, out: Floats) -> None:
+    """Fill `out` (n, TABLE_COLUMNS) with what the distance to each triangle needs.
+
+    corners (n, 3 corners, 3 axes) float64. The columns of `out` are the three corners, the three edges, the normal
+    (twice the area long) and 1 / normal². The last is 0 for a triangle without area, which counts as its three edges.
+    """
     for f in range(corners.shape[0]):
         longest = 0.0
         for k in range(3):
@@ -47,14 +53,18 @@ def tabulate(corners, out):
         e, g = out[f, 9:12], out[f, 12:15]
         nz, ny, nx = e[1] * g[2] - e[2] * g[1], e[2] * g[0] - e[0] * g[2], e[0] * g[1] - e[1] * g[0]
         square = nz * nz + ny * ny + nx * nx
-        flat = square <= _FLAT * longest * longest
+        flat = square <= _FLAT_LIMIT * longest * longest
         out[f, 18], out[f, 19], out[f, 20] = nz, ny, nx
         out[f, 21] = 0.0 if flat else 1.0 / square
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _offset(row, z, y, x):
-    """From the triangle's nearest point to (z, y, x): its square and its three components."""
+def _offset_from_triangle(row: Floats, z: float, y: float, x: float) -> tuple[float, float, float, float]:
+    """Return the vector from a triangle's closest point to (z, y, x): its squared length, then its three components.
+
+    `row` (TABLE_COLUMNS,) is the triangle's row of :func:`tabulate`. Where the sample lies beyond an edge, the closest
+    point is on an edge; else it is the foot of the perpendicular.
+    """
     nz, ny, nx, inverse = row[18], row[19], row[20], row[21]
     beyond = False
     best, bz, by, bx = np.inf, 0.0, 0.0, 0.0
@@ -81,41 +91,60 @@ def _offset(row, z, y, x):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _sift(table, middle, half, known, candidates, slopes):
-    """Candidates that can be nearest somewhere in a block, their number, and the least distance from its middle.
+def _select_candidates(
+    table: Floats, middle: Floats, half: Floats, candidates_before: Ints32, candidates: Ints32, slopes: Floats
+) -> tuple[int, float]:
+    """Select the triangles that can be closest to some sample of a block; return their number and the least distance.
 
-    known (n,) indices of triangles; candidates (m,) and slopes (m, 4) filled: distance and gradient at the middle.
+    middle and half (3,), the block's middle and half its sides; candidates_before (n,), indices of the triangles to
+    choose from. Filled up to the number m that is returned: candidates (m,), the triangles kept; slopes (m, 4), their
+    distance from the middle and its gradient there. A triangle is kept unless its lower bound (module docstring) is
+    above the upper bound of the triangle closest to the middle everywhere in the block. The least distance is that from
+    the middle.
     """
-    n, nearest = known.shape[0], 0
+    n, nearest = candidates_before.shape[0], 0
     least = np.inf
     for i in range(n):
-        square, gz, gy, gx = _offset(table[known[i]], middle[0], middle[1], middle[2])
+        square, gz, gy, gx = _offset_from_triangle(table[candidates_before[i]], middle[0], middle[1], middle[2])
         distance = math.sqrt(square)
         inverse = 1.0 / distance if distance > 0.0 else 0.0
         slopes[i, 0], slopes[i, 1], slopes[i, 2], slopes[i, 3] = distance, gz * inverse, gy * inverse, gx * inverse
         if distance < least:
             least, nearest = distance, i
-    reach2 = half[0] * half[0] + half[1] * half[1] + half[2] * half[2]
-    reach = math.sqrt(reach2)
+    radius2 = half[0] * half[0] + half[1] * half[1] + half[2] * half[2]
+    radius = math.sqrt(radius2)
     gz, gy, gx = slopes[nearest, 1], slopes[nearest, 2], slopes[nearest, 3]
-    if reach2 < 2.0 * least * reach:
-        bend = reach2 / (2.0 * least)
+    if radius2 < 2.0 * least * radius:
+        bend = radius2 / (2.0 * least)
     else:  # too near for the parabola: every distance grows by no more than the way
-        bend, gz, gy, gx = reach, 0.0, 0.0, 0.0
-    limit = least + bend + _SLACK * (least + reach)
+        bend, gz, gy, gx = radius, 0.0, 0.0, 0.0
+    limit = least + bend + _ROUNDING_SLACK * (least + radius)
     kept = 0
     for i in range(n):
         distance, sz, sy, sx = slopes[i, 0], slopes[i, 1], slopes[i, 2], slopes[i, 3]
         if distance - abs(sz - gz) * half[0] - abs(sy - gy) * half[1] - abs(sx - gx) * half[2] <= limit:
-            candidates[kept] = known[i]
+            candidates[kept] = candidates_before[i]
             slopes[kept, 0], slopes[kept, 1], slopes[kept, 2], slopes[kept, 3] = distance, sz, sy, sx
             kept += 1
     return kept, least
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _fill(table, candidates, slopes, box, middle, origin, spacing, out):
-    """Distances of all samples in a box (first and last index on each axis) from a few candidates."""
+def _fill_box(
+    table: Floats,
+    candidates: Ints32,
+    slopes: Floats,
+    box: Ints,
+    middle: Floats,
+    origin: Floats,
+    spacing: Floats,
+    out: Floats32,
+) -> None:
+    """Fill `out` with the distances of all samples in a box from the closest of a few candidate triangles.
+
+    box (6,): first and one past the last index on each axis in turn; slopes (n, 4), distance and gradient of each
+    candidate at `middle`, whose lower bound skips most candidates for most samples.
+    """
     n, last = candidates.shape[0], 0
     for k in range(box[0], box[1]):
         z = origin[0] + k * spacing[0]
@@ -123,21 +152,27 @@ def _fill(table, candidates, slopes, box, middle, origin, spacing, out):
             y = origin[1] + j * spacing[1]
             for i in range(box[4], box[5]):
                 x = origin[2] + i * spacing[2]
-                best, _, _, _ = _offset(table[candidates[last]], z, y, x)  # a good guess: that of the sample before
+                best, _, _, _ = _offset_from_triangle(
+                    table[candidates[last]], z, y, x
+                )  # a good guess: that of the sample before
                 root = math.sqrt(best)
                 dz, dy, dx = z - middle[0], y - middle[1], x - middle[2]
                 for m in range(n):
                     bound = slopes[m, 0] + slopes[m, 1] * dz + slopes[m, 2] * dy + slopes[m, 3] * dx
                     if bound <= root:
-                        square, _, _, _ = _offset(table[candidates[m]], z, y, x)
+                        square, _, _, _ = _offset_from_triangle(table[candidates[m]], z, y, x)
                         if square < best:
                             best, last = square, m
-                            root = math.sqrt(best) * (1.0 + _SLACK)
+                            root = math.sqrt(best) * (1.0 + _ROUNDING_SLACK)
                 out[k, j, i] = math.sqrt(best)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _longest(box, spacing):
+def _longest_axis(box: Ints, spacing: Floats) -> int:
+    """Return the axis along which a box is longest among those with more than one sample; 0 if there is none.
+
+    box (6,): first and one past the last index on each axis in turn; spacing (3,), the distance of samples.
+    """
     axis, length = 0, -1.0
     for a in range(3):
         n = box[2 * a + 1] - box[2 * a]
@@ -147,16 +182,23 @@ def _longest(box, spacing):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _block(table, start, origin, spacing, inside, clamp, out):
-    """Distances of the samples of one block, halved until few triangles are left."""
+def _fill_block(
+    table: Floats, start: Ints, origin: Floats, spacing: Floats, inside: Bools, clamp: float, out: Floats32
+) -> None:
+    """Fill `out` with the distances of one block's samples, halving the block until few triangles are left.
+
+    start (6,): the block's first and one past its last index on each axis. A box that lies outside the body and farther
+    than `clamp` from every triangle is set to `clamp`. Boxes wait on a stack; a box of at most _LEAF_SAMPLES samples,
+    or with one candidate left, is not halved any more.
+    """
     n = table.shape[0]
-    lists = np.empty((_DEPTH, n), dtype=np.int32)  # those of deeper levels are short: the rest is never touched
-    counts = np.zeros(_DEPTH, dtype=np.int64)
+    lists = np.empty((_MAX_LEVELS, n), dtype=np.int32)  # those of deeper levels are short: the rest is never touched
+    counts = np.zeros(_MAX_LEVELS, dtype=np.int64)
     slopes = np.empty((n, 4))
     for f in range(n):
         lists[0, f] = f
     counts[0] = n
-    boxes, levels = np.empty((_DEPTH, 6), dtype=np.int64), np.empty(_DEPTH, dtype=np.int64)
+    boxes, levels = np.empty((_MAX_LEVELS, 6), dtype=np.int64), np.empty(_MAX_LEVELS, dtype=np.int64)
     boxes[0], levels[0] = start, 1
     top, middle, half = 1, np.empty(3), np.empty(3)
     while top > 0:
@@ -168,16 +210,16 @@ def _block(table, start, origin, spacing, inside, clamp, out):
             middle[a] = origin[a] + 0.5 * (first + last) * spacing[a]
             half[a] = 0.5 * (last - first) * spacing[a]
             samples *= last - first + 1
-        known = lists[level - 1, : counts[level - 1]]
-        count, least = _sift(table, middle, half, known, lists[level], slopes)
+        candidates_before = lists[level - 1, : counts[level - 1]]
+        count, least = _select_candidates(table, middle, half, candidates_before, lists[level], slopes)
         counts[level] = count
         away = least - math.sqrt(half[0] ** 2 + half[1] ** 2 + half[2] ** 2)
         if away > clamp and not inside[box[0], box[2], box[4]]:
             out[box[0] : box[1], box[2] : box[3], box[4] : box[5]] = clamp
-        elif samples <= _LEAF or count == 1 or level == _DEPTH - 1:
-            _fill(table, lists[level, :count], slopes, box, middle, origin, spacing, out)
+        elif samples <= _LEAF_SAMPLES or count == 1 or level == _MAX_LEVELS - 1:
+            _fill_box(table, lists[level, :count], slopes, box, middle, origin, spacing, out)
         else:
-            axis = _longest(box, spacing)
+            axis = _longest_axis(box, spacing)
             cut = (box[2 * axis] + box[2 * axis + 1]) // 2
             boxes[top], boxes[top + 1] = box, box
             boxes[top, 2 * axis], boxes[top + 1, 2 * axis + 1] = cut, cut
@@ -186,21 +228,24 @@ def _block(table, start, origin, spacing, inside, clamp, out):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def blocks(shape):
-    """Number of blocks of a grid of `shape`."""
+def count_blocks(shape: tuple[int, int, int]) -> int:
+    """Return into how many blocks of at most _BLOCK³ samples :func:`distances` divides a grid of `shape`."""
     return -(-shape[0] // _BLOCK) * -(-shape[1] // _BLOCK) * -(-shape[2] // _BLOCK)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def distances(table, origin, spacing, inside, clamp, first, last, out):
-    """out[z, y, x] = distance to the nearest triangle, without sign, in the blocks numbered first to last - 1.
+def distances(
+    table: Floats, origin: Floats, spacing: Floats, inside: Bools, clamp: float, first: int, last: int, out: Floats32
+) -> None:
+    """Fill `out` with the unsigned distance of every sample to the closest triangle, in blocks `first` to `last` - 1.
 
-    table (n, TABLE) float64 from `tabulate`; origin, spacing (3,) float64; inside (z, y, x) bool; clamp float64, what
-    outside distances beyond it may be set to (infinity for none); out (z, y, x) float32.
+    table (n, TABLE_COLUMNS) float64 from :func:`tabulate`; origin, spacing (3,) float64, in the unit of the corners;
+    inside (z, y, x) bool, the samples inside the body; clamp, what larger distances outside may be set to (infinity for
+    none); out (z, y, x) float32. Blocks are numbered with x fastest, see :func:`count_blocks`.
     """
     nz, ny, nx = out.shape
     by, bx = -(-ny // _BLOCK), -(-nx // _BLOCK)
     for b in range(first, last):
         k, j, i = b // (by * bx) * _BLOCK, b // bx % by * _BLOCK, b % bx * _BLOCK
         box = np.array([k, min(k + _BLOCK, nz), j, min(j + _BLOCK, ny), i, min(i + _BLOCK, nx)])
-        _block(table, box, origin, spacing, inside, clamp, out)
+        _fill_block(table, box, origin, spacing, inside, clamp, out)

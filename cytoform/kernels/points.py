@@ -1,7 +1,7 @@
-"""Loops over the Gauss points of a mesh: faces to points for the transform, fields at the points back to faces.
+"""Loops over the quadrature points of a mesh: from faces to points for the transform, from points back to faces.
 
-The rules lie one after another: rule r has the barycentric points `barycentric[starts[r] : starts[r + 1]]` and the
-weights beside them. The points of face f are `offsets[f] : offsets[f + 1]`.
+The quadrature rules lie one after another: rule r has the barycentric points `barycentric[starts[r] : starts[r + 1]]`
+and the weights beside them. The points of face f are `offsets[f] : offsets[f + 1]`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,33 @@ import math
 
 import numba
 
+from .._typing import AnyFloats, Array, Floats, Ints
+
 __all__ = ["gather", "scatter"]
 
-_TURN = 2.0 * math.pi
+_TWO_PI = 2.0 * math.pi
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def scatter(corners, strengths, per_period, shift, rules, starts, barycentric, weights, offsets, places, sources):
-    """Points of all faces as angles of the periodic box, and their masses turned by `shift` modes along x.
+def scatter(
+    corners: Floats,
+    strengths: Floats,
+    inverse_periods: Floats,
+    shift: float,
+    rules: Ints,
+    starts: Ints,
+    barycentric: Floats,
+    weights: Floats,
+    offsets: Ints,
+    angles: AnyFloats,
+    point_strengths: Array,
+) -> None:
+    """Fill the quadrature points of all faces as angles of the periodic box, and their strengths for a type-1 NUFFT.
 
-    corners (n_faces, 3, 3) and strengths (n_faces,) float64; per_period (3,) one over the box's sides; rules (n_faces,)
-    the rule of every face. places (3, n) real, in [-π, π), formed in float64; sources (n,) complex: half the strength
-    times the weight times exp(-i shift x).
+    corners (n_faces, 3 corners, 3 axes) and strengths (n_faces,) float64, twice the area times the density;
+    inverse_periods (3,), one over the box's sides; shift, a number of modes along x; rules (n_faces,), the rule of
+    every face. Filled: angles (3, n) real, 2π position / period in [-π, π), formed in float64; point_strengths (n,)
+    complex, half the strength times the weight times exp(-i shift x), which shifts the spectrum by `shift` modes.
     """
     for f in numba.prange(corners.shape[0]):
         first = starts[rules[f]]
@@ -29,39 +44,50 @@ def scatter(corners, strengths, per_period, shift, rules, starts, barycentric, w
             r = first + n - offsets[f]
             angle = 0.0
             for d in range(3):
-                turns = per_period[d] * (
+                turns = inverse_periods[d] * (
                     barycentric[r, 0] * corners[f, 0, d]
                     + barycentric[r, 1] * corners[f, 1, d]
                     + barycentric[r, 2] * corners[f, 2, d]
                 )
-                angle = _TURN * (turns - math.floor(turns + 0.5))
-                places[d, n] = angle
+                angle = _TWO_PI * (turns - math.floor(turns + 0.5))
+                angles[d, n] = angle
             mass = 0.5 * strengths[f] * weights[r]
-            sources[n] = complex(mass * math.cos(shift * angle), -mass * math.sin(shift * angle))
+            point_strengths[n] = complex(mass * math.cos(shift * angle), -mass * math.sin(shift * angle))
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def gather(fields, places, shift, rules, starts, barycentric, weights, offsets, values, moves):
-    """Sums of fields over the points of every face: the adjoint of :func:`scatter`.
+def gather(
+    fields: Array,
+    angles: AnyFloats,
+    shift: float,
+    rules: Ints,
+    starts: Ints,
+    barycentric: Floats,
+    weights: Floats,
+    offsets: Ints,
+    face_sums: Floats,
+    corner_sums: Floats,
+) -> None:
+    """Sum fields over the quadrature points of every face: the adjoint of :func:`scatter`.
 
-    fields (4, n) complex: a field and its three derivatives, to be turned by exp(-i shift x). values (n_faces,) gets
-    half the weighted sum of the first, moves (n_faces, 3 corners, 3 axes) those of the others times the barycentric
-    coordinate; real parts, float64.
+    fields (4, n) complex: a field and its three derivatives at the points, to be multiplied by exp(-i shift x). Filled
+    with real parts in float64: face_sums (n_faces,), half the weighted sum of the first field; corner_sums (n_faces, 3
+    corners, 3 axes), half the weighted sums of the derivatives times the point's barycentric coordinate of the corner.
     """
-    for f in numba.prange(len(values)):
+    for f in numba.prange(len(face_sums)):
         first = starts[rules[f]]
         total = 0.0
         for p in range(3):
             for d in range(3):
-                moves[f, p, d] = 0.0
+                corner_sums[f, p, d] = 0.0
         for n in range(offsets[f], offsets[f + 1]):
             r = first + n - offsets[f]
-            angle = shift * places[2, n]
+            angle = shift * angles[2, n]
             half = 0.5 * weights[r]
             cosine, sine = half * math.cos(angle), half * math.sin(angle)
             total += cosine * fields[0, n].real + sine * fields[0, n].imag
             for d in range(3):
                 slope = cosine * fields[d + 1, n].real + sine * fields[d + 1, n].imag
                 for p in range(3):
-                    moves[f, p, d] += barycentric[r, p] * slope
-        values[f] = total
+                    corner_sums[f, p, d] += barycentric[r, p] * slope
+        face_sums[f] = total

@@ -1,19 +1,21 @@
-"""Sums over the voxels of a slab that a least-squares loss of a rendering needs, in one pass."""
+"""Sums over voxels that a weighted least-squares loss of a rendered image needs, in one pass."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
+from .._typing import AnyFloats, Floats
+
 __all__ = ["weighted_moments"]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def weighted_moments(image, observed, weights, sums):
-    """Rendering m, measurement o and weights w: image becomes w m; sums gets Σ w m, Σ w m², Σ w m o.
+def weighted_moments(image: AnyFloats, observed: AnyFloats, weights: AnyFloats, sums: Floats) -> None:
+    """Replace a rendered image m by w m, and fill `sums` with Σ w m, Σ w m² and Σ w m o.
 
-    image (planes, y, x) may be larger than observed and weights at the end of every axis; there it becomes zero.
-    sums (3,) float64; products are added up in float64.
+    image m (planes, y, x) is changed in place; observed o and weights w may be smaller than image at the end of every
+    axis, and image becomes zero there. sums (3,) float64; products are added up in float64.
     """
     first, second, mixed = 0.0, 0.0, 0.0
     planes, rows, columns = observed.shape

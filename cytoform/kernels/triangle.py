@@ -1,21 +1,21 @@
-"""Scalar formulas of the transform of a triangle, written once and compiled for the CPU and for CUDA.
+"""Scalar formulas of the Fourier transform of a triangle, written once and compiled for the CPU and for CUDA.
 
-With the phases a, b, c of the three corners at a frequency, the transform of a triangle of area A is 2 A G(a, b, c),
-G = -f[a, b, c], f(x) = exp(-i x), where f[...] is a divided difference (Hermite-Genocchi). Its derivatives are
-dG/da = -f[a, a, b, c] and so on. The centroid's phase m = (a + b + c) / 3 is taken out, so that p + q + r = 0 for what
-remains, and G = exp(-i m) K(p, q, r). Nothing here divides by a difference that may be small:
+With the phases a, b, c of the three corners at a frequency, the transform of a triangle of area A is 2 A G(a, b, c), G
+= -f[a, b, c], f(x) = exp(-i x), where f[...] is a divided difference (Hermite-Genocchi). Its derivatives are dG/da =
+-f[a, a, b, c] and so on. The centroid's phase m = (a + b + c) / 3 is taken out, so that p + q + r = 0 for the centred
+phases p, q, r that remain, and G = exp(-i m) K(p, q, r). Nothing here divides by a difference that may be small:
 
-* Where the largest of |p|, |q|, |r| is small, K is a power series in e2 = p q + q r + r p and e3 = p q r:
-  K = sum over n of (-i)^n h_n / (n + 2)!, h_n = -e2 h_(n-2) + e3 h_(n-3). The derivatives need K and its slopes for
-  e2 and e3 only: dG/da = exp(-i m) (-i K / 3 - p dK/de2 + (q r - e2 / 3) dK/de3), and both slopes are series in the
-  g_n = h_n - e2 g_(n-2) + e3 g_(n-3): dK/de2 = sum of (-i)^n g_n / (n + 4)!, dK/de3 = i sum of (-i)^n g_n / (n + 5)!.
+* Where the largest of |p|, |q|, |r| is small, K is a power series in e2 = p q + q r + r p and e3 = p q r: K = sum over
+  n of (-i)^n h_n / (n + 2)!, h_n = -e2 h_(n-2) + e3 h_(n-3). The derivatives need K and its slopes for e2 and e3 only:
+  dG/da = exp(-i m) (-i K / 3 - p dK/de2 + (q r - e2 / 3) dK/de3), and both slopes are series in the g_n = h_n - e2
+  g_(n-2) + e3 g_(n-3): dK/de2 = sum of (-i)^n g_n / (n + 4)!, dK/de3 = i sum of (-i)^n g_n / (n + 5)!.
 * Elsewhere the points are sorted to x <= y <= z, and z - x > 4. Differences of two points are sinc functions, those of
-  a doubled point are f[x, x, y] = exp(-i x) (-sinc²(d/2) / 2 + i (d - sin d) / d²), d = y - x, and one division by
-  z - x leads from each order to the next.
+  a doubled point are f[x, x, y] = exp(-i x) (-sinc²(d/2) / 2 + i (d - sin d) / d²), d = y - x, and one division by z -
+  x leads from each order to the next.
 
-All is straight-line code with selections instead of branches, sums unrolled when compiled, so that a compiler can lay
-16 frequencies side by side. Complex numbers are pairs (real, imaginary); every constant is in the working precision,
-or it would lift float32 to float64.
+All is straight-line code with selections instead of branches, sums unrolled when compiled, so that a compiler can put
+16 frequencies into one vector register. Complex numbers are pairs (real, imaginary); every constant is in the working
+precision, or it would lift float32 to float64.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["BLOCK", "LANES", "SERIES_LIMIT", "SHORT_LIMIT", "build", "polynomial_sincos"]
+__all__ = ["BLOCK", "LANES", "SERIES_LIMIT", "SHORT_LIMIT", "Jit", "compile_formulas", "polynomial_sincos"]
 
-LANES = 16  # frequencies that the CPU's loops take side by side
-BLOCK = 32  # faces whose tables they make together
+LANES = 16  # frequencies in a step of the CPU's loops: those of one or a few vector registers
+BLOCK = 32  # faces whose tables of phase factors these loops fill together
 
 SERIES_LIMIT = 3.0  # the series is used where the largest centred phase is below this
 SHORT_LIMIT = 1.0  # and with fewer terms below this
@@ -46,47 +46,58 @@ _PI_PARTS = {
     np.float64: (3.1415926534682512, 1.215420100718692e-10, 5.825464112186712e-20),
 }
 
-Jit = Callable[[Callable], Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Jit(Protocol):
+    """A decorator that compiles a function, for the CPU or for a CUDA device, and keeps its signature."""
+
+    def __call__(self, function: F, /) -> F: ...
 
 
 def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
-    """c0 + c1 x + c2 x² + ..., unrolled four at a time."""
+    """Compile the polynomial c0 + c1 x + c2 x² + ... with `jit`, by Horner's scheme, unrolled four terms at a time.
+
+    coefficients: c0, c1, ... in the working precision, at least one. The function returned takes and gives one number.
+    """
     c0, c1, c2, c3 = [*coefficients, *[coefficients[0] * 0] * 3][:4]
     if len(coefficients) <= 4:
 
         @jit
-        def last(x):
+        def last(x: Any) -> Any:
             return c0 + x * (c1 + x * (c2 + x * c3))
 
         return last
     rest = _polynomial(jit, coefficients[4:])
 
     @jit
-    def value(x):
+    def value(x: Any) -> Any:
         return c0 + x * (c1 + x * (c2 + x * (c3 + x * rest(x))))
 
     return value
 
 
-def _alternating(real: Any, factorials: Sequence[int]) -> list[Any]:
-    """1/k0!, -1/k1!, 1/k2!, ..."""
+def _alternating_inverse_factorials(real: Any, factorials: Sequence[int]) -> list[Any]:
+    """Return [1/k0!, -1/k1!, 1/k2!, ...] for the numbers k0, k1, ... in `factorials`, in the precision `real`."""
     return [real((-1.0) ** n / math.factorial(k)) for n, k in enumerate(factorials)]
 
 
 def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any = np.rint) -> Any:
-    """Sine and cosine (of float32 or float64) without branches, tables or calls: Taylor's sums after whole half turns.
+    """Compile sine and cosine of one number, without branches, tables or calls: Taylor's sums after whole half turns.
 
-    The error is a few units of the last place for arguments up to 1e4, beyond which it grows with them. `floor` and
-    `nearest` round to whole numbers, as numbers of the same precision, where the compiler knows no NumPy.
+    The function returned takes x in radians and gives (sin x, cos x). The nearest multiple of π is subtracted first,
+    with π in three parts. The error is a few units of the last place for arguments up to 1e4, beyond which it grows
+    with them. `jit` is the compiler's decorator, `real` np.float32 or np.float64; `floor` and `nearest` round to whole
+    numbers, as numbers of the same precision, where the compiler knows no NumPy.
     """
     count = _SINE_TERMS[real]
-    sine = _polynomial(jit, _alternating(real, range(1, 2 * count, 2)))
-    cosine = _polynomial(jit, _alternating(real, range(0, 2 * count, 2)))
+    sine = _polynomial(jit, _alternating_inverse_factorials(real, range(1, 2 * count, 2)))
+    cosine = _polynomial(jit, _alternating_inverse_factorials(real, range(0, 2 * count, 2)))
     first, second, third = (real(part) for part in _PI_PARTS[real])
     per_half_turn, half, one, two = real(1 / math.pi), real(0.5), real(1), real(2)
 
     @jit
-    def sincos(x):
+    def sincos(x: Any) -> Any:
         turns = nearest(x * per_half_turn)
         y = ((x - turns * first) - turns * second) - turns * third
         sign = one - two * (turns - two * floor(turns * half))
@@ -95,8 +106,12 @@ def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any =
     return sincos
 
 
-def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
-    """K, and K with its derivatives, by the power series; for p + q + r = 0."""
+def _power_series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
+    """Compile K, and K with its derivatives, by the power series in e2 and e3 (module docstring), for p + q + r = 0.
+
+    `terms` is the order up to which the series are summed. Both functions take (p, q, r); the first gives K as (real,
+    imaginary), the second K, dG/da, dG/db, dG/dc (the latter three times exp(i m)) as eight reals.
+    """
     # (-i)^n / (n + k)!: the sign of its real or imaginary part, for n = 0, 1, 2, ...
     by2, by4, by5 = ([real((-1.0) ** (n // 2) / math.factorial(n + k)) for n in range(terms + 1)] for k in (2, 4, 5))
     zero, one, third = real(0), real(1), real(1 / 3)
@@ -105,7 +120,7 @@ def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
         if n >= terms:
 
             @jit
-            def done(s2, e3, h3, h2, h1, even, odd):
+            def done(s2: Any, e3: Any, h3: Any, h2: Any, h1: Any, even: Any, odd: Any) -> Any:
                 return even, odd
 
             return done
@@ -113,7 +128,7 @@ def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
         rest = value_from(n + 2)
 
         @jit
-        def step(s2, e3, h3, h2, h1, even, odd):
+        def step(s2: Any, e3: Any, h3: Any, h2: Any, h1: Any, even: Any, odd: Any) -> Any:
             h = s2 * h2 + e3 * h3
             next_h = s2 * h1 + e3 * h2
             return rest(s2, e3, h1, h, next_h, even + next_h * even_factor, odd + h * odd_factor)
@@ -124,7 +139,22 @@ def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
         if n >= terms:
 
             @jit
-            def done(s2, e3, h3, h2, h1, g3, g2, g1, k_re, k_im, a_re, a_im, b_re, b_im):
+            def done(
+                s2: Any,
+                e3: Any,
+                h3: Any,
+                h2: Any,
+                h1: Any,
+                g3: Any,
+                g2: Any,
+                g1: Any,
+                k_re: Any,
+                k_im: Any,
+                a_re: Any,
+                a_im: Any,
+                b_re: Any,
+                b_im: Any,
+            ) -> Any:
                 return k_re, k_im, a_re, a_im, b_re, b_im
 
             return done
@@ -132,7 +162,22 @@ def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
         rest = gradient_from(n + 2)
 
         @jit
-        def step(s2, e3, h3, h2, h1, g3, g2, g1, k_re, k_im, a_re, a_im, b_re, b_im):
+        def step(
+            s2: Any,
+            e3: Any,
+            h3: Any,
+            h2: Any,
+            h1: Any,
+            g3: Any,
+            g2: Any,
+            g1: Any,
+            k_re: Any,
+            k_im: Any,
+            a_re: Any,
+            a_im: Any,
+            b_re: Any,
+            b_im: Any,
+        ) -> Any:
             h = s2 * h2 + e3 * h3
             g = s2 * g2 + (e3 * g3 + h)
             next_h = s2 * h1 + e3 * h2
@@ -148,12 +193,12 @@ def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
     k0, k2, a0, a2, b0, b2 = by2[0], by2[2], by4[0], by4[2], by5[0], by5[2]
 
     @jit
-    def value(p, q, r):
+    def value(p: Any, q: Any, r: Any) -> Any:
         s2 = -(p * q + r * (p + q))
         return sum_value(s2, p * q * r, one, zero, s2, k0 + s2 * k2, zero)
 
     @jit
-    def gradient(p, q, r):
+    def gradient(p: Any, q: Any, r: Any) -> Any:
         qr, rp, pq = q * r, r * p, p * q
         e2 = pq + r * (p + q)
         s2 = -e2
@@ -173,30 +218,33 @@ def _series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
     return value, gradient
 
 
-def _differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
-    """K, and K with its derivatives, by divided differences; for spreads above SERIES_LIMIT."""
+def _divided_differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
+    """Compile K, and K with its derivatives, by divided differences; for spreads above SERIES_LIMIT.
+
+    `sincos` is sine and cosine, compiled for the same target. The functions are those of :func:`_power_series`.
+    """
     zero, one, half, two, limit = real(0), real(1), real(0.5), real(2), real(_GAP_LIMIT)
-    gap_series = _polynomial(jit, _alternating(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
+    gap_series = _polynomial(jit, _alternating_inverse_factorials(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
 
     @jit
-    def in_order(p, q, r):
+    def in_order(p: Any, q: Any, r: Any) -> Any:
         low, high = min(p, min(q, r)), max(p, max(q, r))
         return low, max(min(p, q), min(max(p, q), r)), high
 
     @jit
-    def sinc(sine, u):
+    def sinc(sine: Any, u: Any) -> Any:
         divisor = one if u == zero else u
         return one if u == zero else sine / divisor
 
     @jit
-    def gap_part(d, sine, cosine):
+    def gap_part(d: Any, sine: Any, cosine: Any) -> Any:
         """(d - sin d) / d², from the sine and cosine of d / 2."""
         divisor = one if d < one else d
         direct = (divisor - two * sine * cosine) / (divisor * divisor)
         return d * gap_series(d * d) if d <= limit else direct
 
     @jit
-    def value(p, q, r):
+    def value(p: Any, q: Any, r: Any) -> Any:
         x, y, z = in_order(p, q, r)
         u, v = half * (y - x), half * (z - y)
         sin_u, cos_u = sincos(u)
@@ -209,7 +257,7 @@ def _differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
         return (sin_high * high - sin_low * low) * scale, (cos_high * high - cos_low * low) * scale
 
     @jit
-    def gradient(p, q, r):
+    def gradient(p: Any, q: Any, r: Any) -> Any:
         x, y, z = in_order(p, q, r)
         d1, d2 = y - x, z - y
         u, v = half * d1, half * d2
@@ -257,43 +305,46 @@ def _differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
     return value, gradient
 
 
-def build(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
-    """Compile the formulas with `jit`: ``numba.njit`` or a CUDA device function's decorator.
+def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
+    """Compile the formulas with `jit`: ``numba.njit`` or the decorator of CUDA device functions.
 
     Parameters
     ----------
     jit : callable
+        Decorator that compiles a scalar function.
     real : np.float32 or np.float64
         The working precision.
     sincos : callable
-        Sine and cosine of one number, compiled for the same target.
+        Sine and cosine of one number as a pair, compiled for the same target (:func:`polynomial_sincos`).
 
     Returns
     -------
     SimpleNamespace
         ``value(p, q, r)``: K as (real, imaginary). ``gradient(p, q, r)``: K, dG/da, dG/db, dG/dc (the latter three
-        times exp(i m)) as eight reals. p + q + r = 0 in all. ``short_``, ``long_`` and ``large_`` before either name
-        are its three cases, ``mixed_`` chooses between the latter two without a branch.
+        times exp(i m)) as eight reals. p + q + r = 0 in all. Each chooses by the spread, the largest of |p|, |q|, |r|,
+        between three cases that are there by name as well: ``short_`` up to SHORT_LIMIT and ``long_`` up to
+        SERIES_LIMIT (power series), ``large_`` above (divided differences). ``mixed_`` chooses between the latter two
+        without a branch.
     """
     short, long = _TERMS[real]
-    short_value, short_gradient = _series(jit, real, short)
-    long_value, long_gradient = _series(jit, real, long)
-    large_value, large_gradient = _differences(jit, real, sincos)
+    short_value, short_gradient = _power_series(jit, real, short)
+    long_value, long_gradient = _power_series(jit, real, long)
+    large_value, large_gradient = _divided_differences(jit, real, sincos)
     short_limit, long_limit = real(SHORT_LIMIT), real(SERIES_LIMIT)
 
     @jit
-    def spread(p, q, r):
+    def spread(p: Any, q: Any, r: Any) -> Any:
         return max(abs(p), max(abs(q), abs(r)))
 
     @jit
-    def mixed_value(p, q, r):
+    def mixed_value(p: Any, q: Any, r: Any) -> Any:
         near = spread(p, q, r) <= long_limit
         one, two = long_value(p, q, r)
         other_one, other_two = large_value(p, q, r)
         return one if near else other_one, two if near else other_two
 
     @jit
-    def mixed_gradient(p, q, r):
+    def mixed_gradient(p: Any, q: Any, r: Any) -> Any:
         near = spread(p, q, r) <= long_limit
         a, b, c, d, e, f, g, h = long_gradient(p, q, r)
         s, t, u, v, w, x, y, z = large_gradient(p, q, r)
@@ -302,9 +353,9 @@ def build(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
             e if near else w, f if near else x, g if near else y, h if near else z,
         )  # fmt: skip
 
-    def by_spread(short_case, long_case, large_case):
+    def by_spread(short_case: Any, long_case: Any, large_case: Any) -> Any:
         @jit
-        def formula(p, q, r):
+        def formula(p: Any, q: Any, r: Any) -> Any:
             largest = spread(p, q, r)
             if largest <= short_limit:
                 return short_case(p, q, r)

@@ -1,4 +1,4 @@
-"""What all kinds of triangle meshes have in common, and the checks of what they are made of."""
+"""The base class of all kinds of triangle meshes, and the checks of the arrays that they are made of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import Array, Floats, Ints
+from .._typing import Array, Bools, Floats, Ints
 from ..errors import MeshError
 from . import geometry
 from .protocol import Mesh
@@ -19,6 +19,10 @@ __all__ = ["TriangleMesh"]
 
 
 def check_vertices(vertices: Any) -> Array:
+    """Return vertices as a contiguous float32 or float64 array of shape (n_vertices, 3); integers become float64.
+
+    Raise MeshError if the shape is another one or the values are not real numbers.
+    """
     array = np.asarray(vertices)
     if array.ndim != 2 or array.shape[1] != 3:
         raise MeshError(f"vertices has shape {array.shape}; expected (n_vertices, 3), µm, (z, y, x).")
@@ -30,8 +34,8 @@ def check_vertices(vertices: Any) -> Array:
 
 
 def check_finite(vertices: Array, faces: Ints) -> None:
-    """Refuse NaN and infinity in vertices that a face uses."""
-    bad = ~np.isfinite(vertices).all(axis=1)
+    """Raise MeshError if a vertex that some face uses is NaN or infinite; vertices without faces may be."""
+    bad: Bools = np.asarray(~np.isfinite(vertices).all(axis=1))
     if bad.any() and bad[faces].any():
         count = int((bad & geometry.used_vertices(faces, len(vertices))).sum())
         raise MeshError(
@@ -41,6 +45,11 @@ def check_finite(vertices: Array, faces: Ints) -> None:
 
 
 def check_faces(faces: Any, n_vertices: int) -> Ints:
+    """Return faces as a contiguous int64 array of shape (n_faces, 3).
+
+    Raise MeshError if there are none, the shape or the type is another one, or an index is below 0 or not below
+    n_vertices.
+    """
     array = np.asarray(faces)
     if array.size == 0:
         raise MeshError("the mesh has no faces; expected at least one triangle.", remedy="Is it a point cloud?")
@@ -60,6 +69,11 @@ def check_faces(faces: Any, n_vertices: int) -> Ints:
 
 
 def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
+    """Return the density of the faces as an array of shape (n_faces,) and the given dtype.
+
+    None gives 1 everywhere, one number the same for all faces. Raise MeshError if the shape is another one or a value
+    is not finite.
+    """
     if density is None:
         return np.ones(n_faces, dtype=dtype)
     array = np.asarray(density, dtype=dtype)
@@ -72,16 +86,17 @@ def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TriangleMesh:
-    """Vertices and faces, checked when made; a kind of mesh adds its own fields and `density`.
+    """The base class of a triangle mesh: vertices and faces, checked when made; a kind of mesh adds its own fields.
 
-    A kind is a frozen dataclass whose fields are arrays. It has a field `density`, says its default in
-    :meth:`_default_density`, and checks further fields in :meth:`_check_more`.
+    A kind is a frozen dataclass whose fields are arrays. It has a field `density`, returns the default of that in
+    :meth:`_default_density`, and checks its further fields in :meth:`_check_extra_fields`.
 
     Parameters
     ----------
     vertices : (n_vertices, 3) float32 or float64
         Positions in µm, (z, y, x).
     faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle, counted from 0.
 
     Raises
     ------
@@ -92,10 +107,12 @@ class TriangleMesh:
     vertices: Array
     faces: Ints
 
-    if TYPE_CHECKING:  # a field of each kind, after its own
+    if TYPE_CHECKING:  # each kind of mesh has this field, after its further ones
 
         @property
-        def density(self) -> Array: ...
+        def density(self) -> Array:
+            """Intensity of every face per µm², (n_faces,)."""
+            raise NotImplementedError
 
     def __post_init__(self) -> None:
         vertices = check_vertices(self.vertices)
@@ -103,15 +120,18 @@ class TriangleMesh:
         check_finite(vertices, faces)
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "faces", faces)
-        self._check_more()
+        self._check_extra_fields()
         density = self._default_density() if self.density is None else self.density
         object.__setattr__(self, "density", check_density(density, len(faces), vertices.dtype))
 
-    def _check_more(self) -> None:
-        """Check the fields that a kind adds; they are set with ``object.__setattr__``."""
+    def _check_extra_fields(self) -> None:
+        """Check the fields that a kind of mesh adds; raise MeshError if one is wrong.
+
+        They are converted and set with ``object.__setattr__``, as the dataclass is frozen. The base class has none.
+        """
 
     def _default_density(self) -> Array | None:
-        """Return the density of the faces where none is given; None for 1 everywhere."""
+        """Return the density of the faces where none is given, (n_faces,); None for 1 everywhere."""
         return None
 
     @property
@@ -125,13 +145,13 @@ class TriangleMesh:
         return len(self.faces)
 
     @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64, the dtype of the vertices."""
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the vertices, float32 or float64."""
         return self.vertices.dtype
 
     @cached_property
     def face_areas(self) -> Floats:
-        """Area of every face in µm²."""
+        """Area of every face in µm², (n_faces,) float64."""
         return geometry.face_areas(self.vertices, self.faces)
 
     @property
@@ -145,53 +165,125 @@ class TriangleMesh:
         return float(sum(region.volume for region in self.regions().values()))
 
     def regions(self) -> Mapping[int, Mesh]:
-        """Return the closed surface of every region by its number, from 1 on; each kind of mesh writes its own."""
+        """Return the closed surface of every region by the region's number; each kind of mesh implements it.
+
+        Returns
+        -------
+        mapping of int to Mesh
+            Regions count from 1; 0 is the outside, which is not among them.
+        """
         raise NotImplementedError
 
     @property
     def mass(self) -> float:
-        """Density times area, summed: the transform at frequency zero."""
+        """Sum over faces of density times area: the total intensity, and the Fourier transform at frequency zero."""
         return float((self.face_areas * self.density.astype(np.float64)).sum())
 
     @property
     def normals(self) -> Floats:
-        """Unit normals of the faces, (z, y, x), by the counter-clockwise rule."""
+        """Unit normals of the faces, (n_faces, 3) float64, (z, y, x), by the counter-clockwise rule."""
         return geometry.face_normals(self.vertices, self.faces)
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
-        """Smallest and largest coordinate on each axis in µm, of the vertices that a face uses."""
+        """Smallest and largest coordinate on each axis in µm, (3,) each, of the vertices that some face uses."""
         return geometry.bounding_box(self.vertices, self.faces)
 
     def without_unused_vertices(self) -> Self:
-        """The same mesh with the vertices that some face uses, in their order; itself where all are used."""
+        """Return the same mesh without the vertices that no face uses.
+
+        Returns
+        -------
+        TriangleMesh
+            Of the same kind, the remaining vertices in their order; the mesh itself when all are used.
+        """
         used = geometry.used_vertices(self.faces, self.n_vertices)
         if used.all():
             return self
         return dataclasses.replace(self, vertices=self.vertices[used], faces=(np.cumsum(used) - 1)[self.faces])
 
     def with_vertices(self, vertices: Array) -> Self:
-        """The same mesh, moved: one position for each vertex."""
+        """Return the same mesh with its vertices at other positions.
+
+        Parameters
+        ----------
+        vertices : (n_vertices, 3) float32 or float64
+            New positions in µm, (z, y, x), one for each vertex.
+
+        Returns
+        -------
+        TriangleMesh
+            Of the same kind; faces, density and all other fields are the same.
+
+        Raises
+        ------
+        MeshError
+            When the shape is another one, or a position that a face uses is not finite.
+        """
         array = np.asarray(vertices)
         if array.shape != self.vertices.shape:
             raise MeshError(f"vertices has shape {array.shape}; expected {self.vertices.shape}, as before.")
         return dataclasses.replace(self, vertices=array)
 
     def with_density(self, density: npt.ArrayLike | None) -> Self:
-        """The same mesh with another density, (n_faces,) or a number; None for the default of its kind."""
+        """Return the same mesh with another density of its faces.
+
+        Parameters
+        ----------
+        density : (n_faces,) float, float or None
+            Intensity per µm²; one number for all faces, None for the default of this kind of mesh.
+
+        Returns
+        -------
+        TriangleMesh
+            Of the same kind, with all other fields the same.
+
+        Raises
+        ------
+        MeshError
+            When the shape is another one, or a value is not finite.
+        """
         return dataclasses.replace(self, density=density)  # type: ignore[call-arg]
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
-        """The same mesh in float32 or float64."""
+        """Return the same mesh with positions and density in another precision.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+            The number type to convert to.
+
+        Returns
+        -------
+        TriangleMesh
+            Of the same kind.
+        """
         return dataclasses.replace(  # type: ignore[call-arg]
             self, vertices=self.vertices.astype(dtype), density=self.density.astype(dtype)
         )
 
     def arrays(self) -> dict[str, Array]:
-        """All that makes the mesh, by name: what files, checkpoints and digests hold."""
+        """Return the arrays that define the mesh: the content of files, checkpoints and digests.
+
+        Returns
+        -------
+        dict of str to array
+            Every field of the dataclass by its name.
+        """
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        """Make a mesh of what :meth:`arrays` gave."""
+        """Make a mesh from the arrays that :meth:`arrays` returned.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+            Every field of the dataclass by its name.
+
+        Returns
+        -------
+        TriangleMesh
+            Of the class on which the method is called.
+        """
         return cls(**arrays)

@@ -1,4 +1,4 @@
-"""Closest points on a surface, and what is given on it taken to another one of the same shape."""
+"""Closest points on a surface, and values on it carried over to another surface of the same shape."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from scipy.spatial import cKDTree
 
 from .._typing import Array, Floats, Ints
 from . import geometry
+from .protocol import Mesh
 from .surface import SurfaceMesh
 
-__all__ = ["Reference", "closest_points", "interpolation", "transfer_density"]
+__all__ = ["ClosestPointSearch", "closest_points", "interpolation_matrix", "transfer_density"]
 
 
-class Reference:
-    """The surface as it came in: what vertices are projected onto, and where densities are taken from."""
+class ClosestPointSearch:
+    """A search structure for the closest points on a surface: a KD-tree of the face centres.
+
+    Parameters
+    ----------
+    points : (n_vertices, 3) float64, µm
+        Vertices of the surface.
+    faces : (n_faces, 3) int
+        Its triangles.
+    """
 
     def __init__(self, points: Floats, faces: Ints) -> None:
         self.corners = points[faces]
@@ -24,14 +33,19 @@ class Reference:
         self.tree = cKDTree(self.corners.mean(axis=1))
 
     def closest(self, queries: Floats, normals: Floats | None = None, k: int = 8) -> tuple[Ints, Floats, Floats]:
-        """Closest face of the k nearest by centre, the closest point on it, and its barycentric coordinates."""
+        """Return for every query its closest face, the closest point on it, and that point's barycentric coordinates.
+
+        The search is among the k faces whose centres are nearest. With `normals` (n, 3), one for each query, faces
+        whose own normal points the other way are left out where any other face is among the k: they belong to the far
+        side of a thin sheet. Shapes (n,), (n, 3) in µm and (n, 3).
+        """
         k = min(k, len(self.corners))
         near = self.tree.query(queries, k=k)[1].reshape(len(queries), k)
         flat = near.reshape(-1)
-        weights = _barycentric(np.repeat(queries, k, axis=0), self.corners[flat])
+        weights = _closest_barycentric(np.repeat(queries, k, axis=0), self.corners[flat])
         points = np.einsum("nc,nci->ni", weights, self.corners[flat]).reshape(len(queries), k, 3)
         distance = ((points - queries[:, None]) ** 2).sum(axis=2)
-        if normals is not None:  # a face that looks the other way belongs to the far side of a thin sheet
+        if normals is not None:  # a face with the opposite normal belongs to the far side of a thin sheet
             away = np.einsum("nki,ni->nk", self.normals[near], normals) < 0
             distance = np.where(away & ~away.all(axis=1, keepdims=True), np.inf, distance)
         best = np.argmin(distance, axis=1)
@@ -39,13 +53,18 @@ class Reference:
         return near[rows, best], points[rows, best], weights.reshape(len(queries), k, 3)[rows, best]
 
     def project(self, queries: Floats, normals: Floats) -> Floats:
+        """Return the point on the surface closest to each query, (n, 3), µm.
+
+        It lies on a face whose normal does not oppose the query's (`normals`, (n, 3)), as in :meth:`closest`.
+        """
         return self.closest(queries, normals)[1]
 
 
-def _barycentric(queries: Floats, corners: Floats) -> Floats:
-    """Barycentric coordinates of the point of each triangle closest to each query, (n, 3).
+def _closest_barycentric(queries: Floats, corners: Floats) -> Floats:
+    """Return the barycentric coordinates of the point of each triangle closest to each query, (n, 3).
 
-    Inside the triangle where the foot of the perpendicular lies there, else on the closest of the three edges.
+    corners (n, 3 corners, 3 axes), one triangle for each query (n, 3). The point lies inside the triangle where the
+    foot of the perpendicular does, else on the closest of the three edges.
     """
     a = corners[:, 0]
     u, v, w = corners[:, 1] - a, corners[:, 2] - a, queries - a
@@ -72,41 +91,52 @@ def _barycentric(queries: Floats, corners: Floats) -> Floats:
 
 
 def transfer_density(source: SurfaceMesh, target: SurfaceMesh) -> Array:
-    """Density for the faces of `target`: that of the face of `source` whose centre is nearest, (n_faces,)."""
+    """Return for each face of `target` the density of the face of `source` whose centre is nearest, (n_faces,)."""
     if (source.density == source.density[0]).all():
         return np.full(target.n_faces, source.density[0])
     centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
     return source.density[cKDTree(centres[0]).query(centres[1])[1]]
 
 
-def closest_points(mesh: SurfaceMesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:
-    """Closest points on a surface, searched among the 16 faces nearest by centre.
+def closest_points(mesh: Mesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:
+    """Find the closest points on a surface, searched among the 16 faces nearest by centre.
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         With faces of like size: a huge face beside small ones may be missed.
-    points : (n, 3) float, µm, (z, y, x)
+    points : (n, 3) float, µm
+        The queries, (z, y, x).
 
     Returns
     -------
     faces : (n,) int
+        Face of each closest point.
     closest : (n, 3) float64, µm
+        The closest points.
     weights : (n, 3) float64
-        Barycentric coordinates of the closest points.
+        Their barycentric coordinates.
     """
     queries = np.asarray(points, dtype=np.float64).reshape(-1, 3)
-    return Reference(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
+    return ClosestPointSearch(mesh.vertices.astype(np.float64), mesh.faces).closest(queries, k=16)
 
 
-def interpolation(mesh: SurfaceMesh, points: npt.ArrayLike) -> csr_matrix:
-    """The matrix (n, n_vertices) that takes values at the vertices to other points: linear within the closest face.
+def interpolation_matrix(mesh: Mesh, points: npt.ArrayLike) -> csr_matrix:
+    """Return the sparse matrix that interpolates values from a surface's vertices to other points.
+
+    Interpolation is linear within the closest face (barycentric coordinates of the closest point).
 
     Parameters
     ----------
-    mesh : SurfaceMesh
-    points : (n, 3) float, µm, (z, y, x)
-        For instance the vertices after remeshing.
+    mesh : Mesh
+        The surface at whose vertices the values are given.
+    points : (n, 3) float, µm
+        Where to interpolate, (z, y, x); for instance the vertices after remeshing.
+
+    Returns
+    -------
+    csr_matrix
+        (n, n_vertices), three entries a row that sum to 1.
     """
     faces, _, weights = closest_points(mesh, points)
     rows = np.repeat(np.arange(len(faces)), 3)

@@ -8,7 +8,7 @@ from .._typing import Array, Bools, Floats
 
 __all__ = [
     "area_gradient",
-    "area_gradient_from",
+    "area_gradient_from_normals",
     "bounding_box",
     "corner_points",
     "doubled_normals",
@@ -27,99 +27,111 @@ __all__ = [
 
 
 def corner_points(vertices: Array, faces: Array) -> Floats:
-    """Corners of every face, (n_faces, 3 corners, 3 axes), float64, µm."""
+    """Return the positions of every face's corners, (n_faces, 3 corners, 3 axes), float64, µm."""
     return np.asarray(vertices, dtype=np.float64)[faces]
 
 
 def doubled_normals(corners: Floats, *, precise: bool = True) -> Floats:
-    """Normals as long as twice the area, (n_faces, 3), outwards for counter-clockwise faces.
+    """Return the normals of faces, twice their area long, (n_faces, 3), outward for counter-clockwise faces.
 
-    They are correct to rounding also for needles: the parts that rounding would take from edges and products are
-    carried along (Dekker 1971, doi 10.1007/BF01397083), and faces whose corners lie on a line within that get zero.
-    Corners that come from float32 need no such care (``precise=False``): float64 has their products' digits.
+    corners : (n_faces, 3 corners, 3 axes), (z, y, x). The normals are correct to rounding for needles as well: the
+    rounding errors of edges and products are carried along (Dekker 1971, doi 10.1007/BF01397083), and faces whose
+    corners lie on a line up to these errors get zero. Corners that come from float32 need no such care
+    (``precise=False``): float64 holds all digits of their products.
     """
     # (z, y, x) is a left-handed order of (x, y, z), so the cross product of (z, y, x) triples points inwards for faces
     # that run counter-clockwise seen from outside; hence the order of the two edges.
     if not precise:
         return np.cross(corners[:, 2] - corners[:, 0], corners[:, 1] - corners[:, 0])
-    first, first_rest = _sum(corners[:, 2], -corners[:, 0])
-    second, second_rest = _sum(corners[:, 1], -corners[:, 0])
+    first, first_rest = _two_sum(corners[:, 2], -corners[:, 0])
+    second, second_rest = _two_sum(corners[:, 1], -corners[:, 0])
     normals = np.empty((len(corners), 3))
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        left, left_rest = _product(first[:, j], second[:, k])
-        right, right_rest = _product(first[:, k], second[:, j])
+        left, left_rest = _two_product(first[:, j], second[:, k])
+        right, right_rest = _two_product(first[:, k], second[:, j])
         left_rest += first[:, j] * second_rest[:, k] + first_rest[:, j] * second[:, k]
         right_rest += first[:, k] * second_rest[:, j] + first_rest[:, k] * second[:, j]
-        total, rest = _sum(left, -right)
+        total, rest = _two_sum(left, -right)
         normals[:, i] = total + (rest + (left_rest - right_rest))
     size = np.abs(first).max(axis=1) * np.abs(second).max(axis=1)
-    normals[np.abs(normals).max(axis=1) <= _LOST * size] = 0.0
+    normals[np.abs(normals).max(axis=1) <= _ROUNDING_LIMIT * size] = 0.0
     return normals
 
 
-_LOST = (
-    4.0 * np.finfo(np.float64).eps ** 2
-)  # of the product of two edges: what even twofold precision leaves of nothing
-_HALVES = 2.0**27 + 1.0  # cuts a float64 into two halves of its digits
+# Relative to the product of two edge lengths: a cross product this small is rounding noise even in twice float64's
+# precision.
+_ROUNDING_LIMIT = 4.0 * np.finfo(np.float64).eps ** 2
+_SPLITTER = 2.0**27 + 1.0  # Veltkamp's constant: splits a float64 into a high and a low half of its digits
 
 
-def _sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """a + b, and what rounding took from it, exactly (Knuth)."""
+def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Return the rounded sum a + b and its rounding error, exactly (Knuth's TwoSum)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
 
 
-def _product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """a · b, and what rounding took from it, exactly (Dekker)."""
+def _two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Return the rounded product a · b and its rounding error, exactly (Dekker's product)."""
     product = a * b
-    a_high, b_high = _HALVES * a, _HALVES * b
+    a_high, b_high = _SPLITTER * a, _SPLITTER * b
     a_high, b_high = a_high - (a_high - a), b_high - (b_high - b)
     a_low, b_low = a - a_high, b - b_high
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
 def face_areas(vertices: Array, faces: Array) -> Floats:
-    """Area of every face in µm², (n_faces,)."""
-    return 0.5 * np.linalg.norm(_normals_of(vertices, faces), axis=1)
+    """Return the area of every face in µm², (n_faces,)."""
+    areas: Floats = 0.5 * np.linalg.norm(_doubled_face_normals(vertices, faces), axis=1)
+    return areas
 
 
 def face_normals(vertices: Array, faces: Array) -> Floats:
-    """Unit normals (z, y, x), (n_faces, 3), outwards for counter-clockwise faces; zero where a face has no area."""
-    return _units(_normals_of(vertices, faces))
+    """Return the unit normal (z, y, x) of every face, (n_faces, 3), outward for counter-clockwise faces.
+
+    It is zero where a face has no area.
+    """
+    return _unit_vectors(_doubled_face_normals(vertices, faces))
 
 
-def _normals_of(vertices: Array, faces: Array) -> Floats:
+def _doubled_face_normals(vertices: Array, faces: Array) -> Floats:
+    """Return :func:`doubled_normals` of a mesh's faces, (n_faces, 3); precise unless the vertices are float32."""
     return doubled_normals(corner_points(vertices, faces), precise=np.asarray(vertices).dtype != np.float32)
 
 
-def _units(vectors: Floats) -> Floats:
+def _unit_vectors(vectors: Floats) -> Floats:
+    """Return each row of `vectors` (n, 3) divided by its length; zero rows stay zero."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    units: Floats = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return units
 
 
 def vertex_normals(vertices: Array, faces: Array) -> Floats:
-    """Area-weighted unit normals at the vertices, (n_vertices, 3)."""
-    normals = _normals_of(vertices, faces)
+    """Return the unit normal at every vertex, the area-weighted mean of its faces' normals, (n_vertices, 3).
+
+    It is zero at a vertex without faces.
+    """
+    normals = _doubled_face_normals(vertices, faces)
     total = np.zeros((len(vertices), 3))
     for corner in range(3):
         np.add.at(total, faces[:, corner], normals)
     length = np.linalg.norm(total, axis=1, keepdims=True)
-    return np.divide(total, length, out=np.zeros_like(total), where=length > 0)
+    units: Floats = np.divide(total, length, out=np.zeros_like(total), where=length > 0)
+    return units
 
 
 def area_gradient(vertices: Array, faces: Array) -> Floats:
-    """Derivative of every face's area with respect to its corners, (n_faces, 3 corners, 3 axes), µm.
+    """Return the derivative of every face's area with respect to its corners, (n_faces, 3 corners, 3 axes), µm.
 
-    ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p (Ichbiah et al. 2025, below Eq. 7); zero where the
-    area is zero, where no derivative exists.
+    ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p (Ichbiah et al. 2025, below Eq. 7); zero where the area
+    is zero, where no derivative exists.
     """
-    return area_gradient_from(corner_points(vertices, faces), _normals_of(vertices, faces))
+    return area_gradient_from_normals(corner_points(vertices, faces), _doubled_face_normals(vertices, faces))
 
 
-def area_gradient_from(corners: Floats, normals: Floats) -> Floats:
-    """:func:`area_gradient` of corners and :func:`doubled_normals` that are there already."""
-    units = -0.5 * _units(normals)  # the cross product in (z, y, x) components
+def area_gradient_from_normals(corners: Floats, normals: Floats) -> Floats:
+    """Return :func:`area_gradient` from corners (n_faces, 3, 3) and their :func:`doubled_normals`, already computed."""
+    units = -0.5 * _unit_vectors(normals)  # the cross product in (z, y, x) components
     opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]
     out = np.empty_like(corners)
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
@@ -128,70 +140,77 @@ def area_gradient_from(corners: Floats, normals: Floats) -> Floats:
 
 
 def volume_gradient(vertices: Array, faces: Array) -> Floats:
-    """What each corner of every face adds to the derivative of the enclosed volume, (n_faces, 3 corners, 3 axes), µm².
+    """Return every face corner's part of the derivative of the enclosed volume, (n_faces, 3 corners, 3 axes), µm².
 
-    A third of the face's area along its outward normal at each corner: exact when summed around a vertex.
+    It is a third of the face's area along its outward normal, the same at each corner; exact when summed around a
+    vertex.
     """
     vectors = face_normals(vertices, faces) * face_areas(vertices, faces)[:, None] / 3.0
     return np.repeat(vectors[:, None], 3, axis=1)
 
 
 def sum_at_vertices(values: Array, faces: Array, n_vertices: int) -> Floats:
-    """Values at the faces' corners, (n_faces, 3, ...), summed at the vertices, (n_vertices, ...)."""
+    """Sum values (n_faces, 3 corners, ...) at the faces' corners over all corners at each vertex, (n_vertices, ...)."""
     total = np.zeros((n_vertices, *values.shape[2:]))
     np.add.at(total, faces, values)
     return total
 
 
 def mean_at_vertices(values: Array, faces: Array, n_vertices: int) -> Floats:
-    """Mean of the values (n_faces,) of the faces around each vertex, (n_vertices,); 0 where there is none."""
+    """Return the mean of the values (n_faces,) of the faces around each vertex, (n_vertices,); 0 without faces."""
     corners = np.asarray(faces).reshape(-1)
     total = np.bincount(corners, weights=np.repeat(values, 3), minlength=n_vertices)
     return total / np.maximum(np.bincount(corners, minlength=n_vertices), 1)
 
 
-def six_volumes(corners: Floats) -> Floats:
-    """Six times the signed volume of each face's tetrahedron with the origin, (n_faces,), µm³.
+def signed_volumes_times_six(corners: Floats) -> Floats:
+    """Return six times the signed volume of the tetrahedron of each face and the origin, (n_faces,), µm³.
 
     Corners (n_faces, 3, 3) in (z, y, x); positive where the origin lies behind the face.
     """
-    return -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    volumes: Floats = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    return volumes
 
 
 def enclosed_volume(vertices: Array, faces: Array) -> float:
-    """Signed volume in µm³ that a closed surface encloses, positive for outward normals."""
+    """Return the signed volume in µm³ that a closed surface encloses, positive for outward normals."""
     corners = corner_points(vertices, faces)
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
-    return float(six_volumes(corners).sum() / 6.0)
+    return float(signed_volumes_times_six(corners).sum() / 6.0)
 
 
 def surface_centroid(vertices: Array, faces: Array) -> Floats:
-    """Centre of mass of the surface in µm, (3,)."""
+    """Return the centre of mass of the surface in µm, (3,): the mean of the face centres, weighted by area."""
     areas = face_areas(vertices, faces)
     centres = corner_points(vertices, faces).mean(axis=1)
     total = areas.sum()
-    return centres.mean(axis=0) if total == 0 else (areas[:, None] * centres).sum(axis=0) / total
+    centroid: Floats = centres.mean(axis=0) if total == 0 else (areas[:, None] * centres).sum(axis=0) / total
+    return centroid
 
 
 def edge_lengths(vertices: Array, faces: Array) -> Floats:
-    """Length in µm of the edge opposite to each corner, (n_faces, 3)."""
+    """Return the length in µm of the edge opposite to each corner, (n_faces, 3)."""
     corners = corner_points(vertices, faces)
-    return np.linalg.norm(np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1), axis=2)
+    lengths: Floats = np.linalg.norm(np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1), axis=2)
+    return lengths
 
 
 def used_vertices(faces: Array, n_vertices: int) -> Bools:
-    """Which vertices some face uses, (n_vertices,) bool. The others are no part of the surface."""
+    """Tell which vertices some face uses, (n_vertices,) bool. The others are no part of the surface."""
     used = np.zeros(n_vertices, dtype=bool)
     used[faces] = True
     return used
 
 
 def used_points(vertices: Array, faces: Array) -> Floats:
-    """Positions of the vertices that some face uses, each once, (n, 3) float64, µm."""
+    """Return the positions of the vertices that some face uses, each once, (n, 3) float64, µm."""
     return np.asarray(vertices[used_vertices(faces, len(vertices))], dtype=np.float64)
 
 
 def bounding_box(vertices: Array, faces: Array | None = None) -> tuple[Floats, Floats]:
-    """Smallest and largest coordinate on each axis in µm, of all points or of those that faces use."""
+    """Return the smallest and the largest coordinate on each axis in µm, (3,) each.
+
+    With `faces`, only vertices that some face uses count; with None, all of them.
+    """
     points = np.asarray(vertices, dtype=np.float64) if faces is None else used_points(vertices, faces)
     return points.min(axis=0), points.max(axis=0)

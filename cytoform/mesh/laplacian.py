@@ -13,14 +13,16 @@ __all__ = ["combinatorial_laplacian", "cotangent_laplacian"]
 
 
 def combinatorial_laplacian(faces: Array, n_vertices: int) -> csc_matrix:
-    """Degree minus adjacency: symmetric, positive semi-definite, rows sum to zero.
+    """Return the graph Laplacian, degree minus adjacency: symmetric, positive semi-definite, rows sum to zero.
 
     Every edge counts once, however many faces meet there; a vertex without faces has a zero row.
 
     Parameters
     ----------
     faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
     n_vertices : int
+        Number of vertices: rows and columns of the matrix.
 
     Returns
     -------
@@ -29,8 +31,8 @@ def combinatorial_laplacian(faces: Array, n_vertices: int) -> csc_matrix:
 
     References
     ----------
-    Nicolet, Jacobson, Jakob, "Large Steps in Inverse Rendering of Geometry", ACM Trans. Graph. 40(6), 2021,
-    doi 10.1145/3478513.3480501.
+    Nicolet, Jacobson, Jakob, "Large Steps in Inverse Rendering of Geometry", ACM Trans. Graph. 40(6), 2021, doi
+    10.1145/3478513.3480501.
     """
     pairs = edges(faces)
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
@@ -41,15 +43,17 @@ def combinatorial_laplacian(faces: Array, n_vertices: int) -> csc_matrix:
 
 
 def cotangent_laplacian(vertices: Array, faces: Array) -> csc_matrix:
-    """The stiffness matrix of linear finite elements: uᵀ L u = ∫ |∇u|² dS. Positive semi-definite, rows sum to zero.
+    """Return the stiffness matrix L of linear finite elements: uᵀ L u = ∫ |∇u|² dS for u linear on each face.
 
-    An edge's weight is half the sum of the cotangents opposite to it, over all its faces. A face without area adds
-    nothing.
+    It is positive semi-definite, and its rows sum to zero. An edge's weight is half the sum of the cotangents opposite
+    to it, over all its faces. A face without area adds nothing.
 
     Parameters
     ----------
-    vertices : (n_vertices, 3) float, µm, (z, y, x)
+    vertices : (n_vertices, 3) float, µm
+        Positions, (z, y, x).
     faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""What every kind of triangle mesh offers, so that transform, rendering and fit take any of them."""
+"""The interface of every kind of triangle mesh, so that transform, rendering and fit take any of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +14,19 @@ __all__ = ["Mesh"]
 
 
 class Mesh(Protocol):
-    """A triangle mesh that is never changed: what moves is a new mesh.
+    """The interface of a triangle mesh, which is never changed: what moves is a new mesh.
 
     :class:`~cytoform.SurfaceMesh` and :class:`~cytoform.MultiMaterialMesh` follow it;
-    :class:`cytoform.mesh.base.TriangleMesh` writes most of it for a new kind.
+    :class:`cytoform.mesh.base.TriangleMesh` implements most of it for a new kind.
     """
 
     @property
     def vertices(self) -> Array:
-        """Positions in µm, (n_vertices, 3) float32 or float64, (z, y, x)."""
+        """Vertex positions in µm, (n_vertices, 3) float32 or float64, (z, y, x)."""
 
     @property
     def faces(self) -> Ints:
-        """Corners of the triangles, (n_faces, 3)."""
+        """Vertex indices of the three corners of every triangle, (n_faces, 3)."""
 
     @property
     def density(self) -> Array:
@@ -41,8 +41,8 @@ class Mesh(Protocol):
         """Number of faces."""
 
     @property
-    def dtype(self) -> np.dtype:
-        """float32 or float64, the dtype of the vertices."""
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the vertices, float32 or float64."""
 
     @property
     def face_areas(self) -> Floats:
@@ -58,27 +58,34 @@ class Mesh(Protocol):
 
     @property
     def mass(self) -> float:
-        """Density times area, summed."""
+        """Sum over faces of density times area: the total intensity."""
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
         """Smallest and largest coordinate on each axis in µm, (3,) each."""
 
+    @property
+    def normals(self) -> Floats:
+        """Unit normals of the faces, (n_faces, 3), (z, y, x), by the counter-clockwise rule."""
+
+    def without_unused_vertices(self) -> Self:
+        """Return the mesh without vertices that no face uses, the others in their order."""
+
     def with_vertices(self, vertices: Array) -> Self:
-        """Move the vertices: the same mesh with other positions, (n_vertices, 3) µm."""
+        """Return the same mesh with its vertices at other positions, (n_vertices, 3) in µm."""
 
     def with_density(self, density: npt.ArrayLike | None) -> Self:
-        """Stain the faces anew: the same mesh with another density, (n_faces,)."""
+        """Return the same mesh with another density of the faces, (n_faces,)."""
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Convert positions and density to float32 or float64."""
+        """Return the same mesh with positions and density converted to float32 or float64."""
 
     def regions(self) -> Mapping[int, Mesh]:
-        """Return the closed surface of every region by its number, from 1 on; 0 is the outside."""
+        """Return the closed surface of every region by the region's number, from 1 on; 0 is the outside."""
 
     def arrays(self) -> dict[str, Array]:
-        """Return all that makes the mesh, by name: what files, checkpoints and digests hold."""
+        """Return the arrays that define the mesh, by name: the content of files, checkpoints and digests."""
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        """Make a mesh of what :meth:`arrays` gave."""
+        """Make a mesh from the arrays that :meth:`arrays` returned."""

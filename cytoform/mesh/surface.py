@@ -1,4 +1,4 @@
-"""A closed (or open) triangle surface with a fluorophore density per face."""
+"""A closed (or open) triangle surface with a fluorophore density on every face."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["SurfaceMesh"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SurfaceMesh(TriangleMesh):
-    """A triangle surface.
+    """A triangle surface with a fluorophore density on every face.
 
     Parameters
     ----------
     vertices : (n_vertices, 3) float32 or float64
-        Positions in µm, (z, y, x). Their dtype is the dtype of all that is computed from the mesh. Those that no face
-        uses are kept and count for nothing.
+        Positions in µm, (z, y, x). Their dtype is the dtype of all that is computed from the mesh. Vertices that no
+        face uses are kept and have no influence.
     faces : (n_faces, 3) int
-        Corners, counter-clockwise seen from outside.
+        Indices of the three vertices of every triangle, counter-clockwise seen from outside.
     density : (n_faces,) float or float, optional
         Intensity per µm² of membrane; 1 by default.
 
@@ -36,9 +36,15 @@ class SurfaceMesh(TriangleMesh):
 
     @property
     def volume(self) -> float:
-        """Enclosed volume in µm³ (signed: negative when the faces are wound the wrong way)."""
+        """Enclosed volume in µm³ (signed: negative when the normals point inwards)."""
         return geometry.enclosed_volume(self.vertices, self.faces)
 
     def regions(self) -> Mapping[int, SurfaceMesh]:
-        """The surface itself as region 1."""
+        """Return the surface itself as the only region.
+
+        Returns
+        -------
+        mapping of int to SurfaceMesh
+            The surface under the number 1.
+        """
         return {1: self}

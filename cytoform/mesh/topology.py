@@ -1,4 +1,4 @@
-"""How faces hang together: edges, boundaries, orientation, genus, components, and what is wrong with a mesh.
+"""How faces are connected: edges, boundaries, orientation, genus, components; and the defects of a mesh.
 
 Functions take a mesh (:class:`SurfaceMesh` or anything with ``vertices`` and ``faces``); those that do not need
 positions also take the bare (n_faces, 3) array.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -25,17 +25,17 @@ __all__ = [
     "MeshQuality",
     "boundary_edges",
     "components",
+    "describe_gaps",
     "edge_lengths",
     "edges",
     "euler_characteristic",
     "folded_edges",
-    "gaps",
     "genus",
     "interior_edges",
     "is_closed",
+    "is_embedded",
     "is_manifold",
     "is_oriented",
-    "is_sound",
     "orient_outward",
     "quality",
     "self_intersections",
@@ -47,53 +47,77 @@ __all__ = [
 FOLD_ANGLE = 160.0
 """Two neighbouring faces whose normals differ by more than this many degrees count as folded onto each other."""
 
-ZERO_AREA = 1e-8
+ZERO_AREA_RATIO = 1e-8
 """A face whose area is below this multiple of its longest edge squared counts as having no area."""
 
-_TOUCH = 1e-12  # slack of the triangle-triangle test, in units of the pair's size: rounding of float64 products
+# Tolerance of the triangle-triangle test in units of the pair's size: rounding of float64 products.
+_INTERSECTION_SLACK = 1e-12
 
 
-def _faces_of(mesh: Any) -> Ints:
+class HasVerticesAndFaces(Protocol):
+    """Anything with the positions and the triangles of a mesh."""
+
+    @property
+    def vertices(self) -> Array:
+        """Vertex positions in µm, (n_vertices, 3)."""
+
+    @property
+    def faces(self) -> Ints:
+        """Vertex indices of the three corners of every triangle, (n_faces, 3)."""
+
+
+MeshOrFaces: TypeAlias = HasVerticesAndFaces | Array
+
+
+def _face_array(mesh: MeshOrFaces) -> Ints:
+    """Return the faces of a mesh, or an array of faces itself, as int64, (n_faces, 3)."""
     return np.asarray(getattr(mesh, "faces", mesh), dtype=np.int64)
 
 
 def _half_edges(faces: Ints) -> Ints:
-    """Directed edges, (3 n_faces, 2): half-edge 3 f + c runs from corner c of face f to corner c + 1."""
+    """Return the directed edges, (3 n_faces, 2): half-edge 3 f + c runs from corner c of face f to corner c + 1."""
     return np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
 
 
 def unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
-    """Unique undirected edges, the edge of every half-edge, and the number of faces at every edge."""
+    """Return the undirected edges, each once, the edge of every half-edge, and the number of faces at every edge.
+
+    Shapes (n_edges, 2), the smaller vertex first; (3 n_faces,), indices into the edges, for half-edge 3 f + c from
+    corner c of face f to the next; (n_edges,).
+    """
     half = np.sort(_half_edges(faces), axis=1)
     base = int(faces.max()) + 1
     keys, inverse, counts = np.unique(half[:, 0] * base + half[:, 1], return_inverse=True, return_counts=True)
     return np.stack([keys // base, keys % base], axis=1), inverse.reshape(-1), counts
 
 
-def edges(mesh: Any) -> Ints:
-    """Unique edges, (n_edges, 2), the smaller vertex first, in ascending order."""
-    return unique_edges(_faces_of(mesh))[0]
+def edges(mesh: MeshOrFaces) -> Ints:
+    """Return the edges, each once, (n_edges, 2): the smaller vertex first, in ascending order."""
+    return unique_edges(_face_array(mesh))[0]
 
 
-def edge_lengths(mesh: Any) -> Floats:
-    """Length of every edge of :func:`edges` in µm, (n_edges,) float64."""
+def edge_lengths(mesh: HasVerticesAndFaces) -> Floats:
+    """Return the length of every edge of :func:`edges` in µm, (n_edges,) float64."""
     pairs = edges(mesh)
     points = np.asarray(mesh.vertices, dtype=np.float64)
-    return np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1)
+    lengths: Floats = np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1)
+    return lengths
 
 
-def boundary_edges(mesh: Any) -> Ints:
-    """Edges with a single face, (n, 2); none on a closed surface."""
-    pairs, _, counts = unique_edges(_faces_of(mesh))
-    return pairs[counts == 1]
+def boundary_edges(mesh: MeshOrFaces) -> Ints:
+    """Return the edges with a single face, (n, 2) vertices; there are none on a closed surface."""
+    pairs, _, counts = unique_edges(_face_array(mesh))
+    boundary: Ints = pairs[counts == 1]
+    return boundary
 
 
-def interior_edges(mesh: Any) -> tuple[Ints, Ints]:
-    """Edges with exactly two faces: the half-edge in each of the two faces, (n, 2), and whether they run alike, (n,).
+def interior_edges(mesh: MeshOrFaces) -> tuple[Ints, Bools]:
+    """Find the edges with exactly two faces: their two half-edges, (n, 2), and whether both run the same way, (n,).
 
-    Half-edge h lies in face h // 3, from corner h % 3 to the next. On a consistently wound surface no pair runs alike.
+    Half-edge h lies in face h // 3, from corner h % 3 to the next. On a consistently wound surface the two half-edges
+    of every edge run in opposite directions.
     """
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     _, inverse, counts = unique_edges(faces)
     order = np.argsort(inverse, kind="stable")
     first = (np.cumsum(counts) - counts)[counts == 2]
@@ -102,14 +126,14 @@ def interior_edges(mesh: Any) -> tuple[Ints, Ints]:
     return pairs, start[pairs[:, 0]] == start[pairs[:, 1]]
 
 
-def is_closed(mesh: Any) -> bool:
-    """True when every edge has exactly two faces."""
-    return bool((unique_edges(_faces_of(mesh))[2] == 2).all())
+def is_closed(mesh: MeshOrFaces) -> bool:
+    """Tell whether every edge has exactly two faces."""
+    return bool((unique_edges(_face_array(mesh))[2] == 2).all())
 
 
-def gaps(mesh: Any) -> str:
-    """Say why a surface is not closed: ``"is open: 3 edges have only one face"``; empty for a closed one."""
-    counts = unique_edges(_faces_of(mesh))[2]
+def describe_gaps(mesh: MeshOrFaces) -> str:
+    """Describe why a surface is not closed, such as ``"is open: 3 edges have only one face"``; "" for a closed one."""
+    counts = unique_edges(_face_array(mesh))[2]
     lonely, crowded = int((counts == 1).sum()), int((counts > 2).sum())
     found = []
     if lonely:
@@ -119,9 +143,12 @@ def gaps(mesh: Any) -> str:
     return " and ".join(found)
 
 
-def _fans_connected(faces: Ints) -> bool:
-    # Corners are nodes; two corners of one vertex are joined when their faces share an edge at that vertex. A vertex
-    # with one fan gives one component of corners.
+def _vertices_have_one_fan(faces: Ints) -> bool:
+    """Tell whether the faces around every vertex form a single fan, connected through shared edges.
+
+    Corners are nodes of a graph; two corners at one vertex are joined when their faces share an edge at that vertex. A
+    vertex with one fan gives one connected component of corners.
+    """
     pairs, alike = interior_edges(faces)
     ends = np.stack([pairs, 3 * (pairs // 3) + (pairs + 1) % 3], axis=2)  # (n, 2 faces, 2 ends) corner numbers
     second = np.where(alike[:, None], ends[:, 1], ends[:, 1, ::-1])
@@ -130,57 +157,61 @@ def _fans_connected(faces: Ints) -> bool:
     return connected_components(graph, directed=False)[0] == len(np.unique(faces))
 
 
-def is_manifold(mesh: Any, *, boundary: bool = False) -> bool:
-    """True when every edge has two faces and the faces around every vertex form one fan.
+def is_manifold(mesh: MeshOrFaces, *, boundary: bool = False) -> bool:
+    """Tell whether every edge has two faces and the faces around every vertex form one fan.
 
     Parameters
     ----------
     mesh : SurfaceMesh or (n_faces, 3) int
-    boundary : bool
+        The surface; positions do not matter.
+    boundary : bool, optional
         Also accept edges with one face.
     """
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     if (faces == np.roll(faces, 1, axis=1)).any():
         return False
     counts = unique_edges(faces)[2]
     if (counts > 2).any() or (not boundary and (counts != 2).any()):
         return False
-    return _fans_connected(faces)
+    return _vertices_have_one_fan(faces)
 
 
-def is_oriented(mesh: Any) -> bool:
-    """True when no two faces run along an edge in the same direction."""
-    half = _half_edges(_faces_of(mesh))
+def is_oriented(mesh: MeshOrFaces) -> bool:
+    """Tell whether the surface is wound consistently: no two faces run along an edge in the same direction."""
+    half = _half_edges(_face_array(mesh))
     return len(np.unique(half[:, 0] * (int(half.max()) + 1) + half[:, 1])) == len(half)
 
 
-def euler_characteristic(mesh: Any) -> int:
-    """Vertices in use − edges + faces: 2 for a sphere, 0 for a torus, summed over components."""
-    faces = _faces_of(mesh)
+def euler_characteristic(mesh: MeshOrFaces) -> int:
+    """Return vertices in use − edges + faces: 2 for a sphere, 0 for a torus, summed over components."""
+    faces = _face_array(mesh)
     return len(np.unique(faces)) - len(edges(faces)) + len(faces)
 
 
-def genus(mesh: Any) -> int:
-    """Number of handles of a closed surface, summed over its components.
+def genus(mesh: MeshOrFaces) -> int:
+    """Return the number of handles of a closed surface, summed over its components.
 
     Raises
     ------
     MeshError
         When the surface is not closed.
     """
-    faces = _faces_of(mesh)
+    faces = _face_array(mesh)
     if not is_closed(faces):
         raise MeshError(
-            f"genus needs a closed surface; this one {gaps(faces)}.",
+            f"genus needs a closed surface; this one {describe_gaps(faces)}.",
             remedy="Repair the mesh, or ask for euler_characteristic.",
         )
     n_components = int(components(faces).max()) + 1
     return n_components - euler_characteristic(faces) // 2
 
 
-def components(mesh: Any) -> Ints:
-    """Which connected piece each face belongs to, (n_faces,), counted from 0; pieces may not share a vertex."""
-    faces = _faces_of(mesh)
+def components(mesh: MeshOrFaces) -> Ints:
+    """Return the number of the connected component of each face, (n_faces,), counted from 0.
+
+    Faces that share a vertex belong to one component.
+    """
+    faces = _face_array(mesh)
     half = _half_edges(faces)
     n = int(faces.max()) + 1
     graph = coo_matrix((np.ones(len(half), dtype=np.int8), (half[:, 0], half[:, 1])), shape=(n, n))
@@ -188,27 +219,28 @@ def components(mesh: Any) -> Ints:
     return np.unique(labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def parity_flips(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, Ints, Ints]:
-    """Which faces to turn so that the given pairs agree.
+def faces_to_reverse(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, Ints, Ints]:
+    """Find which faces to reverse so that the windings of given pairs of faces agree.
 
     Parameters
     ----------
     n_faces : int
+        Number of faces.
     pairs : (n, 2) int
         Neighbouring faces.
     differ : (n,) bool
-        True where exactly one of the two must be turned.
+        True where exactly one of the two must be reversed.
 
     Returns
     -------
     flips : (n_faces,) bool
-        One solution; turning a whole group is another.
+        One solution; reversing a whole group gives another.
     groups : (n_faces,) int
-        The pieces that the pairs connect.
+        Number of the component into which the pairs connect each face.
     conflicts : (n,) int
         The groups that have no solution.
     """
-    # On the double cover a face has two copies (kept, turned): a group is orientable when they stay apart.
+    # On the double cover a face has two copies (kept, reversed): a group is orientable when they stay apart.
     a, b = pairs[:, 0], pairs[:, 1]
     shift = n_faces * differ.astype(np.int64)
     rows, cols = np.concatenate([a, a + n_faces]), np.concatenate([b + shift, b + n_faces - shift])
@@ -222,15 +254,15 @@ def parity_flips(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, Ints,
     return flips, groups, conflicts
 
 
-def turned(faces: Ints, flips: Bools) -> Ints:
-    """The faces, with those marked by `flips` (n_faces,) wound the other way."""
+def reverse_faces(faces: Ints, flips: Bools) -> Ints:
+    """Return the faces with those marked by `flips` (n_faces,) wound the other way."""
     return np.where(flips[:, None], faces[:, [0, 2, 1]], faces)
 
 
 def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
-    """The same surface with all faces wound alike and every piece enclosing a positive volume.
+    """Return the same surface with all faces wound alike and every component enclosing a positive volume.
 
-    A piece that lies inside another (a cavity) is turned outward as well.
+    A component that lies inside another (a cavity) is wound outward as well.
 
     Raises
     ------
@@ -238,45 +270,48 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
         When the surface has no two sides (a Möbius band).
     """
     pairs, alike = interior_edges(mesh)
-    flips, groups, conflicts = parity_flips(mesh.n_faces, pairs // 3, alike)
+    flips, groups, conflicts = faces_to_reverse(mesh.n_faces, pairs // 3, alike)
     if len(conflicts):
         raise MeshError("the surface has only one side; expected one that can be wound consistently.")
-    faces = turned(mesh.faces, flips)
+    faces = reverse_faces(mesh.faces, flips)
     pieces = components(faces)
     origins = np.stack(
         [np.bincount(pieces, weights=w) for w in mesh.vertices[faces[:, 0]].T.astype(np.float64)], axis=1
     )
     corners = geometry.corner_points(mesh.vertices, faces)
     corners = corners - (origins / np.bincount(pieces)[:, None])[pieces][:, None]
-    signed = geometry.six_volumes(corners)
-    faces = turned(faces, (np.bincount(groups, weights=signed) < 0)[groups])
+    signed = geometry.signed_volumes_times_six(corners)
+    faces = reverse_faces(faces, (np.bincount(groups, weights=signed) < 0)[groups])
     return SurfaceMesh(mesh.vertices, faces, mesh.density)
 
 
-def zero_area_faces(mesh: Any) -> Bools:
-    """Which faces have no area (less than 1e-8 of their longest edge squared), (n_faces,)."""
+def zero_area_faces(mesh: HasVerticesAndFaces) -> Bools:
+    """Tell which faces have no area (at most 1e-8 of their longest edge squared), (n_faces,)."""
     longest = geometry.edge_lengths(mesh.vertices, mesh.faces).max(axis=1)
-    return geometry.face_areas(mesh.vertices, mesh.faces) <= ZERO_AREA * longest**2
+    without_area: Bools = geometry.face_areas(mesh.vertices, mesh.faces) <= ZERO_AREA_RATIO * longest**2
+    return without_area
 
 
-def folded_edges(mesh: Any, *, fold_angle: float = FOLD_ANGLE) -> Ints:
-    """Pairs of neighbouring faces that lie folded onto each other, (n, 2).
+def folded_edges(mesh: HasVerticesAndFaces, *, fold_angle: float = FOLD_ANGLE) -> Ints:
+    """Return the pairs of neighbouring faces that lie folded onto each other, (n, 2) face indices.
 
     Parameters
     ----------
     mesh : SurfaceMesh
-    fold_angle : float
-        Degrees between the two outward normals (0 on a flat surface) from which on the pair counts as folded.
+        The surface.
+    fold_angle : float, optional
+        Degrees between the two outward normals (0 on a flat surface) above which the pair counts as folded.
     """
     pairs, alike = interior_edges(mesh)
     normals = geometry.face_normals(mesh.vertices, mesh.faces)
     cosine = np.einsum("ij,ij->i", normals[pairs[:, 0] // 3], normals[pairs[:, 1] // 3]) * np.where(alike, -1.0, 1.0)
-    return (pairs // 3)[cosine < np.cos(np.radians(fold_angle))]
+    folded: Ints = (pairs // 3)[cosine < np.cos(np.radians(fold_angle))]
+    return folded
 
 
 @dataclasses.dataclass(frozen=True)
 class MeshQuality:
-    """How good the triangles of a mesh are; lengths in µm, angles in degrees."""
+    """Measures of how good the triangles of a mesh are; lengths in µm, angles in degrees."""
 
     min_angle: float
     """Smallest corner angle."""
@@ -293,20 +328,29 @@ class MeshQuality:
 
     @property
     def sound(self) -> bool:
-        """True when no face is folded or without area."""
+        """Whether no face is folded or without area."""
         return self.n_zero_area == 0 and self.n_folded == 0
 
 
 def corner_angles(vertices: Array, faces: Array) -> Floats:
-    """Angle at every corner in degrees, (n_faces, 3)."""
+    """Return the angle at every corner in degrees, (n_faces, 3)."""
     corners = geometry.corner_points(vertices, faces)
     to_next, to_last = np.roll(corners, -1, axis=1) - corners, np.roll(corners, -2, axis=1) - corners
     sine = np.linalg.norm(np.cross(to_next, to_last), axis=2)
-    return np.degrees(np.arctan2(sine, np.einsum("ijk,ijk->ij", to_next, to_last)))
+    angles: Floats = np.degrees(np.arctan2(sine, np.einsum("ijk,ijk->ij", to_next, to_last)))
+    return angles
 
 
-def quality(mesh: Any, *, fold_angle: float = FOLD_ANGLE) -> MeshQuality:
-    """Triangle quality of a mesh, see :class:`MeshQuality`."""
+def quality(mesh: HasVerticesAndFaces, *, fold_angle: float = FOLD_ANGLE) -> MeshQuality:
+    """Measure the triangles of a mesh: angles, aspect ratios, edge lengths, faces that are folded or without area.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        The surface.
+    fold_angle : float, optional
+        Degrees between neighbouring outward normals above which two faces count as folded.
+    """
     sides = geometry.edge_lengths(mesh.vertices, mesh.faces)
     areas = geometry.face_areas(mesh.vertices, mesh.faces)
     inradius = np.divide(2.0 * areas, sides.sum(axis=1), out=np.zeros_like(areas), where=areas > 0)
@@ -325,33 +369,41 @@ def quality(mesh: Any, *, fold_angle: float = FOLD_ANGLE) -> MeshQuality:
     )
 
 
-def _ball_pairs(centres: Floats, radii: Floats, chunk: int = 20_000) -> Iterator[Ints]:
-    """Pairs (i < j) whose balls may meet. Faces go into classes of like size, so that a large one costs little."""
+def _overlapping_ball_pairs(centres: Floats, radii: Floats, chunk: int = 20_000) -> Iterator[Ints]:
+    """Yield pairs (i < j) of balls that may overlap, as arrays (n, 2) of indices.
+
+    centres (n, 3) and radii (n,). Balls are sorted into classes by the power of two of their radius, with a KD-tree
+    each, so that a large one costs little; `chunk` balls are searched for at a time.
+    """
     sizes = np.floor(np.log2(np.maximum(radii, radii.max() * 2.0**-20))).astype(np.int64)
     classes = [np.flatnonzero(sizes == s) for s in np.unique(sizes)]
     trees = [cKDTree(centres[members]) for members in classes]
-    for i, mine in enumerate(classes):
+    for i, members in enumerate(classes):
         for j in range(i, len(classes)):
             theirs = classes[j]
-            reach = radii[theirs].max()
-            for start in range(0, len(mine), chunk):
-                some = mine[start : start + chunk]
-                found = trees[j].query_ball_point(centres[some], radii[some] + reach, return_sorted=False)
+            largest_radius = radii[theirs].max()
+            for start in range(0, len(members), chunk):
+                some = members[start : start + chunk]
+                found = trees[j].query_ball_point(centres[some], radii[some] + largest_radius, return_sorted=False)
                 counts = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
                 pairs = np.stack([np.repeat(some, counts), theirs[np.concatenate(found).astype(np.int64)]], axis=1)
                 yield pairs[pairs[:, 0] < pairs[:, 1]] if i == j else np.sort(pairs, axis=1)
 
 
 def _separating_axes(p: Floats, q: Floats) -> Floats:
-    """All axes that can separate two triangles, (n, 17, 3): normals, edge × edge, and edge × normal (coplanar)."""
+    """Return all axes that can separate triangles p[i] and q[i], (n, 17, 3), not normalised.
+
+    They are the two normals, the nine cross products of edges, and the six of edges and normals (for coplanar
+    triangles).
+    """
     ep, eq = np.roll(p, -1, axis=1) - p, np.roll(q, -1, axis=1) - q
     np_, nq = np.cross(ep[:, 0], ep[:, 1])[:, None], np.cross(eq[:, 0], eq[:, 1])[:, None]
     crossed = np.cross(ep[:, :, None], eq[:, None, :]).reshape(len(p), 9, 3)
     return np.concatenate([np_, nq, crossed, np.cross(np_, ep), np.cross(nq, eq)], axis=1)
 
 
-def _triangles_meet(p: Floats, q: Floats) -> Bools:
-    """Whether triangles p[i] and q[i], (n, 3, 3), share a point, by the separating-axis theorem."""
+def _triangles_intersect(p: Floats, q: Floats) -> Bools:
+    """Tell whether triangles p[i] and q[i], (n, 3 corners, 3 axes), share a point, by the separating-axis theorem."""
     centre = p.mean(axis=1, keepdims=True)
     p, q = p - centre, q - centre
     size = np.maximum(np.abs(p).max(axis=(1, 2)), np.abs(q).max(axis=(1, 2)))[:, None]
@@ -360,17 +412,18 @@ def _triangles_meet(p: Floats, q: Floats) -> Bools:
     axes = _separating_axes(p, q)
     length = np.linalg.norm(axes, axis=2, keepdims=True)
     # The cross product of two parallel edges is rounding noise, not an axis.
-    axes = np.divide(axes, length, out=np.zeros_like(axes), where=length > _TOUCH)
+    axes = np.divide(axes, length, out=np.zeros_like(axes), where=length > _INTERSECTION_SLACK)
     on_p, on_q = np.einsum("nac,npc->nap", axes, p), np.einsum("nac,npc->nap", axes, q)
     gap = np.maximum(on_p.min(axis=2) - on_q.max(axis=2), on_q.min(axis=2) - on_p.max(axis=2))
-    return gap.max(axis=1) <= _TOUCH
+    intersect: Bools = gap.max(axis=1) <= _INTERSECTION_SLACK
+    return intersect
 
 
-def self_intersections(mesh: Any) -> int:
-    """Number of pairs of faces that intersect or touch without sharing a vertex.
+def self_intersections(mesh: HasVerticesAndFaces) -> int:
+    """Return the number of pairs of faces that intersect or touch without sharing a vertex.
 
-    Faces of like size are paired by a KD-tree, then by their boxes, then by the separating-axis theorem, which also
-    holds for coplanar triangles.
+    Candidates are found by a KD-tree of faces of like size, then by their bounding boxes, and tested by the
+    separating-axis theorem, which also holds for coplanar triangles.
     """
     corners = geometry.corner_points(mesh.vertices, mesh.faces)
     centres = corners.mean(axis=1)
@@ -378,18 +431,18 @@ def self_intersections(mesh: Any) -> int:
     if radii.max() == 0:
         return 0
     low, high = corners.min(axis=1), corners.max(axis=1)
-    faces, total = _faces_of(mesh), 0
-    for pairs in _ball_pairs(centres, radii):
+    faces, total = _face_array(mesh), 0
+    for pairs in _overlapping_ball_pairs(centres, radii):
         a, b = pairs[:, 0], pairs[:, 1]
         pairs = pairs[((low[a] <= high[b]) & (low[b] <= high[a])).all(axis=1)]
         shared = (faces[pairs[:, 0]][:, :, None] == faces[pairs[:, 1]][:, None, :]).any(axis=(1, 2))
         pairs = pairs[~shared]
         for start in range(0, len(pairs), 50_000):
             some = pairs[start : start + 50_000]
-            total += int(_triangles_meet(corners[some[:, 0]], corners[some[:, 1]]).sum())
+            total += int(_triangles_intersect(corners[some[:, 0]], corners[some[:, 1]]).sum())
     return total
 
 
-def is_sound(mesh: Any) -> bool:
-    """Whether a surface has no folded or empty faces and does not cross itself."""
+def is_embedded(mesh: HasVerticesAndFaces) -> bool:
+    """Tell whether a surface has no folded or zero-area faces and does not intersect itself."""
     return quality(mesh).sound and self_intersections(mesh) == 0

@@ -208,7 +208,7 @@ def ssim(
     if min(first.shape) < _SSIM_WINDOW:
         raise VolumeError(f"image has shape {first.shape}; expected at least {_SSIM_WINDOW} voxels on each axis.")
     extent = float(np.ptp(first)) if data_range is None else float(data_range)
-    mean, full = structural_similarity(  # type: ignore[no-untyped-call]  # skimage leaves it without types
+    mean, full = structural_similarity(  # skimage leaves it without types
         first, second, data_range=extent, win_size=_SSIM_WINDOW, full=True
     )
     return float(mean) if mask is None else float(full[np.asarray(mask, dtype=bool)].mean())

@@ -1,4 +1,4 @@
-"""A training's whole state in one safetensors file: tensors, and the rest as JSON in its header."""
+"""The whole state of a training in one safetensors file: tensors, and the rest as JSON in its header."""
 
 from __future__ import annotations
 
@@ -19,59 +19,86 @@ _FORMAT = "cytoform training 1"
 
 
 def write_checkpoint(path: Path, tensors: dict[str, torch.Tensor], text: dict[str, Any]) -> None:
-    """Write tensors and JSON, whole or not at all.
+    """Write tensors and a JSON text into one safetensors file, atomically: an interruption leaves the old file or none.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it exists.
+    tensors : dict of str to tensor
+        By name; written from the CPU, as copies.
+    text : dict
+        Whatever JSON can hold: settings, step, names.
 
     Raises
     ------
     OutputError
-        When the place cannot be written.
+        When the file cannot be written.
     """
     from safetensors.torch import save_file
 
     # Copies: parameters that share memory, or live on a GPU, cannot be written as they are.
-    held = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(held, temporary, metadata={"format": _FORMAT, "state": json.dumps(text)})
+        save_file(copies, temporary, metadata={"format": _FORMAT, "state": json.dumps(text)})
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what :func:`write_checkpoint` wrote.
+    """Read the tensors and the JSON text that :func:`write_checkpoint` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    tensors : dict of str to tensor
+        On the CPU, by name.
+    text : dict
+        As it was given for writing.
 
     Raises
     ------
     FileFormatError
-        When it is missing, truncated or another kind of file.
+        When the file is missing, truncated or of another kind.
     """
     from safetensors import SafetensorError, safe_open
 
-    place = Path(path)
-    if not place.is_file():
-        raise FileFormatError(f"{place} does not exist.", remedy="Pass the folder of an interrupted training.")
+    file_path = Path(path)
+    if not file_path.is_file():
+        raise FileFormatError(f"{file_path} does not exist.", remedy="Pass the folder of an interrupted training.")
     try:
-        with safe_open(place, framework="pt") as file:
-            about = file.metadata() or {}
-            if about.get("format") != _FORMAT:
-                raise FileFormatError(f"{place} is not a training's checkpoint.", remedy="Start the training anew.")
+        with safe_open(file_path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise FileFormatError(f"{file_path} is not a training's checkpoint.", remedy="Start the training anew.")
             # Copies: a tensor that maps the file would keep it from being replaced on Windows.
-            found = {name: file.get_tensor(name).clone() for name in file.keys()}
-            return found, json.loads(about["state"])
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+            return tensors, json.loads(metadata["state"])
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         if isinstance(error, FileFormatError):
             raise
-        raise FileFormatError(f"{place} is not complete: {error}.", remedy="Start the training anew.") from error
+        raise FileFormatError(f"{file_path} is not complete: {error}.", remedy="Start the training anew.") from error
 
 
 def optimizer_tensors(name: str, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Moments and step counts of an optimiser, flat."""
+    """Return an optimiser's moments and step counts as tensors named ``NAME.INDEX.KEY``.
+
+    INDEX is the number of the parameter, KEY torch's name of the quantity, such as ``exp_avg``.
+    """
     return {
         f"{name}.{index}.{key}": torch.as_tensor(value)
-        for index, held in optimizer.state_dict()["state"].items()
-        for key, value in held.items()
+        for index, quantities in optimizer.state_dict()["state"].items()
+        for key, value in quantities.items()
     }
 
 
 def restore_optimizer(name: str, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """The other way round."""
+    """Set an optimiser's moments and step counts from the tensors of :func:`optimizer_tensors`, in place.
+
+    Tensors whose names begin with another name than ``name`` are ignored; learning rates stay as they are.
+    """
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         parts = key.split(".")

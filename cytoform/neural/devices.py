@@ -1,8 +1,9 @@
-"""Where torch works: the only file that asks it about devices."""
+"""The choice of torch's device, and a measurement of its speed: the only file that queries torch's devices."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -12,39 +13,47 @@ __all__ = ["bfloat16_is_quicker", "torch_device"]
 
 
 def torch_device(device: str) -> torch.device:
-    """``auto`` to the GPU where torch sees one, else the CPU; ``cuda:1`` and the like name one of several.
+    """Return the torch device of a name: ``auto``, ``cpu``, ``cuda``, or ``cuda:1`` for one of several GPUs.
+
+    ``auto`` stands for the GPU if torch sees one, else for the CPU.
 
     Raises
     ------
-    ConfigError, BackendError
-        As :func:`cytoform.devices.resolve_device`.
+    ConfigError
+        For another name.
+    BackendError
+        When a GPU is named and torch sees none.
     """
     if device not in ("auto", "cpu", "cuda") and not device.startswith("cuda:"):
         raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu' or 'cuda'.")
-    there = torch.cuda.is_available()
-    if device.startswith("cuda") and not there:
+    has_gpu = torch.cuda.is_available()
+    if device.startswith("cuda") and not has_gpu:
         raise BackendError(
-            f"device={device!r} was asked for and torch {torch.__version__} sees no CUDA device.",
+            f"device is {device!r} and torch {torch.__version__} sees no CUDA device.",
             remedy="Install a CUDA build of torch and a driver, or use device='cpu'.",
         )
-    return torch.device("cuda" if device == "auto" and there else "cpu" if device == "auto" else device)
+    return torch.device("cuda" if device == "auto" and has_gpu else "cpu" if device == "auto" else device)
 
 
 def bfloat16_is_quicker(device: torch.device, width: int) -> bool:
-    """Whether products in bfloat16, casts included, take less than 0.8 of the time that float32 takes here."""
+    """Tell whether a matrix product in bfloat16 takes less than 0.8 of the time that it takes in float32 on a device.
+
+    Two matrices (1024, width) are multiplied as in the backward pass, conversions to and from bfloat16 included.
+    """
     a = torch.randn(1024, width, device=device)
     b = torch.randn(1024, width, device=device)
-    plain = _time(lambda: a.T @ b, device)
-    half = _time(lambda: (a.to(torch.bfloat16).T @ b.to(torch.bfloat16)).float(), device)
+    plain = _best_time(lambda: a.T @ b, device)
+    half = _best_time(lambda: (a.to(torch.bfloat16).T @ b.to(torch.bfloat16)).float(), device)
     return half < 0.8 * plain
 
 
-def _time(work: object, device: torch.device) -> float:
+def _best_time(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds that ten calls of ``work`` take, the least of five measurements; waits for a GPU's kernels."""
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
         for _ in range(10):
-            work()  # type: ignore[operator]
+            work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - start)

@@ -1,9 +1,9 @@
-"""Fit a code and a rotation to a sequence that the network has not seen.
+"""Fit a latent code and a rotation to a sequence that the network has not seen.
 
-Rotations spread evenly over all are tried, each with the mean code; the best are followed a while, and the best of
-these to the end with L-BFGS. The code is sought in units of the learned codes' own spread, with a prior that may keep
-it among them. Points are drawn once, so that the answer is that of one well-defined problem: Eq. 10 of Wiesner et al.
-2024 (doi 10.1016/j.media.2023.102991), whose answer turns with the data (their theorem 1).
+Rotations spread evenly over all are tried, each with the mean code; the best are optimised further, and the best of
+these to the end, all by L-BFGS. The code is sought in units of the learned codes' spread, with a prior that may hold it
+near them. Points are drawn once, so that the result solves one well-defined problem: Eq. 10 of Wiesner et al. 2024
+(doi 10.1016/j.media.2023.102991), whose solution rotates with the data (their theorem 1).
 """
 
 from __future__ import annotations
@@ -22,60 +22,67 @@ from .._typing import Bools, Floats, Floats32, Ints
 from ..errors import ConfigError, SequenceError
 from ..sdf.sequence import SDFSequence
 from . import blocks, rotation
-from .data import NEAR_FRACTION, coordinates, near_distance
+from .data import NEAR_FRACTION, near_distance, voxel_coordinates
 from .devices import torch_device
 from .generation import Codes, Decoding, decode_codes
-from .model import AutoDecoder, Space
-from .sources import Sources
-from .workers import Workers
+from .model import AutoDecoder, TrainingCube
+from .sources import SequenceReader
+from .workers import Block, Workers
 
 __all__ = ["EncodeConfig", "Encoded", "encode"]
 
 Tensor = torch.Tensor
 
-_HUBER = 0.1  # voxels of the training grid, below which the loss is smoothed for L-BFGS
-_BOX_TOLERANCE = 1e-2
-_HELD: dict[str, Any] = {
+_HUBER_VOXELS = 0.1  # residual, in voxels of the training data, below which the loss is smoothed for L-BFGS
+_BOX_TOLERANCE = 1e-2  # relative: by how much a shape may exceed the model's box
+_NEAR_LEARNED: dict[str, Any] = {
     "rounds": (10, 20, 120, 30), "points": (800, 3000, 8000, 60000), "prior": 1e-5, "aside": 0.3, "surface": 0.0,
 }  # fmt: skip
-_CLOSE: dict[str, Any] = {
+_FREE: dict[str, Any] = {
     "rounds": (8, 16, 150, 80), "points": (800, 3000, 8000, 20000), "prior": 0.0, "aside": 4.0, "surface": 0.9,
 }  # fmt: skip
-_LAST = 2  # rounds, in which the surface may count more
-_THINNED = 64  # times as many voxels as are wanted are sorted at most
+_SURFACE_ROUNDS = 2  # last rounds, whose points may lie beside the surface
+_MOST_SORTED = 64  # voxels to sort, at most, as a multiple of those wanted
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodeConfig:
-    """How a code is sought.
+    """Settings of the search for a code.
 
-    Attributes
+    Settings that are None follow from the network. For one that has learned blends (``TrainConfig.mix``, as with the
+    preset ``encoding``) the space between its codes has a meaning: unseen shapes are fitted closely, without a prior,
+    by the points beside the surface. For any other network the code is held near the learned ones, so that it is well
+    determined and rotates with the data. See :meth:`suited_to`.
+
+    Parameters
     ----------
     rotation : bool
-        Whether the shape may be turned; without it the data must be aligned as the training's were.
+        Whether a rotation of the shape is sought; without it the data must be aligned as the training's were.
     starts : int
-        Rotations tried.
+        Number of initial rotations.
     followed : tuple of int
-        How many of the best are kept after each round.
+        How many of the best candidates are kept after each round.
     rounds : tuple of int, optional
         Iterations of L-BFGS in each round; one more than ``followed``.
     points : tuple of int, optional
         Points of each round, over all frames.
     prior : float, optional
-        Weight of the code's distance from the learned ones, in the network's unit of distance per standard deviation.
-        A smaller one follows shapes unlike the learned ones more closely, and leaves the code less well determined.
+        Regularisation weight of the code's squared distance from the mean of the learned ones, in the network's unit of
+        distance per squared standard deviation. A smaller one fits shapes unlike the learned ones more closely, and
+        leaves the code less well determined.
     aside : float, optional
-        How wide the prior is in directions in which the learned codes hardly differ, relative to their standard
-        deviation; what holds for a small ``prior`` holds for a large ``aside``.
+        Standard deviation of the prior in directions in which the learned codes hardly differ, relative to their
+        overall standard deviation; a large one has the same effect as a small ``prior``.
     surface : float, optional
         Share of the points that lie in a thin layer on both sides of the surface, in the last two rounds: what is deep
         inside then hardly counts. 0 for points as in a training, 70 % of them inside or near the surface.
     seed : int
+        Of the points drawn.
 
-    What is None follows from the network. One that has learned blends (``TrainConfig.mix``, as with the preset
-    ``encoding``) knows the space between its codes: unseen shapes are followed closely, without a prior, by the points
-    beside the surface. For any other the code is held near the learned ones, so that it is well determined and turns
-    with the data. See :meth:`suited_to`.
+    Raises
+    ------
+    ConfigError
+        When a value is out of range, or the numbers of rounds, points and ``followed`` do not match.
     """
 
     rotation: bool = True
@@ -89,14 +96,14 @@ class EncodeConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rounds = _HELD["rounds"] if self.rounds is None else self.rounds
-        points = _HELD["points"] if self.points is None else self.points
+        rounds = _NEAR_LEARNED["rounds"] if self.rounds is None else self.rounds
+        points = _NEAR_LEARNED["points"] if self.points is None else self.points
         if self.starts < 1 or min(self.followed + rounds + points) < 1:
             raise ConfigError("starts, followed, rounds and points are counts; expected at least 1.")
         if not (len(rounds) == len(points) == len(self.followed) + 1):
             raise ConfigError(
                 f"there are {len(rounds)} rounds, {len(points)} numbers of points and {len(self.followed)} "
-                "cuts between; expected as many points as rounds, and one cut fewer."
+                "values of followed; expected as many points as rounds, and one value of followed fewer."
             )
         for name in ("prior", "aside"):
             value = getattr(self, name)
@@ -106,35 +113,48 @@ class EncodeConfig:
             raise ConfigError(f"surface is {self.surface!r}; expected a share of at least 0 and less than 1.")
 
     def suited_to(self, model: AutoDecoder) -> EncodeConfig:
-        """These settings, with those that were not given as the network needs them.
+        """Return these settings, with those that are None set to suit the network.
 
-        After blends: rounds (8, 16, 150, 80), points (800, 3000, 8000, 20000), prior 0, aside 4, surface 0.9. Else:
-        (10, 20, 120, 30), (800, 3000, 8000, 60000), 1e-5, 0.3 and 0.
+        After a training with blends these are rounds (8, 16, 150, 80), points (800, 3000, 8000, 20000), prior 0, aside
+        4, surface 0.9; else (10, 20, 120, 30), (800, 3000, 8000, 60000), 1e-5, 0.3 and 0.
+
+        Parameters
+        ----------
+        model : AutoDecoder
+            The network that will be searched.
+
+        Returns
+        -------
+        EncodeConfig
+            Without None among its values.
         """
-        usual = _CLOSE if model.notes.get("training", {}).get("mix", 0.0) > 0 else _HELD
-        missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
+        defaults = _FREE if model.notes.get("training", {}).get("mix", 0.0) > 0 else _NEAR_LEARNED
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         return dataclasses.replace(self, **missing)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Encoded:
-    """A code and a rotation that a sequence was found to have.
+    """The code and the rotation that were found for a sequence.
 
-    Attributes
+    Parameters
     ----------
     code : (latent,) float
+        Latent code.
     rotation : (3, 3) float
-        Turns the network's shape into the one seen.
+        Rotates the network's shape into the one of the sequence.
     loss : float
-        Mean absolute difference at the points, in µm where the model has a metric scale.
+        Mean absolute difference of the distances at the points, in µm where the model has a metric scale.
     name : str
+        Name of the sequence.
     model : AutoDecoder
+        The network.
     frames : int
-        Of the sequence.
+        Number of frames of the sequence.
     shape : (3,) int
-        Its samples.
+        Samples of the sequence along z, y and x.
     box : float
-        Half its cube's side, in that of the model's.
+        Half side of the sequence's cube, divided by that of the model's.
     """
 
     code: Floats
@@ -147,7 +167,7 @@ class Encoded:
     box: float = 1.0
 
     def reconstruct(self, out: str | os.PathLike[str] | None = None, **options: Unpack[Decoding]) -> SDFSequence | Path:
-        """The shape as the network knows it, turned as the data, in the box of the data.
+        """Decode the shape from its code, rotated as the data, in the box of the data.
 
         Parameters
         ----------
@@ -155,6 +175,11 @@ class Encoded:
             Folder for files. Without it a sequence in memory is returned.
         **options
             See :class:`cytoform.neural.generation.Decoding`; frames and samples are those of the data by default.
+
+        Returns
+        -------
+        SDFSequence or Path
+            The sequence; or the path of the first file written.
         """
         codes = Codes(self.code[None], self.rotation[None], [self.name], box=self.box)
         if options.get("frames") is None:
@@ -177,41 +202,61 @@ def encode(
     Parameters
     ----------
     model : AutoDecoder or path
+        The model, or its files.
     sequence : SDFSequence or path
-        In the box that the model was trained in; its samples and frames may be others.
+        Signed distances; the shape must lie in the box that the model was trained in. Samples and frames may be others.
     config : EncodeConfig, optional
+        Settings of the search; by default those of :class:`EncodeConfig`.
     device : str
+        ``auto``, ``cpu`` or ``cuda``.
     progress : callable, optional
-        Called with starts followed so far and in all.
+        Called with the number of minimisations done so far and in all.
 
     Returns
     -------
     Encoded
+        Code, rotation and loss.
 
     Raises
     ------
     SequenceError
-        When the sequence lies in another box, or cannot be learned from (see :func:`train`).
+        When the shape does not lie in the model's box, or the sequence cannot be learned from (see :func:`train`).
     ConfigError
         When the model has learned no codes to begin with.
+    FileFormatError
+        When the model or the sequence cannot be read.
     """
     model = model if isinstance(model, AutoDecoder) else AutoDecoder.load(model)
     model.check_learned()
     config = (config or EncodeConfig()).suited_to(model)
     source = sequence if isinstance(sequence, SDFSequence) else Path(sequence)
     with Workers(torch_device(device)) as workers:
-        data = _points(model, source, config, NEAR_FRACTION, layer=False)
-        close = _points(model, source, config, config.surface, layer=True) if config.surface else data
-        search = _Search(model, data, close, config, workers)
+        data = _draw_points(model, source, config, NEAR_FRACTION, layer=False)
+        late = _draw_points(model, source, config, config.surface, layer=True) if config.surface else data
+        search = _Search(model, data, late, config, workers)
         best = search.run(progress)
-        loss = search.difference(best) * (model.space.half_um or 1.0)
-    code, turn = search.code(best.weights).numpy(), best.matrix.numpy()
-    return Encoded(code, turn, loss, data.name, model, len(data.points), data.shape, data.box)
+        loss = search.mean_difference(best) * (model.space.half_um or 1.0)
+    code, matrix = search.code(best.weights).numpy(), best.matrix.numpy()
+    return Encoded(code, matrix, loss, data.name, model, len(data.points), data.shape, data.box)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Data:
-    """Points (frames, P, 4) and targets (frames, P) of all frames; samples, and half side in that of the model."""
+class _Points:
+    """Points of all frames of a sequence, and the distances wanted there.
+
+    Parameters
+    ----------
+    points : (frames, P, 4) tensor
+        Coordinates (z, y, x, t) of the model.
+    target : (frames, P) tensor
+        Signed distances in the model's unit.
+    name : str
+        Of the sequence.
+    shape : (3,) int
+        Samples of a frame.
+    box : float
+        Half side of the sequence's cube, divided by that of the model's.
+    """
 
     points: Tensor
     target: Tensor
@@ -220,94 +265,138 @@ class _Data:
     box: float
 
     def first(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return the first points and targets of each frame, about ``count`` over all frames."""
         per_frame = max(1, min(count // len(self.points), self.points.shape[1]))
         return self.points[:, :per_frame], self.target[:, :per_frame]
 
 
-def _points(
+def _draw_points(
     model: AutoDecoder, source: SDFSequence | Path, config: EncodeConfig, share: float, *, layer: bool
-) -> _Data:
-    """Points of all frames, ``share`` of them near the surface or inside, or in a layer on both sides of it."""
-    sources = Sources([source])
-    frames, space = sources.lengths[0], sources.space()
-    ratio = _ratio(model.space, space, _reach(sources.frame(0, 0)))
-    near = near_distance(space, model.notes.get("training", {}).get("near_um"))
+) -> _Points:
+    """Draw points of all frames of a sequence, with the distances wanted there.
+
+    Raises SequenceError if the shape does not lie in the model's box, or only one of both has a metric scale.
+
+    Parameters
+    ----------
+    model : AutoDecoder
+        Gives the scale of coordinates and distances.
+    source : SDFSequence or Path
+        The sequence.
+    config : EncodeConfig
+        Gives the number of points, that of the largest round, and the seed.
+    share : float
+        Share of the points near the surface.
+    layer : bool
+        Count only points in a layer on both sides of the surface as near; otherwise all points inside, too.
+    """
+    sources = SequenceReader([source])
+    frames, cube = sources.lengths[0], sources.training_cube()
+    ratio = _half_side_ratio(model.space, cube, _inside_extent(sources.read_frame(0, 0)))
+    near = near_distance(cube, model.notes.get("training", {}).get("near_um"))
     count = -(-max(config.points or ()) // frames)
     rng = np.random.default_rng((config.seed, 5))
     points = np.empty((frames, count, 4))
     target = np.empty((frames, count))
     for k in range(frames):
-        values = sources.frame(0, k).ravel() / np.float32(space.half_um or 1.0)
+        values = sources.read_frame(0, k).ravel() / np.float32(cube.half_um or 1.0)
         beside = (np.abs(values) if layer else values) <= near
-        chosen = rng.permutation(_spread_voxels(beside, count, sources.shape, rng, share))  # any part is a fair one
-        points[k, :, :3] = coordinates(chosen, sources.shape) * ratio  # from the sequence's half side to the model's
+        chosen = rng.permutation(
+            _choose_voxels(beside, count, sources.shape, rng, share)
+        )  # in random order, so that any part of them is representative
+        points[k, :, :3] = (
+            voxel_coordinates(chosen, sources.shape) * ratio
+        )  # from the sequence's half side to the model's
         points[k, :, 3] = 2.0 * k / (frames - 1) - 1.0
         target[k] = values[chosen] * ratio
-    dtype = model.layers[0].matrix.dtype
+    dtype = model.linear_layers[0].matrix.dtype
     at, wanted = (torch.as_tensor(a, dtype=dtype) for a in (points, target))
-    return _Data(at, wanted, sources.names[0], sources.shape, ratio)
+    return _Points(at, wanted, sources.names[0], sources.shape, ratio)
 
 
-def _ratio(own: Space, given: Space, reach: float) -> float:
-    """Half side of a sequence's cube in that of the model's; its inside reaches up to ``reach`` times its own."""
-    ours, theirs = own.half_um, given.half_um
-    if (ours is None) != (theirs is None):
+def _half_side_ratio(model: TrainingCube, sequence: TrainingCube, extent: float) -> float:
+    """Return the half side of a sequence's cube divided by that of the model's; 1 without a metric scale.
+
+    Raises SequenceError if only one of them has a metric scale, or the shape's extent, in half sides of its cube, times
+    the ratio exceeds 1 by more than 1 %.
+    """
+    half_um, sequence_half_um = model.half_um, sequence.half_um
+    if (half_um is None) != (sequence_half_um is None):
         raise SequenceError(
-            f"the sequence's box has a half side of {theirs} µm, the model's {ours}; expected both to have a metric "
-            "scale, or neither.",
+            f"the sequence's box has a half side of {sequence_half_um} µm, the model's {half_um}; "
+            "expected both to have a metric scale, or neither.",
             remedy="Pass spacing= to open_sequence (--spacing), or prepare both alike.",
         )
-    ratio = theirs / ours if ours and theirs else 1.0
-    if reach * ratio > 1.0 + _BOX_TOLERANCE:
+    ratio = sequence_half_um / half_um if half_um and sequence_half_um else 1.0
+    if extent * ratio > 1.0 + _BOX_TOLERANCE:
         raise SequenceError(
-            f"the shape reaches {reach * ratio:.2f} times as far as the box of the model, whose half side is "
-            f"{ours or 1:.4g} µm; expected it to lie inside.",
+            f"the shape reaches {extent * ratio:.2f} times as far as the box of the model, whose half side is "
+            f"{half_um or 1:.4g} µm; expected it to lie inside.",
             remedy="Train with a larger box_um, or prepare the sequence centred.",
         )
     return ratio
 
 
-def _spread_voxels(
+def _choose_voxels(
     near: Bools,
     count: int,
     shape: tuple[int, int, int],
     rng: np.random.Generator,
     share: float = NEAR_FRACTION,
 ) -> Ints:
-    """``count`` voxels of a frame, ``share`` of them near, spread evenly over both kinds.
+    """Choose ``count`` voxels of a frame, a share of them near the surface, spread evenly, and return their numbers.
 
-    Those that are not near come from the ball inside the cube: the corners would not turn with the data. Each kind is
-    lined up along a curve that fills space and cut into parts of equal length, of which each gives one voxel: sums of
-    smooth functions over them scatter less than half as much as over voxels drawn at random.
+    Voxels that are not near come from the ball inside the cube, since the cube's corners would not rotate with the
+    data. The voxels of each kind are sorted along a space-filling curve and cut into parts of equal length, from each
+    of which one is drawn: sums of smooth functions over them scatter less than half as much as over voxels drawn
+    independently.
+
+    Parameters
+    ----------
+    near : (voxels,) bool
+        Which voxels are near the surface.
+    count : int
+        How many voxels to choose.
+    shape : (3,) int
+        Samples of the frame.
+    rng : numpy.random.Generator
+        Source of the random numbers.
+    share : float
+        Share of those near the surface.
     """
-    kinds = [np.flatnonzero(near), np.flatnonzero(~near & _ball(shape).ravel())]
+    kinds = [np.flatnonzero(near), np.flatnonzero(~near & _inscribed_ball(shape).ravel())]
     wanted = round(share * count) if len(kinds[1]) else count
     chosen = []
     for numbers, n in zip(kinds, (wanted, count - wanted)):
-        if n and len(numbers) > _THINNED * n:  # sorting them all would take longer than the rest
-            numbers = numbers[rng.integers(0, len(numbers), _THINNED * n)]
-        line = numbers[np.argsort(_along_curve(numbers, shape), kind="stable")]
+        if n and len(numbers) > _MOST_SORTED * n:  # sorting them all would take longer than the rest
+            numbers = numbers[rng.integers(0, len(numbers), _MOST_SORTED * n)]
+        line = numbers[np.argsort(_z_order(numbers, shape), kind="stable")]
         chosen.append(line[((np.arange(n) + rng.random(n)) * (len(line) / max(n, 1))).astype(np.int64)])
     return np.concatenate(chosen)
 
 
-def _ball(shape: tuple[int, int, int]) -> Bools:
-    """The voxels within the ball that touches the cube's faces."""
+def _inscribed_ball(shape: tuple[int, int, int]) -> Bools:
+    """Return which voxels (z, y, x) lie in the ball, or ellipsoid, that touches the faces of the frame."""
     z, y, x = np.ogrid[tuple(slice(-1, 1, n * 1j) for n in shape)]
-    return z * z + y * y + x * x <= 1.0
+    inside: Bools = z * z + y * y + x * x <= 1.0
+    return inside
 
 
-def _along_curve(numbers: Ints, shape: tuple[int, int, int]) -> Ints:
-    """Places of voxels along the Z-order curve: the bits of z, y and x in turn (Morton 1966)."""
-    place = np.zeros(len(numbers), dtype=np.int64)
+def _z_order(numbers: Ints, shape: tuple[int, int, int]) -> Ints:
+    """Return the positions of voxels, given by number in C order, along the Z-order curve (Morton 1966).
+
+    A position's bits are those of the indices z, y and x interleaved, so that voxels close on the curve are close in
+    space.
+    """
+    position = np.zeros(len(numbers), dtype=np.int64)
     for axis, index in enumerate(np.unravel_index(numbers, shape)):
         for bit in range(int(max(shape)).bit_length()):
-            place |= ((index >> bit) & 1) << (3 * bit + 2 - axis)
-    return place
+            position |= ((index >> bit) & 1) << (3 * bit + 2 - axis)
+    return position
 
 
-def _reach(frame: Floats32) -> float:
-    """How far the inside of a frame reaches from its middle along an axis, in half sides of the cube."""
+def _inside_extent(frame: Floats32) -> float:
+    """Return the largest distance of an inside voxel from the centre along an axis, in half sides of the cube."""
     inside = np.argwhere(frame < 0)
     middle = (np.asarray(frame.shape) - 1) / 2
     return float(np.abs(inside - middle).max() / middle.max())
@@ -315,7 +404,17 @@ def _reach(frame: Floats32) -> float:
 
 @dataclasses.dataclass(eq=False)
 class _Candidate:
-    """Where a search stands: the code in units of the codes' spread, the rotation, the mean loss with the prior."""
+    """A code and a rotation that the search has reached.
+
+    Parameters
+    ----------
+    weights : (k,) tensor
+        The code, as coordinates in the basis of the learned codes' spread.
+    matrix : (3, 3) tensor
+        The rotation.
+    loss : float
+        Mean smoothed absolute difference of the distances, plus the prior's term.
+    """
 
     weights: Tensor
     matrix: Tensor
@@ -323,107 +422,161 @@ class _Candidate:
 
 
 class _Search:
-    """L-BFGS over code and rotation: the first rounds on ``data``, the last ones on ``close``."""
+    """Search for the code and the rotation of least loss, by L-BFGS from many rotations.
 
-    def __init__(self, model: AutoDecoder, data: _Data, close: _Data, config: EncodeConfig, workers: Workers) -> None:
-        self.data, self.close, self.config, self.workers = data, close, config, workers
-        self.dtype = model.layers[0].matrix.dtype
-        self.folded = blocks.fold(model, device=workers.device)
-        self.mean, self.basis = _basis(model.learned.codes.double(), config.aside or 0.0)
-        self.huber = _HUBER * 2.0 / (model.space.samples - 1) * model.space.slope
+    Parameters
+    ----------
+    model : AutoDecoder
+        The network.
+    data : _Points
+        Points of all rounds but the last two.
+    late : _Points
+        Points of the last two rounds.
+    config : EncodeConfig
+        Settings without None.
+    workers : Workers
+        Evaluate the network.
+    """
+
+    def __init__(
+        self, model: AutoDecoder, data: _Points, late: _Points, config: EncodeConfig, workers: Workers
+    ) -> None:
+        self.data, self.late, self.config, self.workers = data, late, config, workers
+        self.dtype = model.linear_layers[0].matrix.dtype
+        self.folded = blocks.fold_weights(model, device=workers.device)
+        self.mean, self.basis = _code_basis(model.learned.codes.double(), config.aside or 0.0)
+        self.huber = _HUBER_VOXELS * 2.0 / (model.space.samples - 1) * model.space.slope
 
     def code(self, weights: Tensor) -> Tensor:
-        """Code (latent,) of weights in units of the codes' spread."""
+        """Return the latent code (latent,) for coordinates (k,) in the basis: the mean code plus basis @ weights."""
         return self.mean + self.basis @ weights
 
     def run(self, progress: Callable[[int, int], None] | None) -> _Candidate:
+        """Minimise from all rotations, keep the best after each round, and return the best of the last round.
+
+        ``progress`` is called with the number of minimisations done so far and in all.
+        """
         c = self.config
         rotations = rotation.even_rotations(c.starts) if c.rotation else rotation.even_rotations(1)
         zero = torch.zeros(self.basis.shape[1], dtype=torch.float64)
-        found = [_Candidate(zero, torch.as_tensor(rotation.as_matrix(q)), np.inf) for q in rotations]
-        total, done = self._work(len(found)), 0
+        found = [_Candidate(zero, torch.as_tensor(rotation.to_rotation_matrix(q)), np.inf) for q in rotations]
+        total, done = self._number_of_minimisations(len(found)), 0
         rounds = c.rounds or ()
         for n, (steps, points) in enumerate(zip(rounds, c.points or ())):
-            batch = (self.close if n >= len(rounds) - _LAST else self.data).first(points)
+            batch = (self.late if n >= len(rounds) - _SURFACE_ROUNDS else self.data).first(points)
             for k, candidate in enumerate(found):
-                found[k] = self._follow(candidate, batch, steps)
+                found[k] = self._minimise(candidate, batch, steps)
                 done += 1
                 if progress is not None:
                     progress(done, total)
-            found = _best(found, c.followed[n] if n < len(c.followed) else 1)
+            found = _lowest_losses(found, c.followed[n] if n < len(c.followed) else 1)
         return found[0]
 
-    def difference(self, found: _Candidate) -> float:
-        """Mean absolute difference at the points, without prior and smoothing, in the network's unit."""
+    def mean_difference(self, found: _Candidate) -> float:
+        """Return a candidate's mean absolute difference of the distances at the points, in the network's unit.
+
+        It has no prior's term, and is not smoothed.
+        """
         points, target = self.data.points, self.data.target
         frames = len(points)
         device = self.workers.device
         codes = self.code(found.weights).to(device, self.dtype).expand(frames, -1).contiguous()
-        turns = found.matrix.to(device, self.dtype).expand(frames, -1, -1).contiguous()
-        work = self.workers.cut(points.to(device), target.to(device))
-        passed, _ = self.workers.run(self.folded, work, codes, turns, weights=False)
-        return passed.loss / target.numel()
+        matrices = found.matrix.to(device, self.dtype).expand(frames, -1, -1).contiguous()
+        work = self.workers.split_into_blocks(points.to(device), target.to(device))
+        sums, _ = self.workers.loss_and_gradients(self.folded, work, codes, matrices, weights=False)
+        return sums.loss / target.numel()
 
-    def _work(self, starts: int) -> int:
+    def _number_of_minimisations(self, starts: int) -> int:
+        """Return the number of minimisations in all rounds: ``starts``, then as many as are kept after each round."""
         return starts + sum(min(starts, n) for n in self.config.followed)
 
-    def _follow(self, start: _Candidate, batch: tuple[Tensor, Tensor], steps: int) -> _Candidate:
-        """L-BFGS over the code's weights and a small turn on top of the rotation it begins with."""
-        turning = self.config.rotation
-        unknown = torch.cat([start.weights, torch.zeros(3 * turning, dtype=torch.float64)]).requires_grad_()
+    def _minimise(self, start: _Candidate, batch: tuple[Tensor, Tensor], steps: int) -> _Candidate:
+        """Return a candidate improved by L-BFGS over the code's coordinates and a small further rotation.
+
+        ``batch`` holds the points (frames, P, 4) and targets (frames, P), ``steps`` is the number of iterations.
+        """
+        with_rotation = self.config.rotation
+        unknown = torch.cat([start.weights, torch.zeros(3 * with_rotation, dtype=torch.float64)]).requires_grad_()
         optimizer = torch.optim.LBFGS([unknown], max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
-        work = self.workers.cut(*(t.to(self.workers.device) for t in batch))
+        work = self.workers.split_into_blocks(*(t.to(self.workers.device) for t in batch))
 
         def closure() -> Tensor:
-            loss, gradient = self._loss(unknown.detach(), start.matrix, batch, work)
+            loss, gradient = self._loss_and_gradient(unknown.detach(), start.matrix, batch, work)
             unknown.grad = gradient
             return torch.tensor(loss, dtype=torch.float64)
 
-        optimizer.step(closure)
-        weights, matrix = self._split(unknown.detach(), start.matrix)
-        loss, _ = self._loss(unknown.detach(), start.matrix, batch, work)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        weights, matrix = self._weights_and_rotation(unknown.detach(), start.matrix)
+        loss, _ = self._loss_and_gradient(unknown.detach(), start.matrix, batch, work)
         return _Candidate(weights, matrix, loss)
 
-    def _split(self, unknown: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
-        n = self.basis.shape[1]
-        return unknown[:n], _turned(matrix, unknown[n:]) if self.config.rotation else matrix
+    def _weights_and_rotation(self, unknown: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the code's coordinates and the rotation matrix that a vector of unknowns stands for.
 
-    def _loss(
-        self, unknown: Tensor, matrix: Tensor, batch: tuple[Tensor, Tensor], work: list[Any]
+        The vector holds the k coordinates and, if a rotation is sought, the rotation vector of a small rotation that
+        follows ``matrix``; else ``matrix`` itself is the rotation.
+        """
+        n = self.basis.shape[1]
+        return unknown[:n], _rotate_further(matrix, unknown[n:]) if self.config.rotation else matrix
+
+    def _loss_and_gradient(
+        self, unknown: Tensor, matrix: Tensor, batch: tuple[Tensor, Tensor], work: list[Block]
     ) -> tuple[float, Tensor]:
+        """Return the loss at a vector of unknowns and its gradient with respect to them.
+
+        The loss is the mean of |f − target|, smoothed near 0, plus the prior's weight times the squared norm of the
+        code's coordinates.
+
+        Parameters
+        ----------
+        unknown : (k,) or (k + 3,) tensor
+            The code's coordinates and, if a rotation is sought, the rotation vector.
+        matrix : (3, 3) tensor
+            The rotation before that of the vector.
+        batch : (points, target)
+            Points (frames, P, 4) and distances wanted (frames, P).
+        work : list of Block
+            The batch, split into blocks.
+        """
         n, frames = self.basis.shape[1], len(batch[0])
         count = batch[1].numel()
-        turn = unknown[n:].clone().requires_grad_()
-        turned = _turned(matrix, turn) if self.config.rotation else matrix
+        vector = unknown[n:].clone().requires_grad_()
+        rotated = _rotate_further(matrix, vector) if self.config.rotation else matrix
         weights = unknown[:n]
         device = self.workers.device
         codes = self.code(weights).to(device, self.dtype).expand(frames, -1).contiguous()
-        turns = turned.detach().to(device, self.dtype).expand(frames, -1, -1).contiguous()
-        passed, _ = self.workers.run(self.folded, work, codes, turns, weights=False, huber=self.huber)
-        d_code = passed.codes.sum(0).double().cpu() / count
+        matrices = rotated.detach().to(device, self.dtype).expand(frames, -1, -1).contiguous()
+        sums, _ = self.workers.loss_and_gradients(self.folded, work, codes, matrices, weights=False, huber=self.huber)
+        d_code = sums.d_codes.sum(0).double().cpu() / count
         prior = self.config.prior or 0.0
-        loss = passed.loss / count + prior * float(weights @ weights)
+        loss = sums.loss / count + prior * float(weights @ weights)
         gradient = [self.basis.T @ d_code + 2.0 * prior * weights]
         if self.config.rotation:
-            d_turn = passed.turns.sum(0).double().cpu() / count
-            gradient.append(torch.autograd.grad((turned * d_turn).sum(), turn)[0])
+            d_matrix = sums.d_matrices.sum(0).double().cpu() / count
+            gradient.append(torch.autograd.grad((rotated * d_matrix).sum(), vector)[0])
         return loss, torch.cat(gradient)
 
 
-def _turned(matrix: Tensor, turn: Tensor) -> Tensor:
-    """The rotation after a further turn about the vector ``turn``, by about its length."""
-    quaternion = torch.cat([torch.ones(1, dtype=turn.dtype), 0.5 * turn])
-    return rotation.to_matrix(quaternion) @ matrix
+def _rotate_further(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Return the rotation ``matrix`` followed by one about the vector ``vector``, by about its length in radians.
+
+    It is that of the quaternion (1, vector / 2), exact for small angles only, and differentiable.
+    """
+    quaternion = torch.cat([torch.ones(1, dtype=vector.dtype), 0.5 * vector])
+    return rotation.quaternion_to_matrix(quaternion) @ matrix
 
 
-def _best(found: list[_Candidate], count: int) -> list[_Candidate]:
+def _lowest_losses(found: list[_Candidate], count: int) -> list[_Candidate]:
+    """Return the ``count`` candidates of the lowest losses, sorted."""
     return sorted(found, key=lambda c: c.loss)[:count]
 
 
-def _basis(codes: Tensor, aside: float) -> tuple[Tensor, Tensor]:
-    """Mean of the codes, and directions (latent, k) scaled by their standard deviation along them.
+def _code_basis(codes: Tensor, aside: float) -> tuple[Tensor, Tensor]:
+    """Return the mean (latent,) of the learned codes, and a basis (latent, latent) of their spread.
 
-    Directions in which no learned codes differ are there too, scaled by ``aside``: unseen shapes differ from all seen.
+    The columns of the basis are the principal directions of the codes (n, latent), scaled by the standard deviation
+    along them, but at least by ``aside`` times the codes' overall standard deviation: unseen shapes may differ from the
+    learned ones in directions in which these do not differ.
     """
     mean = codes.mean(0)
     _, size, directions = torch.linalg.svd(codes - mean, full_matrices=True)

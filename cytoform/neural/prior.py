@@ -1,4 +1,4 @@
-"""Where new codes come from: a Gaussian fitted to the learned ones, several of them, or noise around each."""
+"""Distributions of new latent codes: a Gaussian fitted to the learned codes, a mixture, or noise around each code."""
 
 from __future__ import annotations
 
@@ -9,68 +9,70 @@ import numpy as np
 
 from .._typing import Floats, Ints
 from ..errors import ConfigError
-from .model import Learned
+from .model import LearnedSequences
 
 __all__ = ["PRIORS", "Gaussian", "Mixture", "Near", "Prior", "fit_prior"]
 
 
 PRIORS = ("gaussian", "near", "mixture")
-_MOST_PARTS = 6
-_KEPT = 0.95  # of the codes' variance, in which the mixture's parts are told apart
+_MOST_COMPONENTS = 6
+_VARIANCE_KEPT = 0.95  # of the codes' variance, in the principal components to which a mixture is fitted
 _NEAR_SPREAD = 0.3  # of the codes' standard deviation, around each
 
 
 class Prior(Protocol):
-    """Draws codes."""
+    """A distribution of latent codes."""
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
-        """n codes (n, latent)."""
+        """Draw n latent codes (n, latent)."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """The normal distribution with the mean and the covariance of given codes (n, latent).
+    """The normal distribution with the mean and the covariance of given codes (n, latent), ``spread`` times as wide.
 
-    Drawn as mean + Xᵀ w / √(n − 1) with centred codes X and standard normal w: exact also where there are fewer codes
-    than dimensions, and then within the space that they span.
+    Drawn as mean + spread · Xᵀ w / √(n − 1) with centred codes X and standard normal w: exact also where there are
+    fewer codes than dimensions, and then within the subspace that they span.
     """
 
     codes: Floats
     spread: float = 1.0
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
-        """n codes (n, latent)."""
+        """Draw n latent codes (n, latent) from the normal distribution."""
         mean = self.codes.mean(0)
         weights = rng.standard_normal((n, len(self.codes))) / np.sqrt(max(len(self.codes) - 1, 1))
-        return mean + self.spread * weights @ (self.codes - mean)
+        drawn: Floats = mean + self.spread * weights @ (self.codes - mean)
+        return drawn
 
 
 @dataclasses.dataclass(frozen=True)
 class Near:
-    """A learned code chosen at random, moved by a draw from the codes' own Gaussian, ``spread`` as wide.
+    """A learned code chosen at random, plus a draw from the codes' Gaussian about 0, ``spread`` times as wide.
 
-    For families in which each individual is a case of its own, as branching filopodia (2024 paper, section 5.1).
+    For families whose individuals differ in kind, such as cells with branching filopodia (2024 paper, section 5.1).
     """
 
     codes: Floats
     spread: float = _NEAR_SPREAD
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
-        """n codes (n, latent)."""
+        """Draw n latent codes (n, latent): learned ones in random order, each equally often, plus noise."""
         order = np.concatenate([rng.permutation(len(self.codes)) for _ in range(-(-n // len(self.codes)))])[:n]
-        moved = Gaussian(self.codes, self.spread).draw(n, rng) - self.codes.mean(0)
-        return self.codes[order] + moved
+        noise = Gaussian(self.codes, self.spread).draw(n, rng) - self.codes.mean(0)
+        drawn: Floats = self.codes[order] + noise
+        return drawn
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
-    """Several Gaussians, each chosen as often as its share of the learned codes, for heterogeneous families."""
+    """A mixture of Gaussians, each with the weight of its share of the learned codes, for heterogeneous families."""
 
     parts: tuple[Gaussian, ...]
 
     def draw(self, n: int, rng: np.random.Generator) -> Floats:
-        """n codes (n, latent)."""
+        """Draw n latent codes (n, latent), each from a component chosen with its weight."""
         share = np.array([len(p.codes) for p in self.parts], dtype=float)
         which = rng.choice(len(self.parts), n, p=share / share.sum())
         drawn = np.empty((n, self.parts[0].codes.shape[1]))
@@ -79,17 +81,27 @@ class Mixture:
         return drawn
 
 
-def fit_prior(learned: Learned, kind: str = "gaussian", *, spread: float | None = None, seed: int = 0) -> Prior:
-    """A prior fitted to learned codes.
+def fit_prior(
+    learned: LearnedSequences, kind: str = "gaussian", *, spread: float | None = None, seed: int = 0
+) -> Prior:
+    """Return a distribution of latent codes fitted to learned ones.
 
     Parameters
     ----------
-    learned : Learned
+    learned : LearnedSequences
+        The codes, at least two, and their labels.
     kind : str
-        ``gaussian``, ``near`` or ``mixture``. A mixture has a part for each label where there are labels, else as many
-        as the Bayesian information criterion finds (scikit-learn).
+        ``gaussian``, ``near`` or ``mixture``. A mixture has a component for each label where there are labels, else as
+        many as the Bayesian information criterion selects (scikit-learn).
     spread : float, optional
-        Width relative to the learned codes' own: 1, or 0.3 for ``near``.
+        Standard deviation relative to that of the learned codes: by default 1, or 0.3 for ``near``.
+    seed : int
+        Of the fit of a mixture.
+
+    Returns
+    -------
+    Prior
+        To draw codes from.
 
     Raises
     ------
@@ -108,14 +120,20 @@ def fit_prior(learned: Learned, kind: str = "gaussian", *, spread: float | None 
     codes = learned.codes.double().numpy()
     if kind == "near":
         return Near(codes, _NEAR_SPREAD if spread is None else spread)
-    wide = 1.0 if spread is None else spread
+    width = 1.0 if spread is None else spread
     if kind == "gaussian":
-        return Gaussian(codes, wide)
-    member = _members(codes, learned.labels, seed)
-    return Mixture(tuple(Gaussian(codes[member == k], wide) for k in np.unique(member)))
+        return Gaussian(codes, width)
+    member = _cluster_codes(codes, learned.labels, seed)
+    return Mixture(tuple(Gaussian(codes[member == k], width) for k in np.unique(member)))
 
 
-def _members(codes: Floats, labels: list[str], seed: int) -> Ints:
+def _cluster_codes(codes: Floats, labels: list[str], seed: int) -> Ints:
+    """Return the number of the mixture component that each code (n, latent) belongs to.
+
+    Codes with the same label belong together. Without labels, Gaussian mixtures of 1 to 6 components (at most n / 5)
+    are fitted to the codes' principal components, and the one of the least Bayesian information criterion assigns the
+    codes.
+    """
     if len(set(labels)) > 1:
         return np.unique(labels, return_inverse=True)[1]
     try:
@@ -125,19 +143,24 @@ def _members(codes: Floats, labels: list[str], seed: int) -> Ints:
             "a mixture without labels needs scikit-learn, which is not installed.",
             remedy='pip install "cytoform[neural]".',
         ) from error
-    scores = _scores(codes)
-    most = max(1, min(_MOST_PARTS, len(codes) // 5))
+    scores = _principal_components(codes)
+    most = max(1, min(_MOST_COMPONENTS, len(codes) // 5))
     fits = [
         GaussianMixture(k, covariance_type="diag", n_init=5, random_state=seed, reg_covar=1e-3).fit(scores)
         for k in range(1, most + 1)
     ]
-    return min(fits, key=lambda fit: fit.bic(scores)).predict(scores)
+    members: Ints = min(fits, key=lambda fit: fit.bic(scores)).predict(scores)
+    return members
 
 
-def _scores(codes: Floats) -> Floats:
-    """Principal components that hold most of the variance, the first scaled to 1."""
+def _principal_components(codes: Floats) -> Floats:
+    """Return the principal component scores (n, k) of codes (n, latent) that hold 95 % of their variance.
+
+    They are divided by the standard deviation of the first component.
+    """
     left, size, _ = np.linalg.svd(codes - codes.mean(0), full_matrices=False)
     share = np.cumsum(size**2) / max(float((size**2).sum()), 1e-300)
-    kept = 1 + int(np.searchsorted(share, _KEPT))
+    kept = 1 + int(np.searchsorted(share, _VARIANCE_KEPT))
     scores = left[:, :kept] * size[:kept]
-    return scores / max(float(scores[:, 0].std()), 1e-300)
+    scaled: Floats = scores / max(float(scores[:, 0].std()), 1e-300)
+    return scaled

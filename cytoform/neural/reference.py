@@ -1,4 +1,4 @@
-"""Weights of the published auto-decoder, translated into ours."""
+"""Weights of the published auto-decoder, translated into the layout of ours."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ REMEDY = "Expected the .pth of the published auto-decoder, with layers lin0, lin
 def read_reference(
     path: Path, *, omega: float, activation: str
 ) -> tuple[NetworkConfig, dict[str, torch.Tensor], dict[Any, Any]]:
-    """Architecture and state dict of a published checkpoint, and all that it holds.
+    """Read a published checkpoint, and return its architecture, its weights by our names, and all that it holds.
 
-    There each layer takes [code, coordinates] (the first), [units, coordinates] or [units, code, coordinates].
+    The published layers take [code, coordinates] (the first), [units, coordinates] or [units, code, coordinates]. ω0
+    and the activation are not in the file: they are taken as given.
 
     Raises
     ------
@@ -30,16 +31,16 @@ def read_reference(
         When the file cannot be read without running code, or is not such a network.
     """
     content = load_tensors(path)
-    weights, biases = _layers(path, content)
+    weights, biases = _layer_tensors(path, content)
     try:
-        return *_translate(weights, biases, omega, activation), content
+        return *_translate_layers(weights, biases, omega, activation), content
     except (IndexError, ValueError, ConfigError) as error:
         shapes = [tuple(w.shape) for w in weights]
         raise FileFormatError(f"{path} has layers {shapes}, no auto-decoder's: {error}", remedy=REMEDY) from error
 
 
 def load_tensors(path: Path) -> Any:
-    """What a .pth file holds, on the CPU; nothing in it is executed.
+    """Return what a .pth file holds, on the CPU; nothing in it is executed.
 
     Raises
     ------
@@ -55,7 +56,11 @@ def load_tensors(path: Path) -> Any:
         raise FileFormatError(f"{path} cannot be opened as tensors alone: {first}", remedy=REMEDY) from error
 
 
-def _layers(path: Path, content: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def _layer_tensors(path: Path, content: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return the weights and biases of the layers ``lin0``, ``lin1``, … of a checkpoint, in their order.
+
+    They are in ``content`` itself or under its key ``model_state_dict``. Raises FileFormatError if any is missing.
+    """
     state = content.get("model_state_dict", content) if isinstance(content, dict) else None
     found: dict[tuple[int, str], torch.Tensor] = {}
     for name, value in state.items() if isinstance(state, dict) else ():
@@ -68,9 +73,14 @@ def _layers(path: Path, content: Any) -> tuple[list[torch.Tensor], list[torch.Te
     return [found[n, "weight"] for n in range(count)], [found[n, "bias"] for n in range(count)]
 
 
-def _translate(
+def _translate_layers(
     weights: list[torch.Tensor], biases: list[torch.Tensor], omega: float, activation: str
 ) -> tuple[NetworkConfig, dict[str, torch.Tensor]]:
+    """Return the architecture that published weights and biases imply, and our state dict of them.
+
+    Each weight matrix is split into the columns of the code and those of units and coordinates. Raises ValueError if
+    the widths are not those of the published class, in which layers shrink by what is concatenated.
+    """
     latent = weights[0].shape[1] - 4
     units = [0, *(w.shape[0] for w in weights)]
     with_code = [n for n, w in enumerate(weights) if w.shape[1] == units[n] + latent + 4]

@@ -1,4 +1,4 @@
-"""The renderer as a step of a torch graph: images of meshes, with gradients for the mesh and for the optics."""
+"""The renderer as a function of torch: images of meshes, with gradients with respect to the mesh and the optics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def render(
     normalize: bool = False,
     deterministic: bool = False,
 ) -> Tensor:
-    """Image of a mesh through a point spread function, differentiable once.
+    """Render a mesh through a point spread function to an image that torch can differentiate, once.
 
     Parameters
     ----------
@@ -45,77 +45,120 @@ def render(
     faces : (m, 3) int
         Tensor or array; counter-clockwise seen from outside.
     psf : PSF
+        Point spread function.
     grid : Grid
-        Periodic, as for :func:`cytoform.render`.
+        Sampling of the image. Its box is periodic: leave space around the mesh, as with ``Grid.padded``.
     density : (m,) tensor, optional
-        Intensity per µm² of membrane; 1 by default.
+        Intensity per µm² of membrane; by default 1.
     psf_parameters : tensor, optional
         In place of ``psf.parameters``: with a gradient the optics are learned too, on the modes that are kept.
-    backend, device, tolerance, cutoff, normalize, deterministic
-        As for :func:`cytoform.render`; ``device`` is where the renderer works, wherever the tensors are.
+    backend : str
+        Transform of the mesh: ``exact``, ``nufft``, or ``auto`` for the one that is expected to be quicker.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``: where the renderer computes, wherever the tensors are.
+    tolerance : float, optional
+        Error allowed, relative to the image's maximum; by default 1e-4 for float32 and 1e-8 for float64.
+    cutoff : float, optional
+        Frequencies where the optical transfer function is below this part of its maximum are left out; by default a
+        tenth of the tolerance.
+    normalize : bool
+        Divide the image by the surface area weighted with the density.
+    deterministic : bool
+        Sum on one thread, so that the result does not depend on timing.
 
     Returns
     -------
     (z, y, x) tensor
-        In the type and on the device of ``vertices``.
+        The image, in the type and on the device of ``vertices``.
 
     Raises
     ------
     MeshError
         When vertices, faces or densities do not make a mesh.
     ConfigError
-        When something is no tensor, or the PSF takes other parameters.
-    GridError, BackendError
-        As :func:`cytoform.render`.
+        When something is not a tensor, or the PSF takes other parameters.
+    GridError
+        When the grid does not suit the transform.
+    BackendError
+        When the backend or the device is not available.
     """
-    _check(vertices, density, psf, psf_parameters)
+    _check_arguments(vertices, density, psf, psf_parameters)
     corners = faces.detach().cpu().numpy() if isinstance(faces, Tensor) else np.asarray(faces)
     if psf_parameters is not None:
-        psf = psf.with_parameters(_array(psf_parameters).astype(np.float64))
-    options = dict(
-        backend=backend, device=device, tolerance=tolerance, normalize=normalize, deterministic=deterministic
-    )  # fmt: skip
-    mesh = SurfaceMesh(_array(vertices), corners, None if density is None else _array(density))
-    if options["tolerance"] is None:
-        options["tolerance"] = default_tolerance(mesh.dtype)
-    kept = options["tolerance"] / 10.0 if cutoff is None else cutoff  # type: ignore[operator]
-    renderer = Renderer(psf, psf.band(grid, kept), **options)  # type: ignore[arg-type]
-    return _Render.apply(vertices, density, psf_parameters, mesh, renderer)
+        psf = psf.with_parameters(_cpu_copy(psf_parameters).astype(np.float64))
+    arrays = (_cpu_copy(vertices), corners) if density is None else (_cpu_copy(vertices), corners, _cpu_copy(density))
+    mesh = SurfaceMesh(*arrays)
+    if tolerance is None:
+        tolerance = default_tolerance(mesh.dtype)
+    band = psf.band(grid, tolerance / 10.0 if cutoff is None else cutoff)
+    renderer = Renderer(
+        psf,
+        band,
+        backend=backend,
+        device=device,
+        tolerance=tolerance,
+        normalize=normalize,
+        deterministic=deterministic,
+    )
+    image: Tensor = _Render.apply(vertices, density, psf_parameters, mesh, renderer)  # type: ignore[no-untyped-call]
+    return image
 
 
 class _Render(torch.autograd.Function):
+    """Rendering as a torch function: the value by a renderer, the gradients by its adjoints."""
+
     @staticmethod
     def forward(
-        ctx: Any, vertices: Tensor, density: Tensor | None, parameters: Tensor | None, mesh: SurfaceMesh, how: Renderer
+        ctx: Any,
+        vertices: Tensor,
+        density: Tensor | None,
+        parameters: Tensor | None,
+        mesh: SurfaceMesh,
+        renderer: Renderer,
     ) -> Tensor:
-        spectrum = how.spectrum(mesh)
-        ctx.mesh, ctx.how, ctx.spectrum = mesh, how, spectrum if ctx.needs_input_grad[2] else None
+        """Return the image (z, y, x) of a mesh, and keep in ``ctx`` what the backward pass needs.
+
+        ``vertices``, ``density`` and ``parameters`` are the tensors that torch differentiates by; ``mesh`` and
+        ``renderer`` hold the same numbers.
+        """
+        spectrum = renderer.spectrum(mesh)
+        ctx.mesh, ctx.renderer, ctx.spectrum = mesh, renderer, spectrum if ctx.needs_input_grad[2] else None
         ctx.like = (vertices, density, parameters)
-        return torch.from_numpy(how.image(spectrum)).to(vertices)
+        return torch.from_numpy(renderer.image(spectrum)).to(vertices)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        given = _array(cotangent).astype(ctx.mesh.dtype, copy=False)
-        found: list[Array | None] = [None, None, None]
+        """Return the gradients of Σ cotangent · image by vertices, density and PSF parameters.
+
+        ``cotangent`` (z, y, x) is the derivative of the loss by the image. None stands for gradients that torch does
+        not need, and for those by mesh and renderer.
+        """
+        d_image = _cpu_copy(cotangent).astype(ctx.mesh.dtype, copy=False)
+        gradients: list[Array | None] = [None, None, None]
         if any(ctx.needs_input_grad[:2]):
-            moved = ctx.how.mesh_vjp(ctx.mesh, given)
-            found[:2] = moved.vertices, moved.density
+            of_mesh = ctx.renderer.mesh_vjp(ctx.mesh, d_image)
+            gradients[:2] = of_mesh.vertices, of_mesh.density
         if ctx.needs_input_grad[2]:
-            found[2] = ctx.how.psf_vjp(ctx.spectrum, given)
-        given_back = [
+            gradients[2] = ctx.renderer.psf_vjp(ctx.spectrum, d_image)
+        tensors = [
             torch.from_numpy(np.ascontiguousarray(gradient)).to(like) if needed else None
-            for gradient, like, needed in zip(found, ctx.like, ctx.needs_input_grad)
+            for gradient, like, needed in zip(gradients, ctx.like, ctx.needs_input_grad)
         ]
-        return *given_back, None, None
+        return *tensors, None, None
 
 
-def _array(tensor: Tensor) -> Array:
-    """A copy on the CPU: what the tensor becomes later does not reach the backward pass."""
+def _cpu_copy(tensor: Tensor) -> Array:
+    """Return a tensor as an array, copied: later changes of the tensor do not affect the backward pass."""
     return tensor.detach().cpu().numpy().copy()
 
 
-def _check(vertices: Any, density: Any, psf: PSF, parameters: Any) -> None:
+def _check_arguments(vertices: Any, density: Any, psf: PSF, parameters: Any) -> None:
+    """Raise an error if vertices, density or PSF parameters do not suit the rendering.
+
+    ConfigError if one is not a tensor, or the parameters are not as many as the PSF's; MeshError if the vertices are
+    not float32 or float64.
+    """
     for name, value in (("vertices", vertices), ("density", density), ("psf_parameters", parameters)):
         if not isinstance(value, Tensor) and (name == "vertices" or value is not None):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a training goes by to its end, and what a resumed one keeps of how it began."""
+"""Settings that stay fixed over all runs of a training, and the checkpoint that a resumed training begins from."""
 
 from __future__ import annotations
 
@@ -15,14 +15,32 @@ from .data import TrainingSet
 from .schedule import Schedule
 from .trainer import Trainer
 
-__all__ = ["Settings", "Stored"]
+__all__ = ["StoredTraining", "TrainingSettings"]
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What does not change from a training's first step to its last, in how many runs it may be."""
+class TrainingSettings:
+    """Settings that stay fixed from a training's first step to its last, over all runs that it takes.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Network, optimiser, schedule and data.
+    dtype : str
+        ``float32`` or ``float64``.
+    precision : str
+        ``full``, ``mixed`` or ``auto``: whether the backward pass uses bfloat16.
+    minutes : float or None
+        Duration of the training; None for the epochs or steps of the config.
+    memory_gb : float
+        Memory for points.
+    labels : sequence of str or None
+        Family of each sequence.
+    threads : int or None
+        Threads on a CPU; None for as many as torch uses.
+    """
 
     config: TrainConfig
     dtype: str
@@ -30,91 +48,121 @@ class Settings:
     minutes: float | None
     memory_gb: float
     labels: Sequence[str] | None
-    threads: int | None = None  # of the processor; None to take those that there are
+    threads: int | None = None
 
 
 _DEFAULTS = {"precision": "auto", "dtype": "float32", "minutes": None, "memory_gb": 1.0}
-_KEPT = (*_DEFAULTS, "labels", "threads")
+_STORED = (*_DEFAULTS, "labels", "threads")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Stored:
-    """The checkpoint of an interrupted training: tensors by name, and what else was written down."""
+class StoredTraining:
+    """The checkpoint of an interrupted training.
+
+    Parameters
+    ----------
+    tensors : dict of str to tensor
+        Weights, codes, rotations and the optimisers' moments, by name.
+    text : dict
+        Settings, names, step and schedule.
+    """
 
     tensors: dict[str, torch.Tensor]
     text: dict[str, Any]
 
     @property
     def seconds(self) -> float:
-        """What the runs so far have taken."""
+        """Seconds that the runs so far have taken."""
         return float(self.text.get("seconds", 0.0))
 
-    def settings(self, asked: Settings, *, given: bool) -> Settings:
-        """The settings that the training began with; warns of others that were asked for.
+    def resumed_settings(self, requested: TrainingSettings, *, given: bool) -> TrainingSettings:
+        """Return the settings that the training began with, and warn of others that were requested.
 
         Parameters
         ----------
-        asked : Settings
+        requested : TrainingSettings
+            Settings of the resuming call; used for the warnings only.
         given : bool
-            Whether a configuration was asked for at all.
+            Whether the resuming call named a configuration; else any stored one is accepted.
+
+        Returns
+        -------
+        TrainingSettings
+            Those of the checkpoint.
 
         Raises
         ------
         FileFormatError
-            When the checkpoint is that of another network.
+            When the checkpoint is that of another network than the one requested.
         """
         config = TrainConfig.from_json(self.text["config"])
-        _check_same_network(asked.config, config, given=given)
+        _check_same_network(requested.config, config, given=given)
         for name, default in _DEFAULTS.items():
-            value, kept = getattr(asked, name), self.text[name]
+            value, kept = getattr(requested, name), self.text[name]
             if value != default and value != kept:
-                _LOG.warning("%s stays %s, as the training began with it; %s is not taken.", name, kept, value)
-        return Settings(config, **{name: self.text[name] for name in _KEPT})
+                _LOG.warning("%s stays %s, as the training began with it; %s is not used.", name, kept, value)
+        return TrainingSettings(config, **{name: self.text[name] for name in _STORED})
 
     def check_sequences(self, data: TrainingSet) -> None:
-        """Raise FileFormatError where the sequences are not those that the training began with."""
+        """Raise FileFormatError if the sequences' names or their cube's size are not those of the checkpoint."""
         _check_names(self.text.get("names"), data.names)
-        _check_scale(self.text, data.space.half_um)
+        _check_cube(self.text, data.cube.half_um)
 
     def restore(self, trainer: Trainer) -> None:
-        """Let a trainer go on where the training was interrupted; checkpoints of earlier versions hold no plan."""
+        """Set a trainer's weights, codes, optimisers, step and schedule to those of the checkpoint, in place.
+
+        Checkpoints of earlier versions hold no schedule: the trainer's is kept then. Raises FileFormatError if the
+        checkpoint does not fit the trainer, or its schedule is damaged.
+        """
         trainer.restore(self.tensors, int(self.text["step"]))
         if "schedule" not in self.text:
             return
         try:
             trainer.schedule = Schedule.from_json(self.text["schedule"])
         except (KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(f"the checkpoint's plan is damaged: {error}.", remedy="Start anew.") from error
+            raise FileFormatError(f"the checkpoint's schedule is damaged: {error}.", remedy="Start anew.") from error
 
 
-def _check_same_network(asked: TrainConfig, stored: TrainConfig, *, given: bool) -> None:
-    if given and asked.network != stored.network:
+def _check_same_network(requested: TrainConfig, stored: TrainConfig, *, given: bool) -> None:
+    """Raise FileFormatError if the network requested differs from the stored one; warn if other settings differ.
+
+    Nothing is checked if no configuration was ``given``.
+    """
+    if given and requested.network != stored.network:
         raise FileFormatError(
-            f"the checkpoint is that of another network: {stored.network}; {asked.network} was asked for.",
+            f"the checkpoint is that of another network: {stored.network}; {requested.network} was requested.",
             remedy="Resume with the settings it began with, or start anew in another folder.",
         )
-    if given and asked != stored:
-        _LOG.warning("The training goes on with the settings that it began with; the ones given now are not used.")
+    if given and requested != stored:
+        _LOG.warning("The training continues with the settings that it began with; the ones given now are not used.")
 
 
 def _check_names(stored: Any, given: list[str]) -> None:
+    """Raise FileFormatError if the names of the codes differ from those stored."""
     if stored != given:
         raise FileFormatError(
             "the checkpoint is that of another network or other sequences: "
-            f"{_short(stored)} there, {_short(given)} here.",
+            f"{_first_names(stored)} in the checkpoint, {_first_names(given)} now.",
             remedy="Resume with the same sequences in the same order, or start anew.",
         )
 
 
-def _short(names: Any) -> str:
+def _first_names(names: Any) -> str:
+    """Return the first five names as a text, with an ellipsis if there are more."""
     return ", ".join(map(str, (names or [])[:5])) + (" …" if len(names or []) > 5 else "")
 
 
-def _check_scale(stored: Mapping[str, Any], half_um: float | None) -> None:
-    """Lengths must have the unit that they had when the training began."""
-    before = stored.get("half_um", half_um)  # older checkpoints do not tell
-    if (before is None) != (half_um is None) or (before and half_um and abs(before / half_um - 1) > 1e-3):
-        shown = ["unknown size" if half is None else f"{2 * half:.4g} µm a side" for half in (before, half_um)]
+def _check_cube(stored: Mapping[str, Any], half_um: float | None) -> None:
+    """Raise FileFormatError if half the cube's side in µm differs from that in the checkpoint by more than 0.1 %.
+
+    Either both or none must have a metric scale. Checkpoints of earlier versions do not hold it: then nothing is
+    checked.
+    """
+    stored_half = stored.get("half_um", half_um)  # checkpoints of earlier versions do not hold it
+    if (stored_half is None) != (half_um is None) or (
+        stored_half and half_um and abs(stored_half / half_um - 1) > 1e-3
+    ):
+        shown = ["unknown size" if half is None else f"{2 * half:.4g} µm a side" for half in (stored_half, half_um)]
         raise FileFormatError(
             f"the training began with a cube of {shown[0]}, these sequences have one of {shown[1]}.",
             remedy="Resume with the same sequences and the same voxel size (--spacing).",

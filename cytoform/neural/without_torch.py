@@ -1,4 +1,4 @@
-"""The steps before and after the network, which need no torch: preparing sequences and comparing them."""
+"""The steps before and after the network that need no torch: preparing sequences and comparing them."""
 
 from ..compare import evaluate
 from ..sdf.prepare import prepare

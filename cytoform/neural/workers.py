@@ -1,6 +1,6 @@
-"""Sums of loss and gradients over many blocks of points: on a CPU one block a core at a time, on a GPU one by one.
+"""Sums of loss and gradients over many blocks of points: on a CPU a block for each core at a time, on a GPU in turn.
 
-Blocks go to workers by number and are added up in a fixed order, so that the result does not depend on timing.
+Blocks are assigned to threads by number and added up in a fixed order, so that the result does not depend on timing.
 """
 
 from __future__ import annotations
@@ -10,51 +10,57 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import cast
 
 import torch
 
 from . import blocks
 
-__all__ = ["Block", "Pass", "Workers", "ready_after_fork"]
+__all__ = ["Block", "LossAndGradients", "Workers", "use_one_thread_after_fork"]
 
 Tensor = torch.Tensor
 
 CPU_POINTS, GPU_POINTS = 1024, 1 << 18
-_THREADS = torch.get_num_threads()  # asked once: workers turn torch's own threads off while they are at it
+_THREADS = torch.get_num_threads()  # read once, at import: workers turn torch's own threads off while they exist
 
 
 class _TorchThreads:
-    """How many threads torch itself uses, while workers in any thread of the program have turned them off.
+    """The number of torch's own threads, set to 1 while any :class:`Workers` exist and restored afterwards.
 
-    A process that was forked must not use torch's threads where its parent did: theirs are gone, and it would wait for
-    them for ever. Such a process has one torch thread; workers still take a core each.
+    A forked process must not use torch's threads if its parent did: they do not exist in the child, which would wait
+    for them for ever. Such a process gets one torch thread; workers still use a thread of their own for each core.
     """
 
     def __init__(self) -> None:
-        self.forget(forked=False)
+        self.reset(forked=False)
 
-    def forget(self, *, forked: bool = True) -> None:
-        """Begin anew, as in a process that was just forked."""
+    def reset(self, *, forked: bool = True) -> None:
+        """Forget all workers; ``forked`` says whether this process was just forked, and needs a limit of one thread."""
         self._lock, self._users, self._before, self._forked = threading.Lock(), 0, 0, forked
 
-    def ready(self) -> None:
-        """Give a forked process its one thread."""
+    def limit_after_fork(self) -> None:
+        """Limit torch to one thread if this process was forked, once."""
         if self._forked:
             self._forked = False
             torch.set_num_threads(1)
 
-    def take(self) -> None:
-        """Remember the number of threads, unless other workers have."""
-        self.ready()
+    def turn_off(self) -> None:
+        """Set torch to one thread, and count one more group of workers that need this.
+
+        The first one also stores the number of threads that torch had before, for :meth:`restore`.
+        """
+        self.limit_after_fork()
         with self._lock:
             if not self._users:
                 self._before = torch.get_num_threads()
             self._users += 1
             torch.set_num_threads(1)
 
-    def give_back(self) -> None:
-        """Set it again, here at once and for new threads when no workers are left."""
+    def restore(self) -> None:
+        """Set torch in the calling thread to the stored number of threads, and count one group of workers less.
+
+        Threads that start after the last group has ended get that number, too.
+        """
         with self._lock:
             self._users -= 1
             torch.set_num_threads(self._before)
@@ -62,17 +68,30 @@ class _TorchThreads:
 
 _TORCH = _TorchThreads()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_TORCH.forget)
+    os.register_at_fork(after_in_child=_TORCH.reset)
 
 
-def ready_after_fork() -> None:
-    """Make torch usable in a process that was forked; to be called before large products outside of workers."""
-    _TORCH.ready()
+def use_one_thread_after_fork() -> None:
+    """Limit torch to one thread if this process was forked; to be called before large products outside of workers.
+
+    torch's threads do not exist in a forked process, which would wait for them for ever.
+    """
+    _TORCH.limit_after_fork()
 
 
 @dataclasses.dataclass
 class Block:
-    """Points of one or more draws: which draws (B,), their points (B, P, 4) and targets (B, P)."""
+    """Points whose loss and gradients are computed together by one thread.
+
+    Parameters
+    ----------
+    rows : list of int
+        Numbers of the draws (frames of a step) that the points belong to, (B,).
+    points : (B, P, 4) tensor
+        Coordinates (z, y, x, t).
+    target : (B, P) tensor
+        The distances wanted.
+    """
 
     rows: list[int]
     points: Tensor
@@ -80,47 +99,57 @@ class Block:
 
 
 @dataclasses.dataclass
-class Pass:
-    """Loss and gradients summed over blocks; by draw where they belong to one.
+class LossAndGradients:
+    """The loss summed over blocks, and its gradients with respect to each draw's code and rotation.
 
-    Attributes
+    Parameters
     ----------
     loss : float
-    codes : (n_draws, latent)
-    turns : (n_draws, 3, 3)
-        d/d of the rotation matrices.
+        Sum over all points.
+    d_codes : (n_draws, latent) tensor
+        Derivatives with respect to the latent codes.
+    d_matrices : (n_draws, 3, 3) tensor
+        Derivatives with respect to the rotation matrices; zero where none were given.
     """
 
     loss: float
-    codes: Tensor
-    turns: Tensor
+    d_codes: Tensor
+    d_matrices: Tensor
 
 
 class Workers:
-    """Threads that each work through whole blocks, with torch's own threads off meanwhile.
+    """Threads that each compute whole blocks, with torch's own threads off as long as they exist.
 
-    They are off in the calling thread, too: what is left for it are small products, for which torch's threads would
+    torch's threads are off in the calling thread, too: it only computes small products, for which torch's threads would
     wait on each other, on a busy machine a hundred times as long as the product takes.
 
     Parameters
     ----------
     device : torch.device
+        Where the points are computed.
     count : int, optional
-        Threads; by default as many as torch would use. 1 on a GPU.
+        Number of threads; by default as many as torch uses. 1 on a GPU.
+
+    Attributes
+    ----------
+    count : int
+        Number of threads.
+    block_points : int
+        Most points of a block: 1024 on a CPU, 262,144 on a GPU.
     """
 
     def __init__(self, device: torch.device, count: int | None = None) -> None:
         self.device = device
         self.count: int = 1 if device.type != "cpu" else count or _THREADS
         self.block_points = CPU_POINTS if device.type == "cpu" else GPU_POINTS
-        _TORCH.take()
+        _TORCH.turn_off()
         self._pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,))
-        self._held: list[blocks.Gradients] = []
+        self._thread_gradients: list[blocks.Gradients] = []
 
     def close(self) -> None:
-        """End the threads, and give torch its own back."""
+        """End the threads, and restore torch's own."""
         self._pool.shutdown()
-        _TORCH.give_back()
+        _TORCH.restore()
 
     def __enter__(self) -> Workers:
         return self
@@ -128,8 +157,12 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def cut(self, points: Tensor, target: Tensor) -> list[Block]:
-        """Blocks of points (n_draws, P, 4) and targets (n_draws, P): several small draws each, or parts of a large."""
+    def split_into_blocks(self, points: Tensor, target: Tensor) -> list[Block]:
+        """Split points (n_draws, P, 4) and targets (n_draws, P) of all draws into blocks of about a thousand points.
+
+        A block has ``block_points`` points at most: several whole draws where these are small, or a part of a larger
+        one.
+        """
         n, p = target.shape
         if p > self.block_points:
             return [
@@ -137,87 +170,139 @@ class Workers:
                 for row in range(n)
                 for part in (slice(a, a + self.block_points) for a in range(0, p, self.block_points))
             ]
-        many = max(1, min(self.block_points // p, -(-n // self.count)))
-        cuts = range(0, n, many)
-        return [Block(list(range(a, min(a + many, n))), points[a : a + many], target[a : a + many]) for a in cuts]
+        draws_per_block = max(1, min(self.block_points // p, -(-n // self.count)))
+        starts = range(0, n, draws_per_block)
+        return [
+            Block(
+                list(range(a, min(a + draws_per_block, n))),
+                points[a : a + draws_per_block],
+                target[a : a + draws_per_block],
+            )
+            for a in starts
+        ]
 
-    def run(
+    def loss_and_gradients(
         self,
-        folded: blocks.Folded,
+        folded: blocks.FoldedWeights,
         work: Sequence[Block],
         codes: Tensor,
         matrices: Tensor | None,
         *,
         weights: bool = True,
         huber: float = 0.0,
-    ) -> tuple[Pass, blocks.Gradients | None]:
-        """Loss and gradients of all blocks.
+    ) -> tuple[LossAndGradients, blocks.Gradients | None]:
+        """Compute the sum of |f − target| over all blocks, and its gradients by codes, rotations and weights.
 
         Parameters
         ----------
-        codes : (n_draws, latent)
-        matrices : (n_draws, 3, 3) or None
-            Rotation of each draw; points are multiplied by it from the right.
+        folded : FoldedWeights
+            The network f.
+        work : sequence of Block
+            From :meth:`split_into_blocks`.
+        codes : (n_draws, latent) tensor
+            Latent code of each draw.
+        matrices : (n_draws, 3, 3) tensor or None
+            Rotation of each draw, by which its points are multiplied from the right; None for none.
         weights : bool
-            Whether the network's own gradients are wanted.
+            Whether the gradients of the network's weights are computed.
         huber : float
-            See :func:`cytoform.neural.blocks.loss_and_gradients`.
-        """
-        into = self._gradients(folded) if weights else [None] * self.count
+            Size of the residual below which the loss is quadratic; see
+            :func:`cytoform.neural.blocks.loss_and_gradients`.
 
-        def share(worker: int) -> Pass:
-            return _share(folded, work[worker :: self.count], codes, matrices, into[worker], huber)
+        Returns
+        -------
+        total : LossAndGradients
+            Loss, and gradients with respect to codes and rotations.
+        sums : Gradients or None
+            Gradients with respect to the folded weights, overwritten by the next call; None unless ``weights``.
+        """
+        gradients = self._zeroed_gradients(folded) if weights else []
+
+        def share(worker: int) -> LossAndGradients:
+            return _process_blocks(
+                folded, work[worker :: self.count], codes, matrices, gradients[worker] if weights else None, huber
+            )
 
         done = [share(0)] if self.count == 1 else list(self._pool.map(share, range(self.count)))
-        total = Pass(sum(d.loss for d in done), sum(d.codes for d in done), sum(d.turns for d in done))  # type: ignore[arg-type]
-        return total, _sum(into) if weights else None
+        total = LossAndGradients(
+            sum(d.loss for d in done),
+            cast(Tensor, sum(d.d_codes for d in done)),
+            cast(Tensor, sum(d.d_matrices for d in done)),
+        )
+        return total, _add_gradients(gradients) if weights else None
 
-    def _gradients(self, folded: blocks.Folded) -> list[Any]:
-        if not self._held or any(a.shape != b.shape for a, b in zip(self._held[0].matrices, folded.matrices)):
-            self._held = [blocks.Gradients.like(folded) for _ in range(self.count)]
-        for held in self._held:
-            held.zero_()
-        return self._held
+    def _zeroed_gradients(self, folded: blocks.FoldedWeights) -> list[blocks.Gradients]:
+        """Return one set of gradients for each thread, all zero; the memory is kept from call to call."""
+        if not self._thread_gradients or any(
+            a.shape != b.shape for a, b in zip(self._thread_gradients[0].matrices, folded.matrices)
+        ):
+            self._thread_gradients = [blocks.Gradients.zeros_like(folded) for _ in range(self.count)]
+        for gradients in self._thread_gradients:
+            gradients.zero_()
+        return self._thread_gradients
 
-    def values(self, folded: blocks.Folded, points: Tensor, code: Tensor) -> Tensor:
-        """Distances (n,) at points (n, 4), already turned, for one code (latent,)."""
+    def values(self, folded: blocks.FoldedWeights, points: Tensor, code: Tensor) -> Tensor:
+        """Return the network's signed distances (n,) at points (n, 4) for one latent code (latent,), by all threads.
+
+        The points are taken as they are, without a rotation.
+        """
         size = 2 * self.block_points
         if len(points) <= size or self.count == 1:
-            parts = [blocks.values(folded, p[None], code[None])[0] for p in points.split(size)]
+            parts = [blocks.values(folded, p[None], code[None])[0] for p in torch.split(points, size)]
         else:
-            parts = list(self._pool.map(lambda p: blocks.values(folded, p[None], code[None])[0], points.split(size)))
+            parts = list(
+                self._pool.map(lambda p: blocks.values(folded, p[None], code[None])[0], torch.split(points, size))
+            )
         return torch.cat(parts) if parts else points[:, 0]
 
 
-def _share(
-    folded: blocks.Folded,
+def _process_blocks(
+    folded: blocks.FoldedWeights,
     work: Sequence[Block],
     codes: Tensor,
     matrices: Tensor | None,
-    into: blocks.Gradients | None,
+    gradients: blocks.Gradients | None,
     huber: float,
-) -> Pass:
+) -> LossAndGradients:
+    """Compute loss and gradients of one thread's blocks, one after the other.
+
+    Parameters
+    ----------
+    folded : FoldedWeights
+        The network.
+    work : sequence of Block
+        This thread's blocks.
+    codes : (n_draws, latent) tensor
+        Latent codes of all draws.
+    matrices : (n_draws, 3, 3) tensor or None
+        Rotations of all draws, by which points are multiplied from the right.
+    gradients : Gradients or None
+        The gradients of the weights are added to these, in place; None to leave them out.
+    huber : float
+        Size of the residual below which the loss is quadratic.
+    """
     loss = 0.0
     d_codes = torch.zeros_like(codes)
-    d_turns = torch.zeros(len(codes), 3, 3, dtype=codes.dtype, device=codes.device)
+    d_matrices = torch.zeros(len(codes), 3, 3, dtype=codes.dtype, device=codes.device)
     for block in work:
         rows = block.rows
         points = block.points
         if matrices is not None:
             points = torch.cat([points[..., :3] @ matrices[rows], points[..., 3:]], -1)
         part, d_code, d_points = blocks.loss_and_gradients(
-            folded, points, codes[rows], block.target, into, huber=huber, points_too=matrices is not None
+            folded, points, codes[rows], block.target, gradients, huber=huber, points_gradient=matrices is not None
         )
         loss += float(part)
         d_codes[rows] += d_code
         if d_points is not None:
-            d_turns[rows] += block.points[..., :3].transpose(1, 2) @ d_points[..., :3]
-    return Pass(loss, d_codes, d_turns)
+            d_matrices[rows] += block.points[..., :3].transpose(1, 2) @ d_points[..., :3]
+    return LossAndGradients(loss, d_codes, d_matrices)
 
 
-def _sum(parts: Sequence[Any]) -> blocks.Gradients:
+def _add_gradients(parts: Sequence[blocks.Gradients]) -> blocks.Gradients:
+    """Add all gradients to the first of them, in place, in their order, and return it."""
     first = parts[0]
-    for other in parts[1:]:
-        for a, b in zip(first.tensors(), other.tensors()):
+    for part in parts[1:]:
+        for a, b in zip(first.tensors(), part.tensors()):
             a += b
     return first

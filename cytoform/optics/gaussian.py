@@ -118,7 +118,9 @@ class GaussianPSF:
         tuple of Setting
             One option, `--psf-sigma`.
         """
-        text = "σ of a Gaussian PSF in µm; without it, a fit guesses one to start from."
+        text = (
+            "σ of a Gaussian PSF in µm along z, y and x; by default a fit estimates it, starting from the voxel size."
+        )
         return (Setting("sigma", Triple, None, Option(text, "Z Y X", "--psf-sigma")),)
 
     @classmethod

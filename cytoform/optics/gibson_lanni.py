@@ -98,8 +98,8 @@ class GibsonLanniPSF(ObjectivePSF):
     ...                      depth=5.0)
     """
 
-    sample_index: float = option(metavar="N", help="With gibson-lanni: around the cell, about 1.36.")
-    depth: float = option(metavar="µm", help="With gibson-lanni: of the cell below the coverglass.")
+    sample_index: float = option(metavar="N", help="Refractive index around the cell, about 1.36; for gibson-lanni.")
+    depth: float = option(metavar="µm", help="Depth of the cell below the coverglass in µm; for gibson-lanni.")
     immersion_index_design: float | None = None
     working_distance: float = 150.0
     coverglass_index: float = 1.515

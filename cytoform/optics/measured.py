@@ -19,7 +19,7 @@ import numpy.typing as npt
 from .._typing import Array, Bools, Complex, Floats, Triple
 from ..errors import ConfigError, VolumeError
 from ..image.band import Band
-from ..image.slices import slices_by_another_name
+from ..image.slices import axes_with_slices
 from ..image.volume import Grid, Volume
 from ..options import Option, Setting
 from .psf import NumericPSF
@@ -109,10 +109,15 @@ class MeasuredPSF(NumericPSF):
         tuple of Setting
             `--psf-spacing` and `--psf-channel`.
         """
-        size = "Voxel size in µm of the image of a PSF; by default its own."
+        size = "Voxel size in µm of the image of the PSF along z, y and x; by default read from its file."
         return (
             Setting("spacing", Triple, None, Option(size, "Z Y X", "--psf-spacing")),
-            Setting("channel", int, None, Option("Which channel of the image of a PSF, from 0.", "N", "--psf-channel")),
+            Setting(
+                "channel",
+                int,
+                None,
+                Option("Number of the channel in the image of the PSF, from 0.", "N", "--psf-channel"),
+            ),
         )
 
     @classmethod
@@ -391,7 +396,7 @@ def _read_psf_image(path: Path, size: Triple | None, channel: int | None, image_
     from ..image.io import image_info, read_volume
 
     found = image_info(path)
-    axes = None if channel is not None else slices_by_another_name(found.axes, found.shape)
+    axes = None if channel is not None else axes_with_slices(found.axes, found.shape)
     if axes is not None:
         _LOG.warning("%s has no slices; its %s are read as such.", path, found.axes)
         found = image_info(path, axes=axes)

@@ -106,21 +106,37 @@ class ObjectivePSF(NumericPSF, abc.ABC):
         For values out of range, or an illumination that is not complete.
     """
 
-    numerical_aperture: float = option(name="--na", metavar="NA", help="Numerical aperture of the objective.")
-    wavelength: float = option(metavar="µm", help="Of the emission: green is 0.52.")
-    immersion_index: float = option(metavar="N", help="Refractive index: water 1.33, oil 1.515.")
-    modality: str = option("widefield", metavar="NAME", help="widefield (by default), confocal or light-sheet.")
-    excitation_wavelength: float | None = option(
-        None, name="--excitation", metavar="µm", help="With confocal: its wavelength."
+    numerical_aperture: float = option(
+        name="--na", metavar="NA", help="Numerical aperture of the objective; for gibson-lanni and pupil."
     )
-    sheet_fwhm: float | None = option(None, metavar="µm", help="With light-sheet: its thickness at half maximum.")
+    wavelength: float = option(
+        metavar="µm", help="Wavelength of the emission in µm, such as 0.52 for green; for gibson-lanni and pupil."
+    )
+    immersion_index: float = option(
+        metavar="N", help="Refractive index of the immersion medium: water 1.33, oil 1.515; for gibson-lanni and pupil."
+    )
+    modality: str = option(
+        "widefield",
+        metavar="NAME",
+        help="Kind of microscope: widefield (by default), confocal or light-sheet; for gibson-lanni and pupil.",
+    )
+    excitation_wavelength: float | None = option(
+        None,
+        name="--excitation",
+        metavar="µm",
+        help="Wavelength of the excitation in µm, for confocal; by default 0.92 times that of the emission.",
+    )
+    sheet_fwhm: float | None = option(
+        None, metavar="µm", help="Thickness of the light sheet in µm (full width at half maximum), for light-sheet."
+    )
     apodisation: str = "aplanatic"
     blur: Any = option(
         None,
         kind=tuple[float, float],
         name="--psf-blur",
         metavar="Z XY",
-        help="σ in µm of a Gaussian that widens a computed PSF.",
+        help="σ in µm along z and across of a Gaussian that blurs a computed PSF; in a fit by default "
+        "the voxel size / √12.",
     )
     _cache: dict[str, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
 

@@ -76,7 +76,8 @@ class PupilPSF(ObjectivePSF):
         kind=list[str],
         name="--zernike",
         metavar="J:C",
-        help="With pupil: a phase term to fit, its ANSI index and radians.",
+        help="Zernike term of the pupil's phase to fit: ANSI index J and first value C in radians; for pupil. "
+        "May be repeated.",
     )
     amplitude: Mapping[int, float] = dataclasses.field(default_factory=dict)
     kind = "pupil"

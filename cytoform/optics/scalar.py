@@ -209,10 +209,10 @@ class Pupil:
         (ny, nx), (ky, kx) = self._counts, self._modes
         rows = np.zeros((len(planes), ny, len(kx)), dtype=np.complex128)
         rows[:, ky % ny] = field
-        rows = fft.ifft(rows, axis=1, norm="forward", overwrite_x=True, workers=_devices.threads())
+        rows = fft.ifft(rows, axis=1, norm="forward", overwrite_x=True, workers=_devices.thread_count())
         full = np.zeros((len(planes), ny, nx), dtype=np.complex128)
         full[:, :, kx % nx] = rows
-        found: Complex = fft.ifft(full, axis=2, norm="forward", overwrite_x=True, workers=_devices.threads())
+        found: Complex = fft.ifft(full, axis=2, norm="forward", overwrite_x=True, workers=_devices.thread_count())
         return found
 
     def adjoint(self, amplitude: Complex, planes: Floats) -> Complex:
@@ -221,8 +221,8 @@ class Pupil:
         Contributions of the planes are summed.
         """
         (ny, nx), (ky, kx) = self._counts, self._modes
-        full = fft.fft(amplitude, axis=2, overwrite_x=True, workers=_devices.threads())
-        rows = fft.fft(full[:, :, kx % nx], axis=1, overwrite_x=True, workers=_devices.threads())
+        full = fft.fft(amplitude, axis=2, overwrite_x=True, workers=_devices.thread_count())
+        rows = fft.fft(full[:, :, kx % nx], axis=1, overwrite_x=True, workers=_devices.thread_count())
         found: Complex = (rows[:, ky % ny] * self.defocus(planes).conj()).sum(axis=0)
         return found
 

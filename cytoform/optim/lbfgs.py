@@ -76,7 +76,7 @@ class LBFGS:
         self.slope = self.direction = np.zeros(self.shape)
         self.failed = False
 
-    def carried(self, carry: Any) -> LBFGS:
+    def interpolated(self, carry: Any) -> LBFGS:
         """Return an optimiser for other unknowns, with the pairs of this one interpolated to them.
 
         Parameters

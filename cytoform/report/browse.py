@@ -52,7 +52,7 @@ def browse_script(data: ReportData) -> str:
     view = window(data)
     stride = int(np.ceil((np.prod(view.grid.shape) / MAX_VOXELS) ** (1.0 / 3.0)))
     box = tuple(slice(s.start, s.stop, stride) for s in view.box)
-    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
+    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.masked_image, data.model))
     ranges = _ranges(data)
     low, high, most = ranges["low"], ranges["high"], ranges["most"]
     shown = (np.nan_to_num(part, nan=low) for part in (measured, model))
@@ -82,7 +82,7 @@ def _ranges(data: ReportData) -> dict[str, float]:
     ``most``, the residuals shown in full blue and full red (``less`` = −``most``).
     """
     box = window(data).box
-    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.seen, data.model))
+    measured, model = (np.asarray(a[box], dtype=np.float64) for a in (data.masked_image, data.model))
     (low, high), most = grey_range([measured]), residual_range(measured - model)
     return {"low": low, "high": high, "less": -most, "most": most}
 

@@ -10,7 +10,7 @@ import numpy as np
 from .._typing import Array, Bools
 from ..errors import VolumeError
 from ..image.volume import Volume
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from ..optics import PSF
 
 __all__ = ["ReportData"]
@@ -28,7 +28,7 @@ class ReportData:
         Raw data.
     model : (z, y, x) float
         Gain · rendering + background on the image's grid.
-    mesh : SurfaceMesh
+    mesh : Mesh
         Fitted surface, µm, (z, y, x).
     psf : PSF
         Inferred point spread function.
@@ -49,9 +49,9 @@ class ReportData:
         Region of interest: voxels that counted in the loss. None draws no outline.
     measured : (z, y, x) bool, optional
         Voxels that the microscope measured; the others are left blank. All by default.
-    start : SurfaceMesh, optional
+    start : Mesh, optional
         Surface that the fit started from.
-    truth : SurfaceMesh, optional
+    truth : Mesh, optional
         True surface, known for simulations.
     notes : sequence of str
         Warnings in words, shown on top.
@@ -67,7 +67,7 @@ class ReportData:
     title: str
     image: Volume
     model: Array
-    mesh: SurfaceMesh
+    mesh: Mesh
     psf: PSF
     history: Mapping[str, Array]
     table: Sequence[tuple[str, str]]
@@ -77,8 +77,8 @@ class ReportData:
     stop_reason: str = ""
     roi: Bools | None = None
     measured: Bools | None = None
-    start: SurfaceMesh | None = None
-    truth: SurfaceMesh | None = None
+    start: Mesh | None = None
+    truth: Mesh | None = None
     notes: Sequence[str] = ()
     maps: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
@@ -90,7 +90,7 @@ class ReportData:
                 raise VolumeError(f"{name} has shape {np.shape(array)}; expected {self.image.shape}, the image's.")
 
     @property
-    def seen(self) -> Array:
+    def masked_image(self) -> Array:
         """The image's intensities, with NaN (as float64) in voxels that were not measured."""
         if self.measured is None:
             return self.image.data

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from .._typing import Array, Floats, Ints
 from ..image.volume import Grid, Volume
 from ..mesh import geometry
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from ..optics import PSF
 from .data import ReportData
 
@@ -71,7 +71,7 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 # Where a plane cuts a mesh
 
 
-def _plane_crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Floats, Ints]:
+def _plane_crossings(mesh: Mesh, axis: int, position: float) -> tuple[Floats, Ints]:
     """Cut the faces of a mesh by the plane at `position` (µm) on `axis`.
 
     Returns
@@ -96,12 +96,12 @@ def _plane_crossings(mesh: SurfaceMesh, axis: int, position: float) -> tuple[Flo
     return found[:, rest].reshape(-1, 2, 2), (cut[:, 0] * mesh.n_vertices + cut[:, 1]).reshape(-1, 2)
 
 
-def contours(mesh: SurfaceMesh, axis: int, position: float) -> Floats:
+def contours(mesh: Mesh, axis: int, position: float) -> Floats:
     """Return the segments in which a plane cuts a surface, one for each face that it cuts.
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         The surface, µm, (z, y, x).
     axis : int
         0, 1 or 2 for a plane across z, y or x.
@@ -116,7 +116,7 @@ def contours(mesh: SurfaceMesh, axis: int, position: float) -> Floats:
     return _plane_crossings(mesh, axis, position)[0]
 
 
-def outlines(mesh: SurfaceMesh, axis: int, position: float) -> list[Floats]:
+def outlines(mesh: Mesh, axis: int, position: float) -> list[Floats]:
     """Return the outlines of a surface in a plane: the segments of :func:`contours` joined to polygonal lines.
 
     `axis` is 0, 1 or 2 for a plane across z, y or x at `position` µm. Each line is an array (n, 2) in µm, with
@@ -357,7 +357,7 @@ def slices_figure(data: ReportData, *, surfaces: bool = True) -> Figure:
     view = window(data)
     figure, axes = _layout(view)
     panels, bars = axes[:9].reshape(3, 3), axes[9:]
-    raw = [view.slice_of(data.seen, a).astype(np.float64) for a in range(3)]
+    raw = [view.slice_of(data.masked_image, a).astype(np.float64) for a in range(3)]
     model = [view.slice_of(data.model, a).astype(np.float64) for a in range(3)]
     low, high = grey_range(raw)
     limit = residual_range(np.concatenate([(r - m).ravel() for r, m in zip(raw, model)]))

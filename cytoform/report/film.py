@@ -16,7 +16,7 @@ from ..atomic import write_bytes
 from ..errors import ConfigError
 from ..image.volume import Volume
 from ..mesh import geometry
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from .figures import FIT, outlines, styled
 from .surface_view import draw_surface, initial_yaw, view_axes
 
@@ -27,7 +27,7 @@ LAST_PAUSE = 1500  # ms for which the last picture stays
 
 
 def write_film(
-    path: str | os.PathLike[str], volume: Volume, frames: Sequence[tuple[str, SurfaceMesh]], *, pause: int = 80
+    path: str | os.PathLike[str], volume: Volume, frames: Sequence[tuple[str, Mesh]], *, pause: int = 80
 ) -> None:
     """Write an animated GIF of a surface that changes, whole or not at all.
 
@@ -40,7 +40,7 @@ def write_film(
         File to write.
     volume : Volume
         The image; its slices go through the centroid of the last surface.
-    frames : sequence of (str, SurfaceMesh)
+    frames : sequence of (str, Mesh)
         A title and a surface for each picture.
     pause : int
         Time that each of them stays, ms.
@@ -71,11 +71,11 @@ class _FilmView:
     ----------
     volume : Volume
         The image.
-    last : SurfaceMesh
+    last : Mesh
         The film's last surface: slices go through its centroid, and the scale in 3D suits its size.
     """
 
-    def __init__(self, volume: Volume, last: SurfaceMesh) -> None:
+    def __init__(self, volume: Volume, last: Mesh) -> None:
         """Cut the slices through the last surface's centroid; choose grey scale (1 to 99.8 percentile) and view."""
         self.volume, grid = volume, volume.grid
         self.centre = geometry.surface_centroid(last.vertices, last.faces)
@@ -87,7 +87,7 @@ class _FilmView:
         self.half_width = 1.1 * float(np.linalg.norm(last.vertices[last.faces] - self.centre, axis=2).max())
 
     @styled
-    def picture(self, title: str, mesh: SurfaceMesh) -> Image.Image:
+    def picture(self, title: str, mesh: Mesh) -> Image.Image:
         """Draw one picture of the film: two slices with the surface's contour, the surface in 3D, the title above."""
         figure = Figure(figsize=(9.0, 3.3), dpi=80, facecolor="white")
         low = np.asarray(self.volume.origin) - 0.5 * np.asarray(self.volume.spacing)

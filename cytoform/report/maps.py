@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from .._typing import Floats
 from ..errors import ConfigError
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from .figures import styled
 from .surface_view import draw_surface, initial_yaw, view_axes
 
@@ -25,12 +25,12 @@ UPPER_PERCENTILE = 98.0  # percentile of the values with the last colour; the fi
 
 
 @styled
-def maps_figure(mesh: SurfaceMesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
+def maps_figure(mesh: Mesh, maps: Mapping[str, npt.ArrayLike]) -> Figure:
     """Draw quantities on a surface as colours, one column a quantity, seen from two opposite sides.
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         The surface, µm, (z, y, x).
     maps : mapping of str to (n_vertices,) float
         Label with unit, and a value for each vertex. Values of both signs get a diverging scale about 0.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._typing import Array, Floats
 from ..atomic import write_text
+from ..mesh.protocol import Mesh
 from ..mesh.surface import SurfaceMesh
 from . import figures, surface_view
 from .browse import browse_html, browse_script
@@ -193,7 +194,7 @@ def _surface(data: ReportData) -> str:
 # The rotating surface
 
 
-def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
+def _staining(mesh: Mesh) -> tuple[Floats, float, float] | None:
     """Return the density of staining at the vertices, relative to its mean over the surface, and a colour range.
 
     The density of a vertex is the mean over its faces, weighted by area, as is the mean over the surface. The range
@@ -213,7 +214,7 @@ def _staining(mesh: SurfaceMesh) -> tuple[Floats, float, float] | None:
     return None if high - low < _EVEN else (values, *widened_range(low, high))
 
 
-def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
+def _vertex_colours(mesh: Mesh) -> npt.NDArray[np.uint8]:
     """Return the colour of every vertex, (n, 3) uint8: its staining in viridis, or amber where staining is even."""
     found = _staining(mesh)
     if found is None:
@@ -224,7 +225,7 @@ def _vertex_colours(mesh: SurfaceMesh) -> npt.NDArray[np.uint8]:
     return matplotlib.colormaps["viridis"](np.clip((values - low) / (high - low), 0, 1), bytes=True)[:, :3]
 
 
-def _colour_key(mesh: SurfaceMesh) -> str:
+def _colour_key(mesh: Mesh) -> str:
     """Return the HTML of the key for the staining: a ramp of colours between two values; "" where staining is even."""
     found = _staining(mesh)
     if found is None:
@@ -234,7 +235,7 @@ def _colour_key(mesh: SurfaceMesh) -> str:
     return f"\n<span>staining over its mean: {found[1]:.2f}{bar}{found[2]:.2f}</span>"
 
 
-def _simplified(mesh: SurfaceMesh) -> SurfaceMesh:
+def _simplified(mesh: Mesh) -> Mesh:
     """Return a mesh with at most 60,000 faces, for the page: vertices in a cell of a cubic grid are merged.
 
     The first vertex of a cell stands for all in it. Cells begin with 1.2 √(area per face) as side and grow by 1.4 until
@@ -257,7 +258,7 @@ def _encoded(array: Array, dtype: str) -> str:
     return base64_text(np.ascontiguousarray(array, dtype=dtype).tobytes())
 
 
-def _geometry(mesh: SurfaceMesh, centre: Floats) -> dict[str, str]:
+def _geometry(mesh: Mesh, centre: Floats) -> dict[str, str]:
     """Return the vertices and faces of a mesh as base64 text, for the script that draws it.
 
     ``points`` are (x, y, z) in µm relative to `centre`, (z, y, x), as float32; ``faces`` are uint32.

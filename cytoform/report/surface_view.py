@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from .._typing import Floats
 from ..mesh import geometry
-from ..mesh.surface import SurfaceMesh
+from ..mesh.protocol import Mesh
 from .figures import styled
 
 __all__ = ["AMBER", "TILT", "draw_surface", "initial_yaw", "surface_figure", "view_axes"]
@@ -23,7 +23,7 @@ AMBER = np.array([[0.93, 0.66, 0.22]])
 _YAW_OFFSET = 0.35  # radians, so that the longest direction is not seen exactly side on
 
 
-def initial_yaw(mesh: SurfaceMesh) -> float:
+def initial_yaw(mesh: Mesh) -> float:
     """Return the rotation about z in radians at which a surface's longest direction in (x, y) runs across the view.
 
     The direction is the first principal axis of the vertices; 0.35 rad are added so that it is not seen exactly side
@@ -46,7 +46,7 @@ def view_axes(yaw: float) -> Floats:
 
 def draw_surface(
     axes: Axes,
-    mesh: SurfaceMesh,
+    mesh: Mesh,
     view: Floats,
     colours: Floats = AMBER,
     *,
@@ -60,7 +60,7 @@ def draw_surface(
     ----------
     axes : Axes
         Axes to draw on; their limits are set and their frame is removed.
-    mesh : SurfaceMesh
+    mesh : Mesh
         The surface, µm, (z, y, x).
     view : (3, 3) float
         Axes of the view, from :func:`view_axes`.
@@ -91,12 +91,12 @@ def draw_surface(
 
 
 @styled
-def surface_figure(mesh: SurfaceMesh) -> Figure:
+def surface_figure(mesh: Mesh) -> Figure:
     """Draw a surface in amber, shaded, seen from one side.
 
     Parameters
     ----------
-    mesh : SurfaceMesh
+    mesh : Mesh
         The surface, µm, (z, y, x).
 
     Returns

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._typing import Floats
 from ..errors import MeshError
-from ..linking import PlaceLinker
+from ..linking import CentroidLinker
 from ..mesh.surface import SurfaceMesh
 
 __all__ = ["Moments", "align_track", "moments", "order_bodies", "principal_rotation"]
@@ -158,8 +158,8 @@ def order_bodies(frames: Sequence[Sequence[SurfaceMesh]]) -> list[list[SurfaceMe
     """Sort the bodies of each frame so that the same index means the same body in all frames.
 
     Bodies of two successive frames are linked so that the sum of squared distances between their centroids, counted
-    from the frame's common centroid, is least (:class:`cytoform.linking.PlaceLinker`). A frame with another number of
-    bodies than the one before keeps its order.
+    from the frame's common centroid, is least (:class:`cytoform.linking.CentroidLinker`). A frame with another number
+    of bodies than the one before keeps its order.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def order_bodies(frames: Sequence[Sequence[SurfaceMesh]]) -> list[list[SurfaceMe
         When a surface encloses nothing.
     """
     found: list[list[SurfaceMesh]] = []
-    linker = PlaceLinker()
+    linker = CentroidLinker()
     for bodies in frames:
         parts = [moments(body) for body in bodies]
         order = linker.order([part.centroid for part in parts], [part.volume for part in parts])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._typing import Bools, Floats, Floats32
-from ..devices import threads
+from ..devices import thread_count
 from ..errors import SequenceError
 from ..masks import mesh_to_mask
 
@@ -64,7 +64,7 @@ def mesh_sdf(mesh: SurfaceMesh, grid: Grid, *, clamp: float | None = None) -> Fl
     inside = mesh_to_mask(mesh, grid)
     kernels = _kernels()
     corners = np.ascontiguousarray(mesh.vertices[mesh.faces], dtype=np.float64)
-    table = np.empty((len(corners), kernels.TABLE))
+    table = np.empty((len(corners), kernels.TABLE_COLUMNS))
     kernels.tabulate(corners, table)
     out = np.empty(grid.shape, dtype=np.float32)
     limit = math.inf if clamp is None else float(clamp)
@@ -116,7 +116,7 @@ def _fill_distances(
     ----------
     kernels : module
         :mod:`cytoform.kernels.point_triangle`.
-    table : (n_faces, kernels.TABLE) float64
+    table : (n_faces, kernels.TABLE_COLUMNS) float64
         What the kernels tabulate of each triangle.
     grid : Grid
         The samples.
@@ -128,12 +128,12 @@ def _fill_distances(
         Filled with distances in µm.
     """
     origin, spacing = np.asarray(grid.origin), np.asarray(grid.spacing)
-    count = int(kernels.blocks(grid.shape))
+    count = int(kernels.count_blocks(grid.shape))
 
     def fill_block(number: int) -> None:
         kernels.distances(table, origin, spacing, inside, limit, number, number + 1, out)
 
-    workers = min(threads(), count)
+    workers = min(thread_count(), count)
     if workers == 1:
         kernels.distances(table, origin, spacing, inside, limit, 0, count, out)
         return

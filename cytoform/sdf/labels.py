@@ -13,7 +13,7 @@ from .._typing import Array, Bools, Ints32
 from ..errors import SequenceError, VolumeError
 from ..image.volume import Grid, Volume
 from ..linking import Lineage
-from ..masks import SPECK
+from ..masks import SPECK_FRACTION
 from ..mesh.surface import SurfaceMesh
 from .surface import mask_surface
 
@@ -121,7 +121,7 @@ class LabelCrop:
         numbered, _ = ndimage.label(self.mask, np.ones((3, 3, 3)))
         sizes = np.bincount(numbered.ravel())[1:]
         order = np.argsort(-sizes, kind="stable")
-        real = (sizes[order] >= SPECK * sizes.sum()) | (order == order[0])
+        real = (sizes[order] >= SPECK_FRACTION * sizes.sum()) | (order == order[0])
         kept = order[:max_bodies][real[:max_bodies]]
         bodies = [numbered == number for number in 1 + kept]
         side = next((s for body in bodies if (s := self._border_side(body))), "") if border != "keep" else ""

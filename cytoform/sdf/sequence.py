@@ -30,7 +30,7 @@ from ..image.volume import Grid
 from .files import DATASET, REMEDY, Matlab5Frames, describe_contents, is_matlab5, open_hdf5
 from .signs import check_signs, gradient_at_surface
 
-__all__ = ["DATASET", "SUFFIXES", "SDFSequence", "SequenceInfo", "natural_key", "open_sequence", "opened",
+__all__ = ["DATASET", "SUFFIXES", "SDFSequence", "SequenceInfo", "natural_key", "open_sequence", "opened_sequence",
            "sequence_files", "write_sequence"]  # fmt: skip
 
 
@@ -613,7 +613,7 @@ def _write_matlab_header(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def opened(source: SDFSequence | str | os.PathLike[str]) -> Iterator[SDFSequence]:
+def opened_sequence(source: SDFSequence | str | os.PathLike[str]) -> Iterator[SDFSequence]:
     """Return a context that gives a sequence, opened from a file and closed at the end where ``source`` is a path.
 
     Parameters

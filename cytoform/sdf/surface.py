@@ -28,9 +28,9 @@ import numpy.typing as npt
 from scipy import fft, ndimage
 
 from .._typing import AnyFloats, Bools, Ints
-from ..devices import threads
+from ..devices import thread_count
 from ..image.volume import Grid
-from ..masks import between_levels, bounds, marching_cubes, mask_on_grid, mask_sdf
+from ..masks import between_levels, bounding_box, marching_cubes, mask_on_grid, mask_sdf
 
 if TYPE_CHECKING:
     from ..mesh.surface import SurfaceMesh
@@ -118,7 +118,7 @@ class _Lattice:
         size = np.asarray(grid.spacing) / min(grid.spacing)
         subdivisions = np.where(size < _FINE, 1, np.rint(size)).astype(np.int64)
         margin = np.ceil(_MARGIN / size).astype(np.int64)
-        low, high = bounds(inside)
+        low, high = bounding_box(inside)
         part = inside[tuple(slice(a, b) for a, b in zip(low, high))]
         return cls(np.pad(part, [(int(m), int(m)) for m in margin]), size, subdivisions, low - margin)
 
@@ -246,12 +246,12 @@ def _smoothest_level_set(lattice: _Lattice) -> AnyFloats:
 
 def _to_cosines(values: AnyFloats) -> AnyFloats:
     """Return the orthonormal 3D discrete cosine transform of values at the nodes."""
-    return fft.dctn(values, norm="ortho", workers=threads())
+    return fft.dctn(values, norm="ortho", workers=thread_count())
 
 
 def _from_cosines(coefficients: AnyFloats) -> AnyFloats:
     """Return the values at the nodes of cosine coefficients: the inverse of :func:`_to_cosines`."""
-    return fft.idctn(coefficients, norm="ortho", workers=threads())
+    return fft.idctn(coefficients, norm="ortho", workers=thread_count())
 
 
 def _conjugate_gradients(eigenvalues: AnyFloats, weights: AnyFloats, right: AnyFloats, start: AnyFloats) -> AnyFloats:

@@ -154,7 +154,7 @@ def test_a_new_setting_is_an_option_at_once(work, fake, monkeypatch):
     assert fake["config"].wobble == 0.75 and not fake["config"].rigid
     assert run("fit", "cell.tif", "-q", "-o", "b").exit_code == 0
     assert fake["config"].wobble == 0.5 and fake["config"].rigid
-    refused(run("fit", "cell.tif", "--wobble", "-1"), "'--wobble'", "-1 came", "greater than or equal to 0")
+    refused(run("fit", "cell.tif", "--wobble", "-1"), "'--wobble'", "value is -1;", "greater than or equal to 0")
 
 
 def test_unknown_options_and_commands():
@@ -327,11 +327,11 @@ def test_an_option_given_twice_is_refused(work, fake):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--spacing", "a", "b", "c"], ["a b c came", "expected three numbers"]),
-        (["--spacing=0.5,0.2,x"], ["0.5 0.2 x came", "three numbers"]),
-        (["--iterations", "1.5"], ["1.5 came", "a whole number"]),
-        (["--edge", "wide"], ["wide came", "a number, such as 0.25"]),
-        (["--seed", "-3"], ["-3 came", "greater than or equal to 0"]),
+        (["--spacing", "a", "b", "c"], ["value is a b c;", "expected three numbers"]),
+        (["--spacing=0.5,0.2,x"], ["value is 0.5 0.2 x;", "three numbers"]),
+        (["--iterations", "1.5"], ["value is 1.5;", "a whole number"]),
+        (["--edge", "wide"], ["value is wide;", "a number, such as 0.25"]),
+        (["--seed", "-3"], ["value is -3;", "greater than or equal to 0"]),
     ],
 )
 def test_numbers_that_are_none(work, fake, options, words):
@@ -416,9 +416,9 @@ def test_debug_shows_the_traceback(work, fake):
     [
         ("fit", "IMAGE is missing; expected a TIFF or OME-TIFF file, or an OME-Zarr folder."),
         ("info", "IMAGE is missing; expected a TIFF"),
-        ("render", "MESH is missing; expected a .ply"),
-        ("render cell.ply", "--out is missing; expected the TIFF to write."),
-        ("neural generate", "MODEL is missing; expected folder of a training"),
+        ("render", "MESH is missing; expected a mesh file (.ply"),
+        ("render cell.ply", "--out is missing; expected the TIFF file to write."),
+        ("neural generate", "MODEL is missing; expected the folder of a trained network"),
         ("neural train", "SEQUENCES is missing; expected folders of sequences"),
     ],
 )
@@ -430,7 +430,7 @@ def test_what_is_missing_is_named(work, command, words):
 
 def test_help_of_the_gaussian_serves_both_commands():
     texts = [" ".join(run(command, "--help").output.split()) for command in ("fit", "render")]
-    told = "--psf-sigma Z Y X σ of a Gaussian PSF in µm; without it, a fit guesses one to start from."
+    told = "--psf-sigma Z Y X σ of a Gaussian PSF in µm along z, y and x; by default a fit estimates it"
     assert all(told in text for text in texts)
 
 
@@ -522,7 +522,7 @@ def test_render_on_a_given_shape(work):
     args = ("render", "cell.ply", "--psf-sigma", "0.4,0.3,0.3", "--out", "image.tif", "--shape", "10", "20", "22")
     refused(run(*args), "voxel size", "--spacing")
     refused(run(*args, "--spacing", "0.1,0.1,0.1"), "outside of the image", "--origin")
-    refused(run(*args, "--like", "cell.tif"), "--like came with --shape")
+    refused(run(*args, "--like", "cell.tif"), "--like was given with --shape")
     assert run(*args, "--spacing", "0.4,0.2,0.2").exit_code == 0
     assert read_volume("image.tif").shape == (10, 20, 22)
 
@@ -649,7 +649,7 @@ def test_info_of_what_is_no_image(work):
 
 @pytest.mark.slow
 def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
-    from cytoform.cli.demo import compare, demo_sample, first_psf
+    from cytoform.cli.demo import compare, demo_sample, initial_psf
 
     sample, again, other = demo_sample(0), demo_sample(0), demo_sample(1)
     np.testing.assert_array_equal(sample.image.data, again.image.data)
@@ -659,7 +659,7 @@ def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
     assert sample.image.data.max() > 130 and abs(np.median(sample.image.data) - 100) < 10
     right = compare(sample.truth, sample.psf, sample)
     assert right.good and right.iou == 1.0 and right.distance < 1e-9
-    wrong = compare(sample.truth, first_psf(sample), sample)
+    wrong = compare(sample.truth, initial_psf(sample), sample)
     assert not wrong.good and wrong.width_errors == pytest.approx((0.4, 0.4, 0.4))
     moved = sample.truth.with_vertices(sample.truth.vertices + [0, 0, 1.0])
     assert not compare(moved, sample.psf, sample).good
@@ -667,7 +667,7 @@ def test_the_demos_sample_is_seeded_and_its_truth_lies_in_it():
 
 @pytest.mark.slow
 def test_demo_tells_whether_it_worked(work, fake):
-    from cytoform.cli.demo import demo_sample, first_psf
+    from cytoform.cli.demo import demo_sample, initial_psf
 
     sample = demo_sample(0)
     fake["result"] = FakeResult(mesh=sample.truth, psf=sample.psf)
@@ -676,9 +676,9 @@ def test_demo_tells_whether_it_worked(work, fake):
     assert sorted(os.listdir(work / "demo")) == ["image.tif", "report.html", "truth.ply"]
     assert fake["mesh"] is None and fake["config"].init == "sphere" and fake["result"].truth is not None
     np.testing.assert_allclose(fake["psf"].sigma, 1.4 * sample.psf.sigma)
-    fake["result"] = FakeResult(mesh=sample.truth, psf=first_psf(sample))
+    fake["result"] = FakeResult(mesh=sample.truth, psf=initial_psf(sample))
     result = run("demo", "-q")  # an earlier demo is replaced
-    assert result.exit_code == 1 and "misses the bars" in result.output
+    assert result.exit_code == 1 and "worse than expected" in result.output
     (work / "mine").mkdir()
     (work / "mine" / "thesis.txt").write_text("x")
     refused(run("demo", "--out", "mine"), "something else", "--out")

@@ -14,9 +14,9 @@ from oracles.labels import label_mask
 from typer.testing import CliRunner
 
 from cytoform.cli import app
-from cytoform.cli.console import WorkBar
+from cytoform.cli.console import ProgressBar
 from cytoform.cli.neural.codes import read_codes, write_codes
-from cytoform.cli.neural.decoding import frames_of, rotation_of, shape_of
+from cytoform.cli.neural.decoding import parse_frames, parse_rotation, parse_shape
 from cytoform.errors import ConfigError
 from cytoform.image.volume import Grid
 from cytoform.mesh.shapes import ellipsoid
@@ -180,7 +180,7 @@ def test_options_reach_the_training_and_quiet_is_quiet(data, work):
 
 def test_interrupted_training_goes_on_with_resume(data, work, monkeypatch):
     pytest.importorskip("torch")
-    shown = WorkBar.__call__
+    shown = ProgressBar.__call__
 
     def interrupting(self, done, *args, **options):
         shown(self, done, *args, **options)
@@ -188,7 +188,7 @@ def test_interrupted_training_goes_on_with_resume(data, work, monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(WorkBar, "__call__", interrupting)
+        patch.setattr(ProgressBar, "__call__", interrupting)
         result = run("train", data, "--out", "run", "--epochs", 4, *TINY)
     assert result.exit_code == 130 and "--resume" in result.output and "Error" not in result.output
     refused(run("reconstruct", "run"), "has not ended", "--resume")
@@ -457,7 +457,7 @@ def test_a_model_that_is_not_there_is_refused(data, work, command):
         (("generate", "RUN", "--spread", -1), ("spread is -1",)),
         (("generate", "RUN", "--rotation", "learned"), ("--rotation is 'learned'", "random")),
         (("interpolate", "RUN", "0"), ("nothing to interpolate", "--frames")),
-        (("interpolate", "RUN", "0", "--steps", "3"), ("--steps came without END",)),
+        (("interpolate", "RUN", "0", "--steps", "3"), ("--steps was given without END",)),
         (("interpolate", "RUN", "0,1", "1"), ("names 2 sequences",)),
         (("encode", "RUN", "DATA", "DATA"), ("called deforming-s0-00",)),
         (("encode", "RUN", "nowhere"), ("nowhere does not exist",)),
@@ -473,13 +473,13 @@ def test_what_cannot_be_made_is_refused(data, trained, work, args, words):
 
 
 def test_frames_shapes_and_rotations_are_read():
-    assert frames_of("30") == 30 and frames_of("-1,0,1") == [-1, 0, 1] and frames_of("0.5") == [0.5]
-    assert shape_of("64") == 64 and shape_of("32,64,64") == [32, 64, 64]
-    assert rotation_of("none", "none") == "none" and rotation_of("-180,0,90", "none") == [-np.pi, 0, np.pi / 2]
-    assert frames_of(None) is None and shape_of(None) is None
+    assert parse_frames("30") == 30 and parse_frames("-1,0,1") == [-1, 0, 1] and parse_frames("0.5") == [0.5]
+    assert parse_shape("64") == 64 and parse_shape("32,64,64") == [32, 64, 64]
+    assert parse_rotation("none", "none") == "none" and parse_rotation("-180,0,90", "none") == [-np.pi, 0, np.pi / 2]
+    assert parse_frames(None) is None and parse_shape(None) is None
 
 
-@pytest.mark.parametrize("read, text", [(frames_of, t) for t in ("many", "0", "-2", "0,5", "0,nan", "1.5")])
+@pytest.mark.parametrize("read, text", [(parse_frames, t) for t in ("many", "0", "-2", "0,5", "0,nan", "1.5")])
 def test_bad_frames_are_refused(read, text):
     with pytest.raises(ConfigError, match="--frames"):
         read(text)
@@ -488,21 +488,21 @@ def test_bad_frames_are_refused(read, text):
 @pytest.mark.parametrize("text", ["large", "1", "8,8", "8.5", ""])
 def test_bad_shapes_are_refused(text):
     with pytest.raises(ConfigError, match="--shape"):
-        shape_of(text)
+        parse_shape(text)
 
 
 @pytest.mark.parametrize("text", ["turned", "1,2", "nan,0,0", ""])
 def test_bad_rotations_are_refused(text):
     with pytest.raises(ConfigError, match="degrees"):
-        rotation_of(text, "none")
+        parse_rotation(text, "none")
 
 
 def test_the_bar_counts_from_where_the_work_began(capsys):
-    with WorkBar("steps") as bar:
+    with ProgressBar("steps") as bar:
         bar(6, 10, "epoch 1/2", note="loss 0.5", first=5)
         bar(10, 10, "epoch 2/2", left=0.0, first=5)
     shown = capsys.readouterr().err
     assert "10/10 steps" in shown and "epoch 2/2" in shown and "00:00 left" in shown
-    with WorkBar("steps", quiet=True) as bar:
+    with ProgressBar("steps", quiet=True) as bar:
         bar(1, 2)
     assert capsys.readouterr().err == ""

@@ -12,7 +12,7 @@ import typer
 from compare.bodies import coordinates, growing, sphere
 from typer.testing import CliRunner
 
-from cytoform.cli.console import as_shown
+from cytoform.cli.console import command_settings
 from cytoform.cli.neural.evaluation import evaluate as command
 from cytoform.compare import Evaluation, evaluate, figures
 from cytoform.compare.page import pictures
@@ -216,7 +216,7 @@ def folders(tmp_path_factory, real, made):
 
 def _run(*args):
     app = typer.Typer()
-    app.command("evaluate", **as_shown(command))(command)
+    app.command("evaluate", **command_settings(command))(command)
     return CliRunner().invoke(app, [str(a) for a in args])
 
 
@@ -239,5 +239,5 @@ def test_the_command_refuses_what_it_cannot_use(folders, tmp_path):
     bad = _run(folders / "truth", folders / "rec", "-o", out, "--codes", f"other={folders / 'codes.csv'}")
     assert "NAME one of real, rec" in str(bad.exception)
     bad = _run(folders / "truth", folders / "rec", "-o", out, "--labels", folders / "families.txt")
-    assert "labels of codes" in str(bad.exception)
+    assert "families of the codes" in str(bad.exception)
     assert not out.exists()

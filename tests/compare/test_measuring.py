@@ -7,7 +7,7 @@ import pytest
 from compare.bodies import capsule, coordinates, growing, sphere
 from scipy import ndimage
 
-from cytoform.compare.bodies import _upsampled, body_surface, split
+from cytoform.compare.bodies import _upsampled, body_surface, label_bodies
 from cytoform.compare.measuring import measure_sequence, overlap_rows
 from cytoform.compare.sets import Entry, collect_set, pair_sequences
 from cytoform.errors import FileFormatError, SequenceError
@@ -17,7 +17,7 @@ CLOSED_FORM = 0.01  # what the descriptors promise from a radius of 4 voxels on
 
 
 def _surface(sdf, spacing):
-    labels, count, specks = split(sdf)
+    labels, count, specks = label_bodies(sdf)
     assert (count, specks) == (1, 0)
     mesh = body_surface(sdf, labels, 1, spacing)
     return mesh.volume, mesh.area
@@ -117,7 +117,7 @@ def test_a_body_that_encloses_nothing_has_no_descriptors():
 def test_the_surface_lies_where_the_body_does():
     spacing = (0.5, 0.6, 0.5)
     sdf = sphere(coordinates((24, 24, 48), spacing), 3.0, (1.0, -2.0, 5.0))
-    labels, _, _ = split(sdf)
+    labels, _, _ = label_bodies(sdf)
     middle = 0.5 * (np.array(sdf.shape) - 1) * spacing
     away = body_surface(sdf, labels, 1, spacing).vertices - middle - [1.0, -2.0, 5.0]
     assert np.linalg.norm(away, axis=1) == pytest.approx(3.0, abs=0.03)

@@ -11,7 +11,7 @@ import typer
 from compare.bodies import growing
 from typer.testing import CliRunner
 
-from cytoform.cli.console import as_shown
+from cytoform.cli.console import command_settings
 from cytoform.cli.neural.evaluation import evaluate as command
 from cytoform.compare import DESCRIPTORS, Descriptor, describe, evaluate, register
 from cytoform.errors import ConfigError, MeshError
@@ -70,7 +70,7 @@ def test_the_command_line_knows_it(tall, tmp_path):
         (tmp_path / name).mkdir()
         growing(radius, name=name).save(tmp_path / name / "cell.h5")
     app = typer.Typer()
-    app.command("evaluate", **as_shown(command))(command)
+    app.command("evaluate", **command_settings(command))(command)
     out = tmp_path / "out"
     done = CliRunner().invoke(app, [str(tmp_path / "real"), str(tmp_path / "made"), "-o", str(out), "-q"])
     assert done.exit_code == 0, done.output

@@ -22,7 +22,7 @@ def ball(radius=1.6, seed=0, noise=2.0, shape=(20, 30, 30), centre=None, spacing
     semi = (0.8 * radius, 1.2 * radius, radius)
     truth = shapes.ellipsoid(semi, tuple(centre), subdivisions=3)
     psf = cf.GaussianPSF.from_sigma(SIGMA)
-    image = render_on(truth, psf, grid, room=psf.reach())
+    image = render_on(truth, psf, grid, margin=psf.reach())
     data = 100.0 + 400.0 * image / image.max() + np.random.default_rng(seed).normal(0, noise, shape)
     return truth, cf.Volume(np.clip(data, 0, None).astype(np.uint16), spacing, name="ball"), psf
 
@@ -46,7 +46,7 @@ def pair(noise=0.0):
     psf = cf.GaussianPSF.from_sigma((0.45, 0.3, 0.3))
     cells = [shapes.ellipsoid((1.1, 0.9 * r, r), tuple(p), edge=0.3) for p, r in zip(PAIR_PLACES, (2.5, 1.85))]
     grid = cf.Grid(PAIR_SHAPE, PAIR_SPACING)
-    images = [100 * render_on(c, psf, grid, room=psf.reach()) for c in cells]
+    images = [100 * render_on(c, psf, grid, margin=psf.reach()) for c in cells]
     rng = np.random.default_rng(0)
     volume = cf.Volume((50 + sum(images) + noise * rng.normal(size=PAIR_SHAPE)).astype(np.float32), PAIR_SPACING)
     return cells, images, volume, psf
@@ -55,7 +55,7 @@ def pair(noise=0.0):
 def begun(volume, config, **given):
     """The state that a fit begins with, and its body."""
     edge = config.edge or 2.0 * float(np.prod(volume.spacing)) ** (1 / 3)
-    body = SurfaceBody(Scene.of(volume), edge)
+    body = SurfaceBody(Scene.from_volume(volume), edge)
     return body.begin(Request(volume, config, **given)), body
 
 

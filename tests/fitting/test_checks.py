@@ -6,7 +6,7 @@ from fitting.simulated import ball
 
 import cytoform as cf
 from cytoform.errors import FitError
-from cytoform.fitting.checks import check_reach, doubts, saturated
+from cytoform.fitting.checks import check_psf_size, image_warnings, saturation_warning
 
 NOISE = np.random.default_rng(0).normal(100, 3, (12, 10, 10))
 
@@ -21,13 +21,13 @@ NOISE = np.random.default_rng(0).normal(100, 3, (12, 10, 10))
     ],
 )
 def test_voxel_sizes_of_no_microscope(spacing, words):
-    (found,) = doubts(cf.Volume(NOISE, spacing))
+    (found,) = image_warnings(cf.Volume(NOISE, spacing))
     assert words in found
 
 
 @pytest.mark.parametrize("spacing", [(0.3, 0.1, 0.1), (0.145, 0.145, 0.145), (2.0, 0.3, 0.3), (0.1, 0.103, 0.103)])
 def test_usual_voxel_sizes(spacing):
-    assert doubts(cf.Volume(NOISE, spacing)) == ()
+    assert image_warnings(cf.Volume(NOISE, spacing)) == ()
 
 
 def test_missing_and_repeated_slices():
@@ -35,7 +35,7 @@ def test_missing_and_repeated_slices():
     data[4] = 0.0
     data[7] = data[6]
     data[0] = data[11] = 0.0  # at the ends they may be padding
-    found = doubts(cf.Volume(data, (0.3, 0.1, 0.1)))
+    found = image_warnings(cf.Volume(data, (0.3, 0.1, 0.1)))
     assert found == (
         "Slices 4 (counted from 0) hold one value alone, between others that do not.",
         "Slices 7 (counted from 0) repeat the slice before.",
@@ -44,8 +44,8 @@ def test_missing_and_repeated_slices():
 
 def test_a_full_detector():
     region = np.ones(NOISE.shape, bool)
-    assert saturated(NOISE, region) == ""
-    assert "25.0% of the voxels" in saturated(np.minimum(NOISE, np.percentile(NOISE, 75)), region)
+    assert saturation_warning(NOISE, region) == ""
+    assert "25.0% of the voxels" in saturation_warning(np.minimum(NOISE, np.percentile(NOISE, 75)), region)
     truth, volume, psf = ball()
     full = cf.Volume(np.minimum(volume.data, 250), volume.spacing)
     result = cf.fit(full, psf=psf, config=cf.FitConfig(iterations=6, uncertainty=False))
@@ -56,7 +56,7 @@ def test_a_psf_larger_than_the_image():
     _, volume, _ = ball()
     with pytest.raises(FitError, match=r"widths \(FWHM\) of 118, 118, 118 µm"):
         cf.fit(volume, psf=cf.GaussianPSF.from_sigma((50.0, 50.0, 50.0)))
-    check_reach(cf.GaussianPSF.from_sigma((0.5, 0.3, 0.3)), volume)
+    check_psf_size(cf.GaussianPSF.from_sigma((0.5, 0.3, 0.3)), volume)
 
 
 def test_values_out_of_float32s_squares():

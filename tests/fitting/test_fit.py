@@ -15,7 +15,7 @@ from cytoform.fitting.bodies.surface import SurfaceBody
 from cytoform.fitting.checkpoint import load_checkpoint, save_checkpoint
 from cytoform.fitting.pause import pause, pause_due, undo_folding
 from cytoform.fitting.scene import Scene
-from cytoform.fitting.shape_step import has_settled, watch
+from cytoform.fitting.shape_step import has_settled, record_gain
 from cytoform.fitting.stage import Stage, stage_lengths
 from cytoform.fitting.start.labels import search_result_for
 from cytoform.masks import mesh_to_mask
@@ -372,16 +372,16 @@ def test_a_stage_ends_when_little_is_gained():
     config = _short(patience=(4, 4, 4), min_gain=(5.0, 5.0, 3.0))
     state, _ = begun(volume, config, psf=psf)
     state.count.stage_step = 3
-    watch(state, 2.0, config)
+    record_gain(state, 2.0, config)
     state.count.stage_step = 5
-    watch(state, 2.0, config)
+    record_gain(state, 2.0, config)
     assert has_settled(state, config)
-    watch(state, 1.5, config)  # 5.5 since the beginning
+    record_gain(state, 1.5, config)  # 5.5 since the beginning
     assert not has_settled(state, config) and state.count.gained == 0.0
     state.count.stage_step = 9
     assert has_settled(state, config)
     state.count.stage = 2
-    watch(state, 3.0, config)
+    record_gain(state, 3.0, config)
     assert not has_settled(state, config)
 
 
@@ -399,12 +399,12 @@ def test_firmness_eases_with_sound_pauses():
     stage = Stage(state, body, config)
     state.mesh = _spiked(state.mesh)
     assert "back" in undo_folding(state, stage)
-    assert state.mesh is state.last_pause.mesh and state.estimates.prior_factor == pytest.approx(3.0)
+    assert state.mesh is state.last_pause.mesh and state.estimates.folding_factor == pytest.approx(3.0)
     pause(state, stage, config)
-    assert 1.0 < state.estimates.prior_factor < 3.0
+    assert 1.0 < state.estimates.folding_factor < 3.0
     for _ in range(5):
         pause(state, stage, config)
-    assert state.estimates.prior_factor == 1.0
+    assert state.estimates.folding_factor == 1.0
 
 
 def test_a_pause_comes_when_the_surface_has_gone_far_or_is_worn():
@@ -496,13 +496,13 @@ def test_a_checkpoint_holds_all_of_a_state(tmp_path):
     for number, count in enumerate(dataclasses.fields(state.count)):
         before = getattr(state.count, count.name)
         setattr(state.count, count.name, type(before)(number + 1))
-    state.estimates.noise, state.estimates.staining_spread, state.estimates.edges_evened, state.transform = (
+    state.estimates.prior_weight, state.estimates.staining_spread, state.estimates.edges_evened, state.transform = (
         0.25,
         0.125,
         True,
         "nufft",
     )
-    state.note("psf", 0.5, 0.75, 1.0, 2.0, 3.0)
+    state.append_history("psf", 0.5, 0.75, 1.0, 2.0, 3.0)
     state.stop_reason, state.remarks, state.inputs = "done", ("A remark.", "µ"), {"image": {"name": "x"}}
     state.shape_optimiser.step(state.trial, 1.0, state.trial, stage.precondition, 0.1)
     save_checkpoint(tmp_path / "c.h5", state, "mark", config, {"start": "a"})

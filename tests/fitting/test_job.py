@@ -41,7 +41,7 @@ def files(tmp_path, cell):
 
 
 def same(one, other):
-    """To the last bit, with the same settings and the same history but for the clock."""
+    """To the last bit, with the same settings and the same history but for the seconds."""
     np.testing.assert_array_equal(one.mesh.vertices, other.mesh.vertices)
     np.testing.assert_array_equal(one.mesh.density, other.mesh.density)
     np.testing.assert_array_equal(one.model.data, other.model.data)
@@ -107,12 +107,12 @@ def test_cancelled_and_resumed(files):
     config = dataclasses.replace(CONFIG, checkpoint_seconds=1e-9)
     job, event = FitJob(files / "cell.tif", out=files / "run", config=config), threading.Event()
 
-    def watch(progress):
+    def note(progress):
         if progress.iteration == 5:
             event.set()
 
     with pytest.raises(Interrupted, match=r"after 5 iterations; the state is in .*checkpoint\.h5"):
-        job.run(progress=watch, cancel=event)
+        job.run(progress=note, cancel=event)
     assert not (files / "run" / "fit.json").exists()
     steps = []
     resumed = dataclasses.replace(job, resume=True)

@@ -25,11 +25,11 @@ def case():
 @pytest.mark.parametrize("blur", [0.0, 1.5])
 def test_shape_gradient(case, blur):
     problem, mesh, psf = case
-    found = problem.shape_step(mesh, psf, blur)
+    found = problem.shape_loss(mesh, psf, blur)
     move = np.random.default_rng(0).normal(size=mesh.vertices.shape)
 
     def loss(step):
-        return problem.shape_step(mesh.with_vertices(mesh.vertices + step * move), psf, blur).loss
+        return problem.shape_loss(mesh.with_vertices(mesh.vertices + step * move), psf, blur).loss
 
     slope = (loss(1e-5) - loss(-1e-5)) / 2e-5
     assert (found.vertices * move).sum() == pytest.approx(slope, rel=1e-5)
@@ -38,12 +38,12 @@ def test_shape_gradient(case, blur):
 def test_psf_gradient(case):
     problem, mesh, psf = case
     renderer, spectrum = problem.psf_spectrum(mesh, psf)
-    found = problem.psf_step(renderer, spectrum, psf)
+    found = problem.psf_loss(renderer, spectrum, psf)
     for i in range(6):
         step = np.zeros(6)
         step[i] = 1e-5
         up, down = (
-            problem.psf_step(renderer, spectrum, psf.with_parameters(psf.parameters + s)).loss for s in (step, -step)
+            problem.psf_loss(renderer, spectrum, psf.with_parameters(psf.parameters + s)).loss for s in (step, -step)
         )
         assert found.parameters[i] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-9)
 
@@ -82,7 +82,7 @@ def test_a_region_smaller_than_the_cell_sees_no_wrap_around():
     for roi in (slab, np.ones(volume.shape, dtype=bool)):
         config = cf.FitConfig(dtype="float64", cutoff=1e-4, tolerance=1e-6)
         problem = Problem(volume, roi, padding_for(truth.vertices, psf, roi, volume.grid), config)
-        assert problem.shape_step(truth, psf, 0.0).loss < 1e-5
+        assert problem.shape_loss(truth, psf, 0.0).loss < 1e-5
 
 
 def test_excluded_light_does_not_leak():

@@ -9,7 +9,7 @@ from fitting.simulated import SIGMA, ball
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError
 from cytoform.fitting.problem import Problem, padding_for
-from cytoform.fitting.uncertainty import uncertainty_of
+from cytoform.fitting.uncertainty import estimate_uncertainty
 from cytoform.mesh import geometry, shapes
 
 SHAPE, SPACING = (14, 20, 20), (0.3, 0.2, 0.2)
@@ -58,7 +58,7 @@ def test_errors_are_those_of_the_whole_problem_by_brute_force():
     problem = Problem(volume, roi, padding_for(truth.vertices, psf, roi, volume.grid), config)
     ways = np.zeros((6, 2))
     ways[0, 0], ways[[2, 5], 1] = 1.0, np.sqrt(0.5)
-    found = uncertainty_of(problem, truth, psf, psf_directions=ways, modes=1000)
+    found = estimate_uncertainty(problem, truth, psf, psf_directions=ways, n_modes=1000)
 
     jacobian, residual = brute_force(truth, volume, psf)
     variance = found.noise**2

@@ -215,7 +215,7 @@ def test_support_bounds_every_phase():
     for band in (Band.full(grid), cf.GaussianPSF.from_sigma((0.6, 0.5, 0.4)).band(grid, 0.01)):
         vectors = rng.normal(size=(50, 3))
         largest = np.abs(vectors @ band.frequencies.T).max(axis=1)
-        bound = band.support(vectors)
+        bound = band.max_phase(vectors)
         assert (bound >= largest * (1 - 1e-12)).all()
         assert (bound <= 1.8 * largest).all()
 
@@ -333,7 +333,7 @@ def test_a_mesh_of_usual_size_gives_the_same_bits_on_every_run(monkeypatch):
 
     mesh, grid = _blob(4).astype(np.float32), cf.Grid((64, 64, 64), 0.15)
     cotangent = _pairs(grid, np.random.default_rng(0))
-    monkeypatch.setattr(devices, "threads", lambda: 2)
+    monkeypatch.setattr(devices, "thread_count", lambda: 2)
     found = []
     for _ in range(6):
         transform = MeshTransform(Band.symmetric(grid), "nufft", "cpu", 1e-3).prepare(mesh)
@@ -387,7 +387,7 @@ def test_auto_is_exact_for_little_work_and_fast_for_much(monkeypatch):
         assert type(MeshTransform(band, device="cpu", tolerance=1e-3).prepare(mesh)._faces) is wanted
     assert type(MeshTransform(band, device="cpu", tolerance=1e-13).prepare(mesh)._faces) is exact.Faces
     # the same tens of thousands of threads for the formula, and one for finufft where sums keep their order
-    monkeypatch.setattr(cost.devices, "threads", lambda: 10**5)
+    monkeypatch.setattr(cost.devices, "thread_count", lambda: 10**5)
     monkeypatch.setattr(cost.nufft, "ORDERED", 0)
     for deterministic, wanted in ((False, "nufft"), (True, "exact")):
         options = {"dtype": np.float32, "tolerance": 1e-3, "shells": None, "deterministic": deterministic}
@@ -406,7 +406,7 @@ def test_a_model_of_the_work_counts_what_the_transforms_do(kept, monkeypatch):
     lines = exact._lines(band)
     out = np.full((len(lines.numbers), 2, lines.length), np.nan)
     work = lines.workspace(exact.BLOCK, np.float64)
-    devices.loops("mesh_ft_cpu").mesh_ft_lines(
+    devices.load_kernels("mesh_ft_cpu").mesh_ft_lines(
         lines.permuted(corners), np.ones(len(corners)), *lines.kernel_arguments(np.float64), work, out
     )
     counted = cost.exact_work(corners, band)
@@ -420,7 +420,7 @@ def test_a_model_of_the_work_counts_what_the_transforms_do(kept, monkeypatch):
     points = len(nufft.Faces(corners, np.ones(len(corners)), band, tolerance=1e-6).points)
     assert kind == "complex128" and counted[3] == pytest.approx(points, rel=0.1)
     # of five transforms one keeps to a thread, and all where the result has to be the same
-    monkeypatch.setattr(cost.devices, "threads", lambda: 6)
+    monkeypatch.setattr(cost.devices, "thread_count", lambda: 6)
     some, all_ = (cost.nufft_work(corners, band, deterministic=d, **options)[1] for d in (False, True))
     assert points < nufft.ORDERED and all_[:-2] == pytest.approx(some[:-2])
     assert some[-2:] / all_[-2:] == pytest.approx((6 + 4) / (5 * 6))

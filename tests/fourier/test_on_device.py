@@ -90,7 +90,7 @@ def device(monkeypatch):
     if not devices.has_cuda():
         pytest.skip("no CUDA device here; the simulator's process runs this test")
     if devices.device_arrays() is np:
-        strict, loops = _strict(), devices.loops
+        strict, loops = _strict(), devices.load_kernels
         kernels = _strict_kernels(loops("mesh_ft_cuda"))
         monkeypatch.setattr(devices, "device_arrays", lambda: strict)
         monkeypatch.setattr(devices, "device_stream", lambda: 0)
@@ -106,7 +106,7 @@ def test_the_strict_arrays_are_strict(device):
     for mixed in (
         lambda: here * there, lambda: there + here, lambda: np.where(here, there, 0), lambda: np.stack([here, there]),
         lambda: there[np.arange(2)], lambda: there.__setitem__(slice(None), here),
-        lambda: devices.loops("mesh_ft_cuda").value(here, there, stream=0),
+        lambda: devices.load_kernels("mesh_ft_cuda").value(here, there, stream=0),
     ):  # fmt: skip
         with pytest.raises(TypeError, match="array of the"):
             mixed()

@@ -90,4 +90,4 @@ def test_shells_take_the_most_of_each():
     assert (values <= np.array(shells.weights)[number] * (1 + 1e-12)).all()
     vectors = np.random.default_rng(0).normal(size=(20, 3))
     phases = np.abs(vectors @ band.frequencies.T)
-    assert (phases <= band.reach(vectors)[:, None] * band.radii * (1 + 1e-12)).all()
+    assert (phases <= band.phase_bound(vectors)[:, None] * band.radii * (1 + 1e-12)).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytoform.image.fill import constant_fill
+from cytoform.image.fill import find_constant_fill
 
 SHAPE = (12, 50, 30)
 
@@ -25,7 +25,7 @@ def sheared():
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_the_outside_of_a_sheared_window_is_found(value, dtype):
     seen = sheared()
-    found, filled_with = constant_fill(np.where(seen, background(), value).astype(dtype))
+    found, filled_with = find_constant_fill(np.where(seen, background(), value).astype(dtype))
     assert filled_with == value
     assert found[~seen].all()
     inner = ndimage.binary_erosion(seen, np.ones((3, 3, 3)), border_value=1)
@@ -35,7 +35,7 @@ def test_the_outside_of_a_sheared_window_is_found(value, dtype):
 def test_a_turned_window_is_found():
     wide = ndimage.rotate(background(), 20, axes=(1, 2), reshape=True, order=1, cval=0.0)
     whole = ndimage.rotate(np.ones(SHAPE), 20, axes=(1, 2), reshape=True, order=1, cval=0.0)
-    found, _ = constant_fill(wide.astype(np.float32))
+    found, _ = find_constant_fill(wide.astype(np.float32))
     deep = ndimage.binary_erosion(whole == 1, np.ones((1, 3, 3)), iterations=2, border_value=1)
     assert found[whole == 0].all() and not found[deep].any()
 
@@ -43,7 +43,7 @@ def test_a_turned_window_is_found():
 def test_a_strip_at_one_side_is_found():
     data = background().astype(np.uint16)
     data[:, :, :4] = 0
-    found, value = constant_fill(data)
+    found, value = find_constant_fill(data)
     assert value == 0 and found[:, :, :5].all() and not found[:, :, 5:].any()
 
 
@@ -60,8 +60,8 @@ def test_measured_images_have_none():
         (cell > 100).astype(np.uint8) * 255,  # a mask
         np.clip(cell * 10, 0, 1000).astype(np.uint16),  # saturated inside
     ):
-        assert constant_fill(image) is None
-    assert constant_fill(np.full(SHAPE, 7)) is None
+        assert find_constant_fill(image) is None
+    assert find_constant_fill(np.full(SHAPE, 7)) is None
 
 
 def test_saturated_light_at_the_border_is_no_fill():
@@ -71,11 +71,11 @@ def test_saturated_light_at_the_border_is_no_fill():
     data = data + 9000 * np.exp(-0.5 * (np.hypot(y - 25, x + 4) / 8) ** 2)
     saturated = np.minimum(data, 4095).astype(np.uint16)
     assert (saturated == 4095).mean() > 0.05
-    assert constant_fill(saturated) is None
+    assert find_constant_fill(saturated) is None
 
 
 def test_two_values_are_found():
     data = background()
     data[:, :8], data[:, -6:] = 0.0, 2000.0
-    found, _ = constant_fill(data.astype(np.uint16))
+    found, _ = find_constant_fill(data.astype(np.uint16))
     assert found[:, :9].all() and found[:, -7:].all() and not found[:, 9:-7].any()

@@ -56,13 +56,13 @@ def test_a_user_who_may_write_nowhere_still_renders(tmp_path):
 def test_kernels_are_kept_in_a_private_temporary_folder_where_no_other_can_be_written(tmp_path, monkeypatch):
     if not hasattr(os, "getuid"):
         pytest.skip("Windows")
-    writable = cache._writable
-    monkeypatch.setattr(cache, "_writable", lambda folder: tmp_path in folder.parents and writable(folder))
+    writable = cache._is_writable
+    monkeypatch.setattr(cache, "_is_writable", lambda folder: tmp_path in folder.parents and writable(folder))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     cache.ensure_writable()
     folder = Path(numba.config.CACHE_DIR)
-    assert folder.parent == tmp_path and stat.S_IMODE(folder.stat().st_mode) == cache.PRIVATE
+    assert folder.parent == tmp_path and stat.S_IMODE(folder.stat().st_mode) == cache.PRIVATE_MODE
     module = tmp_path / "kernel.py"
     module.write_text("def double(x):\n    return 2 * x\n")
     space: dict = {}
@@ -79,14 +79,14 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     if not hasattr(os, "getuid"):
         pytest.skip("Windows")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    usual = cache._temporary()
+    usual = cache._temporary_folder()
     assert usual == tmp_path / f"cytoform-kernels-{os.getuid()}"
     usual.chmod(0o777)
-    assert cache._temporary() != usual
+    assert cache._temporary_folder() != usual
     usual.rmdir()
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     usual.symlink_to(tmp_path / "elsewhere")
-    assert cache._temporary() != usual
+    assert cache._temporary_folder() != usual
 
 
 def test_numbas_own_choice_comes_first(tmp_path, monkeypatch):

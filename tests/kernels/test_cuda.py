@@ -31,7 +31,7 @@ def kernels():
     """The CUDA kernels, on a device or inside the simulator's process."""
     if not devices.has_cuda():
         pytest.skip("no CUDA device here; test_on_the_simulator runs this test in a process of its own")
-    return devices.loops("mesh_ft_cuda")
+    return devices.load_kernels("mesh_ft_cuda")
 
 
 def _differ(found, wanted):
@@ -61,7 +61,7 @@ def _placed(corners, dtype):
 
 def _value(kernels, corners, weights, frequencies, dtype):
     xp = devices.device_arrays()
-    out = xp.full((kernels.slices(len(corners), len(frequencies)), len(frequencies), 2), np.nan)
+    out = xp.full((kernels.count_slices(len(corners), len(frequencies)), len(frequencies), 2), np.nan)
     kernels.value(*_placed(corners, dtype), xp.asarray(weights.astype(dtype)), xp.asarray(frequencies), out)
     return devices.to_host(out).sum(axis=0)
 
@@ -104,8 +104,8 @@ def _adjoint_on_cpu(corners, frequencies, cotangent, dtype):
 @pytest.mark.parametrize("most_blocks", [None, 2])
 def test_kernels_equal_the_cpu(kernels, monkeypatch, dtype, most_blocks):
     if most_blocks:  # so that blocks stride
-        monkeypatch.setattr(kernels, "_LEAST_BLOCKS", 1)
-        monkeypatch.setattr(kernels, "_MOST_BLOCKS", most_blocks)
+        monkeypatch.setattr(kernels, "_MIN_BLOCKS", 1)
+        monkeypatch.setattr(kernels, "_MAX_BLOCKS", most_blocks)
     # neither a multiple of the block; more than one tile of faces
     corners, weights, frequencies, cotangent = _case(0, *((11, 21) if SIMULATED else (301, 1001)))
     found = _value(kernels, corners, weights, frequencies, dtype)

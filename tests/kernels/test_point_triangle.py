@@ -10,12 +10,12 @@ ROUNDING = 3e-7  # float32's, relative
 
 
 def kernel_distances(corners, shape, origin, spacing):
-    table = np.empty((len(corners), point_triangle.TABLE))
+    table = np.empty((len(corners), point_triangle.TABLE_COLUMNS))
     point_triangle.tabulate(np.asarray(corners, dtype=np.float64), table)
     out = np.full(shape, np.nan, dtype=np.float32)
     inside = np.zeros(shape, dtype=bool)
     where = np.asarray(origin), np.asarray(spacing)
-    point_triangle.distances(table, *where, inside, np.inf, 0, point_triangle.blocks(shape), out)
+    point_triangle.distances(table, *where, inside, np.inf, 0, point_triangle.count_blocks(shape), out)
     return out
 
 

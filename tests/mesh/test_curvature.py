@@ -6,7 +6,7 @@ import pytest
 import cytoform as cf
 from cytoform.errors import MeshError
 from cytoform.mesh import shapes, topology
-from cytoform.mesh.curvature import _shares, curvatures
+from cytoform.mesh.curvature import _vertex_areas, curvatures
 
 
 def test_a_sphere_has_the_same_everywhere():
@@ -33,7 +33,7 @@ def test_a_torus_has_both_signs():
 def test_the_gaussian_curvature_adds_up_to_what_the_genus_says(smoothing):
     for mesh in (shapes.lobed_cell(2, 3.0, edge=0.5), shapes.torus(2.0, 0.7)):
         _, gaussian = curvatures(mesh, smoothing=smoothing)
-        total = float(_shares(mesh.vertices, mesh.faces) @ gaussian)
+        total = float(_vertex_areas(mesh.vertices, mesh.faces) @ gaussian)
         assert total == pytest.approx(4 * np.pi * (1 - topology.genus(mesh)), abs=1e-9)
 
 

@@ -26,7 +26,9 @@ def two_boxes():
         quads += [quad(o + a, o + b, o + b + 4, o + a + 4, region, 0) for a, b in ((0, 1), (1, 3), (3, 2), (2, 0))]
     faces, labels = (np.array([item for q in quads for item in q[k]]) for k in (0, 1))
     turn = np.arange(len(faces)) % 3 == 0  # labels may come in either order
-    return MultiMaterialMesh(grid, topology.turned(faces, turn), np.where(turn[:, None], labels[:, ::-1], labels))
+    return MultiMaterialMesh(
+        grid, topology.reverse_faces(faces, turn), np.where(turn[:, None], labels[:, ::-1], labels)
+    )
 
 
 def test_volumes_areas_and_default_density():
@@ -93,7 +95,7 @@ def test_bad_labels_are_refused(labels, message):
 def test_repair_turns_wrong_faces(seed):
     mesh = two_boxes()
     wrong = np.random.default_rng(seed).random(mesh.n_faces) < 0.4
-    made = MultiMaterialMesh(mesh.vertices, topology.turned(mesh.faces, wrong), mesh.labels).repaired()
+    made = MultiMaterialMesh(mesh.vertices, topology.reverse_faces(mesh.faces, wrong), mesh.labels).repaired()
     assert made.region_volumes() == pytest.approx({1: 1.0, 2: 2.0}, rel=1e-12)
     np.testing.assert_allclose(made.normals, mesh.normals, atol=1e-12)
 

@@ -11,13 +11,13 @@ import trimesh
 
 from cytoform.errors import ConfigError, MeshError
 from cytoform.mesh import topology
-from cytoform.mesh.closest import closest_points, interpolation, transfer_density
+from cytoform.mesh.closest import closest_points, interpolation_matrix, transfer_density
 from cytoform.mesh.remesh import (
     faces_around,
     needs_remesh,
+    poor_faces,
     remesh,
     untangle,
-    worn_faces,
 )
 from cytoform.mesh.shapes import dividing_cell, ellipsoid, icosphere, sphere_of_edge, torus
 from cytoform.mesh.surface import SurfaceMesh
@@ -189,9 +189,9 @@ def pinched(mesh, vertex=10):
 
 def test_worn_faces_are_those_that_break_a_bound():
     good = sphere_of_edge(5, (0, 0, 0), 0.6)
-    assert not worn_faces(good, 0.6, **BOUNDS).any()
+    assert not poor_faces(good, 0.6, **BOUNDS).any()
     bad = pinched(good)
-    worn = worn_faces(bad, 0.6, **BOUNDS)
+    worn = poor_faces(bad, 0.6, **BOUNDS)
     assert 0 < worn.sum() < 10 and (bad.faces[worn] == 10).any(axis=1).all()
     reference = np.zeros(bad.n_faces, dtype=bool)
     for f, (a, b, c) in enumerate(bad.vertices[bad.faces]):
@@ -200,7 +200,7 @@ def test_worn_faces_are_those_that_break_a_bound():
         least = np.degrees(np.arccos((y**2 + z**2 - x**2) / (2 * y * z)))
         reference[f] = x < 0.33 * 0.6 or z > 2 * 0.6 or least < 14.0
     np.testing.assert_array_equal(worn, reference)
-    assert worn_faces(good, 0.3, **BOUNDS).any() and worn_faces(good, 1.9, **BOUNDS).any()
+    assert poor_faces(good, 0.3, **BOUNDS).any() and poor_faces(good, 1.9, **BOUNDS).any()
 
 
 def test_rings_of_faces():
@@ -221,12 +221,12 @@ def test_a_part_is_mended_and_the_rest_stays(name):
     mesh = given(name)
     edge = float(topology.edge_lengths(mesh).mean())
     bad = pinched(remesh(mesh, edge))
-    worn = worn_faces(bad, edge, **BOUNDS)
+    worn = poor_faces(bad, edge, **BOUNDS)
     patch = faces_around(bad, worn, 3)
     assert 0 < worn.sum() and patch.sum() < 0.3 * bad.n_faces
     made = remesh(bad, edge, within=patch)
     assert_whole(made)
-    assert not worn_faces(made, edge, **BOUNDS).any()
+    assert not poor_faces(made, edge, **BOUNDS).any()
     assert topology.euler_characteristic(made) == topology.euler_characteristic(bad)
 
     def triangles(mesh, faces):
@@ -252,10 +252,10 @@ def test_the_whole_as_a_part_is_the_whole():
 @pytest.mark.slow
 def test_interpolation_is_a_mean_of_three_and_exact_at_the_vertices():
     mesh = given("dumbbell")
-    matrix = interpolation(mesh, mesh.vertices)
+    matrix = interpolation_matrix(mesh, mesh.vertices)
     np.testing.assert_allclose(matrix.toarray(), np.eye(mesh.n_vertices), atol=1e-9)
     inside = mesh.vertices[mesh.faces].mean(axis=1)
-    matrix = interpolation(mesh, inside)
+    matrix = interpolation_matrix(mesh, inside)
     assert matrix.shape == (mesh.n_faces, mesh.n_vertices)
     np.testing.assert_allclose(matrix @ mesh.vertices, inside, atol=1e-9)
     np.testing.assert_allclose(np.asarray(matrix.sum(axis=1)), 1.0)

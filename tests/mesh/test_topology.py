@@ -76,7 +76,7 @@ def test_three_faces_at_an_edge_are_not_manifold():
 def test_orientation_is_mended_piece_by_piece():
     rng = np.random.default_rng(0)
     mesh = joined(icosphere(), torus(5, 2, (20, 0, 0)))
-    mixed = SurfaceMesh(mesh.vertices, topology.turned(mesh.faces, rng.random(mesh.n_faces) < 0.4))
+    mixed = SurfaceMesh(mesh.vertices, topology.reverse_faces(mesh.faces, rng.random(mesh.n_faces) < 0.4))
     assert not topology.is_oriented(mixed)
     mended = topology.orient_outward(mixed)
     assert topology.is_oriented(mended)
@@ -167,7 +167,10 @@ def test_faces_of_very_different_size_are_paired():
 
 def test_why_a_surface_is_not_closed_is_told_with_numbers():
     ball = icosphere(1.0)
-    assert topology.gaps(ball) == ""
-    assert topology.gaps(ball.faces[1:]) == "is open: 3 edges have only one face"
+    assert topology.describe_gaps(ball) == ""
+    assert topology.describe_gaps(ball.faces[1:]) == "is open: 3 edges have only one face"
     branched = np.vstack([ball.faces, [[*ball.faces[0, :2], ball.n_vertices]]])  # a fin
-    assert topology.gaps(branched) == "is open: 2 edges have only one face and branches: 1 edge has more than two faces"
+    assert (
+        topology.describe_gaps(branched)
+        == "is open: 2 edges have only one face and branches: 1 edge has more than two faces"
+    )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from report.example import example
 
 import cytoform as cf
-from cytoform.cli.rendering import _around
+from cytoform.cli.rendering import _grid_around
 from cytoform.errors import MeshError
 from cytoform.fitting import FitConfig
 from cytoform.fitting.bodies.surface import SurfaceBody
@@ -123,10 +123,10 @@ def test_rendering_and_its_gradient(backend, dtype):
 
 def test_boxes_and_rooms_of_renderings():
     spacing = (0.5, 0.5, 0.5)
-    assert _around(STRAY, PSF, spacing, None) == _around(CLEAN, PSF, spacing, None)
+    assert _grid_around(STRAY, PSF, spacing, None) == _grid_around(CLEAN, PSF, spacing, None)
     assert np.array_equal(render_on(STRAY, PSF, GRID), render_on(CLEAN, PSF, GRID))
     volume, region = cf.Volume(np.zeros(GRID.shape), 0.5), np.ones(GRID.shape, dtype=bool)
-    assert SurfaceBody(Scene(volume), 0.5).room(STRAY, PSF, region) == SurfaceBody(Scene(volume), 0.5).room(
+    assert SurfaceBody(Scene(volume), 0.5).padding(STRAY, PSF, region) == SurfaceBody(Scene(volume), 0.5).padding(
         CLEAN, PSF, region
     )
 

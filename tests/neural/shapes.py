@@ -54,7 +54,7 @@ class Octahedron:
         import torch
 
         from cytoform.neural.config import NetworkConfig
-        from cytoform.neural.model import AutoDecoder, Learned, Space
+        from cytoform.neural.model import AutoDecoder, LearnedSequences, TrainingCube
 
         config = NetworkConfig(
             latent=1, width=6, layers=2, activation="relu", latent_layers=(1,), coordinate_layers=(1,)
@@ -72,9 +72,9 @@ class Octahedron:
         tensors = [torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in values]
         names = ["0.matrix", "0.code", "0.bias", "1.matrix", "1.bias", "2.matrix", "2.bias"]
         model.load_state_dict({f"layers.{n}": t for n, t in zip(names, tensors)})
-        model.space = Space(samples=samples, frames=frames, half_um=4.0, clamp=self.clamp, time_step=30.0)
+        model.space = TrainingCube(samples=samples, frames=frames, half_um=4.0, clamp=self.clamp, time_step=30.0)
         turns = torch.tensor([[1.0, 0, 0, 0]] * (len(codes) - 1) + [[0.9, 0.1, -0.3, 0.3]])
-        model.learned = Learned(
+        model.learned = LearnedSequences(
             torch.tensor(codes)[:, None], turns, [f"s{k}" for k in range(len(codes))], [""] * len(codes), len(codes)
         )
         return model

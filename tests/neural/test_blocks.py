@@ -45,9 +45,11 @@ def plain(model, xyzt, codes, target, huber=0.0):
 
 def ours(model, xyzt, codes, target, mixed=False, **options):
     """The same by blocks, with the gradients unfolded as the trainer does it."""
-    folded = blocks.fold(model, mixed=mixed)
-    into = blocks.Gradients.like(folded)
-    loss, d_codes, d_points = blocks.loss_and_gradients(folded, xyzt, codes, target, into, points_too=True, **options)
+    folded = blocks.fold_weights(model, mixed=mixed)
+    into = blocks.Gradients.zeros_like(folded)
+    loss, d_codes, d_points = blocks.loss_and_gradients(
+        folded, xyzt, codes, target, into, points_gradient=True, **options
+    )
     found, last = {}, model.config.layers
     for n in range(last + 1):
         scale = folded.omega if n < last else 1.0
@@ -79,7 +81,7 @@ def test_gradients_are_those_of_autograd(name, huber, frames):
 def test_values_are_those_of_the_plain_network(name):
     model, xyzt, codes, _ = problem(NETWORKS[name], 3)
     with torch.no_grad():
-        close(blocks.values(blocks.fold(model), xyzt, codes), model(xyzt, codes[:, None].expand(-1, 40, -1)))
+        close(blocks.values(blocks.fold_weights(model), xyzt, codes), model(xyzt, codes[:, None].expand(-1, 40, -1)))
 
 
 @pytest.mark.parametrize("activation", ["sine", "relu"])
@@ -94,7 +96,7 @@ def test_gradient_against_finite_differences(activation):
 
     def loss(step):
         model.load_state_dict({k: start[k] + step * moves[k] for k in start})
-        folded = blocks.fold(model)
+        folded = blocks.fold_weights(model)
         return blocks.loss_and_gradients(folded, xyzt + step * d_point, codes + step * d_code, target, None, huber=9.0)
 
     slope = float(loss(1e-7)[0] - loss(-1e-7)[0]) / 2e-7
@@ -106,8 +108,8 @@ def test_gradient_against_finite_differences(activation):
 
 def test_gradients_are_added_to_what_is_there():
     given = problem(NETWORKS["sine"], 2)
-    folded = blocks.fold(given[0])
-    into, once = blocks.Gradients.like(folded), blocks.Gradients.like(folded)
+    folded = blocks.fold_weights(given[0])
+    into, once = blocks.Gradients.zeros_like(folded), blocks.Gradients.zeros_like(folded)
     blocks.loss_and_gradients(folded, *given[1:], once)
     for _ in range(2):
         blocks.loss_and_gradients(folded, *given[1:], into)
@@ -120,7 +122,7 @@ def test_gradients_are_added_to_what_is_there():
 def test_huber_joins_smoothly():
     """Same value and slope on both sides of the joint, and |r| beyond it."""
     model, xyzt, codes, _ = problem(NETWORKS["sine"], 1, points=1)
-    folded = blocks.fold(model)
+    folded = blocks.fold_weights(model)
     value, joint = float(blocks.values(folded, xyzt, codes)), 0.02
 
     def at(residual):
@@ -162,12 +164,12 @@ def test_workers_sum_over_all_blocks(count, frames, points):
     (wanted,) = torch.autograd.grad(loss, turns)
     _, d_codes, _, weights = plain(model, turned.detach(), codes, target)
     with Workers(torch.device("cpu"), count) as workers:
-        folded = blocks.fold(model)
-        work = workers.cut(xyzt, target)
+        folded = blocks.fold_weights(model)
+        work = workers.split_into_blocks(xyzt, target)
         assert sum(b.target.numel() for b in work) == target.numel()
-        found, sums = workers.run(folded, work, codes, turns.detach())
-        again, _ = workers.run(folded, work, codes, turns.detach())
+        found, sums = workers.loss_and_gradients(folded, work, codes, turns.detach())
+        again, _ = workers.loss_and_gradients(folded, work, codes, turns.detach())
     assert found.loss == pytest.approx(float(loss.detach()), rel=1e-12) and found.loss == again.loss
-    close(found.turns, wanted)
-    close(found.codes, d_codes)
+    close(found.d_matrices, wanted)
+    close(found.d_codes, d_codes)
     close(sums.matrices[1] * folded.omega, weights["layers.1.matrix"])

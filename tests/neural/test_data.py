@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from cytoform.neural import train  # noqa: E402
 from cytoform.neural.config import TrainConfig  # noqa: E402
-from cytoform.neural.data import Draw, TrainingSet, Variant, coordinates, variants  # noqa: E402
+from cytoform.neural.data import Draw, TrainingSet, Variant, variants, voxel_coordinates  # noqa: E402
 
 HALF, N = 3.0, 16
 
@@ -33,11 +33,11 @@ def test_targets_are_the_sequence_at_the_points(memory):
     sequences = [body(0.0, name="a"), body(1.0, name="b")]
     with TrainingSet(sequences, frame_points=1000, memory=memory) as data:
         assert len(data) == 8 and data.names == ["a", "b"]
-        assert data.space.half_um == pytest.approx(HALF) and data.space.samples == N and data.space.time_step == 60
+        assert data.cube.half_um == pytest.approx(HALF) and data.cube.samples == N and data.cube.time_step == 60
         assert data.resident == (memory > 1)
         for number in range(8):
             sequence, frame = sequences[number // 4], number % 4
-            points, values = data.draw(own(number, number // 4))
+            points, values = data.sample(own(number, number // 4))
             assert points.dtype == values.dtype == np.float32 and points.shape == (1000, 4)
             index, off = numbers_of(points)
             assert off < 1e-4 and np.abs(points[:, :3]).max() <= 1 and len(np.unique(points[:, 3])) == 1
@@ -47,7 +47,7 @@ def test_targets_are_the_sequence_at_the_points(memory):
 
 def test_coordinates_have_one_scale_for_all_axes():
     shape = (3, 5, 9)
-    found = coordinates(np.arange(3 * 5 * 9), shape).reshape(*shape, 3)
+    found = voxel_coordinates(np.arange(3 * 5 * 9), shape).reshape(*shape, 3)
     np.testing.assert_allclose(found[0, 0, 0], [-0.25, -0.5, -1])
     np.testing.assert_allclose(found[-1, -1, -1], [0.25, 0.5, 1])
     np.testing.assert_allclose(np.diff(found[1, 1, :, 2]), 0.25)
@@ -58,11 +58,11 @@ def test_coordinates_have_one_scale_for_all_axes():
 @pytest.mark.parametrize(("near_um", "limit"), [(None, 2 * 6 / 15), (1.3, 1.3), (0.1, 0.1)])
 def test_share_of_points_near_the_surface(near_um, limit):
     with TrainingSet([body()], frame_points=1000, near_um=near_um) as data:
-        _, values = data.draw(own(1))
+        _, values = data.sample(own(1))
     near = values * HALF <= limit * (1 + 1e-5)
     assert near.sum() == 700 and (values[~near] * HALF > limit).all()
     with TrainingSet([body()], frame_points=1000, near_fraction=0.2) as data:
-        assert (data.draw(own(1))[1] * HALF <= 2 * 6 / 15 + 1e-5).sum() == 200
+        assert (data.sample(own(1))[1] * HALF <= 2 * 6 / 15 + 1e-5).sum() == 200
 
 
 def test_least_distance_that_counts_as_near():
@@ -70,7 +70,7 @@ def test_least_distance_that_counts_as_near():
     steps = np.linspace(-1, 2, 40, dtype=np.float32)
     sequence = SDFSequence.from_array(np.broadcast_to(steps, (2, 40, 40, 40)), 0.1)
     with TrainingSet([sequence], frame_points=3000, near_fraction=1.0) as data:
-        found = np.unique(data.draw(own(0))[1]) * data.space.half_um
+        found = np.unique(data.sample(own(0))[1]) * data.cube.half_um
     np.testing.assert_allclose(found, steps[steps <= 0.6], atol=1e-5)
 
 
@@ -81,8 +81,8 @@ def test_drawn_anew_at_each_visit_and_the_same_for_a_seed():
             for place in range(0, 40, 4):
                 draws = data.draws(place, 4)
                 if ahead:
-                    data.expect(data.draws(place, 16))
-                made += [data.draw(d) for d in draws]
+                    data.prefetch(data.draws(place, 16))
+                made += [data.sample(d) for d in draws]
         return np.stack([p for p, _ in made]), np.stack([v for _, v in made])
 
     points, values = run(0, False)
@@ -96,8 +96,8 @@ def test_drawn_anew_at_each_visit_and_the_same_for_a_seed():
 def test_an_epoch_goes_once_through_all_frames():
     with TrainingSet([body(), body(1.0)], frame_points=5, augment=["time"]) as data:
         assert len(data) == 16
-        epochs = [[(d.number, d.code) for d in data.draws(16 * k, 16)] for k in range(3)]
-        assert [(d.number, d.code) for d in data.draws(10, 12)] == (epochs[0] + epochs[1])[10:22]
+        epochs = [[(d.frame, d.code) for d in data.draws(16 * k, 16)] for k in range(3)]
+        assert [(d.frame, d.code) for d in data.draws(10, 12)] == (epochs[0] + epochs[1])[10:22]
     wanted = {(frame, variant * 2 + frame // 4) for frame in range(8) for variant in range(2)}
     assert all(set(e) == wanted and len(set(e)) == 16 for e in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
@@ -110,8 +110,8 @@ def test_reservoirs_stay_within_the_memory_and_are_refilled():
         seen = set()
         for place in range(0, 100 * frames, frames):
             for draw in data.draws(place, frames):
-                points, _ = data.draw(draw)
-                if draw.number == 3:
+                points, _ = data.sample(draw)
+                if draw.frame == 3:
                     seen |= {p.tobytes() for p in points}
             held = [a for r in data._reservoirs.values() for a in vars(r).values() if isinstance(a, np.ndarray)]
             assert 0.5 * memory < sum(a.nbytes for a in held) <= memory or place == 0
@@ -122,7 +122,7 @@ def test_reservoirs_stay_within_the_memory_and_are_refilled():
 def test_without_memory_every_visit_reads_its_frame():
     with TrainingSet([body(n=20)], frame_points=500, memory=100.0) as data:
         assert not data.resident
-        first, second = data.draw(own(2))[0], data.draw(own(2))[0]
+        first, second = data.sample(own(2))[0], data.sample(own(2))[0]
         assert not data._reservoirs and not np.array_equal(first, second)
 
 
@@ -141,7 +141,7 @@ def test_variants_are_the_mirrored_shape():
     with TrainingSet([body(0.5, name="a")], frame_points=400, augment=["mirror", "time"]) as data:
         assert len(data.names) == 16 and data.names[0] == "a"
         for code, name in enumerate(data.names):
-            points, values = data.draw(own(1, code))
+            points, values = data.sample(own(1, code))
             flip = np.array([-1 if axis in name.partition("~")[2] else 1 for axis in "zyxt"])
             at = points * flip
             np.testing.assert_allclose(at[:, 3], -1 / 3, atol=1e-6)
@@ -180,16 +180,16 @@ def test_blends_mix_distances(augment):
     sequences = [SDFSequence.from_array([field(grid, t, k) for t in times[k]], 2 / 23) for k in range(2)]
     with TrainingSet(sequences, frame_points=300, mix=1.0, augment=augment, seed=3) as data:
         draws = data.draws(0, 60)
-        assert len({d.share for d in draws}) == 60 and len({d.other for d in draws}) > 1
+        assert len({d.second_weight for d in draws}) == 60 and len({d.second_code for d in draws}) > 1
         for draw in draws:
-            points, values = data.draw(draw)
+            points, values = data.sample(draw)
             wanted, near = [], []
-            for code in (draw.code, draw.other):
+            for code in (draw.code, draw.second_code):
                 at = points * np.array(data.variants[code // 2].signs)
-                frame = data.items[draw.number].frame if code == draw.code else int(np.rint((at[0, 3] + 1) * 1.5))
+                frame = data.frames[draw.frame].frame if code == draw.code else int(np.rint((at[0, 3] + 1) * 1.5))
                 wanted.append(field(at[:, :3], times[code % 2][frame], code % 2))
                 near.append(wanted[-1] <= 0.6)
-            mixed = (1 - draw.share) * wanted[0] + draw.share * wanted[1]
+            mixed = (1 - draw.second_weight) * wanted[0] + draw.second_weight * wanted[1]
             # linear interpolation of a parabola errs by at most h²/4 an axis; half precision by 5e-4 of about 3
             assert np.abs(values - mixed).max() < 3 * (2 / 23) ** 2 / 4 + 2e-3
             assert near[0][:150].mean() >= 0.69 and near[1][150:].mean() >= 0.69
@@ -198,9 +198,9 @@ def test_blends_mix_distances(augment):
 def test_share_of_blends():
     with TrainingSet([body(), body(1.0)], frame_points=20, mix=0.3) as data:
         draws = data.draws(0, 2000)
-    share = np.mean([d.share > 0 for d in draws])
+    share = np.mean([d.second_weight > 0 for d in draws])
     assert 0.26 < share < 0.34  # 3.9 standard deviations of 2000 coins
-    assert all(d.other == d.code for d in draws if not d.share)
+    assert all(d.second_code == d.code for d in draws if not d.second_weight)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_errors():
     def refused(match, *sequences):
         with pytest.raises(SequenceError, match=match), TrainingSet(list(sequences), frame_points=50) as data:
             for number in range(len(data)):
-                data.draw(own(number))
+                data.sample(own(number))
 
     refused("no sequences")
     refused("has 1 frame; expected two or more", array(1))
@@ -235,12 +235,12 @@ def test_broken_number_in_a_file(tmp_path):
     with h5py.File(place, "r+") as file:
         file["sdf_vid"][3, 4, 5, 1] = np.nan
     with TrainingSet([place], frame_points=50) as data:
-        data.draw(own(0))
+        data.sample(own(0))
         with pytest.raises(SequenceError, match=r"frame 1 of .*a\.h5 has 1 values that are NaN"):
-            data.draw(own(1))
-        data.expect([own(1)])  # beside the work: told when it is drawn
+            data.sample(own(1))
+        data.prefetch([own(1)])  # beside the work: told when it is drawn
         with pytest.raises(SequenceError, match="NaN"):
-            data.draw(own(1))
+            data.sample(own(1))
 
 
 def test_files_are_closed_when_one_of_them_cannot_be_opened(tmp_path):
@@ -263,10 +263,10 @@ def test_published_files_train(tmp_path):
     with h5py.File(tmp_path / "cell.mat", "w", userblock_size=512) as file:
         file["sdf_vid"] = np.stack(frames).astype(np.float32).transpose(3, 2, 1, 0)
     with TrainingSet([tmp_path / "cell.mat"], frame_points=300) as data:
-        assert data.space.half_um is None and data.space.samples == 14 and data.names == ["cell"]
+        assert data.cube.half_um is None and data.cube.samples == 14 and data.names == ["cell"]
         size = float(np.abs(np.sqrt(6.5**2 + 5.5**2 + 4.5**2) - 3.0))
-        assert data.space.slope == pytest.approx(6.5 / size, rel=0.1)
-        points, values = data.draw(own(1))
+        assert data.cube.slope == pytest.approx(6.5 / size, rel=0.1)
+        points, values = data.sample(own(1))
         index, off = numbers_of(points, (14, 12, 10))
         assert off < 1e-4
         np.testing.assert_allclose(values, frames[1][tuple(index.T)], atol=1e-6)
@@ -284,7 +284,7 @@ def test_the_slope_of_a_clamped_file_without_scale():
     frame = np.minimum(distance, 4.0) / 6.0
     assert np.mean(frame == frame.max()) > 0.5
     with TrainingSet([SDFSequence.from_array(np.stack([frame, frame]), None)], frame_points=64) as data:
-        assert data.space.slope == pytest.approx((n - 1) / 2 / 6.0, rel=0.1)
+        assert data.cube.slope == pytest.approx((n - 1) / 2 / 6.0, rel=0.1)
         assert np.isfinite(data.shape_scores(4)).all()
 
 
@@ -292,8 +292,8 @@ def test_the_memory_of_blends_stays_within_what_is_granted():
     sequence = body(0.0, n=24)
     with TrainingSet([sequence], frame_points=16, memory=4 * 2 * 16**3 * len(sequence), mix=1.0) as data:
         for draw in data.draws(0, 12):
-            data.draw(draw)
-        assert sum(c.nbytes for c in data._coarse.values()) <= 0.6 * 4 * 2 * 16**3 * len(sequence)
+            data.sample(draw)
+        assert sum(c.nbytes for c in data._coarse_frames.values()) <= 0.6 * 4 * 2 * 16**3 * len(sequence)
 
 
 @pytest.mark.slow
@@ -305,7 +305,7 @@ def test_more_files_than_may_be_open(tmp_path):
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
     try:
         with TrainingSet([path] * 200, frame_points=50) as data:
-            drawn = [data.draw(Draw(number, number // 4, number // 4, 0.0)) for number in range(len(data))]
+            drawn = [data.sample(Draw(number, number // 4, number // 4, 0.0)) for number in range(len(data))]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert len(data.names) == 200 == len(set(data.names)) and len(drawn) == 800

@@ -23,7 +23,7 @@ def decoded(shape, sampling, code=0.0, time=0.0, threads=1, **options):
     model = shape.model(samples=max(sampling.shape))
     with Workers(CPU, threads) as workers:
         decoder = Decoder(model, workers)
-        field = decoder.frame(torch.tensor([code]), time, sampling, **options)
+        field = decoder.decode_frame(torch.tensor([code]), time, sampling, **options)
     return field, decoder.evaluations
 
 
@@ -105,7 +105,9 @@ def test_double_precision():
     model = Octahedron().model().double()
     sampling = Sampling.cube(16)
     with Workers(CPU, 1) as workers:
-        field = Decoder(model, workers).frame(torch.zeros(1, dtype=torch.float64), 0.0, sampling, exhaustive=True)
+        field = Decoder(model, workers).decode_frame(
+            torch.zeros(1, dtype=torch.float64), 0.0, sampling, exhaustive=True
+        )
     assert field.dtype == np.float32
     np.testing.assert_allclose(field, Octahedron()(places(sampling), 0.0), atol=1e-6)
 
@@ -121,5 +123,7 @@ def test_outside_of_the_cube_the_border_s_distance_grows_by_the_way_there(turn):
         model = body.model(samples=24)
         model.notes = {"training": training} if training else {}
         with Workers(CPU, 1) as workers:
-            frame = Decoder(model, workers).frame(torch.tensor([0.0]), 0.0, sampling, rotation=turn, exhaustive=True)
+            frame = Decoder(model, workers).decode_frame(
+                torch.tensor([0.0]), 0.0, sampling, rotation=turn, exhaustive=True
+            )
         np.testing.assert_allclose(frame, truth, atol=1e-5)

@@ -13,8 +13,8 @@ from cytoform.sdf import SDFSequence
 torch = pytest.importorskip("torch")
 
 from cytoform.neural import EncodeConfig, NetworkConfig, TrainConfig, encode, preset, reconstruct, train  # noqa: E402
-from cytoform.neural.encoding import _along_curve, _basis, _points, _spread_voxels, _turned  # noqa: E402
-from cytoform.neural.model import Learned  # noqa: E402
+from cytoform.neural.encoding import _choose_voxels, _code_basis, _draw_points, _rotate_further, _z_order  # noqa: E402
+from cytoform.neural.model import LearnedSequences  # noqa: E402
 
 ARMS = {"short": 0.0, "middle": 0.5, "long": 1.0}
 QUICK = EncodeConfig(starts=30, followed=(6, 2), rounds=(10, 15, 40), points=(400, 800, 3000))
@@ -112,11 +112,11 @@ def test_what_is_not_given_follows_from_the_training(model):
 
 def test_the_surface_counts_more_where_it_is_asked_to(model):
     """Points of the last rounds lie beside it, and the shape, which no code describes, is met better there."""
-    data = _points(model, body(0.3), QUICK, 0.9, layer=True)
+    data = _draw_points(model, body(0.3), QUICK, 0.9, layer=True)
     layer = 2 * 0.4 / 3.0  # two voxels, in half sides of the box
     near = np.abs(data.target.numpy()) <= layer + 1e-6
     assert near.mean() == pytest.approx(0.9, abs=0.02)
-    broad = _points(model, body(0.3), QUICK, 0.7, layer=False)
+    broad = _draw_points(model, body(0.3), QUICK, 0.7, layer=False)
     assert (broad.target.numpy() < -layer).mean() > 3 * (data.target.numpy() < -layer).mean()
     unlike = SDFSequence.from_array(np.stack(list(body(0.3, n=24))) + 0.25, 6 / 23)  # smaller than any learned one
     plain = dataclasses.replace(QUICK, rotation=False, prior=0.0, aside=4.0)
@@ -136,7 +136,7 @@ def test_prior_pulls_towards_the_mean(model):
 def test_basis_spans_all_and_has_the_codes_spread():
     codes = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     codes = codes * torch.tensor([3.0, 1.0, 1.0, 0.0])
-    mean, basis = _basis(codes, 0.3)
+    mean, basis = _code_basis(codes, 0.3)
     np.testing.assert_allclose(mean.numpy(), codes.numpy().mean(0))
     covariance = np.cov(codes.numpy().T)
     sizes = np.linalg.norm(basis.numpy(), axis=0)
@@ -151,7 +151,7 @@ def test_turned_is_a_small_rotation():
     turn = torch.tensor([1e-4, -2e-4, 3e-4], dtype=torch.float64)
     base = torch.tensor(TURN.as_matrix())
     wanted = Rotation.from_rotvec(turn.numpy()).as_matrix() @ base.numpy()
-    np.testing.assert_allclose(_turned(base, turn).numpy(), wanted, atol=1e-10)
+    np.testing.assert_allclose(_rotate_further(base, turn).numpy(), wanted, atol=1e-10)
 
 
 def test_errors(model):
@@ -199,14 +199,14 @@ def test_a_single_learned_sequence(model):
     alone = type(model)(model.config)
     alone.load_state_dict(model.state_dict())
     alone.space, alone.notes = model.space, model.notes
-    alone.learned = Learned(model.learned.codes[:1], model.learned.rotations[:1], ["short"], [""], 1)
+    alone.learned = LearnedSequences(model.learned.codes[:1], model.learned.rotations[:1], ["short"], [""], 1)
     found = encode(alone, body(0.0), dataclasses.replace(QUICK, rotation=False), **CPU)
     assert overlap(found.reconstruct(**CPU), body(0.0)) > 0.85
 
 
 def test_the_curve_goes_through_every_voxel_by_neighbouring_blocks():
     shape = (4, 8, 2)
-    place = _along_curve(np.arange(64), shape)
+    place = _z_order(np.arange(64), shape)
     assert len(set(place.tolist())) == 64
     z, y, x = np.unravel_index(np.argsort(place), shape)
     for first in range(0, 64, 8):  # each eight in a row are a cube of two
@@ -223,12 +223,12 @@ def test_points_are_spread_evenly_over_both_kinds():
     even, drawn = [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        chosen = _spread_voxels(near, count, shape, rng)
+        chosen = _choose_voxels(near, count, shape, rng)
         assert len(chosen) == count and near[chosen].sum() == 210
         assert (np.linalg.norm(at[chosen], axis=1) <= 11.5 + 1e-9).all()  # the corners would not turn with the shape
         even.append(smooth[chosen[:210]].mean())
         drawn.append(rng.choice(smooth[near], 210).mean())
     assert np.std(even) < 0.5 * np.std(drawn) and abs(np.mean(even)) < 3 * np.std(even) / 40**0.5
-    few = _spread_voxels(np.arange(27) == 13, 10, (3, 3, 3), np.random.default_rng(0))
+    few = _choose_voxels(np.arange(27) == 13, 10, (3, 3, 3), np.random.default_rng(0))
     assert (few == 13).sum() == 7 and len(few) == 10
-    assert (_spread_voxels(np.ones(27, dtype=bool), 9, (3, 3, 3), np.random.default_rng(0)) < 27).all()
+    assert (_choose_voxels(np.ones(27, dtype=bool), 9, (3, 3, 3), np.random.default_rng(0)) < 27).all()

@@ -19,13 +19,13 @@ from cytoform.sdf import SDFSequence, SequenceInfo, open_sequence
 pytest.importorskip("torch")
 
 from cytoform.neural import export
-from cytoform.neural.export import Writer
+from cytoform.neural.export import SequenceWriter
 
 KEPT = 2  # frames alive while the next one is made: the last one, and one more that a loop may hold
 
 
 def write(folder, formats, sequence, info=None, frames=None):
-    writer = Writer(folder, formats, overwrite=False, names=["a"])
+    writer = SequenceWriter(folder, formats, overwrite=False, names=["a"])
     writer.write("a", frames or iter(sequence), sequence.shape, info or sequence.info)
     return writer.written
 

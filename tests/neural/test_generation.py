@@ -113,7 +113,7 @@ def test_random_rotations_are_one_for_each_shape():
     assert np.abs(directions @ directions.T - np.eye(4)).max() < 0.999 and np.ptp(directions[:, 0]) > 0.3
     (fixed,) = generate(model, 1, rotation=[0, np.pi / 2, 0], seed=3, **options)
     step = shift_of(fixed.frame(1)) - shift_of(fixed.frame(0))
-    np.testing.assert_allclose(step, rotations.as_matrix([0, np.pi / 2, 0]) @ [0.4, 0, 0], atol=0.02)
+    np.testing.assert_allclose(step, rotations.to_rotation_matrix([0, np.pi / 2, 0]) @ [0.4, 0, 0], atol=0.02)
     assert "Gaussian" in fixed.info.source and len(fixed.info.source) < 60
 
 
@@ -143,7 +143,7 @@ def test_interpolation_of_one_in_time():
         (lambda m: reconstruct(m, "none"), SequenceError, "no sequence 'none'; the model knows 3: s0, s1, s2"),
         (lambda m: reconstruct(m, 3), SequenceError, "no sequence 3"),
         (lambda m: reconstruct(m, rotation="some"), ConfigError, "rotation is 'some'"),
-        (lambda m: reconstruct(m, rotation=np.ones((3, 3))), ConfigError, "no rotation"),
+        (lambda m: reconstruct(m, rotation=np.ones((3, 3))), ConfigError, "not a rotation"),
         (lambda m: reconstruct(m, frames=0), ConfigError, "frames is 0"),
         (lambda m: reconstruct(m, frames=[]), ConfigError, "frames is"),
         (lambda m: reconstruct(m, frames=[np.nan]), ConfigError, "frames is"),

@@ -14,7 +14,7 @@ from cytoform.errors import ConfigError, FileFormatError
 torch = pytest.importorskip("torch")
 
 from cytoform.neural import AutoDecoder, NetworkConfig  # noqa: E402
-from cytoform.neural.model import Learned, Space  # noqa: E402
+from cytoform.neural.model import LearnedSequences, TrainingCube  # noqa: E402
 
 SMALL = NetworkConfig(latent=3, width=16, layers=3, latent_layers=(1, 3))
 
@@ -22,9 +22,9 @@ SMALL = NetworkConfig(latent=3, width=16, layers=3, latent_layers=(1, 3))
 def learned_model(dtype=torch.float32, config=SMALL):
     model = AutoDecoder(config, seed=1).to(dtype)
     codes = torch.randn(2, config.latent, generator=torch.Generator().manual_seed(0)).to(dtype)
-    model.space = Space(samples=20, frames=5, half_um=3.5, slope=1.0, clamp=0.4, time_step=60.0)
+    model.space = TrainingCube(samples=20, frames=5, half_um=3.5, slope=1.0, clamp=0.4, time_step=60.0)
     turns = torch.tensor([[1.0, 0, 0, 0], [0.5, 0.5, -0.5, 0.5]], dtype=dtype)
-    model.learned = Learned(codes, turns, ["a", "b"], ["x", ""], originals=1)
+    model.learned = LearnedSequences(codes, turns, ["a", "b"], ["x", ""], originals=1)
     model.notes = {"training": {"near_um": None}, "loss": 0.25}
     return model
 
@@ -241,7 +241,7 @@ def test_codes_of_another_training(tmp_path):
     """The same network, but another number of sequences than the description names."""
     model = learned_model()
     model.save(tmp_path / "a")
-    model.learned = Learned(torch.zeros(3, 3), torch.zeros(3, 4), ["a", "b", "c"], ["", "", ""], 3)
+    model.learned = LearnedSequences(torch.zeros(3, 3), torch.zeros(3, 4), ["a", "b", "c"], ["", "", ""], 3)
     model.save(tmp_path / "b")
     (tmp_path / "b.safetensors").replace(tmp_path / "a.safetensors")
     with pytest.raises(FileFormatError, match="3 codes"):

@@ -7,7 +7,7 @@ from cytoform.errors import ConfigError
 
 torch = pytest.importorskip("torch")
 
-from cytoform.neural.model import Learned  # noqa: E402
+from cytoform.neural.model import LearnedSequences  # noqa: E402
 from cytoform.neural.prior import Gaussian, fit_prior  # noqa: E402
 
 MANY = 40_000
@@ -16,7 +16,7 @@ MANY = 40_000
 def learned(codes, labels=None):
     codes = torch.as_tensor(codes)
     n = len(codes)
-    return Learned(codes, torch.zeros(n, 4), [str(k) for k in range(n)], labels or [""] * n, n)
+    return LearnedSequences(codes, torch.zeros(n, 4), [str(k) for k in range(n)], labels or [""] * n, n)
 
 
 def codes(n=12, latent=3):

@@ -15,21 +15,23 @@ QUATERNIONS = torch.tensor(DRAWN.as_quat(scalar_first=True))
 
 
 def test_matrices_are_scipys_for_quaternions_of_any_length():
-    found = rotation.to_matrix(QUATERNIONS * torch.linspace(0.1, 7, 20, dtype=torch.float64)[:, None])
+    found = rotation.quaternion_to_matrix(QUATERNIONS * torch.linspace(0.1, 7, 20, dtype=torch.float64)[:, None])
     np.testing.assert_allclose(found.numpy(), DRAWN.as_matrix(), atol=1e-14)
     np.testing.assert_allclose((found @ found.mT).numpy(), np.tile(np.eye(3), (20, 1, 1)), atol=1e-14)
     np.testing.assert_allclose(torch.linalg.det(found).numpy(), 1)
-    assert rotation.to_matrix(QUATERNIONS.float()).dtype == torch.float32
+    assert rotation.quaternion_to_matrix(QUATERNIONS.float()).dtype == torch.float32
 
 
 def test_composition():
     product = (DRAWN[:10] * DRAWN[10:]).as_quat(scalar_first=True)
-    one, other = rotation.to_matrix(QUATERNIONS[:10]), rotation.to_matrix(QUATERNIONS[10:])
-    np.testing.assert_allclose(rotation.to_matrix(torch.tensor(product)).numpy(), (one @ other).numpy(), atol=1e-14)
+    one, other = rotation.quaternion_to_matrix(QUATERNIONS[:10]), rotation.quaternion_to_matrix(QUATERNIONS[10:])
+    np.testing.assert_allclose(
+        rotation.quaternion_to_matrix(torch.tensor(product)).numpy(), (one @ other).numpy(), atol=1e-14
+    )
 
 
 def test_there_and_back():
-    back = rotation.quaternion_of(rotation.to_matrix(QUATERNIONS).numpy())
+    back = rotation.matrix_to_quaternion(rotation.quaternion_to_matrix(QUATERNIONS).numpy())
     np.testing.assert_allclose(np.abs((back * QUATERNIONS.numpy()).sum(1)), 1, atol=1e-12)
     assert (back[:, 0] >= 0).all()
 
@@ -37,29 +39,31 @@ def test_there_and_back():
 def test_angles_about_the_arrays_axes():
     """Each axis by hand: the second turns into the third about the first, and so on round."""
     c, s = np.cos(0.3), np.sin(0.3)
-    first = rotation.as_matrix([0.3, 0, 0])
+    first = rotation.to_rotation_matrix([0.3, 0, 0])
     np.testing.assert_allclose(first, [[1, 0, 0], [0, c, -s], [0, s, c]], atol=1e-15)
-    np.testing.assert_allclose(rotation.as_matrix([0, 0.3, 0]), [[c, 0, s], [0, 1, 0], [-s, 0, c]], atol=1e-15)
-    np.testing.assert_allclose(rotation.as_matrix([0, 0, 0.3]), [[c, -s, 0], [s, c, 0], [0, 0, 1]], atol=1e-15)
-    both = rotation.as_matrix([0.3, 0, -0.8])
-    np.testing.assert_allclose(both, first @ rotation.as_matrix([0, 0, -0.8]), atol=1e-15)
-    np.testing.assert_allclose(rotation.from_angles(np.zeros((2, 3))), [[1, 0, 0, 0]] * 2)
+    np.testing.assert_allclose(rotation.to_rotation_matrix([0, 0.3, 0]), [[c, 0, s], [0, 1, 0], [-s, 0, c]], atol=1e-15)
+    np.testing.assert_allclose(rotation.to_rotation_matrix([0, 0, 0.3]), [[c, -s, 0], [s, c, 0], [0, 0, 1]], atol=1e-15)
+    both = rotation.to_rotation_matrix([0.3, 0, -0.8])
+    np.testing.assert_allclose(both, first @ rotation.to_rotation_matrix([0, 0, -0.8]), atol=1e-15)
+    np.testing.assert_allclose(rotation.angles_to_quaternion(np.zeros((2, 3))), [[1, 0, 0, 0]] * 2)
 
 
 def test_any_way_of_telling_a_rotation():
     matrix = DRAWN[3].as_matrix()
-    np.testing.assert_allclose(rotation.as_matrix(matrix), matrix)
-    np.testing.assert_allclose(rotation.as_matrix(-2 * DRAWN[3].as_quat(scalar_first=True)), matrix, atol=1e-14)
-    np.testing.assert_allclose(rotation.as_matrix(DRAWN[3].as_euler("XYZ")), matrix, atol=1e-14)
+    np.testing.assert_allclose(rotation.to_rotation_matrix(matrix), matrix)
+    np.testing.assert_allclose(
+        rotation.to_rotation_matrix(-2 * DRAWN[3].as_quat(scalar_first=True)), matrix, atol=1e-14
+    )
+    np.testing.assert_allclose(rotation.to_rotation_matrix(DRAWN[3].as_euler("XYZ")), matrix, atol=1e-14)
     mirror, wide = np.diag([1.0, 1, -1]), 1.1 * np.eye(3)
     for wrong in (mirror, wide, np.zeros(4), np.full(3, np.nan), np.full((3, 3), np.nan), np.zeros(5)):
-        with pytest.raises(ConfigError, match="no rotation"):
-            rotation.as_matrix(wrong)
+        with pytest.raises(ConfigError, match="not a rotation"):
+            rotation.to_rotation_matrix(wrong)
 
 
 def test_gradient():
     given = (QUATERNIONS[:3] * 1.7).requires_grad_()
-    assert torch.autograd.gradcheck(rotation.to_matrix, (given,))
+    assert torch.autograd.gradcheck(rotation.quaternion_to_matrix, (given,))
 
 
 @pytest.mark.parametrize(("count", "farthest", "typical"), [(20, 95, 52), (60, 65, 35), (300, 36, 21)])

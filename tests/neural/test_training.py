@@ -25,7 +25,7 @@ from cytoform.neural import PRESETS, AutoDecoder, NetworkConfig, TrainConfig, pr
 from cytoform.neural.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from cytoform.neural.config import changed  # noqa: E402
 from cytoform.neural.data import TrainingSet  # noqa: E402
-from cytoform.neural.distributed import Team  # noqa: E402
+from cytoform.neural.distributed import ProcessGroup  # noqa: E402
 from cytoform.neural.trainer import Trainer  # noqa: E402
 from cytoform.neural.workers import Workers  # noqa: E402
 
@@ -137,7 +137,7 @@ def trainer_of():
             )
             return Trainer(
                 data, config, device=torch.device("cpu"), dtype=torch.float64, mixed=False, labels=["", ""],
-                team=Team(), workers=workers,
+                processes=ProcessGroup(), workers=workers,
             )  # fmt: skip
 
         yield made
@@ -150,19 +150,19 @@ def test_gradients_of_a_step_are_those_of_the_loss(change, trainer_of):
     trainer = trainer_of(config, two())
     trainer.step_number = 2 * trainer.steps_per_epoch  # half of the ramp
     draws = trainer.data.draws(7, 5)
-    drawn = [trainer.data.draw(d) for d in draws]
-    found = trainer._gradients(draws, drawn)
+    drawn = [trainer.data.sample(d) for d in draws]
+    found = trainer._set_gradients(draws, drawn)
     codes, turns = trainer.codes.detach().clone().requires_grad_(), trainer.rotations.detach().clone().requires_grad_()
     ours = {k: p.grad.clone() for k, p in trainer.model.named_parameters()}
     trainer.model.zero_grad()
     total, plain = 0.0, 0.0
-    from cytoform.neural.rotation import to_matrix
+    from cytoform.neural.rotation import quaternion_to_matrix
 
     for draw, (points, values) in zip(draws, drawn):
-        code = (1 - draw.share) * codes[draw.code] + draw.share * codes[draw.other]
+        code = (1 - draw.second_weight) * codes[draw.code] + draw.second_weight * codes[draw.second_code]
         at = torch.tensor(points, dtype=torch.float64)
         if config.rotation:
-            at = torch.cat([at[:, :3] @ to_matrix(turns[draw.code]), at[:, 3:]], 1)
+            at = torch.cat([at[:, :3] @ quaternion_to_matrix(turns[draw.code]), at[:, 3:]], 1)
         error = (trainer.model(at, code) - torch.tensor(values, dtype=torch.float64)).abs().mean()
         total = total + (error + 0.5 * 0.3 * code.square().sum()) / 5
         plain += float(error.detach()) / 5
@@ -194,13 +194,13 @@ def test_rotations_start_from_turns_that_make_the_shapes_alike(trainer_of):
     four = [body(arm, turn=turn, n=16, name=f"{k}") for k, (arm, turn) in enumerate(zip((0.0, 0.0, 1.0, 1.0), turns))]
     config = dataclasses.replace(SHORT, rotation=True)
     trainer = trainer_of(config, four)
-    for found, turn in zip(rotation.to_matrix(trainer.rotations.detach()).numpy(), turns):
+    for found, turn in zip(rotation.quaternion_to_matrix(trainer.rotations.detach()).numpy(), turns):
         assert np.rad2deg(Rotation.from_matrix(found @ (turn @ turns[0].T).T).magnitude()) < 15.0
     codes = trainer.codes.detach()
     assert float((codes[0] - codes[1]).norm()) < 0.3 * float((codes[0] - codes[2]).norm())
     # the papers' start: angles of a given spread, whatever the shapes
     plain = trainer_of(dataclasses.replace(config, code_start="normal", rotation_std=0.0), four)
-    assert np.abs(rotation.to_matrix(plain.rotations.detach()).numpy() - np.eye(3)).max() < 1e-12
+    assert np.abs(rotation.quaternion_to_matrix(plain.rotations.detach()).numpy() - np.eye(3)).max() < 1e-12
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adam"])
@@ -225,12 +225,12 @@ def test_cosine_schedule(trainer_of):
     factors = []
     for step in range(300):
         trainer.step_number = step
-        factors.append(trainer._factor())
+        factors.append(trainer._rate_factor())
     wanted = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * np.arange(300) / 300))
     np.testing.assert_allclose(factors[30:], wanted[30:])
     np.testing.assert_allclose(factors[:30], wanted[:30] * np.arange(1, 31) / 30)
     trainer.step_number = 300
-    assert trainer._factor() == pytest.approx(0.01)
+    assert trainer._rate_factor() == pytest.approx(0.01)
 
 
 class Clock:
@@ -274,8 +274,8 @@ def test_minutes_are_kept_on_a_machine_whose_speed_changes(monkeypatch, caplog, 
     """24 seconds; whatever number of epochs the settings have."""
     Clock(monkeypatch, PACES[pace], preparing=0.5)
     rates = []
-    factor = Trainer._factor
-    monkeypatch.setattr(Trainer, "_factor", lambda t: rates.append(factor(t)) or rates[-1])
+    factor = Trainer._rate_factor
+    monkeypatch.setattr(Trainer, "_rate_factor", lambda t: rates.append(factor(t)) or rates[-1])
     config = dataclasses.replace(SHORT, epochs=epochs)
     model = train(two(n=8), config=config, minutes=0.4, **ON)
     assert 0.95 * 24 <= model.notes["seconds"] <= 1.05 * 24
@@ -321,7 +321,7 @@ def test_a_damaged_plan_is_refused(tmp_path):
     tensors, text = read_checkpoint(tmp_path / "checkpoint.safetensors")
     for wrong in ({}, {**text["schedule"], "plans": []}, {**text["schedule"], "plans": [[1, 2]]}):
         write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, {**text, "schedule": wrong})
-        with pytest.raises(FileFormatError, match="plan is damaged"):
+        with pytest.raises(FileFormatError, match="schedule is damaged"):
             train(two(), tmp_path, resume=True, device="cpu")
 
 
@@ -512,7 +512,7 @@ def test_settings_that_make_no_sense(wrong):
     [
         (dict(dtype="float16"), ConfigError, "dtype is 'float16'"),
         (dict(precision="half"), ConfigError, "precision is 'half'"),
-        (dict(precision="mixed", dtype="float64"), ConfigError, "goes with dtype='float32' only"),
+        (dict(precision="mixed", dtype="float64"), ConfigError, "precision='mixed' needs dtype='float32'"),
         (dict(minutes=0), ConfigError, "minutes is 0"),
         (dict(resume=True), ConfigError, "out="),
         (dict(labels=["x"]), ConfigError, "1 labels; expected 2"),
@@ -561,10 +561,10 @@ def test_processes_end_as_well_as_they_began(tmp_path):
     script.write_text(
         textwrap.dedent("""
         import torch
-        from cytoform.neural.distributed import join
-        team, _ = join(torch.device("cpu"))
+        from cytoform.neural.distributed import join_process_group
+        processes, _ = join_process_group(torch.device("cpu"))
         one = torch.ones(3)
-        team.add_up([one])
+        processes.sum_in_place([one])
         assert one.tolist() == [2.0] * 3
     """)
     )
@@ -574,7 +574,9 @@ def test_processes_end_as_well_as_they_began(tmp_path):
 
 
 def test_more_processes_than_frames(monkeypatch):
-    monkeypatch.setattr(sys.modules[train.__module__], "join", lambda device: (Team(3, 4), device))
+    monkeypatch.setattr(
+        sys.modules[train.__module__], "join_process_group", lambda device: (ProcessGroup(3, 4), device)
+    )
     with pytest.raises(ConfigError, match="4 processes and 3 frames a step"):
         train(two(), config=SHORT, **ON)
 

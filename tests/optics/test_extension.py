@@ -157,7 +157,7 @@ def test_rendered_by_the_command_line(work):
     refused = run("render", "cell.ply", "--like", "cell.tif", "--lorentz-width", "1", "-o", "b.tif")
     assert refused.exit_code == 2 and "expected it with --psf toy-lorentz" in refused.output
     refused = run(*common, "--lorentz-width", "wide", "-o", "b.tif")
-    assert refused.exit_code == 2 and "wide came; expected a number" in refused.output
+    assert refused.exit_code == 2 and "the value is wide; expected a number" in refused.output
 
 
 @pytest.mark.parametrize("command", ["fit", "render"])

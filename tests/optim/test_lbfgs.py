@@ -108,7 +108,7 @@ def test_carried_over_to_the_same_unknowns_in_another_order():
     optimiser = LBFGS((30, 3), memory=30)
     place, _ = descend(optimiser, function, np.zeros((30, 3)), 12)
     order = np.random.default_rng(1).permutation(30)
-    other = optimiser.carried(np.eye(30)[order])
+    other = optimiser.interpolated(np.eye(30)[order])
     assert other.point is None and len(other.steps) == len(optimiser.steps) > 5
     optimiser.restart()
     value, gradient = function(place)
@@ -121,8 +121,8 @@ def test_what_loses_its_curvature_is_not_carried():
     _, _, function = stiff(condition=100.0)
     optimiser = LBFGS((30, 3), memory=30)
     descend(optimiser, function, np.zeros((30, 3)), 12)
-    assert optimiser.carried(np.zeros((20, 30))).steps == []
-    fewer = optimiser.carried(np.eye(30)[:20])
+    assert optimiser.interpolated(np.zeros((20, 30))).steps == []
+    fewer = optimiser.interpolated(np.eye(30)[:20])
     assert fewer.shape == (20, 3) and fewer.steps and all((s * y).sum() > 0 for s, y in zip(fewer.steps, fewer.changes))
 
 

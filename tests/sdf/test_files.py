@@ -11,7 +11,7 @@ from scipy import io
 
 from cytoform.errors import FileFormatError, SequenceError
 from cytoform.sdf import SDFSequence, SequenceInfo, open_sequence, write_sequence
-from cytoform.sdf.sequence import opened
+from cytoform.sdf.sequence import opened_sequence
 
 VOXEL = 0.3
 SAME = 0.02  # µm a µm; of a scale that is found from the differences of next samples, on a sphere of 8 voxels
@@ -168,7 +168,7 @@ def test_signs_can_be_left_unchecked_and_nothing_inside_passes(tmp_path):
     path = write(tmp_path / "a.h5", -ball())
     with open_sequence(path, check=False) as sequence:
         np.testing.assert_array_equal(sequence.frame(0), -ball()[0])
-    with opened(write(tmp_path / "b.h5", abs(ball()) + 1)) as sequence:  # evaluation counts such frames
+    with opened_sequence(write(tmp_path / "b.h5", abs(ball()) + 1)) as sequence:  # evaluation counts such frames
         assert sequence.frame(0).min() > 0
 
 

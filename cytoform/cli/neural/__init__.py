@@ -1,10 +1,10 @@
-"""``cytoform neural``: living shapes as networks. torch, h5py and scipy load when a command runs."""
+"""``cytoform neural``: neural networks of cell shapes. torch, h5py and scipy load when a command runs."""
 
 from __future__ import annotations
 
 import typer
 
-from ..console import as_shown
+from ..console import command_settings
 from .conversion import convert
 from .encoding import encode
 from .evaluation import evaluate
@@ -19,8 +19,8 @@ __all__ = ["neural"]
 
 neural = typer.Typer(
     name="neural",
-    help="Living shapes as networks of signed distances.",
-    epilog="\b\nTry it:\n  cytoform neural simulate dividing -n 10"
+    help="Learn cell shapes with a neural network, and generate new ones.",
+    epilog="\b\nExamples:\n  cytoform neural simulate dividing -n 10"
     "\n  cytoform neural train dividing --out run --minutes 5"
     "\n  cytoform neural generate run --out generated --format mesh",
     no_args_is_help=True,
@@ -29,4 +29,4 @@ neural = typer.Typer(
 )
 
 for _command in (prepare, simulate, train, reconstruct, generate, interpolate, encode, evaluate, convert):
-    neural.command(_command.__name__, **as_shown(_command))(_command)
+    neural.command(_command.__name__, **command_settings(_command))(_command)

@@ -1,4 +1,4 @@
-"""``cytoform neural evaluate``: made shapes against real ones."""
+"""``cytoform neural evaluate``: comparison of generated or reconstructed shapes with real ones."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import typer
 
 from ..._typing import Triple
 from ...errors import ConfigError, FileFormatError
-from ..console import WorkBar, check_empty, result_folder
+from ..console import ProgressBar, check_empty, result_folder
 from .codes import read_codes
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    real: Annotated[Path, typer.Argument(metavar="REAL", help="Folder of the real sequences (HDF5), or one file.")],
+    real: Annotated[
+        Path, typer.Argument(metavar="REAL", help="The folder of the real sequences (HDF5 files), or one file.")
+    ],
     made: Annotated[
-        list[str], typer.Argument(metavar="MADE", help="Folders of made sequences: DIR, or NAME=DIR to name it.")
+        list[str],
+        typer.Argument(
+            metavar="MADE", help="Folders of the sequences to compare with them: DIR, or NAME=DIR to name the set."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Result folder.")] = Path("evaluation"),
     paired: Annotated[
@@ -27,38 +32,51 @@ def evaluate(
             "--paired",
             "-p",
             metavar="NAME",
-            help="A set of reconstructions: one for each real sequence, of "
-            "the same name or in the same order. May be repeated.",
+            help="Name of a set of reconstructions, one for each real sequence, of the same name or in the same order; "
+            "their overlap is measured. May be repeated.",
         ),
     ] = None,
     spacing: Annotated[
         Triple | None,
-        typer.Option("--spacing", metavar="Z Y X", help="Voxel size in µm of sequences that carry none."),
+        typer.Option(
+            "--spacing", metavar="Z Y X", help="Voxel size in µm along z, y and x of sequences whose files have none."
+        ),
     ] = None,
     codes: Annotated[
         list[str] | None,
         typer.Option(
             "--codes",
             metavar="FILE",
-            help="Latent codes, such as the codes.csv of a training (.csv or .npy): FILE, or NAME=FILE for a set. May "
-            "be repeated.",
+            help="File of latent codes (.csv or .npy), such as the codes.csv of a training: FILE, or NAME=FILE for the "
+            "set NAME. May be repeated.",
         ),
     ] = None,
     labels: Annotated[
         list[str] | None,
-        typer.Option("--labels", metavar="FILE", help="Families of the codes, a line a sequence: FILE or NAME=FILE."),
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Text file with the family of each sequence in --codes, one a line: FILE or NAME=FILE.",
+        ),
     ] = None,
     speck: Annotated[
-        float, typer.Option(metavar="PART", help="Components with less than this part of a frame are no cells.")
+        float,
+        typer.Option(
+            metavar="PART",
+            help="Smallest connected component that counts as a cell, as a fraction of the volume of all in its frame.",
+        ),
     ] = 0.02,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of t-SNE.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Use the folder though it is not empty.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the t-SNE map of the codes.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into the folder even if it is not empty.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")] = False,
 ) -> None:
-    """Compare made shapes with real ones.
+    """Compare generated or reconstructed cells with real ones.
 
-    Volume, surface and sphericity in time, tests, overlap, latent codes. The result folder holds
-    report.html, its figures as PNG, and frames.csv, sequences.csv, tests.csv and overlap.csv.
+    Volume, surface area and sphericity over time are compared by statistical tests; for reconstructions the overlap is
+    measured, and latent codes are mapped to the plane. The result folder holds the report (report.html), its figures
+    (PNG) and the tables frames.csv, sequences.csv, tests.csv and overlap.csv.
 
     Examples:
     cytoform neural evaluate real generated
@@ -67,19 +85,21 @@ def evaluate(
     """
     sets = _named_folders(real, made)
     check_empty(out, overwrite=overwrite)
-    given = _per_set(codes, list(sets), read_codes, "--codes")
-    families = _per_set(labels, list(sets), _read_labels, "--labels")
-    if families is not None and given is None:
-        raise ConfigError("--labels came without codes; they are labels of codes.", remedy="Pass --codes FILE.")
+    latent = _read_per_set(codes, list(sets), read_codes, "--codes")
+    families = _read_per_set(labels, list(sets), _read_labels, "--labels")
+    if families is not None and latent is None:
+        raise ConfigError(
+            "--labels was given without --codes; it holds the families of the codes.", remedy="Pass --codes FILE."
+        )
     from ...compare import evaluate as run
 
     name, *_ = sets
-    with result_folder(out), WorkBar("sequences", quiet=quiet) as bar:
+    with result_folder(out), ProgressBar("sequences", quiet=quiet) as bar:
         found = run(
             sets[name],
             {k: v for k, v in sets.items() if k != name},
             out,
-            codes=given,
+            codes=latent,
             labels=families,
             names=(name, ""),
             paired=set(paired or ()),
@@ -90,15 +110,18 @@ def evaluate(
         )
     for line in (*found.notes, found.summary):
         typer.echo(line)
-    typer.echo(f"Look at {out / 'report.html'}")
+    typer.echo(f"The report is {out / 'report.html'}")
 
 
 def _named_folders(real: Path, made: list[str]) -> dict[str, Path]:
-    """The sets, the real one first; each has the name that was given, or that of its folder."""
+    """Return the paths of the sets by name, the real one first; a set without NAME= is named for its folder or file.
+
+    Raises ConfigError if two sets have the same name.
+    """
     sets = {"real": real}
     for text in made:
-        name, place = _split(text)
-        path = Path(place)
+        name, path_text = _split_name(text)
+        path = Path(path_text)
         name = name or (path.resolve().stem if path.is_file() else path.resolve().name)
         if name in sets:
             raise ConfigError(f"two sets are called {name!r}.", remedy="Name them: NAME=DIR.")
@@ -106,26 +129,30 @@ def _named_folders(real: Path, made: list[str]) -> dict[str, Path]:
     return sets
 
 
-def _split(text: str) -> tuple[str, str]:
-    """NAME=PATH as its two parts; the name is "" where there is none, or where all of it is a path that exists."""
+def _split_name(text: str) -> tuple[str, str]:
+    """Return name and path of a text NAME=PATH; the name is "" without "=", or if the text is an existing path."""
     name, equals, path = text.partition("=")
     return (name, path) if equals and not Path(text).exists() else ("", text)
 
 
-def _per_set(given: list[str] | None, sets: list[str], read: Any, option: str) -> Any:
-    """The content of FILE, or a dict of NAME=FILE; None where nothing is given."""
-    if not given:
+def _read_per_set(texts: list[str] | None, sets: list[str], read: Any, option: str) -> Any:
+    """Return what `read` returns for one FILE, or a dictionary of it by set for NAME=FILE; None without texts.
+
+    Raises ConfigError if NAME is not one of `sets`; the message names the `option`.
+    """
+    if not texts:
         return None
-    parts = [_split(text) for text in given]
+    parts = [_split_name(text) for text in texts]
     if len(parts) == 1 and not parts[0][0]:
         return read(Path(parts[0][1]))
-    for name, place in parts:
+    for name, path in parts:
         if name not in sets:
-            raise ConfigError(f"{option} is {name or place!r}; expected NAME=FILE, with NAME one of {', '.join(sets)}.")
-    return {name: read(Path(place)) for name, place in parts}
+            raise ConfigError(f"{option} is {name or path!r}; expected NAME=FILE, with NAME one of {', '.join(sets)}.")
+    return {name: read(Path(path)) for name, path in parts}
 
 
 def _read_labels(path: Path) -> list[str]:
+    """Return the lines of a text file; raise FileFormatError if there is no such file or it is not UTF-8."""
     if not path.is_file():
         raise FileFormatError(f"{path} does not exist or is not a file.", remedy="Check --labels.")
     try:

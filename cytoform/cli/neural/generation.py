@@ -1,4 +1,4 @@
-"""``cytoform neural generate``: new living shapes."""
+"""``cytoform neural generate``: new cells from a trained network."""
 
 from __future__ import annotations
 
@@ -8,34 +8,41 @@ from typing import Annotated
 
 import typer
 
-from .decoding import resolution, rotation_of, write_shapes
+from .decoding import decoding_options, parse_rotation, write_shapes
 from .models import open_model
-from .options import Device, Exhaustive, Formats, Frames, ModelPath, Overwrite, Quiet, Shape, next_command
+from .options import ANGLES, Device, Exhaustive, Formats, Frames, ModelPath, Overwrite, Quiet, Shape, echo_next_command
 
 __all__ = ["generate"]
 
 
 def generate(
     model: ModelPath,
-    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="Number of new shapes.")] = 10,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")] = Path("generated"),
+    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="Number of new cells.")] = 10,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Result folder.")] = Path("generated"),
     prior: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="Codes come from: gaussian, fitted to the learned ones; near, around each of them; mixture, several.",
+            help="Distribution of the latent codes: gaussian, fitted to the learned codes; near, a Gaussian around "
+            "each learned code; mixture, several Gaussians.",
         ),
     ] = "gaussian",
     spread: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Width relative to the learned codes; 1 by default, 0.3 with near."),
+        typer.Option(
+            metavar="S",
+            help="Standard deviation of the new codes relative to the learned ones; 1 by default, 0.3 for near.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed makes other shapes.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", metavar="N", min=0, help="Seed of the random codes; another seed makes other cells."),
+    ] = 0,
     rotation: Annotated[
         str,
         typer.Option(
             metavar="HOW",
-            help="none, random, or three angles in degrees, such as 90,0,0: about z, the turned y, the twice turned x.",
+            help=f"Rotation of the cells: none, random, or {ANGLES}.",
         ),
     ] = "none",
     frames: Frames = None,
@@ -46,19 +53,22 @@ def generate(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make new living shapes, from codes drawn at random.
+    """Generate new moving cells with a trained network.
+
+    Latent codes are drawn at random from a distribution like that of the learned codes, and decoded to sequences of 3D
+    shapes.
 
     Examples:
     cytoform neural generate run -n 20 --out generated
     cytoform neural generate run -n 5 --prior near --format mask --format mesh --shape 128
     cytoform neural generate run -n 5 --seed 7 --rotation random
     """
-    turned = rotation_of(rotation, "none", "random")
-    options = resolution(frames, shape, formats, exhaustive, device)
+    angles = parse_rotation(rotation, "none", "random")
+    options = decoding_options(frames, shape, formats, exhaustive, device)
     opened = open_model(model)
     from ...neural import generate as run
 
     decode = functools.partial(run, opened, n, prior=prior, spread=spread, seed=seed)
-    write_shapes(decode, out, quiet=quiet, rotation=turned, overwrite=overwrite, **options)
+    write_shapes(decode, out, quiet=quiet, rotation=angles, overwrite=overwrite, **options)
     if {"h5", "mat"} & set(options["formats"]):
-        next_command("evaluate", "REAL", out)
+        echo_next_command("evaluate", "REAL", out)

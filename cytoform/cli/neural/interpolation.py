@@ -1,4 +1,4 @@
-"""``cytoform neural interpolate``: shapes between two, or one between its frames."""
+"""``cytoform neural interpolate``: cells between two learned ones, or one at more frames and voxels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import ConfigError
-from .decoding import resolution, rotation_of, wanted, write_shapes
+from .decoding import decoding_options, parse_rotation, parse_sequences, write_shapes
 from .models import open_model
-from .options import Device, Exhaustive, Formats, Frames, ModelPath, Overwrite, Quiet, Shape
+from .options import ANGLES, Device, Exhaustive, Formats, Frames, ModelPath, Overwrite, Quiet, Shape
 
 if TYPE_CHECKING:
     from ...neural.model import AutoDecoder
@@ -21,14 +21,16 @@ __all__ = ["interpolate"]
 
 def interpolate(
     model: ModelPath,
-    start: Annotated[str, typer.Argument(metavar="START", help="A learned sequence, by name or by number, from 0.")],
-    end: Annotated[str | None, typer.Argument(metavar="END", help="Another one to go to.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")] = Path(
-        "interpolated"
-    ),
+    start: Annotated[
+        str, typer.Argument(metavar="START", help="The first learned sequence: its name, or its number from 0.")
+    ],
+    end: Annotated[
+        str | None, typer.Argument(metavar="END", help="The last learned sequence: its name, or its number from 0.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Result folder.")] = Path("interpolated"),
     steps: Annotated[
         int | None,
-        typer.Option(metavar="N", min=2, help="Shapes from START to END, both included; 5 by default."),
+        typer.Option(metavar="N", min=2, help="Number of cells from START to END, both included; 5 by default."),
     ] = None,
     frames: Frames = None,
     shape: Shape = None,
@@ -37,8 +39,7 @@ def interpolate(
         str,
         typer.Option(
             metavar="HOW",
-            help="none, learned (without END), or three angles in degrees, such as 90,0,0: about z, the turned y, the "
-            "twice turned x.",
+            help=f"Rotation of the cells: none, learned (without END), or {ANGLES}.",
         ),
     ] = "none",
     exhaustive: Exhaustive = False,
@@ -46,34 +47,37 @@ def interpolate(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write living shapes between two learned ones.
+    """Write cells with shapes between those of two learned cells.
 
-    With one alone, that one between its frames (--frames) and voxels (--shape).
+    The latent codes of START and END are interpolated linearly. Without END the cell START is written at another number
+    of frames (--frames) or voxels (--shape).
 
     Examples:
     cytoform neural interpolate run 0 1 --steps 7 --out between
     cytoform neural interpolate run dividing-s0-00 --frames 117 --rotation learned --format mask
     """
     words = ("none", "learned") if end is None else ("none",)
-    turned = rotation_of(rotation, *words)
-    options = resolution(frames, shape, formats, exhaustive, device)
+    angles = parse_rotation(rotation, *words)
+    options = decoding_options(frames, shape, formats, exhaustive, device)
     if end is None and steps is not None:
-        raise ConfigError("--steps came without END.", remedy="Name a second sequence, or use --frames for one.")
+        raise ConfigError("--steps was given without END.", remedy="Name a second sequence, or use --frames for one.")
     if end is None and frames is None and shape is None:
         raise ConfigError(
             "there is nothing to interpolate: one sequence, at its own frames and voxels.",
             remedy="Name a second sequence, or give more --frames, or a larger --shape.",
         )
     opened = open_model(model)
-    ends = [_one(opened, text) for text in (start, end) if text is not None]
+    first = _parse_one_sequence(opened, start)
+    last = None if end is None else _parse_one_sequence(opened, end)
     from ...neural import interpolate as run
 
-    decode = functools.partial(run, opened, *ends, steps=steps or 5)
-    write_shapes(decode, out, quiet=quiet, rotation=turned, overwrite=overwrite, **options)
+    decode = functools.partial(run, opened, first, last, steps=steps or 5)
+    write_shapes(decode, out, quiet=quiet, rotation=angles, overwrite=overwrite, **options)
 
 
-def _one(model: AutoDecoder, text: str) -> int | str:
-    found = wanted(model, [text])
+def _parse_one_sequence(model: AutoDecoder, text: str) -> int | str:
+    """Return the one learned sequence that a text names; raise ConfigError if it names several."""
+    found = parse_sequences(model, [text])
     if len(found) != 1:
         raise ConfigError(f"{text!r} names {len(found)} sequences; expected one.")
     return found[0]

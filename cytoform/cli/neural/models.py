@@ -1,4 +1,4 @@
-"""The model that a command is given."""
+"""Opening of the trained model that a command uses."""
 
 from __future__ import annotations
 
@@ -16,14 +16,25 @@ _PUBLISHED = (".pth", ".pt")
 
 
 def open_model(path: Path) -> AutoDecoder:
-    """A trained model; published weights are told how to become one.
+    """Read a trained model.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a training, or its model.safetensors or model.json.
+
+    Returns
+    -------
+    AutoDecoder
+        The model.
 
     Raises
     ------
     FileFormatError
-        When there is none.
+        When there is no model, when the training has not ended, and for weights of the published auto-decoder; the
+        message says how to convert them.
     BackendError
-        When torch is missing.
+        When torch is not installed.
     """
     published = path.is_file() and path.suffix.lower() in _PUBLISHED
     if path.is_dir() and not any((path / name).is_file() for name in ("model.safetensors", "checkpoint.safetensors")):
@@ -31,8 +42,8 @@ def open_model(path: Path) -> AutoDecoder:
     if published:
         raise FileFormatError(
             f"{path} holds weights of another program (.pth); expected a model of cytoform.",
-            remedy="The published auto-decoder becomes one with: cytoform neural convert "
-            f"{path} --out model; then use model in its place.",
+            remedy=f"Convert the published auto-decoder with: cytoform neural convert {path} --out model. Then pass "
+            "that folder.",
         )
     remedy = "Pass the folder that neural train wrote, or the model.safetensors in it."
     if not path.exists():

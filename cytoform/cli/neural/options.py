@@ -1,4 +1,4 @@
-"""What the commands about networks share: their options, sequences, and what to do next."""
+"""What the commands about networks share: options, files of sequences, and the line with the next command."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "ANGLES",
     "Device",
     "Exhaustive",
     "Formats",
@@ -21,23 +22,34 @@ __all__ = [
     "Rotation",
     "Sequences",
     "Shape",
-    "leads",
-    "next_command",
+    "echo_next_command",
+    "is_main_process",
     "sequence_files",
 ]
 
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a training, or its model.safetensors.")]
-Sequences = Annotated[list[Path], typer.Argument(metavar="SEQUENCES", help="Folders of sequences (HDF5), or files.")]
+ANGLES = (
+    "three angles in degrees, such as 90,0,0, about z, the rotated y axis and the rotated x axis, one after the other"
+)
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="The folder of a trained network, or its model.safetensors.")
+]
+Sequences = Annotated[
+    list[Path],
+    typer.Argument(metavar="SEQUENCES", help="Folders of sequences of signed distances (HDF5 files), or single files."),
+]
 Frames = Annotated[
     str | None,
     typer.Option(
         metavar="N",
-        help="Number of frames, or their times from -1 (first) to 1 (last), such as -1,0,1; by default as in training.",
+        help="Number of frames, or their times from -1 (first frame) to 1 (last frame), such as -1,0,1; by default the "
+        "frames of the training.",
     ),
 ]
 Shape = Annotated[
     str | None,
-    typer.Option(metavar="N", help="Samples along each side of the cube, or Z,Y,X; by default as in training."),
+    typer.Option(
+        metavar="N", help="Number of voxels along each side of the cube, or Z,Y,X; by default as in the training."
+    ),
 ]
 Formats = Annotated[
     list[str] | None,
@@ -45,42 +57,43 @@ Formats = Annotated[
         "--format",
         "-f",
         metavar="NAME",
-        help="h5, mat, mask (TIFF), mesh or points (a PLY a frame); h5 by default. May be repeated.",
+        help="Format of the output: h5 or mat (signed distances), mask (TIFF), mesh or points (one PLY file a frame); "
+        "h5 by default. May be repeated.",
     ),
 ]
 Rotation = Annotated[
     str,
     typer.Option(
         metavar="HOW",
-        help="learned, none, or three angles in degrees, such as 90,0,0: about z, the turned y, the twice turned x.",
+        help=f"Rotation of the cells: learned, none, or {ANGLES}.",
     ),
 ]
 Exhaustive = Annotated[
-    bool, typer.Option("--exhaustive", help="Ask the network at every voxel instead of following the surface.")
+    bool, typer.Option("--exhaustive", help="Evaluate the network at every voxel, not only near the surface; slower.")
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Processor to compute on: auto, cpu or cuda.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")]
 
 
-def leads() -> bool:
-    """Whether this process is the one that speaks: the only one, or the first that torchrun started."""
+def is_main_process() -> bool:
+    """Tell whether this process prints and writes results: it is the only one, or the first that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def next_command(*words: str | Path) -> None:
-    """Tell what to do next."""
+def echo_next_command(*words: str | Path) -> None:
+    """Print the command that a user may run next, ``cytoform neural`` and `words`, quoted for a shell."""
     typer.echo(f"Next:  {shlex.join(['cytoform', 'neural', *(str(w) for w in words)])}")
 
 
-def sequence_files(places: Sequence[Path]) -> list[Path]:
-    """Files as they are given; of a folder all sequences in it, in natural order.
+def sequence_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of sequences: each path that is a file, and all sequences in each folder, in natural order.
 
     Raises
     ------
     FileFormatError
-        When a place does not exist, or a folder holds no sequences.
+        When a path does not exist, or a folder holds no sequences.
     """
-    from ...sdf import sequence_files as inside
+    from ...sdf import sequence_files as files_in_folder
 
-    return [path for place in places for path in ([place] if place.is_file() else inside(place))]
+    return [file for path in paths for file in ([path] if path.is_file() else files_in_folder(path))]

@@ -1,4 +1,4 @@
-"""``--spacing``: the voxel size of sequences that carry none, such as the published ones."""
+"""The option ``--spacing``: the voxel size of sequences whose files have none, such as the published ones."""
 
 from __future__ import annotations
 
@@ -13,28 +13,40 @@ from ..inputs import Triple
 if TYPE_CHECKING:
     from ...sdf import SDFSequence
 
-__all__ = ["Spacing", "at_scale"]
+__all__ = ["Spacing", "with_spacing"]
 
 Spacing = Annotated[
     Triple | None,
     typer.Option(
         "--spacing",
         metavar="Z Y X",
-        help="Voxel size in µm of sequences that carry none, such as the published ones; without it lengths are in "
-        "voxels.",
+        help="Voxel size in µm along z, y and x of sequences whose files have none, such as the published ones; "
+        "without it lengths are in voxels.",
     ),
 ]
 
 
-def at_scale(files: Sequence[Path], spacing: Triple | None) -> list[Path | SDFSequence]:
-    """The files as they are, or sequences with that voxel size, whose files are open only while a frame is read.
+def with_spacing(files: Sequence[Path], spacing: Triple | None) -> list[Path | SDFSequence]:
+    """Return the paths of sequences as they are, or, with a voxel size, the sequences with that voxel size.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Files of sequences.
+    spacing : (3,) float or None
+        Voxel size (z, y, x) in µm; None to use those of the files.
+
+    Returns
+    -------
+    list of Path or list of SDFSequence
+        The file of a sequence is open only while a frame is read.
 
     Raises
     ------
     SequenceError
-        When a file carries another voxel size.
+        When a file has another voxel size.
     FileFormatError
-        When a file is no sequence.
+        When a file does not hold a sequence.
     """
     if spacing is None:
         return list(files)

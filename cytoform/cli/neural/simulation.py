@@ -1,4 +1,4 @@
-"""``cytoform neural simulate``: families of living shapes made by formulas, to train on or to try things with."""
+"""``cytoform neural simulate``: cells of simulated families, whose shapes are given by formulas."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from ...errors import ConfigError
 from ...synth.known import FAMILIES
-from ..console import WorkBar, echo_table
-from .options import Overwrite, Quiet, next_command
+from ..console import ProgressBar, echo_table
+from .options import Overwrite, Quiet, echo_next_command
 
 if TYPE_CHECKING:
     from ...synth import Family
@@ -19,36 +19,46 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"One of {', '.join(FAMILIES)}.")],
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"Kind of cells: one of {', '.join(FAMILIES)}.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder; by default the family's name.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for the sequences; by default the name of the family."),
     ] = None,
-    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="Number of individuals.")] = 30,
-    frames: Annotated[int, typer.Option(metavar="N", min=2, help="Frames of each sequence.")] = 30,
-    shape: Annotated[int, typer.Option(metavar="N", min=8, help="Samples along each side of the cube.")] = 64,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Another seed makes other individuals.")] = 0,
+    n: Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, help="Number of cells.")] = 30,
+    frames: Annotated[int, typer.Option(metavar="N", min=2, help="Number of frames of each sequence.")] = 30,
+    shape: Annotated[int, typer.Option(metavar="N", min=8, help="Number of voxels along each side of the cube.")] = 64,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the simulation; another seed makes other cells.")
+    ] = 0,
     coarse: Annotated[
         bool,
-        typer.Option("--coarse", help="Thicken thin parts, as filopodia, so that they hold together at this --shape."),
+        typer.Option(
+            "--coarse", help="Thicken thin parts such as filopodia so that the voxels of --shape resolve them."
+        ),
     ] = False,
     options: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Replace a number of the family, such as growth=2.5 or box_um=50. May be repeated.",
+            help="Change a parameter of the family, such as growth=2.5 or box_um=50. May be repeated.",
         ),
     ] = None,
     clamp: Annotated[
-        float | None, typer.Option(metavar="µm", help="Largest distance outside; by default all are kept.")
+        float | None,
+        typer.Option(
+            metavar="µm",
+            help="Largest distance outside of the cell in µm that is stored; by default there is no limit.",
+        ),
     ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make living cells that deform, divide or grow filopodia.
+    """Simulate moving cells that deform, divide or grow filopodia.
 
-    They come as sequences of exact signed distances in µm. Files that are there already with the same settings are
-    kept: run it again to go on.
+    Each cell becomes one HDF5 file with its exact signed distances in µm on a cube of voxels, a frame for each time
+    point, as training data for a network. Files that were made with the same settings are kept, so an interrupted run
+    can be repeated.
 
     Examples:
     cytoform neural simulate dividing -n 20 --out dividing
@@ -57,25 +67,30 @@ def simulate(
     """
     from ...synth import write_family
 
-    made = _family(family, options or [], coarse, shape)
+    made = _make_family(family, options or [], coarse, shape)
     folder = Path(made.name) if out is None else out
-    with WorkBar("sequences", quiet=quiet) as bar:
+    with ProgressBar("sequences", quiet=quiet) as bar:
         sampling: dict[str, Any] = {"n_frames": frames, "shape": shape, "clamp_um": clamp}
         paths = write_family(made, n, folder, seed=seed, overwrite=overwrite, progress=bar, **sampling)
     step = made.box_um / shape
     cube = f"{shape}³ samples of {step:.4g} µm, {made.box_um:.4g} µm a side"
     echo_table([("sequences", f"{len(paths)} of {frames} frames"), ("cube", cube)])
     typer.echo(f"They are in {folder}")
-    next_command("train", folder, "--out", "run")
+    echo_next_command("train", folder, "--out", "run")
 
 
-def _family(name: str, texts: list[str], coarse: bool, shape: int) -> Family:
+def _make_family(name: str, texts: list[str], coarse: bool, shape: int) -> Family:
+    """Return the family of that name, with parameters changed by texts NAME=VALUE, and thick enough for `shape` voxels.
+
+    Thin parts that `shape` voxels do not resolve are thickened with `coarse`; otherwise a note is printed on stderr.
+    Raises ConfigError for `coarse` with a family without thin parts, and where even the thickest are not resolved.
+    """
     from ...synth import family as by_name
 
-    made = by_name(name, **dict(_option(text) for text in texts))
+    made = by_name(name, **dict(_parse_assignment(text) for text in texts))
     if not made.thin_parts:
         if coarse:
-            raise ConfigError(f"--coarse came with {name}, which has no thin parts{_with_thin_parts()}.",
+            raise ConfigError(f"--coarse was given with {name}, which has no thin parts{_thin_parts_hint()}.",
                               remedy="Leave it away.")  # fmt: skip
         return made
     try:
@@ -99,13 +114,17 @@ def _family(name: str, texts: list[str], coarse: bool, shape: int) -> Family:
     return made
 
 
-def _with_thin_parts() -> str:
+def _thin_parts_hint() -> str:
+    """Return the end of a message that names the families with thin parts; an empty text if there are none."""
     names = [name for name in FAMILIES if FAMILIES[name].thin_parts]
     return f", as {' and '.join(names)} has" if names else ""
 
 
-def _option(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, the value as a whole number, a number or a text."""
+def _parse_assignment(text: str) -> tuple[str, Any]:
+    """Return name and value of a text NAME=VALUE; the value is an int, a float, or else a str.
+
+    Raises ConfigError for any other text.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
         raise ConfigError(f"--set is {text!r}; expected NAME=VALUE, such as growth=2.5.")

@@ -14,7 +14,7 @@ from ..._typing import Array, Bools, Floats
 from ...errors import FileFormatError, FitError
 from ...image.volume import Grid
 from ...mesh import geometry
-from ...mesh.closest import interpolation
+from ...mesh.closest import interpolation_matrix
 from ...mesh.io import read_mesh, write_mesh
 from ...mesh.protocol import Mesh
 from ...optics import PSF
@@ -175,7 +175,7 @@ class Body(abc.ABC, Generic[MeshT]):
         (z, y, x) bool
         """
         if cell.any():
-            region = self.scene.around(self.inside(mesh) | cell, margin)
+            region = self.scene.dilated(self.inside(mesh) | cell, margin)
         else:
             region = self.distance_outside(mesh) <= margin if self.inside(mesh).any() else self.inside(mesh)
         region = region if self.scene.measured is None else region & self.scene.measured
@@ -237,7 +237,7 @@ class Body(abc.ABC, Generic[MeshT]):
 
         Values are interpolated linearly in the closest face: (n_vertices of better, n_vertices of mesh), sparse.
         """
-        return interpolation(mesh, better.vertices)
+        return interpolation_matrix(mesh, better.vertices)
 
     def is_embedded(self, mesh: MeshT) -> bool:
         """Tell whether the surface neither folds nor crosses itself; True by default."""

@@ -65,7 +65,7 @@ class ClusterBody(Body[MultiMaterialMesh]):
         for number, region in mesh.regions().items():
             if not topology.is_closed(region):
                 raise FitError(
-                    f"region {number} of the cluster {topology.gaps(region)}; expected a closed surface.",
+                    f"region {number} of the cluster {topology.describe_gaps(region)}; expected a closed surface.",
                     remedy="Close its holes first.",
                 )
             if region.volume <= 0:

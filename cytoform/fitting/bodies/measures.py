@@ -20,12 +20,12 @@ class Measure:
     ----------
     value : float
         In its own unit.
-    slope : (n_vertices, 3) float64
+    gradient : (n_vertices, 3) float64
         Its derivative for the positions of the vertices, per µm.
     """
 
     value: float
-    slope: Floats
+    gradient: Floats
 
 
 def volume_and_area(mesh: Mesh) -> Mapping[str, Measure]:

@@ -12,7 +12,7 @@ from ...errors import FitError
 from ...image.volume import Grid
 from ...masks import mask_to_mesh, mesh_to_mask
 from ...mesh import shapes, topology
-from ...mesh.remesh import faces_around, needs_remesh, remesh, uneven, worn_faces
+from ...mesh.remesh import edges_are_uneven, faces_around, needs_remesh, poor_faces, remesh
 from ...mesh.surface import SurfaceMesh
 from ..constants import (
     LABEL_CLOSING_RADII,
@@ -51,7 +51,7 @@ class SurfaceBody(Body[SurfaceMesh]):
         remarks: tuple[str, ...] = ()
         if not topology.is_closed(mesh):
             raise FitError(
-                f"the start surface {topology.gaps(mesh)}; expected a closed surface.",
+                f"the start surface {topology.describe_gaps(mesh)}; expected a closed surface.",
                 remedy="Close its holes, or let cytoform find a start (--init ellipsoid).",
             )
         mesh = topology.orient_outward(mesh.without_unused_vertices().astype(np.float64))
@@ -109,11 +109,11 @@ class SurfaceBody(Body[SurfaceMesh]):
         return remesh(mesh, self.edge) if needs_remesh(mesh, self.edge) else mesh
 
     voxels = staticmethod(mesh_to_mask)
-    is_embedded = staticmethod(topology.is_sound)
+    is_embedded = staticmethod(topology.is_embedded)
 
     def needs_remeshing(self, mesh: SurfaceMesh, *, last: bool) -> bool:
         """Tell whether a triangle's edge or angle is out of bounds, or edges are too uneven on the whole."""
-        return bool(self._poor_faces(mesh, last).any()) or uneven(mesh, self.edge)
+        return bool(self._poor_faces(mesh, last).any()) or edges_are_uneven(mesh, self.edge)
 
     def improved(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
         """Split, collapse and flip edges around poor triangles; everywhere if that leaves some.
@@ -134,7 +134,7 @@ class SurfaceBody(Body[SurfaceMesh]):
 
     def _poor_faces(self, mesh: SurfaceMesh, last: bool) -> Bools:
         """Mark the faces that are out of the bounds of the stage, (n_faces,) bool."""
-        return worn_faces(mesh, self.edge, **(LAST_STAGE_TRIANGLE_BOUNDS if last else TRIANGLE_BOUNDS))
+        return poor_faces(mesh, self.edge, **(LAST_STAGE_TRIANGLE_BOUNDS if last else TRIANGLE_BOUNDS))
 
     def _keeps_shape(self, better: SurfaceMesh, mesh: SurfaceMesh) -> bool:
         """Tell whether a remeshed surface is embedded and has kept its volume within MOST_VOLUME_CHANGE."""

@@ -52,7 +52,7 @@ def object_overlapping(inside: Bools, scene: Scene) -> Bools | None:
     -------
     (z, y, x) bool or None
     """
-    spacing, bright, parts = np.asarray(scene.spacing), scene.bright, scene.bodies
+    spacing, bright, parts = np.asarray(scene.spacing), scene.bright, scene.object_labels
     most = _most_common(parts[inside])
     if most == 0:
         return None

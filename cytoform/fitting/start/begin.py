@@ -20,7 +20,7 @@ from ..constants import BRIGHT_RIM_SHARE, STAINING_SCALE
 from ..problem import Problem
 from ..request import Request
 from ..scene import Scene, typical_voxel
-from ..state import Scope, State
+from ..state import State, VoxelMasks
 from . import alignment
 from .labels import LabelledCell, bright_rim, labelled_cell, matches_search, search_result_for
 
@@ -67,14 +67,14 @@ class _Setup:
         """How far (µm) a vertex moves to change the image about as much as a unit of the staining's field does."""
         return STAINING_SCALE * self.scene.voxel
 
-    def scope(self, region: Bools, padding: tuple[float, float, float], **masks: Any) -> Scope:
-        """Make the Scope of a fit from its region, the padding of renderings around it ((3,) µm) and its masks.
+    def voxel_masks(self, region: Bools, padding: tuple[float, float, float], **given: Any) -> VoxelMasks:
+        """Make the masks of a fit from its region, the padding of renderings around it ((3,) µm) and other masks.
 
         Masks (`cell`, `candidates`, `neighbours`, all (z, y, x) bool) that are not given are empty.
         """
         none = np.zeros(self.scene.shape, dtype=bool)
-        masks = {"cell": none, "candidates": none, "neighbours": none, **masks}
-        return Scope(region=region, padding=padding, margin=self.margin, **masks)
+        given = {"cell": none, "candidates": none, "neighbours": none, **given}
+        return VoxelMasks(region=region, padding=padding, margin=self.margin, **given)
 
     def index_of_least_loss(self, starts: Sequence[Mesh], region: Bools, neighbours: Bools) -> int:
         """Return the index of the start with the least loss in the first stage; 0 if there is only one.
@@ -86,7 +86,7 @@ class _Setup:
         padding = np.max([self.body.padding(mesh, self.psf, region) for mesh in starts], axis=0)
         problem = Problem(self.scene.volume, region, tuple(padding), self.config, neighbours)
         blur = self.config.blurs[0]
-        losses = [problem.shape_step(mesh.astype(self.config.dtype), self.psf, blur).loss for mesh in starts]
+        losses = [problem.shape_loss(mesh.astype(self.config.dtype), self.psf, blur).loss for mesh in starts]
         return int(np.argmin(losses))
 
 
@@ -163,7 +163,7 @@ def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) 
     Among the given mesh or the starts of the label the one of least loss is taken.
     """
     body, scene = setup.body, setup.scene
-    region = scene.where_measured(scene.around(outlined.mask, setup.margin))
+    region = scene.where_measured(scene.dilated(outlined.mask, setup.margin))
     check_region(region, scene.volume)
     starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
     if mesh is None and setup.config.init == "auto":
@@ -171,9 +171,9 @@ def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) 
     checked, remarks = zip(*(body.checked(start) for start in starts))
     best = checked[setup.index_of_least_loss(checked, region, outlined.neighbours)]
     padding = body.padding(best, setup.psf, region)
-    scope = setup.scope(region, padding, neighbours=outlined.neighbours, fixed=True)
-    state = State.at(
-        best, setup.psf, scope, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(best)
+    masks = setup.voxel_masks(region, padding, neighbours=outlined.neighbours, fixed=True)
+    state = State.from_mesh(
+        best, setup.psf, masks, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(best)
     )
     state.count.evaluations += len(checked) if len(checked) > 1 else 0
     state.remarks = remarks[0] if mesh is not None else ()
@@ -205,13 +205,13 @@ def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | 
     if given is None:
         neighbours = body.neighbours(mesh, candidates, cell, last=False)
         region = body.region(mesh, setup.margin, cell, neighbours, last=len(config.blurs) == 1)
-        masks: dict[str, Any] = {"cell": cell, "candidates": candidates, "neighbours": neighbours}
+        given_masks: dict[str, Any] = {"cell": cell, "candidates": candidates, "neighbours": neighbours}
     else:
-        region, masks = scene.where_measured(given), {"fixed": True}
+        region, given_masks = scene.where_measured(given), {"fixed": True}
     check_region(region, scene.volume)
-    scope = setup.scope(region, body.padding(mesh, setup.psf, region), **masks)
-    state = State.at(
-        mesh, setup.psf, scope, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(mesh)
+    masks = setup.voxel_masks(region, body.padding(mesh, setup.psf, region), **given_masks)
+    state = State.from_mesh(
+        mesh, setup.psf, masks, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(mesh)
     )
     state.remarks = remarks
     if target is not None and config.align_start:
@@ -224,10 +224,10 @@ def _align_start(setup: _Setup, state: State, target: Bools) -> None:
 
     Changes `state` in place; `target` is (z, y, x) bool.
     """
-    body, scope = setup.body, state.scope
+    body, masks = setup.body, state.masks
     moved = alignment.aligned_to(state.mesh, body.inside(state.mesh), target, setup.scene.grid)
     moved = body.tidied(moved)
     state.count.evaluations += 2
-    if setup.index_of_least_loss([state.mesh, moved], scope.region, scope.neighbours) == 1:
-        scope.padding = body.padding(moved, setup.psf, scope.region)
+    if setup.index_of_least_loss([state.mesh, moved], masks.region, masks.neighbours) == 1:
+        masks.padding = body.padding(moved, setup.psf, masks.region)
         state.start_from(moved, body.pattern(moved))

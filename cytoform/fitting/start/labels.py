@@ -79,7 +79,7 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, nou
     wanted = _chosen_label(values, label)
     noun = noun or f"label {wanted}"
     whole = values == wanted
-    box = box_around(whole, scene.spacing, NEIGHBOUR_DISTANCE * scene.finest)
+    box = box_around(whole, scene.spacing, NEIGHBOUR_DISTANCE * scene.shortest_edge)
     mask = np.zeros(whole.shape, dtype=bool)
     mask[box], remarks = _in_one_piece(whole[box], noun)
     if mask.sum() < LEAST_OBJECT_VOXELS:
@@ -92,7 +92,9 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, nou
     other_labels = (values > 0) & ~whole
     clear = off > LABEL_CLEARANCE * scene.voxel
     if other_labels.any():
-        neighbours = clear & (other_labels | (scene.bright & (values <= 0) & (off > NEIGHBOUR_DISTANCE * scene.finest)))
+        neighbours = clear & (
+            other_labels | (scene.bright & (values <= 0) & (off > NEIGHBOUR_DISTANCE * scene.shortest_edge))
+        )
     else:
         neighbours = clear & search_result_for(mask, scene)[0].other_objects
     return LabelledCell(mask, neighbours, not other_labels.any(), remarks)
@@ -205,5 +207,5 @@ def bright_rim(region: Bools, scene: Scene) -> float:
     """
     if region.all():
         return 0.0
-    rim = region & (scene.distance_from(~region) <= REGION_RIM_WIDTH * scene.finest)
+    rim = region & (scene.distance_from(~region) <= REGION_RIM_WIDTH * scene.shortest_edge)
     return float(scene.bright[rim].mean())

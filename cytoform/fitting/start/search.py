@@ -79,7 +79,7 @@ def largest_object(scene: Scene) -> BrightObject:
             f"every voxel of the image is {data.flat[0]:g}; expected an image with a stained cell.",
             remedy="Is it the right channel or time point?",
         )
-    bright, parts = scene.bright, scene.bodies
+    bright, parts = scene.bright, scene.object_labels
     part = _largest(parts)
     if part.sum() < LEAST_OBJECT_VOXELS:
         raise FitError(
@@ -99,7 +99,7 @@ def _clipped(mask: Bools, other_objects: Bools, scene: Scene) -> Bools:
     CLIP_DISTANCE of its middle semi-axis from `other_objects`, other bright voxels, (z, y, x).
     """
     moments = object_moments(mask, scene.grid)
-    outline = Moments(moments.centre, moments.semi_axes + OUTLINE_INSET * scene.finest, moments.axes)
+    outline = Moments(moments.centre, moments.semi_axes + OUTLINE_INSET * scene.shortest_edge, moments.axes)
     near = scene.distance_from(other_objects) <= CLIP_DISTANCE * outline.semi_axes[1]
     where = np.argwhere(mask & near)
     across = ((scene.grid.to_um(where) - outline.centre) @ outline.axes.T / outline.semi_axes)[:, 1:]

@@ -1,10 +1,10 @@
-"""Files that are not read as meshes: what they are, and how to go on."""
+"""Files that cannot be read as meshes: what they are, and how the user can proceed."""
 
 from __future__ import annotations
 
 import dataclasses
 
-__all__ = ["OTHERS", "Kind", "kind_of"]
+__all__ = ["UNSUPPORTED", "Kind", "identify_kind"]
 
 _MESHLAB = "Open it in MeshLab or Blender and export it as .ply or .obj."
 _PARAVIEW = "Open it in ParaView, apply “Extract Surface” and save it as .vtp."
@@ -16,8 +16,8 @@ _POINTS = "Reconstruct a surface from them and export it as .ply, for example wi
 _CAD = "Mesh it in the CAD program and export it as .stl."
 _UNPACK = "Unpack it first."
 
-# What files with other extensions are, and how to go on.
-OTHERS: dict[str, tuple[str, str]] = {
+# What files with other extensions are, and how the user can proceed.
+UNSUPPORTED: dict[str, tuple[str, str]] = {
     ".off": ("an OFF mesh", "Convert it to .ply, for example with MeshLab or trimesh (`trimesh.load(…).export(…)`)."),
     ".vtk": ("a legacy VTK file", _PARAVIEW),
     **dict.fromkeys((".vtu", ".pvtu", ".vtm", ".vtmb", ".pvtp", ".pvd", ".vtkhdf"), ("a VTK file", _PARAVIEW)),
@@ -39,7 +39,19 @@ OTHERS: dict[str, tuple[str, str]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What a file is by its first bytes, the extension that it should have, and how to go on."""
+    """What a file is by its first bytes.
+
+    Parameters
+    ----------
+    start : bytes
+        The first bytes of such files.
+    what : str
+        What such a file is, for messages, with an article: "a ZIP archive".
+    suffix : str
+        The extension that it should have, with the dot; "" where there is none.
+    remedy : str
+        A sentence on what the user can do.
+    """
 
     start: bytes
     what: str
@@ -47,18 +59,19 @@ class Kind:
     remedy: str
 
 
-def _misnamed(start: bytes, what: str, suffix: str) -> Kind:
+def _misnamed_kind(start: bytes, what: str, suffix: str) -> Kind:
+    """Return a kind of file that can be read once it has the right extension: the remedy is to rename it."""
     return Kind(start, what, suffix, f"Rename it so that it ends with {suffix}.")
 
 
 _PAGE = "Download the file itself (on GitHub: “Raw”)."
 _KINDS = (
-    _misnamed(b"ply\n", "a PLY file", ".ply"),
-    _misnamed(b"ply\r", "a PLY file", ".ply"),
-    _misnamed(b"solid ", "an STL file", ".stl"),
-    Kind(b"# vtk DataFile", OTHERS[".vtk"][0], ".vtk", OTHERS[".vtk"][1]),
-    Kind(b"OFF", OTHERS[".off"][0], ".off", OTHERS[".off"][1]),
-    Kind(b"glTF", OTHERS[".glb"][0], ".glb", OTHERS[".glb"][1]),
+    _misnamed_kind(b"ply\n", "a PLY file", ".ply"),
+    _misnamed_kind(b"ply\r", "a PLY file", ".ply"),
+    _misnamed_kind(b"solid ", "an STL file", ".stl"),
+    Kind(b"# vtk DataFile", UNSUPPORTED[".vtk"][0], ".vtk", UNSUPPORTED[".vtk"][1]),
+    Kind(b"OFF", UNSUPPORTED[".off"][0], ".off", UNSUPPORTED[".off"][1]),
+    Kind(b"glTF", UNSUPPORTED[".glb"][0], ".glb", UNSUPPORTED[".glb"][1]),
     Kind(b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "", "Fetch it with `git lfs pull`."),
     Kind(b"<!DOCTYPE html", "a web page", ".html", _PAGE),
     Kind(b"<html", "a web page", ".html", _PAGE),
@@ -71,11 +84,11 @@ _KINDS = (
 )
 
 
-def kind_of(head: bytes) -> Kind | None:
-    """What a file is by its first bytes; None where they do not tell."""
+def identify_kind(head: bytes) -> Kind | None:
+    """Return what a file is by its first bytes `head` (500 or more); None if they do not tell."""
     text = head.lstrip()
     if b"<VTKFile" in text[:500]:
         if b"PolyData" in text:
-            return _misnamed(b"", "a VTK file", ".vtp")
+            return _misnamed_kind(b"", "a VTK file", ".vtp")
         return Kind(b"", "a VTK file", ".vtp", _PARAVIEW)
     return next((kind for kind in _KINDS if text.startswith(kind.start)), None)

@@ -1,4 +1,4 @@
-"""Which kinds of mesh files there are. Built-in ones stand here; others are registered or come as entry points.
+"""The formats of mesh files: built-in ones, and others that are registered or come as entry points.
 
 A package that is installed beside cytoform adds one with an entry point of the group ``cytoform.mesh_formats``, named
 for a suffix, that is a :class:`~cytoform.mesh.formats.parts.MeshFormat`::
@@ -8,7 +8,7 @@ for a suffix, that is a :class:`~cytoform.mesh.formats.parts.MeshFormat`::
 
 The readers are our own, though trimesh, meshio and pyvista read most of these files too, and the tests compare with
 them. None of the three is as strict: of a text PLY and an STL that are cut short trimesh 5.2 gives what is there, or a
-mesh without faces; meshio 5.3 takes an OBJ whose faces name vertices that are not there, and ends the process at some
+mesh without faces; meshio 5.3 takes an OBJ whose faces name vertices that do not exist, and ends the process at some
 damaged files, as pyvista 0.49 does; a PLY of triangle strips comes without faces from trimesh; polygons that are not
 convex become fans that fold over. Where they raise an error it names no line. No other library reads REC.
 """

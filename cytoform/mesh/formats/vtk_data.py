@@ -18,10 +18,10 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError
-from .parts import AGAIN
-from .text import number, stripped
+from .parts import EXPORT_AGAIN
+from .text import parse_number, to_utf8
 
-__all__ = ["VtkFile", "encoded"]
+__all__ = ["VtkFile", "encode_array"]
 
 _TYPES = {f"{kind}Int{bits}": f"{kind[:1].lower() or 'i'}{bits // 8}" for kind in ("", "U") for bits in (8, 16, 32, 64)}
 _TYPES |= {"Float32": "f4", "Float64": "f8"}
@@ -32,7 +32,7 @@ _BLOCK = 1 << 20  # bytes that are compressed together
 
 
 class VtkFile:
-    """An XML file of VTK.
+    """An XML file of VTK and the decoding of its arrays.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class VtkFile:
     """
 
     def __init__(self, data: bytes) -> None:
-        text, self.appended, self.encoding = _split(stripped(data))
+        text, self.appended, self.encoding = _split_appended(to_utf8(data))
         self.root = ElementTree.fromstring(text)
         if self.root.tag != "VTKFile":
             raise FileFormatError(f"it is an XML file of {self.root.tag!r}; expected 'VTKFile'.")
@@ -57,97 +57,116 @@ class VtkFile:
             self.appended, self.encoding = base64.b64decode(self.appended or b""), "raw"
 
     def array(self, element: ElementTree.Element) -> Array:
-        """The numbers of a ``DataArray``, (n,), or (n, k) where it has k > 1 components.
+        """Return the numbers of a ``DataArray`` element, (n,), or (n, k) where it has k > 1 components.
 
         Raises
         ------
         FileFormatError
-            When it is cut short or of an unknown kind.
+            When it is cut short or of an unknown type.
         """
         name, kind = element.get("Name", "?"), element.get("type", "?")
         if kind not in _TYPES:
             raise FileFormatError(f"its array {name!r} has the type {kind!r}; expected one of {', '.join(_TYPES)}.")
         try:
-            values = self._values(element, np.dtype(self.order + _TYPES[kind]))
+            values = self._decode_values(element, np.dtype(self.order + _TYPES[kind]))
         except (ValueError, IndexError, binascii.Error, zlib.error, lzma.LZMAError) as error:
-            raise FileFormatError(f"its array {name!r} is damaged or cut short: {error}.", remedy=AGAIN) from error
+            raise FileFormatError(
+                f"its array {name!r} is damaged or cut short: {error}.", remedy=EXPORT_AGAIN
+            ) from error
         components = int(element.get("NumberOfComponents", "1"))
         if components > 1:
             if len(values) % components:
                 raise FileFormatError(
-                    f"its array {name!r} has {len(values)} numbers; expected a multiple of {components}.", remedy=AGAIN
+                    f"its array {name!r} has {len(values)} numbers; expected a multiple of {components}.",
+                    remedy=EXPORT_AGAIN,
                 )
             values = values.reshape(-1, components)
         return values
 
-    def _values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> Array:
+    def _decode_values(self, element: ElementTree.Element, dtype: np.dtype[Any]) -> Array:
+        """Return an element's numbers as a flat array; dtype is their type in the file, with its byte order.
+
+        Raise ValueError if the format is unknown or the data are damaged.
+        """
         form = element.get("format", "ascii")
         if form == "ascii":
             words = (element.text or "").split()
             if dtype.kind == "f":
-                return np.array([number(word) for word in words], dtype=dtype.newbyteorder("="))
+                return np.array([parse_number(word) for word in words], dtype=dtype.newbyteorder("="))
             return np.array([int(word) for word in words], dtype=dtype.newbyteorder("="))
         if form == "binary":
-            source: _Raw = _Base64("".join((element.text or "").split()).encode(), 0)
+            source: _ByteReader = _Base64Reader("".join((element.text or "").split()).encode(), 0)
         elif form == "appended":
-            source = self._from_appended(int(element.get("offset", "0")))
+            source = self._appended_reader(int(element.get("offset", "0")))
         else:
             raise ValueError(f"its format is {form!r}; expected 'ascii', 'binary' or 'appended'")
-        return np.frombuffer(self._bytes(source), dtype).astype(dtype.newbyteorder("="))
+        return np.frombuffer(self._payload(source), dtype).astype(dtype.newbyteorder("="))
 
-    def _from_appended(self, offset: int) -> _Raw:
+    def _appended_reader(self, offset: int) -> _ByteReader:
+        """Return a reader of the appended data from `offset` on; raise ValueError if there are none."""
         if self.appended is None:
             raise ValueError("the appended data are missing")
-        return (_Base64 if self.encoding == "base64" else _Raw)(self.appended, offset)
+        return (_Base64Reader if self.encoding == "base64" else _ByteReader)(self.appended, offset)
 
     def _offsets_count_bytes(self) -> bool:
-        """Whether base64 data were encoded all at once, so that offsets count bytes, not letters as VTK's do."""
+        """Tell whether base64 data were encoded all at once, so that offsets count bytes, not letters as VTK's do."""
         offsets = sorted({int(e.get("offset", "0")) for e in self.root.iter() if e.get("format") == "appended"})
         if len(offsets) < 2:
             return False
-        first = self._from_appended(offsets[0])
+        first = self._appended_reader(offsets[0])
         try:
-            self._bytes(first)
+            self._payload(first)
         except (ValueError, binascii.Error, zlib.error, lzma.LZMAError):
             return False
-        return first.place != offsets[1] == offsets[0] + first.taken
+        return first.position != offsets[1] == offsets[0] + first.taken
 
-    def _bytes(self, source: _Raw) -> bytes:
-        return self._block(source.take) if self.decompress is None else self._blocks(source.take)
+    def _payload(self, source: _ByteReader) -> bytes:
+        """Return the bytes of the array that begins where the reader stands, decompressed if the file is compressed."""
+        return self._uncompressed_bytes(source.take) if self.decompress is None else self._compressed_bytes(source.take)
 
-    def _numbers(self, take: Callable[[int], bytes], count: int) -> list[int]:
-        return np.frombuffer(_whole(take, count * self.header.itemsize), self.header).tolist()
+    def _header_numbers(self, take: Callable[[int], bytes], count: int) -> list[int]:
+        """Return `count` integers of the file's header type, read by `take`, a function that gives the next n bytes."""
+        numbers: list[int] = np.frombuffer(_take_exactly(take, count * self.header.itemsize), self.header).tolist()
+        return numbers
 
-    def _block(self, take: Callable[[int], bytes]) -> bytes:
-        """Bytes that are not compressed: their number, then they."""
-        (size,) = self._numbers(take, 1)
-        return _whole(take, size)
+    def _uncompressed_bytes(self, take: Callable[[int], bytes]) -> bytes:
+        """Return the bytes of an array that is not compressed: their number is read first, then the bytes."""
+        (size,) = self._header_numbers(take, 1)
+        return _take_exactly(take, size)
 
-    def _blocks(self, take: Callable[[int], bytes]) -> bytes:
-        """Compressed bytes: how many blocks, a block's size, the last one's if less, their compressed sizes, blocks."""
-        (count,) = self._numbers(take, 1)
+    def _compressed_bytes(self, take: Callable[[int], bytes]) -> bytes:
+        """Return the decompressed bytes of an array that is stored in compressed blocks.
+
+        Its header holds the number of blocks, the size of a block, that of the last one (0 if the same), and the
+        compressed size of each. Raise ValueError if a block has another size.
+        """
+        (count,) = self._header_numbers(take, 1)
         if count == 0:
             return b""
-        size, last, *packed = self._numbers(take, 2 + count)
+        size, last, *packed = self._header_numbers(take, 2 + count)
         found = []
         for k, length in enumerate(packed):
             expected = last if k == count - 1 and last else size
-            block = self.decompress(_whole(take, length), expected)  # type: ignore[misc]
+            block = self.decompress(_take_exactly(take, length), expected)  # type: ignore[misc]
             if len(block) != expected:
                 raise ValueError(f"a block has {len(block)} bytes; expected {expected}")
             found.append(block)
         return b"".join(found)
 
 
-def _split(data: bytes) -> tuple[bytes, bytes | None, str]:
-    """The XML without appended data, these from their first byte on, and how they are encoded."""
+def _split_appended(data: bytes) -> tuple[bytes, bytes | None, str]:
+    """Return the XML without the appended data, these from their first byte on, and their encoding.
+
+    The encoding is "raw" or "base64"; without appended data the last two are None and "". Raise FileFormatError if the
+    end is missing or the encoding is another one.
+    """
     data = _DECLARED.sub(b"", data.lstrip())
     found = _APPENDED.search(data)
     if found is None:
         return data, None, ""
     start, end = data.find(b"_", found.end()), data.rfind(b"</AppendedData")
     if start < 0 or end < start:
-        raise FileFormatError("it is cut short: its appended data have no end.", remedy=AGAIN)
+        raise FileFormatError("it is cut short: its appended data have no end.", remedy=EXPORT_AGAIN)
     encoding = _ENCODING.search(found[0])
     name = "base64" if encoding is None else encoding[1].decode().lower()
     if name not in ("raw", "base64"):
@@ -155,41 +174,44 @@ def _split(data: bytes) -> tuple[bytes, bytes | None, str]:
     return data[: found.start()] + b"</VTKFile>", data[start + 1 : end], name
 
 
-def _whole(take: Callable[[int], bytes], count: int) -> bytes:
+def _take_exactly(take: Callable[[int], bytes], count: int) -> bytes:
+    """Return the next `count` bytes that `take` gives; raise ValueError if fewer remain."""
     found = take(count)
     if len(found) < count:
         raise ValueError(f"{count} bytes are promised and {len(found)} are there")
     return found
 
 
-class _Raw:
-    """Bytes from a place on."""
+class _ByteReader:
+    """A reader of bytes from a position on."""
 
     def __init__(self, data: bytes, start: int) -> None:
-        self.data, self.place, self.taken = data, start, 0
+        self.data, self.position, self.taken = data, start, 0
 
     def take(self, count: int) -> bytes:
-        found = self.data[self.place : self.place + count]
-        self.place, self.taken = self.place + count, self.taken + count
+        """Return the next `count` bytes, fewer at the end of the data."""
+        found = self.data[self.position : self.position + count]
+        self.position, self.taken = self.position + count, self.taken + count
         return found
 
 
-class _Base64(_Raw):
-    """Bytes of base64 text; a header may have been encoded with what follows it, or on its own."""
+class _Base64Reader(_ByteReader):
+    """A reader of base64 text that returns bytes; a header may be encoded with the data after it, or on its own."""
 
-    rest = b""
+    decoded = b""
 
     def take(self, count: int) -> bytes:
-        while len(self.rest) < count:
-            piece = self.data[self.place : self.place + 4 * -(-(count - len(self.rest)) // 3)]
+        """Return the next `count` decoded bytes, fewer at the end of the data."""
+        while len(self.decoded) < count:
+            piece = self.data[self.position : self.position + 4 * -(-(count - len(self.decoded)) // 3)]
             padding = piece.find(b"=")
             if padding >= 0:
                 piece = piece[: padding - padding % 4 + 4]
             if not piece:
                 break
-            self.rest += base64.b64decode(piece, validate=True)
-            self.place += len(piece)
-        found, self.rest = self.rest[:count], self.rest[count:]
+            self.decoded += base64.b64decode(piece, validate=True)
+            self.position += len(piece)
+        found, self.decoded = self.decoded[:count], self.decoded[count:]
         self.taken += count
         return found
 
@@ -199,6 +221,10 @@ class _Base64(_Raw):
 
 
 def _decompressor(name: str) -> Callable[[bytes, int], bytes] | None:
+    """Return the function that decompresses a block, given the size to expect; None for "", no compression.
+
+    `name` is the compressor in VTK's words; raise FileFormatError if it is unknown.
+    """
     known: dict[str, Callable[[bytes, int], bytes] | None] = {
         "": None,
         "vtkZLibDataCompressor": lambda data, size: zlib.decompress(data),
@@ -214,33 +240,34 @@ def _decompressor(name: str) -> Callable[[bytes, int], bytes] | None:
 
 
 def _unpack_lz4(data: bytes, size: int) -> bytes:
-    """A block of LZ4: runs of bytes as they are, each followed by a copy of bytes that came before.
+    """Return a decompressed block of LZ4, of at most `size` bytes.
 
+    The block holds runs of literal bytes, each followed by a copy of earlier output. Raise ValueError if it is damaged.
     Ref: Y. Collet, "LZ4 Block Format Description", https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md.
     """
-    out, place = bytearray(), 0
+    out, position = bytearray(), 0
 
     def extended(length: int) -> int:
-        nonlocal place
+        nonlocal position
         if length == 15:
             while True:
-                byte = data[place]
-                place += 1
+                byte = data[position]
+                position += 1
                 length += byte
                 if byte != 255:
                     break
         return length
 
-    while place < len(data):
-        token = data[place]
-        place += 1
+    while position < len(data):
+        token = data[position]
+        position += 1
         literal = extended(token >> 4)
-        out += data[place : place + literal]
-        place += literal
-        if place >= len(data):
+        out += data[position : position + literal]
+        position += literal
+        if position >= len(data):
             break  # the last run has no copy after it
-        back = data[place] | data[place + 1] << 8
-        place += 2
+        back = data[position] | data[position + 1] << 8
+        position += 2
         length = extended(token & 15) + 4
         start = len(out) - back
         if back == 0 or start < 0 or len(out) + length > size:
@@ -252,8 +279,8 @@ def _unpack_lz4(data: bytes, size: int) -> bytes:
     return bytes(out)
 
 
-def encoded(values: Array) -> str:
-    """Bytes as ``format="binary"`` has them: zlib, base64, counts of uint64, little endian."""
+def encode_array(values: Array) -> str:
+    """Return an array's bytes as ``format="binary"`` stores them: zlib, base64, uint64 counts, little endian."""
     data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
     blocks = [zlib.compress(data[k : k + _BLOCK]) for k in range(0, len(data), _BLOCK)]
     head = np.array([len(blocks), _BLOCK, len(data) % _BLOCK, *map(len, blocks)], dtype="<u8").tobytes()

@@ -1,4 +1,4 @@
-"""Remesh a surface, or a part of it, and see that the result keeps what is promised."""
+"""Remesh a surface, or a part of it, and check that the result keeps topology and has no folds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from ..._typing import Bools, Floats, Ints
 from ...errors import MeshError
 from .. import topology
-from ..closest import Reference, transfer_density
+from ..closest import ClosestPointSearch, transfer_density
 from ..surface import SurfaceMesh
 from .collapsing import collapse
-from .edges import compact, connect
-from .fairness import LONG
+from .edges import build_edges, drop_unused_vertices
 from .flipping import flip
+from .limits import LONG
 from .quality import check_edge
 from .relaxing import relax, untangle
 from .splitting import MAX_FACES, split
@@ -32,25 +32,26 @@ def remesh(
     project: bool = True,
     within: Bools | None = None,
 ) -> SurfaceMesh:
-    """The same surface with triangles as equilateral and edges as close to `target_edge` as can be had.
+    """Return the same surface with nearly equilateral triangles whose edges are close to `target_edge`.
 
     A closed, manifold input without folds gives a closed, manifold output of the same topology without folded or
-    zero-area faces. Boundary vertices of an open surface stay where they are. Should the result break this promise
-    (seen only on inputs that already do), it goes through :func:`untangle`; if that does not help, the input comes
-    back, and the log says so (as information). Neither is an input touched that is not manifold or not consistently
-    wound.
+    zero-area faces. Boundary vertices of an open surface stay where they are. Should the result violate this (seen only
+    on inputs that already do), it goes through :func:`untangle`; if that does not help, the input comes back, and the
+    log says so (as information). An input that is not manifold or not consistently wound comes back unchanged, too,
+    with a warning.
 
     Parameters
     ----------
     mesh : SurfaceMesh
+        The surface; it is not changed.
     target_edge : float
         Wanted edge length in µm; edges end up between about 0.5 and 1.5 times that.
-    iterations : int
+    iterations : int, optional
         Rounds of split, collapse, flip and relax.
-    project : bool
-        Put vertices back onto the input surface; without it every round smooths a little.
+    project : bool, optional
+        Project vertices back onto the input surface; without it every round smooths a little.
     within : (n_faces,) bool, optional
-        The faces that may change; all others, and with them the border of these, stay as they are.
+        The faces that may change; all others, and with them the border of these, stay as they are. None for all.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def remesh(
     ConfigError
         When `target_edge` is not positive.
     MeshError
-        When so short an edge would need millions of faces, or `within` does not tell of each face.
+        When so short an edge would need millions of faces, or `within` is not one bool for each face.
     """
     target = check_edge(target_edge)
     if not (topology.is_manifold(mesh.faces, boundary=True) and topology.is_oriented(mesh.faces)):
@@ -73,24 +74,30 @@ def remesh(
         raise MeshError(f"remeshing to {target:g} µm needs about {expected:.2g} faces.", remedy="Raise target_edge.")
     points, faces = mesh.vertices.astype(np.float64), mesh.faces
     if within is None:
-        return _accept(mesh, *_remeshed(*compact(points, faces), target, iterations, project, border=True))
+        return _accept_or_keep(
+            mesh, *_run_rounds(*drop_unused_vertices(points, faces), target, iterations, project, border=True)
+        )
     within = np.asarray(within)
     if within.shape != (mesh.n_faces,) or within.dtype != bool:
         raise MeshError(f"within is {within.dtype} of shape {within.shape}; expected bool of shape ({mesh.n_faces},).")
     if not within.any():
         return mesh
-    part = _remeshed(*compact(points, faces[within]), target, iterations, project, border=False)
-    return _accept(mesh, *_put_back(points, faces, within, *part), mend=within.all())
+    part = _run_rounds(*drop_unused_vertices(points, faces[within]), target, iterations, project, border=False)
+    return _accept_or_keep(mesh, *_replace_faces(points, faces, within, *part), may_untangle=bool(within.all()))
 
 
-def _remeshed(
+def _run_rounds(
     points: Floats, faces: Ints, target: float, iterations: int, project: bool, *, border: bool
 ) -> tuple[Floats, Ints]:
-    """Rounds of split, collapse, flip and relax; edges on the border are halved too or not."""
+    """Return points and faces after `iterations` rounds of split, collapse, flip and relax to edges of `target` µm.
+
+    `project`: relaxed vertices are projected onto the surface as it was. `border`: long edges on the boundary are split
+    as well; otherwise the boundary stays exactly as it is.
+    """
     points, faces = split(points, faces, LONG * target, border=border)  # does not move the surface
-    reference = Reference(points, faces) if project else None
-    for turn in range(iterations):
-        if turn:
+    reference = ClosestPointSearch(points, faces) if project else None
+    for iteration in range(iterations):
+        if iteration:
             points, faces = split(points, faces, LONG * target, border=border)
         points, faces = collapse(points, faces, target)
         faces = flip(points, faces, by_valence=True)
@@ -100,24 +107,33 @@ def _remeshed(
     return points, flip(points, faces, by_valence=False)
 
 
-def _put_back(points: Floats, faces: Ints, within: Bools, part_points: Floats, part_faces: Ints) -> tuple[Floats, Ints]:
-    """A surface with a part of its faces replaced by others on the same border.
+def _replace_faces(
+    points: Floats, faces: Ints, within: Bools, part_points: Floats, part_faces: Ints
+) -> tuple[Floats, Ints]:
+    """Return the surface with its faces `within` replaced by a remeshed part that has the same border.
 
-    The vertices on the border are the same in the same order, before and after: none is added, moved or dropped.
+    The part's border vertices are the same ones in the same order as before: none was added, moved or dropped.
     """
     old, rest = faces[within], faces[~within]
-    border = np.flatnonzero(connect(old, len(points)).fixed)
-    same = connect(part_faces, len(part_points)).fixed
+    border = np.flatnonzero(build_edges(old, len(points)).fixed)
+    same = build_edges(part_faces, len(part_points)).fixed
     number = np.empty(len(part_points), dtype=np.int64)
     number[same] = border
     number[~same] = len(points) + np.arange(int((~same).sum()))
-    return compact(np.concatenate([points, part_points[~same]]), np.concatenate([rest, number[part_faces]]))
+    return drop_unused_vertices(
+        np.concatenate([points, part_points[~same]]), np.concatenate([rest, number[part_faces]])
+    )
 
 
-def _accept(mesh: SurfaceMesh, points: Floats, faces: Ints, *, mend: bool = True) -> SurfaceMesh:
-    """The result if it keeps the promises of :func:`remesh`, mended if need be; else the input."""
+def _accept_or_keep(mesh: SurfaceMesh, points: Floats, faces: Ints, *, may_untangle: bool = True) -> SurfaceMesh:
+    """Return the remeshed surface if it keeps what :func:`remesh` promises, else the input `mesh`.
+
+    The result must be manifold (closed if the input is) with the same Euler characteristic, and without folded or
+    zero-area faces, or at least with fewer than the input. `may_untangle`: folds are first smoothed by
+    :func:`untangle`.
+    """
     made = SurfaceMesh(points.astype(mesh.dtype), faces)
-    if mend and not topology.quality(made).sound:
+    if may_untangle and not topology.quality(made).sound:
         made = untangle(made)
     whole = topology.is_manifold(made, boundary=not topology.is_closed(mesh))
     if not whole or topology.euler_characteristic(made) != topology.euler_characteristic(mesh):

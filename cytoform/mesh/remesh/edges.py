@@ -1,4 +1,4 @@
-"""A surface's edges with what lies on their two sides, and the vertices next to each other."""
+"""Edges of a surface with the faces on their two sides, and sparse adjacency of vertices."""
 
 from __future__ import annotations
 
@@ -9,21 +9,43 @@ from scipy.sparse import coo_matrix, csr_matrix
 
 from ..._typing import Array, Bools, Floats, Ints
 
-__all__ = ["Edges", "compact", "connect", "least", "neighbours", "ragged"]
+__all__ = [
+    "Edges",
+    "build_edges",
+    "csr_row_entries",
+    "drop_unused_vertices",
+    "least_rank_at_vertices",
+    "vertex_adjacency",
+]
 
 
 @dataclasses.dataclass(frozen=True)
 class Edges:
-    """Edges of a surface with at most two faces each; the interior ones come with their two opposite vertices."""
+    """Interior edges of a surface with at most two faces at each edge, with the faces and vertices beside them.
 
-    ends: Ints  # (n, 2) vertices a, b; face 0 runs from a to b
-    faces: Ints  # (n, 2) faces on the two sides
-    tips: Ints  # (n, 2) vertices opposite to the edge in faces 0 and 1
-    fixed: Bools  # (n_vertices,) on a boundary
+    Parameters
+    ----------
+    ends : (n_edges, 2) int
+        Vertices a, b of each edge with exactly two faces; face 0 runs from a to b.
+    faces : (n_edges, 2) int
+        Faces 0 and 1 on the two sides.
+    tips : (n_edges, 2) int
+        Vertices opposite to the edge in faces 0 and 1.
+    fixed : (n_vertices,) bool
+        Which vertices lie on a boundary, an edge with a single face.
+    """
+
+    ends: Ints
+    faces: Ints
+    tips: Ints
+    fixed: Bools
 
 
-def connect(faces: Ints, n_vertices: int) -> Edges:
-    """The edges of a surface and what lies beside them."""
+def build_edges(faces: Ints, n_vertices: int) -> Edges:
+    """Find the interior edges of a surface, with the faces and opposite vertices on their two sides.
+
+    faces (n_faces, 3), wound consistently: the two faces of an edge run along it in opposite directions.
+    """
     half = np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
     forward, backward = half[:, 0] * n_vertices + half[:, 1], half[:, 1] * n_vertices + half[:, 0]
     order = np.argsort(forward)
@@ -37,29 +59,35 @@ def connect(faces: Ints, n_vertices: int) -> Edges:
     return Edges(half[one], np.stack([one // 3, two // 3], axis=1), tips, fixed)
 
 
-def neighbours(ends: Ints, n_vertices: int) -> csr_matrix:
-    """Which vertices are joined by an edge, (n_vertices, n_vertices): 1 where they are."""
+def vertex_adjacency(ends: Ints, n_vertices: int) -> csr_matrix[np.float64]:
+    """Return the adjacency matrix (n_vertices, n_vertices) of the vertices: 1 where an edge `ends` (n, 2) joins two."""
     rows, cols = np.concatenate([ends[:, 0], ends[:, 1]]), np.concatenate([ends[:, 1], ends[:, 0]])
     return coo_matrix((np.ones(len(rows)), (rows, cols)), shape=(n_vertices, n_vertices)).tocsr()
 
 
-def ragged(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, Ints]:
-    """Entries of some rows of a CSR pattern, and which of the rows each belongs to."""
+def csr_row_entries(indptr: Array, indices: Array, rows: Ints) -> tuple[Ints, Ints]:
+    """Return the column indices in some rows of a CSR matrix, and for each the position in `rows` of its row.
+
+    indptr and indices are those of the matrix; rows (n,) may repeat. Both results have the same length.
+    """
     counts = (indptr[rows + 1] - indptr[rows]).astype(np.int64)
     owner = np.repeat(np.arange(len(rows)), counts)
     offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     return indices[np.repeat(indptr[rows].astype(np.int64), counts) + offset].astype(np.int64), owner
 
 
-def least(n_vertices: int, at: Ints, rank: Ints) -> Ints:
-    """Smallest rank at every vertex; `at` (n, k) holds the vertices of each candidate."""
+def least_rank_at_vertices(n_vertices: int, at: Ints, rank: Ints) -> Ints:
+    """Return the smallest rank at every vertex, (n_vertices,); the largest integer where there is none.
+
+    `at` (n, k) holds the k vertices of each candidate, `rank` (n,) the candidates' ranks.
+    """
     low = np.full(n_vertices, np.iinfo(np.int64).max)
     np.minimum.at(low, at.reshape(-1), np.repeat(rank, at.shape[1]))
     return low
 
 
-def compact(points: Floats, faces: Ints) -> tuple[Floats, Ints]:
-    """Drop vertices that no face uses."""
+def drop_unused_vertices(points: Floats, faces: Ints) -> tuple[Floats, Ints]:
+    """Return points and faces without the vertices that no face uses; faces are renumbered."""
     used = np.zeros(len(points), dtype=bool)
     used[faces] = True
     return points[used], (np.cumsum(used) - 1)[faces]

@@ -1,4 +1,4 @@
-"""Halve long edges."""
+"""Split long edges in halves."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import numpy as np
 from ..._typing import Floats, Ints
 from ...errors import MeshError
 from .. import topology
-from .fairness import ROUNDS
+from .limits import MAX_ROUNDS
 
 __all__ = ["MAX_FACES", "split"]
 
 
-MAX_FACES = 4_000_000
+MAX_FACES = 4_000_000  # refuse to make more
 
 
 def split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> tuple[Floats, Ints]:
-    """Halve every edge longer than `limit`, those of the border too or not, until none is left.
+    """Split every edge longer than `limit` µm at its midpoint until none is left; return points and faces.
 
-    The surface itself does not move.
+    The surface itself does not move. `border`: edges with a single face are split, too. Raise MeshError if there would
+    be more than MAX_FACES faces.
     """
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         pairs, inverse, count = topology.unique_edges(faces)
         long = np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1) > limit
         long &= border | (count > 1)
@@ -35,14 +36,18 @@ def split(points: Floats, faces: Ints, limit: float, *, border: bool = True) -> 
 
 
 def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
-    """New faces when edge c (corner c to c + 1) of a face gets the vertex middle[:, c], or none (-1)."""
+    """Return the new faces when edges are split; middle (n_faces, 3) holds the vertex on each edge, -1 for none.
+
+    Edge c of a face runs from corner c to the next. A face is divided into two, three or four by the number of its
+    split edges; the quadrilateral left by two is divided by its shorter diagonal.
+    """
     count = (middle >= 0).sum(axis=1)
     made = [faces[count == 0]]
-    one = np.flatnonzero(count == 1)  # turn so that edge 0 is halved
-    (a, b, c), (m, _, _) = _turned(faces, middle, one, np.argmax(middle[one] >= 0, axis=1))
+    one = np.flatnonzero(count == 1)  # rotated so that edge 0 is split
+    (a, b, c), (m, _, _) = _rotate_corners(faces, middle, one, np.argmax(middle[one] >= 0, axis=1))
     made += [np.stack([a, m, c], axis=1), np.stack([m, b, c], axis=1)]
-    two = np.flatnonzero(count == 2)  # turn so that edges 0 and 1 are halved; b is cut off, a quad is left
-    (a, b, c), (m, n, _) = _turned(faces, middle, two, (np.argmin(middle[two], axis=1) + 1) % 3)
+    two = np.flatnonzero(count == 2)  # rotated so that edges 0 and 1 are split; b is cut off, a quad is left
+    (a, b, c), (m, n, _) = _rotate_corners(faces, middle, two, (np.argmin(middle[two], axis=1) + 1) % 3)
     made.append(np.stack([m, b, n], axis=1))
     across = np.linalg.norm(points[a] - points[n], axis=1) <= np.linalg.norm(points[m] - points[c], axis=1)
     made.append(np.where(across[:, None], np.stack([a, m, n], axis=1), np.stack([a, m, c], axis=1)))
@@ -52,7 +57,11 @@ def _split_faces(points: Floats, faces: Ints, middle: Ints) -> Ints:
     return np.concatenate(made)
 
 
-def _turned(faces: Ints, middle: Ints, which: Ints, first: Ints) -> tuple[Ints, Ints]:
+def _rotate_corners(faces: Ints, middle: Ints, which: Ints, first: Ints) -> tuple[Ints, Ints]:
+    """Return the corners and edge midpoints of some faces, each (3, n), rotated so that edge `first` comes first.
+
+    `which` (n,) are the faces, `first` (n,) the edge of each that becomes edge 0.
+    """
     columns = (first[:, None] + np.arange(3)) % 3
     rows = which[:, None]
     return faces[rows, columns].T, middle[rows, columns].T

@@ -230,15 +230,15 @@ def test_when_strengths_are_learnt(monkeypatch):
     monkeypatch.setattr(SurfaceBody, "improved", lambda self, mesh, *, last: mended.append(last))
     monkeypatch.setattr(pauses, "fisher_information", lambda problem, mesh, psf: told[0])
 
-    def pause(*, iteration=100, stage_step=100, psf_free=True, prior_factor=1.0):
+    def pause(*, iteration=100, stage_step=100, psf_free=True, folding_factor=1.0):
         count = state.count
         count.iteration, count.stage_step, count.psf_free = iteration, stage_step, psf_free
-        state.estimates.prior_factor = prior_factor
+        state.estimates.folding_factor = folding_factor
         pauses.pause(state, stage, config)
         return not np.isnan(state.estimates.staining_spread)
 
     assert not pause(stage_step=pauses.ESTIMATE_AFTER_STEPS - 1)
-    assert not pause(psf_free=False) and not pause(iteration=151) and not pause(prior_factor=1.5)
+    assert not pause(psf_free=False) and not pause(iteration=151) and not pause(folding_factor=1.5)
     assert False not in mended  # the last stage puts up with more
     assert pause() and mended[-1] is False and state.estimates.smoothness_factors.std() > 0
     again = len(mended)

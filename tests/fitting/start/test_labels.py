@@ -10,7 +10,7 @@ from scipy import ndimage
 import cytoform as cf
 from cytoform.errors import ConfigError, FitError
 from cytoform.fitting.bodies.surface import label_surfaces
-from cytoform.fitting.numbers import with_error
+from cytoform.fitting.numbers import format_with_error
 from cytoform.fitting.scene import Scene
 from cytoform.fitting.start import labels as label_images
 from cytoform.masks import mesh_to_mask
@@ -236,7 +236,7 @@ def test_a_start_in_two_pieces_is_said():
 )
 def test_values_have_the_digits_of_their_errors(value, error, text):
     """The rule of the Particle Data Group: two digits of an error up to 354, one up to 949."""
-    assert with_error(value, error, 4) == text
+    assert format_with_error(value, error, 4) == text
 
 
 @pytest.mark.slow
@@ -282,7 +282,7 @@ def test_a_cell_cut_by_the_unmeasured_part_is_said_and_left_blank(tmp_path):
     from cytoform.report.browse import _ranges
 
     data = report_data(result, filled)
-    assert np.isnan(data.seen[:, 20]).all() and _ranges(data)["low"] > 60  # not the fill's 0
+    assert np.isnan(data.masked_image[:, 20]).all() and _ranges(data)["low"] > 60  # not the fill's 0
     result.save(tmp_path)
 
 

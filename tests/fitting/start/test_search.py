@@ -44,8 +44,8 @@ def test_a_touching_neighbour_is_left_out():
     assert not found.mask[neighbour].any() and found.other_objects[neighbour].any()
     inside = mesh_to_mask(truth, volume.grid)
     assert found.mask[inside].mean() > 0.9
-    halo = neighbour_blur_mask(found.other_objects, Scene(both))
-    assert (halo & found.other_objects == found.other_objects).all()
+    blur_mask = neighbour_blur_mask(found.other_objects, Scene(both))
+    assert (blur_mask & found.other_objects == found.other_objects).all()
 
 
 def test_a_fin_is_a_part_of_the_cell_and_a_hollow_body_a_neighbour():
