@@ -260,15 +260,21 @@ def looked_up(target: str, module: str | None, cls: str | None, page: str) -> An
 SIZES = re.compile(r"(?<!\\)(?:\||(?<=\()\*(?=\w))(?=(?:[^`]*`[^`]*`)*[^`]*$)")
 
 
+LITERAL = re.compile(r"(``[^`]+``)(?=[\w²³⁻])")
+
+
 def escape_sizes(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Let |x| be the size of x, and (*shape) a shape, in docstrings: reStructuredText has other uses for them."""
+    """Let |x| be the size of x, (*shape) a shape and ``n``³ a power, in docstrings.
+
+    reStructuredText has other uses for the first two, and wants a space after the third.
+    """
     literal = -1  # how far the line is indented that a literal block follows
     for k, line in enumerate(lines):
         depth = len(line) - len(line.lstrip())
         if literal >= 0 and line.strip() and depth <= literal:
             literal = -1
         if literal < 0:
-            lines[k] = SIZES.sub(lambda match: "\\" + match[0], line)
+            lines[k] = LITERAL.sub(r"\1\\ ", SIZES.sub(lambda match: "\\" + match[0], line))
             literal = depth if line.rstrip().endswith("::") else -1
 
 

@@ -4,7 +4,9 @@ Blocks of one file run in their order, one after the other in one space of names
 take few steps. A block that does not run has a comment above it that says why: ``<!-- not run: REASON -->``.
 """
 
+import ast
 import dataclasses
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -75,9 +77,10 @@ def place(inputs, tmp_path, monkeypatch):
     for name, what in (("demo/image", "one"), ("cell", "one"), ("embryo", "both"), ("labels", "labels")):
         cf.write_volume(tmp_path / f"{name}.tif", inputs[what], spacing=spacing)
     cf.write_mesh(tmp_path / "cell.ply", inputs["mesh"])
-    defaults = list(cf.FitConfig.__init__.__defaults__)
+    make = inspect.unwrap(cf.FitConfig.__init__)
+    defaults = list(make.__defaults__)
     defaults[[field.name for field in dataclasses.fields(cf.FitConfig)].index("iterations")] = 12
-    monkeypatch.setattr(cf.FitConfig.__init__, "__defaults__", tuple(defaults))
+    monkeypatch.setattr(make, "__defaults__", tuple(defaults))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -182,3 +185,38 @@ def test_links_lead_to_files_and_headings(name):
         assert place.exists(), f"{name}: {target}"
         if anchor and place.suffix == ".md":
             assert anchor in anchors(place.read_text(encoding="utf-8")), f"{name}: {target}"
+
+
+def messages():
+    """All texts in the source, with "…" where a value is put in."""
+    for place in (ROOT / "cytoform").rglob("*.py"):
+        tree = ast.parse(place.read_text(encoding="utf-8"))
+        inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)
+                 if part is not node}  # fmt: skip
+        for node in ast.walk(tree):
+            if id(node) in inner:
+                continue
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield re.sub(r"%[.\d]*[dsgrf]", "…", node.value)
+
+
+def test_every_warning_that_is_explained_is_one_of_the_program():
+    text = (ROOT / "docs" / "guide" / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = text[text.index("## Warnings") : text.index("## Errors")]
+    cells = [line.split(" | ")[0].lstrip("| ") for line in rows.splitlines() if line.startswith("| ")]
+    phrases = [part.strip() for cell in cells for part in cell.split("·")]
+    phrases = [part for part in phrases if part not in ("the warning says", "---")]
+    known = "\n".join(text.replace("\n", " ") for text in messages()).lower()
+    missing = []
+    for phrase in phrases:
+        pieces = [
+            re.escape(piece.strip(" .:…"))
+            for piece in phrase.replace("\\|", "|").lower().split("…")
+            if piece.strip(" .:…")
+        ]
+        if not re.search("[^\n]*".join(pieces), known):
+            missing.append(phrase)
+    assert missing == []
+    assert len(phrases) > 30
