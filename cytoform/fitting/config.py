@@ -124,7 +124,7 @@ class FitConfig:
         segmented cell is: voxels within `margin` of it count too. Otherwise such a region cuts the blurred membrane
         off.
     patience : tuple of float
-        Each stage ends once this many steps have gained less than `min_gain`.
+        Each stage ends once this many steps have passed since it last gained `min_gain`.
     min_gain : tuple of float
         That gain in each stage, as a natural logarithm of the probability of image, surface and staining, with the
         residual taken for noise.

@@ -27,7 +27,7 @@ FOLD_FACTOR = 3.0
 RECOVERY_FACTOR = 1.7
 """Divisor of that factor at each pause that finds the surface free of folds: slower than it grew."""
 LBFGS_MEMORY = 30
-"""Pairs of steps and gradient changes that L-BFGS keeps for the shape: more gained nothing on the benchmark shapes."""
+"""Pairs of steps and gradient changes kept by L-BFGS for the shape: 10 or 60 change the demo's error by 0.2 nm."""
 
 # -- Triangles ---------------------------------------------------------------------------------------------------------
 
@@ -38,7 +38,7 @@ LAST_STAGE_TRIANGLE_BOUNDS = {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0}
 MOST_VOLUME_CHANGE = 0.02
 """Of the volume. A remeshing that changes more of it has not kept the shape and is refused."""
 REMESHED_RINGS = 3
-"""Rings of faces around a poor triangle that are remeshed with it: with fewer there are no better triangles."""
+"""Rings of faces around a poor triangle that are remeshed with it, to leave room for better ones."""
 LEAST_START_FACES, MOST_START_FACES = 20, 500_000
 """Faces of a start: fewer make no surface, more are most likely an edge in the wrong unit."""
 LABEL_CLOSING_RADII = (0, 4, 8)
@@ -118,7 +118,8 @@ LIGHT_CLEARANCE = 3.0
 LIGHT_MARGIN = 2.0
 """Voxels around a neighbour's bright voxels that may emit light, too: the threshold cuts its dim side off."""
 LIGHT_ITERATIONS = 20
-"""Multiplicative steps for neighbours' light: afterwards the cell's fit changes by less than its noise."""
+"""Multiplicative steps for neighbours' light: 40 change the volume of a sphere that touches another one by 0.04 %, less
+than its standard error."""
 LEAST_EMISSION = 1e-6
 """In units of the contrast: a multiplicative step never recovers a voxel that starts at zero."""
 
@@ -160,7 +161,8 @@ VERTICES_PER_CHUNK = 10_000
 # -- Standard errors ---------------------------------------------------------------------------------------------------
 
 ERROR_MODES = 200
-"""Modes in which the surface may move, and as many in which its staining may: errors change by less than 1 % beyond."""
+"""Modes in which the surface may move, and as many in which its staining may: with 400 the demo's
+standard errors of volume and area grow by 0.3 and 1.1 %."""
 SINGLE_THREAD_FACES = 3000
 """Faces below which a second thread slows the transform down."""
 MODE_STEP = 0.05

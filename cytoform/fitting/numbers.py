@@ -34,7 +34,7 @@ class Number:
     Parameters
     ----------
     name : str
-        Key in ``fit.json``; empty for a row of the table alone.
+        Key in ``fit.json``; empty for a number that is only shown, on the terminal or in the report.
     compute : callable
         Takes the FitResult, returns a number, text, or lists and mappings of them. ``result.image`` may be None.
     title : str
@@ -200,7 +200,7 @@ def _width_text(widths: Any, more: str = "") -> str:
 
 
 def _no_value(result: FitResult) -> None:
-    """Return None: the value of a number that is a row of the table alone."""
+    """Return None, as the value of a number that is only shown (terminal, report) and not stored in ``fit.json``."""
 
 
 def _regions(result: FitResult) -> list[dict[str, Any]]:
@@ -216,7 +216,7 @@ def _regions(result: FitResult) -> list[dict[str, Any]]:
 
 
 def _image_name(result: FitResult) -> str:
-    """Return the name of the image, from ``fit.json`` in a loaded result."""
+    """Return the name of the fitted image; for a loaded result the one in ``fit.json``, "" if it has none."""
     return result.image.name if result.image is not None else (result.saved or {}).get("image", "")
 
 

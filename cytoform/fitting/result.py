@@ -120,9 +120,11 @@ class FitResult:
 
     @cached_property
     def r2(self) -> float:
-        """R² = 1 - Σ (I - M)² / Σ (I - Ī)² over all voxels inside the surface or within 1 µm of it, in raw intensities.
+        """R² = 1 - Σ (I - M)² / Σ (I - Ī)² over the voxels inside the surface or within 1 µm of it, in raw intensities.
 
-        M is the model of the image: the cell's and, if there are bright neighbours, the light that comes from them.
+        I is the image, Ī its mean over these voxels, and M the model of the image: the cell's and, if there are bright
+        neighbours, the light that comes from them. Voxels that were not measured are left out. A loaded result gives
+        the stored value; NaN if no voxel is left or no value was stored.
         """
         return self._r2("r2", self.whole_model)
 

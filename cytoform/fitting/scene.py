@@ -139,7 +139,10 @@ class Scene:
         return Scene(Volume(dark, self.spacing, self.volume.origin, self.volume.name))
 
     def where_measured(self, region: Bools) -> Bools:
-        """Return the measured part of a region, (z, y, x) bool.
+        """Return the voxels of a region that the microscope measured, (z, y, x) bool.
+
+        Voxels filled with one value, as deskewing leaves them, were not measured. Without any of them in the image the
+        region is returned as it is.
 
         Raises
         ------

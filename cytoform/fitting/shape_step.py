@@ -56,9 +56,11 @@ def record_gain(state: State, gain: float, config: FitConfig) -> None:
 
 
 def has_settled(state: State, config: FitConfig) -> bool:
-    """Tell whether the last ``config.patience`` steps of the stage have gained less than ``config.min_gain``.
+    """Tell whether the present stage has stopped gaining, so that it can end.
 
-    The gain of the first step does not count, as it is measured from an arbitrary beginning.
+    Gains of log probability are summed; whenever the sum reaches the stage's ``config.min_gain``, it restarts at 0
+    (:func:`record_gain`). The stage has settled once ``config.patience`` steps have passed since then. The gain of a
+    stage's first step does not count, as it is measured from an arbitrary beginning.
     """
     count = state.count
     last = max(count.gained_step, 1)  # the gain of the first step does not count

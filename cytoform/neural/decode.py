@@ -208,11 +208,22 @@ def _sample_everywhere(distances: _VoxelDistances, sampling: Sampling) -> Floats
 
 
 def _sample_along_surface(distances: _VoxelDistances, sampling: Sampling, model: AutoDecoder) -> Floats32:
-    """Return the distances (z, y, x) on the grid, with the network evaluated only in blocks that the surface may pass.
+    """Return the distances (z, y, x) on a grid, with the network evaluated only in blocks that the surface may pass.
 
-    Blocks of up to 8³ voxels are split into eight as long as the distance at their centre is below
-    :func:`_split_threshold`. Voxels of single-voxel blocks get the network's value; those of blocks that are not split
-    get distances interpolated between block centres, with the sign at their block's centre.
+    The grid is divided into blocks of 8³ voxels (smaller if distances are clamped: :func:`_first_block_side`), and the
+    network is evaluated at their centres. Blocks with |distance| up to :func:`_split_threshold` there are split into
+    eight, down to single voxels, which get the network's own value. Voxels of the other blocks get values interpolated
+    between the centres of the first blocks; near the surface these are shifted to the value at their block's centre and
+    keep its sign (:func:`_shift_blocks`).
+
+    Parameters
+    ----------
+    distances : _VoxelDistances
+        Evaluates the network at voxels.
+    sampling : Sampling
+        The grid.
+    model : AutoDecoder
+        The network; its slope and clamp set the thresholds.
     """
     side = _first_block_side(sampling, model)
     if side < 2:

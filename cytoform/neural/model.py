@@ -230,7 +230,10 @@ class AutoDecoder(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def forward(self, xyzt: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
-        """Return the signed distances (…,) at coordinates (…, 4), differentiable any number of times.
+        """Return the network's signed distances (…,) at coordinates (…, 4), for given codes.
+
+        Coordinates and code enter the layers that the config names, beside the units of the layer before; each hidden
+        layer applies sin(ω0 ·) or ReLU. With sines the result is differentiable any number of times.
 
         Parameters
         ----------
@@ -242,7 +245,8 @@ class AutoDecoder(nn.Module):
         Returns
         -------
         (…,) tensor
-            In the network's unit: times ``space.half_um`` in µm.
+            Distances, negative inside, in the network's unit; times ``space.half_um``, if that is known, they are in
+            µm.
         """
         hidden = xyzt[..., :0]
         *hidden_layers, last = self.linear_layers

@@ -109,10 +109,11 @@ class StoredTraining:
         _check_cube(self.text, data.cube.half_um)
 
     def restore(self, trainer: Trainer) -> None:
-        """Set a trainer's weights, codes, optimisers, step and schedule to those of the checkpoint, in place.
+        """Set a trainer's state to that of the checkpoint, in place, as if it had never been interrupted.
 
-        Checkpoints of earlier versions hold no schedule: the trainer's is kept then. Raises FileFormatError if the
-        checkpoint does not fit the trainer, or its schedule is damaged.
+        That is weights, codes, rotations, optimisers, visits of frames, losses, the number of steps done, and the
+        schedule (the number of steps in all). Checkpoints of earlier versions hold no schedule: the trainer's is kept
+        then. Raises FileFormatError if the checkpoint does not fit the trainer, or its schedule is damaged.
         """
         trainer.restore(self.tensors, int(self.text["step"]))
         if "schedule" not in self.text:

@@ -137,7 +137,11 @@ def _median_slope(frame: Floats32, name: str) -> float:
 
 
 def _check_same_sampling(headers: Sequence[_Header]) -> None:
-    """Raise SequenceError if a sequence has fewer than two frames, or other samples or voxels than the first one."""
+    """Check that sequences, one header each, can be learned together; raise SequenceError if not.
+
+    Each must have at least two frames, as many samples along z, y and x as the first one, and the same voxel size,
+    equal along all axes (to 0.1 %).
+    """
     first = headers[0]
     for sequence in headers:
         if sequence.shape[0] < 2:

@@ -111,7 +111,7 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Number of steps that draw as many frames as there are, at least one."""
+        """Number of steps in an epoch: frames with their variants over ``config.batch_frames``, rounded, at least 1."""
         return max(1, round(len(self.data) / self.config.batch_frames))
 
     @property
@@ -170,10 +170,12 @@ class Trainer:
     # A step
 
     def step(self) -> float:
-        """Do one step: draw points, compute the gradients, and let the optimisers change weights, codes and rotations.
+        """Do one step of the training, and return its loss.
 
-        The frames of the next two steps are read in advance. Returns the mean absolute difference at the points drawn,
-        by all processes together.
+        Draws points in a batch of frames, computes the gradients, sets the learning rates of the schedule, and lets the
+        optimisers change weights, codes and rotations. The frames of the next two steps are read in advance. The loss
+        is the mean absolute difference between the network's distances and those of the data, over the points of all
+        processes, without the penalty on codes.
         """
         draws, drawn = self._sample_points()
         for ahead in range(1, _AHEAD + 1):

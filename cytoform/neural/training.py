@@ -340,7 +340,10 @@ class _TrainingLoop:
         write_text(self.folder / "history.csv", table.getvalue())
 
     def _interruption_message(self) -> str:
-        """Return the text that says after how many steps the training stopped, and how to resume it."""
+        """Return the text that says after how many steps of how many the training stopped.
+
+        If there is a folder with a checkpoint, it also says how to resume.
+        """
         about = "" if self.trainer.schedule.seconds is None else "about "
         message = f"Stopped after {self.trainer.step_number} of {about}{self.trainer.total_steps} steps."
         return message if self.folder is None else f"{message} Continue with resume=True (--resume), out={self.folder}."

@@ -173,9 +173,10 @@ class _Lattice:
         return np.sqrt(whole), np.sqrt(part)
 
     def smoothness_eigenvalues(self) -> AnyFloats:
-        """Return the eigenvalues of the smoothness energy ℓ⁶ |D³|² in the cosine basis, of the lattice's ``shape``.
+        """Return the eigenvalues of the smoothness energy ℓ⁶ |D³φ|² in the cosine basis, one for each lattice node.
 
-        They are (ℓ² k²)³ with k² = Σ (2 − 2 cos(π m / n)) / step², the eigenvalues of the second differences.
+        D³ are third differences, ℓ the smoothing length ``_LENGTH``. A cosine with frequencies m (0 … n − 1) along the
+        axes of n nodes has the eigenvalue (ℓ² k²)³, with k² = Σ (2 − 2 cos(π m / n)) / step² over the axes.
         """
         square = np.zeros(self.shape)
         for axis, (n, step) in enumerate(zip(self.shape, self.step)):

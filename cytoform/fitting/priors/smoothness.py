@@ -63,9 +63,10 @@ class Smoothness:
         return float((slope * points).sum()), 2.0 * slope
 
     def roughness(self, mesh: Mesh) -> Floats:
-        """Return each vertex's part of the energy along its normal, without the factors, (n_vertices,).
+        """Return each vertex's part of the energy that lies along its normal, with all factors 1, (n_vertices,).
 
-        Moves along the surface are left out: they change the triangles, not the shape.
+        It is (32 / (√3 e²)) (n · U U x)², n the vertex's unit normal. The part of U U x along the surface is left out:
+        it depends on how even the triangles are, not on the shape.
         """
         normals = geometry.vertex_normals(mesh.vertices, mesh.faces)
         along = ((self._twice @ np.asarray(mesh.vertices, dtype=np.float64)) * normals).sum(axis=1)
