@@ -345,7 +345,7 @@ def test_codes_are_put_in_order_by_their_names(data, trained, work):
     tables = {}
     for name in (trained[0] / "codes.csv", "turned.csv", "strange.csv"):
         output = good(run("evaluate", data, "reconstructed", "--codes", name, "--out", "found", "--overwrite"))
-        assert ("taken in order" in output and "someone, else" in output) == (name == "strange.csv")
+        assert ("assigned in order" in output and "someone, else" in output) == (name == "strange.csv")
         tables[str(name)] = pandas.read_csv("found/codes.csv").filter(regex="^z")
     first, turned, strange = tables.values()
     assert np.allclose(first, turned) and np.allclose(first, strange) and not np.allclose(first, first[::-1])

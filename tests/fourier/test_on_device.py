@@ -81,7 +81,9 @@ def _strict_kernels(kernels):
 
         return wrapped
 
-    return types.SimpleNamespace(count_slices=kernels.count_slices, value=guarded(kernels.value), adjoint=guarded(kernels.adjoint))
+    return types.SimpleNamespace(
+        count_slices=kernels.count_slices, value=guarded(kernels.value), adjoint=guarded(kernels.adjoint)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +96,7 @@ def device(monkeypatch):
         kernels = _strict_kernels(loops("mesh_ft_cuda"))
         monkeypatch.setattr(devices, "device_arrays", lambda: strict)
         monkeypatch.setattr(devices, "device_stream", lambda: 0)
-        monkeypatch.setattr(devices, "loops", lambda name: kernels if name == "mesh_ft_cuda" else loops(name))
+        monkeypatch.setattr(devices, "load_kernels", lambda name: kernels if name == "mesh_ft_cuda" else loops(name))
     on_device._modes_by_band.clear()
     return devices.device_arrays()
 
