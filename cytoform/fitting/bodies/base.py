@@ -75,7 +75,18 @@ class Body(abc.ABC, Generic[MeshT]):
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def begin(self, request: Request) -> State:
-        """Make the state that a fit starts from; by default of one object in the image."""
+        """Make the state that a fit starts from; by default of one object in the image.
+
+        Parameters
+        ----------
+        request : Request
+            The user's input: image, start, region or label, PSF and settings.
+
+        Returns
+        -------
+        State
+            The state before the first step.
+        """
         from ..start.begin import begin
 
         return begin(self, request)
@@ -115,6 +126,7 @@ class Body(abc.ABC, Generic[MeshT]):
         Returns
         -------
         list of Mesh
+            The starts; at least one, but for "label".
 
         Raises
         ------
@@ -124,7 +136,18 @@ class Body(abc.ABC, Generic[MeshT]):
         raise FitError(f"no start for a {self.kind} can be found in an image.", remedy="Pass a mesh to start from.")
 
     def tidied(self, mesh: MeshT) -> MeshT:
-        """Return a start that was moved with its triangles remeshed where they need it; itself by default."""
+        """Return a start that was moved with its triangles remeshed where they need it.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+
+        Returns
+        -------
+        Mesh
+            The remeshed start; `mesh` itself by default.
+        """
         return mesh
 
     # -- voxels --------------------------------------------------------------------------------------------------------
@@ -132,17 +155,52 @@ class Body(abc.ABC, Generic[MeshT]):
     @staticmethod
     @abc.abstractmethod
     def voxels(mesh: Any, grid: Grid) -> Bools:
-        """Return the voxels of a grid whose centres lie inside a mesh, (z, y, x) bool."""
+        """Return the voxels of a grid whose centres lie inside a mesh.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+        grid : Grid
+            Grid of the voxels.
+
+        Returns
+        -------
+        (z, y, x) bool
+            The mask.
+        """
 
     def inside(self, mesh: MeshT) -> Bools:
-        """Return the voxels inside a mesh, (z, y, x) bool; the result for the last mesh is kept."""
+        """Return the voxels of the image inside a mesh; the result for the last mesh is kept.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+
+        Returns
+        -------
+        (z, y, x) bool
+            The mask.
+        """
         if self._last_mesh is None or self._last_mesh() is not mesh:
             self._inside, self._distances = self.voxels(mesh, self.scene.grid), None
             self._last_mesh = weakref.ref(mesh)
         return self._inside
 
     def distance_outside(self, mesh: MeshT) -> Floats:
-        """Return the distance of every voxel from the inside of a mesh, (z, y, x) µm; 0 inside."""
+        """Return the distance of every voxel of the image from the inside of a mesh.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+
+        Returns
+        -------
+        (z, y, x) float64
+            In µm; 0 inside.
+        """
         inside = self.inside(mesh)
         if self._distances is None:
             self._distances = self.scene.distance_from(inside)
@@ -173,6 +231,7 @@ class Body(abc.ABC, Generic[MeshT]):
         Returns
         -------
         (z, y, x) bool
+            The mask.
         """
         if cell.any():
             region = self.scene.dilated(self.inside(mesh) | cell, margin)
@@ -182,7 +241,22 @@ class Body(abc.ABC, Generic[MeshT]):
         return exclude_neighbour_light(region, neighbours, self.scene, last=last)
 
     def padding(self, mesh: MeshT, psf: PSF, region: Bools) -> tuple[float, float, float]:
-        """Return the padding that a rendering needs around a region's box, (z, y, x) µm (:func:`.padding_for`)."""
+        """Return the padding that a rendering needs around a region's box (:func:`.padding_for`).
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+        psf : PSF
+            The optics.
+        region : (z, y, x) bool
+            The region of interest.
+
+        Returns
+        -------
+        (3,) float
+            In µm, (z, y, x).
+        """
         return padding_for(geometry.used_points(mesh.vertices, mesh.faces), psf, region, self.scene.grid)
 
     def neighbours(self, mesh: MeshT, candidates: Bools, cell: Bools | None = None, *, last: bool) -> Bools:
@@ -202,6 +276,7 @@ class Body(abc.ABC, Generic[MeshT]):
         Returns
         -------
         (z, y, x) bool
+            The mask.
         """
         if not candidates.any():
             return candidates
@@ -210,37 +285,105 @@ class Body(abc.ABC, Generic[MeshT]):
         return neighbour_mask(inside, away, candidates, self.scene, reach, cell)
 
     def emission_mask(self, mesh: MeshT, neighbours: Bools) -> Bools:
-        """Mark the voxels that may emit neighbours' light, (z, y, x) bool.
+        """Mark the voxels that may emit neighbours' light.
 
-        They are the voxels of `neighbours` and those close around them, except inside of the surface and next to it.
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+        neighbours : (z, y, x) bool
+            Bright voxels of neighbours.
+
+        Returns
+        -------
+        (z, y, x) bool
+            The voxels of `neighbours`, and those close around them unless they are inside of the surface or next to it.
         """
         return emission_mask(self.distance_outside(mesh), neighbours, self.scene)
 
     # -- staining ------------------------------------------------------------------------------------------------------
 
     def pattern(self, mesh: MeshT) -> Floats | None:
-        """Return the density of the evenly stained mesh, (n_faces,); None, the default, for 1 everywhere."""
+        """Return the density of the evenly stained mesh; None, the default, for 1 everywhere.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+
+        Returns
+        -------
+        (n_faces,) float64 or None
+            In relative units.
+        """
         return None
 
     # -- triangles -----------------------------------------------------------------------------------------------------
 
     def needs_remeshing(self, mesh: MeshT, *, last: bool) -> bool:
-        """Tell whether triangles are out of bounds; the bounds are wider in the last stage. False by default."""
+        """Tell whether triangles are out of bounds.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+        last : bool
+            Whether the last stage asks, whose bounds are wider.
+
+        Returns
+        -------
+        bool
+            False by default.
+        """
         return False
 
     def improved(self, mesh: MeshT, *, last: bool) -> MeshT | None:
-        """Return a better mesh of the same shape if triangles are out of bounds, else None, the default."""
+        """Return a better mesh of the same shape if triangles are out of bounds.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+        last : bool
+            Whether the last stage asks, whose bounds are wider.
+
+        Returns
+        -------
+        Mesh or None
+            None, the default, if nothing has to be changed.
+        """
         return None
 
     def prolongation(self, mesh: MeshT, better: MeshT) -> csr_matrix:
-        """Return the prolongation matrix that carries values at the vertices of `mesh` over to those of `better`.
+        """Return the prolongation matrix that carries values at the vertices of one mesh over to another one.
 
-        Values are interpolated linearly in the closest face: (n_vertices of better, n_vertices of mesh), sparse.
+        Parameters
+        ----------
+        mesh : Mesh
+            The mesh that has the values.
+        better : Mesh
+            The mesh that gets them.
+
+        Returns
+        -------
+        (n_vertices of better, n_vertices of mesh) sparse
+            Linear interpolation in the closest face.
         """
         return interpolation_matrix(mesh, better.vertices)
 
     def is_embedded(self, mesh: MeshT) -> bool:
-        """Tell whether the surface neither folds nor crosses itself; True by default."""
+        """Tell whether the surface neither folds nor crosses itself.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+
+        Returns
+        -------
+        bool
+            True by default.
+        """
         return True
 
     # -- priors ------------------------------------------------------------------------------------------------------
@@ -263,7 +406,14 @@ class Body(abc.ABC, Generic[MeshT]):
     def write(cls, mesh: MeshT, folder: Path, at_vertices: Mapping[str, Array]) -> None:
         """Write the mesh's files into a result's folder.
 
-        `at_vertices` are further numbers at the vertices by name, (n_vertices,) each.
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+        folder : Path
+            The folder; it exists.
+        at_vertices : mapping of str to (n_vertices,) float
+            Further numbers at the vertices, by name.
         """
         for name in (cls.mesh_file, "mesh.vtp"):  # ParaView and PyVista show numbers at vertices of VTP files only
             write_mesh(folder / name, mesh, at_vertices)
@@ -272,7 +422,20 @@ class Body(abc.ABC, Generic[MeshT]):
     def read(cls, folder: Path) -> MeshT:
         """Read the mesh of a result's folder.
 
-        Raises FileFormatError if the file is missing, damaged, or holds a mesh of another kind.
+        Parameters
+        ----------
+        folder : Path
+            The folder.
+
+        Returns
+        -------
+        Mesh
+            The mesh.
+
+        Raises
+        ------
+        FileFormatError
+            When the file is missing, damaged, or holds a mesh of another kind.
         """
         mesh = read_mesh(folder / cls.mesh_file)
         if not isinstance(mesh, cls.mesh_class):

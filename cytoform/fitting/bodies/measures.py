@@ -29,9 +29,17 @@ class Measure:
 
 
 def volume_and_area(mesh: Mesh) -> Mapping[str, Measure]:
-    """Measure the volume that a closed surface encloses, ``volume_um3`` (µm³), and its area, ``area_um2`` (µm²).
+    """Measure the volume that a closed surface encloses, and its area.
 
-    Returns a Measure each, by name.
+    Parameters
+    ----------
+    mesh : Mesh
+        A closed surface, µm.
+
+    Returns
+    -------
+    mapping of str to Measure
+        ``volume_um3`` (µm³) and ``area_um2`` (µm²) with their derivatives.
     """
     parts = mesh.vertices, mesh.faces
     volume, area = geometry.volume_gradient(*parts), geometry.area_gradient(*parts)
