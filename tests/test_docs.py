@@ -92,3 +92,10 @@ def test_every_page_is_reached(reference):
             entries = [line for line in block.split("\n") if line and not line.startswith(":")]
             named |= {os.path.normpath(Path(page).parent / entry) for entry in entries}
     assert set(pages) <= named
+
+
+def test_files_that_the_glossary_names_exist():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+(?:\.py|/))`", text)
+    assert len(named) >= 15
+    assert [name for name in named if not (ROOT / "cytoform" / name).exists()] == []
