@@ -27,17 +27,42 @@ __all__ = [
 
 
 def corner_points(vertices: Array, faces: Array) -> Floats:
-    """Return the positions of every face's corners, (n_faces, 3 corners, 3 axes), float64, µm."""
+    """Return the positions of every face's corners.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    (n_faces, 3, 3) float64
+        Positions in µm: (face, corner, axis), axes (z, y, x).
+    """
     return np.asarray(vertices, dtype=np.float64)[faces]
 
 
 def doubled_normals(corners: Floats, *, precise: bool = True) -> Floats:
-    """Return the normals of faces, twice their area long, (n_faces, 3), outward for counter-clockwise faces.
+    """Return the normals of faces, each twice as long as the face's area.
 
-    corners : (n_faces, 3 corners, 3 axes), (z, y, x). The normals are correct to rounding for needles as well: the
-    rounding errors of edges and products are carried along (Dekker 1971, doi 10.1007/BF01397083), and faces whose
-    corners lie on a line up to these errors get zero. Corners that come from float32 need no such care
-    (``precise=False``): float64 holds all digits of their products.
+    They point outward for faces that run counter-clockwise seen from outside. They are correct to rounding for needles
+    as well: the rounding errors of edges and products are carried along, and a face whose corners lie on a line up to
+    these errors gets zero. Ref: Dekker 1971, doi 10.1007/BF01397083.
+
+    Parameters
+    ----------
+    corners : (n_faces, 3, 3) float64
+        Corner positions in µm, as :func:`corner_points` returns them: (face, corner, axis), axes (z, y, x).
+    precise : bool, optional
+        Carry the rounding errors along; on by default. Corners that come from float32 need no such care (False):
+        float64 holds all digits of their products.
+
+    Returns
+    -------
+    (n_faces, 3) float64
+        Normals in µm², (z, y, x).
     """
     # (z, y, x) is a left-handed order of (x, y, z), so the cross product of (z, y, x) triples points inwards for faces
     # that run counter-clockwise seen from outside; hence the order of the two edges.
@@ -81,15 +106,38 @@ def _two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 
 
 def face_areas(vertices: Array, faces: Array) -> Floats:
-    """Return the area of every face in µm², (n_faces,)."""
+    """Return the area of every face.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    (n_faces,) float64
+        Areas in µm².
+    """
     areas: Floats = 0.5 * np.linalg.norm(_doubled_face_normals(vertices, faces), axis=1)
     return areas
 
 
 def face_normals(vertices: Array, faces: Array) -> Floats:
-    """Return the unit normal (z, y, x) of every face, (n_faces, 3), outward for counter-clockwise faces.
+    """Return the unit normal of every face.
 
-    It is zero where a face has no area.
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle, counter-clockwise seen from outside.
+
+    Returns
+    -------
+    (n_faces, 3) float64
+        Outward normals of length 1, dimensionless, (z, y, x); zero where a face has no area.
     """
     return _unit_vectors(_doubled_face_normals(vertices, faces))
 
@@ -107,9 +155,20 @@ def _unit_vectors(vectors: Floats) -> Floats:
 
 
 def vertex_normals(vertices: Array, faces: Array) -> Floats:
-    """Return the unit normal at every vertex, the area-weighted mean of its faces' normals, (n_vertices, 3).
+    """Return the unit normal at every vertex, along the area-weighted mean of its faces' normals.
 
-    It is zero at a vertex without faces.
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle, counter-clockwise seen from outside.
+
+    Returns
+    -------
+    (n_vertices, 3) float64
+        Outward normals of length 1, dimensionless, (z, y, x). Zero at a vertex without faces, or where the mean is
+        zero.
     """
     normals = _doubled_face_normals(vertices, faces)
     total = np.zeros((len(vertices), 3))
@@ -121,16 +180,41 @@ def vertex_normals(vertices: Array, faces: Array) -> Floats:
 
 
 def area_gradient(vertices: Array, faces: Array) -> Floats:
-    """Return the derivative of every face's area with respect to its corners, (n_faces, 3 corners, 3 axes), µm.
+    """Return the derivative of every face's area with respect to its corners.
 
-    ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p (Ichbiah et al. 2025, below Eq. 7); zero where the area
-    is zero, where no derivative exists.
+    ∂A/∂v_p = ½ n̂ × e_p with e_p the edge opposite to corner p. Ref: Ichbiah et al. 2025, below Eq. 7.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    (n_faces, 3, 3) float64
+        Derivatives in µm: (face, corner, axis), axes (z, y, x). Zero where the area is zero, where no derivative
+        exists.
     """
     return area_gradient_from_normals(corner_points(vertices, faces), _doubled_face_normals(vertices, faces))
 
 
 def area_gradient_from_normals(corners: Floats, normals: Floats) -> Floats:
-    """Return :func:`area_gradient` from corners (n_faces, 3, 3) and their :func:`doubled_normals`, already computed."""
+    """Return :func:`area_gradient` from corners and normals that are already computed.
+
+    Parameters
+    ----------
+    corners : (n_faces, 3, 3) float64
+        Corner positions in µm, as :func:`corner_points` returns them: (face, corner, axis), axes (z, y, x).
+    normals : (n_faces, 3) float64
+        Normals in µm², (z, y, x), as :func:`doubled_normals` returns them; only their directions count.
+
+    Returns
+    -------
+    (n_faces, 3, 3) float64
+        Derivatives in µm: (face, corner, axis), axes (z, y, x). Zero where the normal is zero.
+    """
     units = -0.5 * _unit_vectors(normals)  # the cross product in (z, y, x) components
     opposite = corners[:, [2, 0, 1]] - corners[:, [1, 2, 0]]
     out = np.empty_like(corners)
@@ -140,47 +224,126 @@ def area_gradient_from_normals(corners: Floats, normals: Floats) -> Floats:
 
 
 def volume_gradient(vertices: Array, faces: Array) -> Floats:
-    """Return every face corner's part of the derivative of the enclosed volume, (n_faces, 3 corners, 3 axes), µm².
+    """Return every face corner's part of the derivative of the enclosed volume.
 
-    It is a third of the face's area along its outward normal, the same at each corner; exact when summed around a
-    vertex.
+    It is a third of the face's area along its outward normal, the same at each corner. Summed around a vertex of a
+    closed surface (:func:`sum_at_vertices`) it is the exact derivative.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle, counter-clockwise seen from outside.
+
+    Returns
+    -------
+    (n_faces, 3, 3) float64
+        Parts in µm²: (face, corner, axis), axes (z, y, x).
     """
     vectors = face_normals(vertices, faces) * face_areas(vertices, faces)[:, None] / 3.0
     return np.repeat(vectors[:, None], 3, axis=1)
 
 
 def sum_at_vertices(values: Array, faces: Array, n_vertices: int) -> Floats:
-    """Sum values (n_faces, 3 corners, ...) at the faces' corners over all corners at each vertex, (n_vertices, ...)."""
+    """Sum values at the corners of faces over all corners at each vertex.
+
+    Parameters
+    ----------
+    values : (n_faces, 3, ...) float
+        Values at the faces' corners, in any unit.
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+    n_vertices : int
+        Number of vertices of the mesh.
+
+    Returns
+    -------
+    (n_vertices, ...) float64
+        Sums in the unit of the values; 0 at a vertex without faces.
+    """
     total = np.zeros((n_vertices, *values.shape[2:]))
     np.add.at(total, faces, values)
     return total
 
 
 def mean_at_vertices(values: Array, faces: Array, n_vertices: int) -> Floats:
-    """Return the mean of the values (n_faces,) of the faces around each vertex, (n_vertices,); 0 without faces."""
+    """Return the mean of the values of the faces around each vertex, all faces weighted alike.
+
+    Parameters
+    ----------
+    values : (n_faces,) float
+        Values of the faces, in any unit.
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+    n_vertices : int
+        Number of vertices of the mesh.
+
+    Returns
+    -------
+    (n_vertices,) float64
+        Means in the unit of the values; 0 at a vertex without faces.
+    """
     corners = np.asarray(faces).reshape(-1)
     total = np.bincount(corners, weights=np.repeat(values, 3), minlength=n_vertices)
     return total / np.maximum(np.bincount(corners, minlength=n_vertices), 1)
 
 
 def signed_volumes_times_six(corners: Floats) -> Floats:
-    """Return six times the signed volume of the tetrahedron of each face and the origin, (n_faces,), µm³.
+    """Return six times the signed volume of the tetrahedron of each face and the origin.
 
-    Corners (n_faces, 3, 3) in (z, y, x); positive where the origin lies behind the face.
+    Parameters
+    ----------
+    corners : (n_faces, 3, 3) float64
+        Corner positions in µm, as :func:`corner_points` returns them: (face, corner, axis), axes (z, y, x).
+
+    Returns
+    -------
+    (n_faces,) float64
+        Six times the volumes, in µm³; positive where the origin lies behind the face.
     """
     volumes: Floats = -np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
     return volumes
 
 
 def enclosed_volume(vertices: Array, faces: Array) -> float:
-    """Return the signed volume in µm³ that a closed surface encloses, positive for outward normals."""
+    """Return the signed volume that a closed surface encloses.
+
+    It is the sum of the tetrahedra between the faces and the mean of all corners. For an open surface the sum is formed
+    as well, but depends on that point.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle, counter-clockwise seen from outside.
+
+    Returns
+    -------
+    float
+        Volume in µm³; positive where normals point outward, negative where they point inward.
+    """
     corners = corner_points(vertices, faces)
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
     return float(signed_volumes_times_six(corners).sum() / 6.0)
 
 
 def surface_centroid(vertices: Array, faces: Array) -> Floats:
-    """Return the centre of mass of the surface in µm, (3,): the mean of the face centres, weighted by area."""
+    """Return the centre of mass of the surface: the mean of the face centres, weighted by area.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    (3,) float64
+        Position in µm, (z, y, x). Where no face has an area, all face centres weigh alike.
+    """
     areas = face_areas(vertices, faces)
     centres = corner_points(vertices, faces).mean(axis=1)
     total = areas.sum()
@@ -189,28 +352,80 @@ def surface_centroid(vertices: Array, faces: Array) -> Floats:
 
 
 def edge_lengths(vertices: Array, faces: Array) -> Floats:
-    """Return the length in µm of the edge opposite to each corner, (n_faces, 3)."""
+    """Return the length of the edge opposite to each corner.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    (n_faces, 3) float64
+        Lengths in µm; column c is for the edge between the other two corners.
+    """
     corners = corner_points(vertices, faces)
     lengths: Floats = np.linalg.norm(np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1), axis=2)
     return lengths
 
 
 def used_vertices(faces: Array, n_vertices: int) -> Bools:
-    """Tell which vertices some face uses, (n_vertices,) bool. The others are no part of the surface."""
+    """Tell which vertices some face uses; the others are no part of the surface.
+
+    Parameters
+    ----------
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+    n_vertices : int
+        Number of vertices of the mesh.
+
+    Returns
+    -------
+    (n_vertices,) bool
+        True for a vertex in use.
+    """
     used = np.zeros(n_vertices, dtype=bool)
     used[faces] = True
     return used
 
 
 def used_points(vertices: Array, faces: Array) -> Floats:
-    """Return the positions of the vertices that some face uses, each once, (n, 3) float64, µm."""
+    """Return the positions of the vertices that some face uses, each once.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    (n, 3) float64
+        Positions in µm, (z, y, x), in the order of the vertices.
+    """
     return np.asarray(vertices[used_vertices(faces, len(vertices))], dtype=np.float64)
 
 
 def bounding_box(vertices: Array, faces: Array | None = None) -> tuple[Floats, Floats]:
-    """Return the smallest and the largest coordinate on each axis in µm, (3,) each.
+    """Return the smallest and the largest coordinate on each axis.
 
-    With `faces`, only vertices that some face uses count; with None, all of them.
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int, optional
+        Indices of the three vertices of every triangle: only vertices that some face uses count. With None, the
+        default, all of them count.
+
+    Returns
+    -------
+    low : (3,) float64
+        Smallest coordinates in µm, (z, y, x).
+    high : (3,) float64
+        Largest coordinates in µm, (z, y, x).
     """
     points = np.asarray(vertices, dtype=np.float64) if faces is None else used_points(vertices, faces)
     return points.min(axis=0), points.max(axis=0)

@@ -80,10 +80,23 @@ def _half_edges(faces: Ints) -> Ints:
 
 
 def unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return the undirected edges, each once, the edge of every half-edge, and the number of faces at every edge.
+    """Return the undirected edges, the edge of every half-edge, and the number of faces at every edge.
 
-    Shapes (n_edges, 2), the smaller vertex first; (3 n_faces,), indices into the edges, for half-edge 3 f + c from
-    corner c of face f to the next; (n_edges,).
+    Half-edge 3 f + c runs from corner c of face f to the next corner.
+
+    Parameters
+    ----------
+    faces : (n_faces, 3) int64
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    pairs : (n_edges, 2) int64
+        Vertices of every edge, each edge once: the smaller vertex first, in ascending order.
+    inverse : (3 n_faces,) int64
+        Index into `pairs` for every half-edge.
+    counts : (n_edges,) int64
+        Number of faces at every edge.
     """
     half = np.sort(_half_edges(faces), axis=1)
     base = int(faces.max()) + 1
@@ -92,12 +105,34 @@ def unique_edges(faces: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def edges(mesh: MeshOrFaces) -> Ints:
-    """Return the edges, each once, (n_edges, 2): the smaller vertex first, in ascending order."""
+    """Return the edges, each once.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    (n_edges, 2) int64
+        Vertices of every edge: the smaller vertex first, in ascending order.
+    """
     return unique_edges(_face_array(mesh))[0]
 
 
 def edge_lengths(mesh: HasVerticesAndFaces) -> Floats:
-    """Return the length of every edge of :func:`edges` in µm, (n_edges,) float64."""
+    """Return the length of every edge.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        The surface, or anything with ``vertices`` (n_vertices, 3) in µm, (z, y, x), and ``faces`` (n_faces, 3).
+
+    Returns
+    -------
+    (n_edges,) float64
+        Lengths in µm, in the order of :func:`edges`.
+    """
     pairs = edges(mesh)
     points = np.asarray(mesh.vertices, dtype=np.float64)
     lengths: Floats = np.linalg.norm(points[pairs[:, 1]] - points[pairs[:, 0]], axis=1)
@@ -105,17 +140,40 @@ def edge_lengths(mesh: HasVerticesAndFaces) -> Floats:
 
 
 def boundary_edges(mesh: MeshOrFaces) -> Ints:
-    """Return the edges with a single face, (n, 2) vertices; there are none on a closed surface."""
+    """Return the edges with a single face; there are none on a closed surface.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    (n, 2) int64
+        Vertices of every such edge: the smaller vertex first, in ascending order.
+    """
     pairs, _, counts = unique_edges(_face_array(mesh))
     boundary: Ints = pairs[counts == 1]
     return boundary
 
 
 def interior_edges(mesh: MeshOrFaces) -> tuple[Ints, Bools]:
-    """Find the edges with exactly two faces: their two half-edges, (n, 2), and whether both run the same way, (n,).
+    """Find the edges with exactly two faces, and whether both faces run along them the same way.
 
     Half-edge h lies in face h // 3, from corner h % 3 to the next. On a consistently wound surface the two half-edges
     of every edge run in opposite directions.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    pairs : (n, 2) int64
+        The two half-edges of every such edge, the smaller number first; edges in the order of :func:`edges`.
+    alike : (n,) bool
+        True where both half-edges run in the same direction.
     """
     faces = _face_array(mesh)
     _, inverse, counts = unique_edges(faces)
@@ -127,12 +185,34 @@ def interior_edges(mesh: MeshOrFaces) -> tuple[Ints, Bools]:
 
 
 def is_closed(mesh: MeshOrFaces) -> bool:
-    """Tell whether every edge has exactly two faces."""
+    """Tell whether every edge has exactly two faces.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    bool
+        False where some edge has one face or more than two.
+    """
     return bool((unique_edges(_face_array(mesh))[2] == 2).all())
 
 
 def describe_gaps(mesh: MeshOrFaces) -> str:
-    """Describe why a surface is not closed, such as ``"is open: 3 edges have only one face"``; "" for a closed one."""
+    """Describe why a surface is not closed.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    str
+        Words to follow "the surface", such as ``"is open: 3 edges have only one face"``; "" for a closed one.
+    """
     counts = unique_edges(_face_array(mesh))[2]
     lonely, crowded = int((counts == 1).sum()), int((counts > 2).sum())
     found = []
@@ -165,7 +245,12 @@ def is_manifold(mesh: MeshOrFaces, *, boundary: bool = False) -> bool:
     mesh : SurfaceMesh or (n_faces, 3) int
         The surface; positions do not matter.
     boundary : bool, optional
-        Also accept edges with one face.
+        Also accept edges with one face; off by default.
+
+    Returns
+    -------
+    bool
+        False also where a face has the same vertex twice.
     """
     faces = _face_array(mesh)
     if (faces == np.roll(faces, 1, axis=1)).any():
@@ -177,19 +262,54 @@ def is_manifold(mesh: MeshOrFaces, *, boundary: bool = False) -> bool:
 
 
 def is_oriented(mesh: MeshOrFaces) -> bool:
-    """Tell whether the surface is wound consistently: no two faces run along an edge in the same direction."""
+    """Tell whether the surface is wound consistently.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    bool
+        True where no two faces run along an edge in the same direction.
+    """
     half = _half_edges(_face_array(mesh))
     return len(np.unique(half[:, 0] * (int(half.max()) + 1) + half[:, 1])) == len(half)
 
 
 def euler_characteristic(mesh: MeshOrFaces) -> int:
-    """Return vertices in use − edges + faces: 2 for a sphere, 0 for a torus, summed over components."""
+    """Return the Euler characteristic: vertices in use − edges + faces.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    int
+        2 for a sphere, 0 for a torus; the sum over components.
+    """
     faces = _face_array(mesh)
     return len(np.unique(faces)) - len(edges(faces)) + len(faces)
 
 
 def genus(mesh: MeshOrFaces) -> int:
     """Return the number of handles of a closed surface, summed over its components.
+
+    It is the number of components less half the Euler characteristic. For this to count handles, the surface must be
+    manifold and have two sides; that is not checked.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    int
+        0 for a sphere, 1 for a torus.
 
     Raises
     ------
@@ -207,9 +327,19 @@ def genus(mesh: MeshOrFaces) -> int:
 
 
 def components(mesh: MeshOrFaces) -> Ints:
-    """Return the number of the connected component of each face, (n_faces,), counted from 0.
+    """Return the number of the connected component of each face.
 
     Faces that share a vertex belong to one component.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh or (n_faces, 3) int
+        The surface; positions do not matter.
+
+    Returns
+    -------
+    (n_faces,) int64
+        Numbers, counted from 0 without gaps.
     """
     faces = _face_array(mesh)
     half = _half_edges(faces)
@@ -255,14 +385,38 @@ def faces_to_reverse(n_faces: int, pairs: Ints, differ: Bools) -> tuple[Bools, I
 
 
 def reverse_faces(faces: Ints, flips: Bools) -> Ints:
-    """Return the faces with those marked by `flips` (n_faces,) wound the other way."""
+    """Return the faces with those that are marked wound the other way.
+
+    Parameters
+    ----------
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+    flips : (n_faces,) bool
+        True for a face to reverse.
+
+    Returns
+    -------
+    (n_faces, 3) int
+        The faces; a reversed one has its last two corners exchanged.
+    """
     return np.where(flips[:, None], faces[:, [0, 2, 1]], faces)
 
 
 def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
     """Return the same surface with all faces wound alike and every component enclosing a positive volume.
 
-    A component that lies inside another (a cavity) is wound outward as well.
+    A component is here what hangs together through edges with exactly two faces. One that lies inside another (a
+    cavity) is wound outward as well.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        The surface, wound in any way.
+
+    Returns
+    -------
+    SurfaceMesh
+        The surface with the same vertices and density; the faces stay in their order.
 
     Raises
     ------
@@ -286,21 +440,41 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
 
 
 def zero_area_faces(mesh: HasVerticesAndFaces) -> Bools:
-    """Tell which faces have no area (at most 1e-8 of their longest edge squared), (n_faces,)."""
+    """Tell which faces have no area.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        The surface, or anything with ``vertices`` (n_vertices, 3) in µm, (z, y, x), and ``faces`` (n_faces, 3).
+
+    Returns
+    -------
+    (n_faces,) bool
+        True where the area is at most 1e-8 of the longest edge squared.
+    """
     longest = geometry.edge_lengths(mesh.vertices, mesh.faces).max(axis=1)
     without_area: Bools = geometry.face_areas(mesh.vertices, mesh.faces) <= ZERO_AREA_RATIO * longest**2
     return without_area
 
 
 def folded_edges(mesh: HasVerticesAndFaces, *, fold_angle: float = FOLD_ANGLE) -> Ints:
-    """Return the pairs of neighbouring faces that lie folded onto each other, (n, 2) face indices.
+    """Return the pairs of neighbouring faces that lie folded onto each other.
+
+    Neighbours are faces at an edge with exactly two faces; how they are wound does not matter. A face whose normal is
+    zero counts as at 90° to its neighbours.
 
     Parameters
     ----------
     mesh : SurfaceMesh
-        The surface.
+        The surface, or anything with ``vertices`` (n_vertices, 3) in µm, (z, y, x), and ``faces`` (n_faces, 3).
     fold_angle : float, optional
-        Degrees between the two outward normals (0 on a flat surface) above which the pair counts as folded.
+        Degrees between the two outward normals (0 on a flat surface) above which the pair counts as folded; 160 by
+        default.
+
+    Returns
+    -------
+    (n, 2) int64
+        Face indices, the smaller first; a row for each edge that a pair shares.
     """
     pairs, alike = interior_edges(mesh)
     normals = geometry.face_normals(mesh.vertices, mesh.faces)
@@ -311,16 +485,32 @@ def folded_edges(mesh: HasVerticesAndFaces, *, fold_angle: float = FOLD_ANGLE) -
 
 @dataclasses.dataclass(frozen=True)
 class MeshQuality:
-    """Measures of how good the triangles of a mesh are; lengths in µm, angles in degrees."""
+    """Measures of how good the triangles of a mesh are; lengths in µm, angles in degrees.
+
+    Parameters
+    ----------
+    min_angle : float
+        Smallest corner angle, degrees.
+    max_aspect : float
+        Largest aspect ratio, longest edge / (2 √3 · inradius): 1 for an equilateral triangle, inf without area.
+    n_zero_area : int
+        Number of faces without area.
+    n_folded : int
+        Number of faces folded onto a neighbour (inverted).
+    edge_min : float
+        Length of the shortest edge, µm.
+    edge_mean : float
+        Mean length of the edges, µm; each edge counts once.
+    edge_max : float
+        Length of the longest edge, µm.
+    edge_std : float
+        Standard deviation of the edges' lengths, µm.
+    """
 
     min_angle: float
-    """Smallest corner angle."""
     max_aspect: float
-    """Largest aspect ratio, longest edge / (2 √3 · inradius): 1 for an equilateral triangle, inf without area."""
     n_zero_area: int
-    """Faces without area."""
     n_folded: int
-    """Faces folded onto a neighbour (inverted)."""
     edge_min: float
     edge_mean: float
     edge_max: float
@@ -333,7 +523,20 @@ class MeshQuality:
 
 
 def corner_angles(vertices: Array, faces: Array) -> Floats:
-    """Return the angle at every corner in degrees, (n_faces, 3)."""
+    """Return the angle at every corner.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle.
+
+    Returns
+    -------
+    (n_faces, 3) float64
+        Angles in degrees, 0 to 180.
+    """
     corners = geometry.corner_points(vertices, faces)
     to_next, to_last = np.roll(corners, -1, axis=1) - corners, np.roll(corners, -2, axis=1) - corners
     sine = np.linalg.norm(np.cross(to_next, to_last), axis=2)
@@ -347,9 +550,15 @@ def quality(mesh: HasVerticesAndFaces, *, fold_angle: float = FOLD_ANGLE) -> Mes
     Parameters
     ----------
     mesh : SurfaceMesh
-        The surface.
+        The surface, or anything with ``vertices`` (n_vertices, 3) in µm, (z, y, x), and ``faces`` (n_faces, 3).
     fold_angle : float, optional
-        Degrees between neighbouring outward normals above which two faces count as folded.
+        Degrees between the two outward normals (0 on a flat surface) above which two neighbours count as folded; 160
+        by default.
+
+    Returns
+    -------
+    MeshQuality
+        The measures; lengths in µm, angles in degrees.
     """
     sides = geometry.edge_lengths(mesh.vertices, mesh.faces)
     areas = geometry.face_areas(mesh.vertices, mesh.faces)
@@ -424,6 +633,16 @@ def self_intersections(mesh: HasVerticesAndFaces) -> int:
 
     Candidates are found by a KD-tree of faces of like size, then by their bounding boxes, and tested by the
     separating-axis theorem, which also holds for coplanar triangles.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        The surface, or anything with ``vertices`` (n_vertices, 3) in µm, (z, y, x), and ``faces`` (n_faces, 3).
+
+    Returns
+    -------
+    int
+        Number of pairs. Faces count as touching when the gap is at most 1e-12 of the pair's size.
     """
     corners = geometry.corner_points(mesh.vertices, mesh.faces)
     centres = corners.mean(axis=1)
@@ -444,5 +663,16 @@ def self_intersections(mesh: HasVerticesAndFaces) -> int:
 
 
 def is_embedded(mesh: HasVerticesAndFaces) -> bool:
-    """Tell whether a surface has no folded or zero-area faces and does not intersect itself."""
+    """Tell whether a surface has no folded or zero-area faces and does not intersect itself.
+
+    Parameters
+    ----------
+    mesh : SurfaceMesh
+        The surface, or anything with ``vertices`` (n_vertices, 3) in µm, (z, y, x), and ``faces`` (n_faces, 3).
+
+    Returns
+    -------
+    bool
+        True where :func:`quality` finds it sound and :func:`self_intersections` is 0.
+    """
     return quality(mesh).sound and self_intersections(mesh) == 0
