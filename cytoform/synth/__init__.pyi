@@ -2,8 +2,8 @@ from .deforming import Deforming, DeformingShape
 from .dividing import Dividing, DividingShape
 from .families import Family, family
 from .filopodial import Filopodial, FilopodialShape
-from .known import FAMILIES, register
 from .living import LivingShape
+from .registry import FAMILIES, register
 from .writing import write_family
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from ..errors import ConfigError
-from .known import FAMILIES
 from .numbers import check_count, check_number
+from .registry import FAMILIES
 
 if TYPE_CHECKING:
     from .living import LivingShape

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ConfigError
-from ...synth.known import FAMILIES
+from ...synth.registry import FAMILIES
 from ..console import ProgressBar, echo_table
 from .options import Overwrite, Quiet, echo_next_command
 
