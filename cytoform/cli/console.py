@@ -168,7 +168,7 @@ def _invalid_value_message(error: typer.BadParameter, args: Sequence[str]) -> st
     got = " ".join(values) or "something else"
     if not kind:
         return f"the value is {got}; expected a number {text.partition('should be ')[2] or text}."
-    example = ", such as 0.25" if kind == "number" else ""
+    example = f", such as {' '.join(('0.3', '0.1', '0.1')[: param.nargs])}" if kind == "number" else ""
     words = f"{_COUNTS.get(param.nargs, param.nargs)} {kind}{'s' * (param.nargs > 1)}{example}"
     return f"the value is {got}; expected {words}."
 

@@ -115,7 +115,7 @@ def _shapes(ev: Evaluation, pngs: Mapping[str, bytes]) -> str:
     """Return the HTML section with pictures of the surfaces; "" where `pngs` holds no figure ``shapes``."""
     if "shapes" not in pngs:
         return ""
-    pairs = f" The shapes of {', '.join(ev.paired)} stand below their originals." if ev.paired else ""
+    pairs = f" Each shape of {', '.join(ev.paired)} is shown below its original." if ev.paired else ""
     return section(
         "What do the shapes look like?",
         picture(pngs["shapes"], "Surfaces of a few sequences of each set, in a few frames"),

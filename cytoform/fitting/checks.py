@@ -27,7 +27,7 @@ def _voxel_size_warnings(volume: Volume) -> list[str]:
     size = np.asarray(volume.spacing)
     words = " × ".join(f"{d:g}" for d in size)
     if size.min() < LEAST_VOXEL_UM or size.max() > MOST_VOXEL_UM:
-        return [f"Voxels of {words} µm (z, y, x) are no light microscope's. Is their size in nm or mm? (--spacing)"]
+        return [f"Voxels of {words} µm (z, y, x) are implausible for a light microscope. In nm or mm? (--spacing)"]
     if size.max() > MOST_VOXEL_ANISOTROPY * size.min():
         return [f"Voxels of {words} µm (z, y, x) are {size.max() / size.min():.0f} times as long as wide. (--spacing)"]
     if size[0] < LEAST_SLICE_RATIO * size[1:].min():

@@ -76,7 +76,7 @@ class Request:
         Raises
         ------
         ConfigError
-            If both roi and labels are given, or a label without labels.
+            If the image is no Volume or the PSF no PSF, if both roi and labels are given, or a label without labels.
         VolumeError
             If the image is constant.
         MeshError
@@ -84,6 +84,16 @@ class Request:
         FitError
             If the PSF is wider than the image.
         """
+        if not isinstance(self.volume, Volume):
+            raise ConfigError(
+                f"volume is {short_repr(self.volume)}; expected a Volume.",
+                remedy="Read a file with cytoform.read_volume(path), or pass cytoform.Volume(array, spacing).",
+            )
+        if self.psf is not None and not hasattr(self.psf, "otf_on"):
+            raise ConfigError(
+                f"psf is {short_repr(self.psf)}; expected a PSF.",
+                remedy="For a Gaussian: cytoform.GaussianPSF.from_sigma((0.6, 0.25, 0.25)), in µm.",
+            )
         if self.roi is not None and self.labels is not None:
             raise ConfigError("roi and labels were given together; expected one of them.", remedy="Omit one of them.")
         if self.label is not None and self.labels is None:

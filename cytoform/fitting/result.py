@@ -103,6 +103,11 @@ class FitResult:
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the main numbers on one line."""
+        size = f"{self.volume_um3:.4g} µm³, {self.area_um2:.4g} µm², R² {self.r2:.3f}"
+        return f"FitResult({size}, {self.mesh.n_vertices} vertices; {self.stop_reason})"
+
     @cached_property
     def mask(self) -> Bools:
         """Voxels whose centre is inside the surface, on the image's grid, (z, y, x) bool."""
@@ -200,6 +205,11 @@ class FitResult:
         if not 0 < level < 1:
             raise ConfigError(f"level is {level!r}; expected a probability between 0 and 1.")
         if self.uncertainty is None:
+            if self.saved is not None:
+                raise FitError(
+                    "a loaded result has no intervals.",
+                    remedy="Its standard errors are in fit.json; the result that cytoform.fit returns has intervals.",
+                )
             raise FitError("no standard errors were computed.", remedy="Fit with FitConfig(uncertainty=True).")
         errors, widths = self.uncertainty, np.asarray(self.psf.fwhm)
         known = {

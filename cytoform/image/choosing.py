@@ -395,7 +395,7 @@ def spacing_remedy(source: Source) -> str:
             f"Pass spacing=(dz, {y:g}, {x:g}) in µm with the distance dz of the slices, on the command line --spacing "
             f"dz,{y:g},{x:g}."
         )
-    return "Pass spacing=(dz, dy, dx) in µm, on the command line --spacing dz,dy,dx."
+    return "Pass spacing=(dz, dy, dx) in µm, on the command line --spacing Z Y X."
 
 
 def spacing_remark(source: Source) -> str:

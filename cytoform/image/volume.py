@@ -295,6 +295,11 @@ class Volume:
             remarks: tuple[str, ...] = ...,
         ) -> None: ...
 
+    def __repr__(self) -> str:
+        """Return shape, voxel size, dtype and name on one line, without the voxels."""
+        shape, size = (" × ".join(f"{n:g}" for n in triple) for triple in (np.shape(self.data), self.spacing))
+        return f"Volume({shape} voxels of {size} µm (z, y, x), {np.asarray(self.data).dtype}, {self.name!r})"
+
     def __post_init__(self) -> None:
         """Check the data, the spacing and the origin, and convert the last two to tuples of float."""
         data = np.asarray(self.data)

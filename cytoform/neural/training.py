@@ -422,7 +422,7 @@ def _output_folder(out: Any, resume: bool, overwrite: bool, processes: ProcessGr
     if taken and not (resume or overwrite):
         raise OutputError(
             f"{folder} holds a training already ({', '.join(taken)}).",
-            remedy="Choose another folder, or pass resume or overwrite.",
+            remedy="Choose another folder, or pass resume or overwrite (--resume, --overwrite).",
         )
     return ensure_folder(folder)
 

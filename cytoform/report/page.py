@@ -116,9 +116,10 @@ def _slices(data: ReportData) -> str:
         f'<div class="key">\n{keys}\n{shown}\n</div>',
         f'<div class="swap">\n{drawn}\n{bare}\n</div>',
         caption(
-            "Slices through the middle of the fitted surface, all at one scale; data and model share one grey scale. A "
-            "good fit leaves a residual without structure: a red or blue rim along the contour means that the surface "
-            "lies too far out or in, or that the PSF's width is wrong there."
+            "Slices through the middle of the fitted surface, all at one scale; data and model share one grey "
+            "scale. In a good fit the residual is noise, stronger where the membrane is bright. Red on one side "
+            "of the contour and blue on the other means that the surface lies too far in or out there; a red or "
+            "blue line along the whole contour, that the PSF is too narrow or too wide."
         ),
         name="slices",
     )

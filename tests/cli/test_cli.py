@@ -330,7 +330,7 @@ def test_an_option_given_twice_is_refused(work, fake):
         (["--spacing", "a", "b", "c"], ["value is a b c;", "expected three numbers"]),
         (["--spacing=0.5,0.2,x"], ["value is 0.5 0.2 x;", "three numbers"]),
         (["--iterations", "1.5"], ["value is 1.5;", "a whole number"]),
-        (["--edge", "wide"], ["value is wide;", "a number, such as 0.25"]),
+        (["--edge", "wide"], ["value is wide;", "a number, such as 0.3"]),
         (["--seed", "-3"], ["value is -3;", "greater than or equal to 0"]),
     ],
 )
@@ -430,7 +430,9 @@ def test_what_is_missing_is_named(work, command, words):
 
 def test_help_of_the_gaussian_serves_both_commands():
     texts = [" ".join(run(command, "--help").output.split()) for command in ("fit", "render")]
-    told = "--psf-sigma Z Y X σ of a Gaussian PSF in µm along z, y and x; by default a fit estimates it"
+    told = (
+        "--psf-sigma Z Y X σ of a Gaussian PSF in µm along z, y and x; a fit guesses it from the voxel size by default"
+    )
     assert all(told in text for text in texts)
 
 

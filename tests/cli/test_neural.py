@@ -222,7 +222,7 @@ def test_only_the_first_of_several_processes_speaks(data, work, monkeypatch):
         (("DATA", "--out", "run", "--device", "tpu"), ("device is 'tpu'", "cpu")),
         (("DATA", "--out", "run", "--precision", "low"), ("precision is 'low'", "mixed")),
         (("DATA", "--out", "run", "--labels", "missing.txt"), ("missing.txt does not exist", "--labels")),
-        (("DATA", "--out", "run", "--resume"), ("no checkpoint.safetensors in run", "leave --resume away")),
+        (("DATA", "--out", "run", "--resume"), ("no checkpoint.safetensors in run", "omit --resume")),
         (("DATA", "--out", "run", "--resume", "--overwrite"), ("--overwrite and --resume",)),
     ],
 )

@@ -209,7 +209,7 @@ def test_parameters_round_trip_and_keep_their_order():
         ({"modality": "light-sheet"}, "sheet_fwhm"),
         ({"sheet_fwhm": 2.0}, "sheet_fwhm was given with modality 'widefield'"),
         ({"modality": "light-sheet", "sheet_fwhm": -2.0}, "positive thickness"),
-        ({"excitation_wavelength": 0.48}, "'confocal' only"),
+        ({"excitation_wavelength": 0.48}, "only 'confocal'"),
         ({"modality": "confocal", "excitation_wavelength": 488.0}, "0.488 µm"),
         ({"apodisation": "herschel"}, "aplanatic, none"),
         ({"phase": {0: 1.0}}, "from 1"),

@@ -74,7 +74,7 @@ def simulate(
         paths = write_family(made, n, folder, seed=seed, overwrite=overwrite, progress=bar, **sampling)
     step = made.box_um / shape
     cube = f"{shape}³ samples of {step:.4g} µm, {made.box_um:.4g} µm a side"
-    echo_table([("sequences", f"{len(paths)} of {frames} frames"), ("cube", cube)])
+    echo_table([("sequences", f"{len(paths)}, {frames} frames each"), ("cube", cube)])
     typer.echo(f"They are in {folder}")
     echo_next_command("train", folder, "--out", "run")
 

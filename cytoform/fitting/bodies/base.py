@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import abc
-import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scipy.sparse import csr_matrix
 
 from ..._typing import Array, Bools, Floats
 from ...errors import FileFormatError, FitError
-from ...image.volume import Grid
-from ...mesh import geometry
 from ...mesh.closest import interpolation_matrix
 from ...mesh.io import read_mesh, write_mesh
-from ...mesh.protocol import Mesh
-from ...optics import PSF
-from ..constants import LAST_STAGE_OWN_MEMBRANE_DISTANCE, OWN_MEMBRANE_DISTANCE
-from ..neighbours import emission_mask, exclude_neighbour_light, neighbour_mask
 from ..priors.field import StainingPrior
 from ..priors.smoothness import Contact, Prior, Smoothness
-from ..problem import padding_for
 from .measures import Measure, volume_and_area
+from .voxels import BodyVoxels, MeshT
 
 if TYPE_CHECKING:
     from ..request import Request
-    from ..scene import Scene
     from ..state import State
 
 __all__ = ["Body"]
 
-MeshT = TypeVar("MeshT", bound=Mesh)
-# Voxels: what is bright and nearer to the surface may be its own, before the last stage and in it.
 
-
-class Body(abc.ABC, Generic[MeshT]):
+class Body(BodyVoxels[MeshT]):
     """A kind of mesh in an image: how it starts, which voxels it concerns, how its triangles are kept good, its priors.
 
     A new kind derives from this class in a file of its own, sets `kind` and `mesh_class`, writes the two abstract
@@ -66,11 +55,6 @@ class Body(abc.ABC, Generic[MeshT]):
     """True if meshes are remeshed to the edge of the settings; else the start keeps its own edges."""
     branching: ClassVar[bool] = False
     """True if sheets meet along lines; curvature and standard errors are not computed for such meshes."""
-
-    def __init__(self, scene: Scene, edge: float) -> None:
-        self.scene, self.edge = scene, edge
-        self._last_mesh: weakref.ref[MeshT] | None = None
-        self._distances: Floats | None = None
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -149,157 +133,6 @@ class Body(abc.ABC, Generic[MeshT]):
             The remeshed start; `mesh` itself by default.
         """
         return mesh
-
-    # -- voxels --------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    @abc.abstractmethod
-    def voxels(mesh: Any, grid: Grid) -> Bools:
-        """Return the voxels of a grid whose centres lie inside a mesh.
-
-        Parameters
-        ----------
-        mesh : Mesh
-            A mesh of this kind, µm.
-        grid : Grid
-            Grid of the voxels.
-
-        Returns
-        -------
-        (z, y, x) bool
-            The mask.
-        """
-
-    def inside(self, mesh: MeshT) -> Bools:
-        """Return the voxels of the image inside a mesh; the result for the last mesh is kept.
-
-        Parameters
-        ----------
-        mesh : Mesh
-            A mesh of this kind, µm.
-
-        Returns
-        -------
-        (z, y, x) bool
-            The mask.
-        """
-        if self._last_mesh is None or self._last_mesh() is not mesh:
-            self._inside, self._distances = self.voxels(mesh, self.scene.grid), None
-            self._last_mesh = weakref.ref(mesh)
-        return self._inside
-
-    def distance_outside(self, mesh: MeshT) -> Floats:
-        """Return the distance of every voxel of the image from the inside of a mesh.
-
-        Parameters
-        ----------
-        mesh : Mesh
-            A mesh of this kind, µm.
-
-        Returns
-        -------
-        (z, y, x) float64
-            In µm; 0 inside.
-        """
-        inside = self.inside(mesh)
-        if self._distances is None:
-            self._distances = self.scene.distance_from(inside)
-        return self._distances
-
-    def forget_distances(self) -> None:
-        """Free the distances that :meth:`distance_outside` keeps: they take more memory than the image."""
-        self._distances = None
-
-    def region(self, mesh: MeshT, margin: float, cell: Bools, neighbours: Bools, *, last: bool) -> Bools:
-        """Return the region of interest: the inside of the surface and `cell`, and all voxels within `margin` of them.
-
-        Voxels that were not measured, and those that neighbours' light spoils, are left out.
-
-        Parameters
-        ----------
-        mesh : Mesh
-            The surface as it is.
-        margin : float
-            µm.
-        cell : (z, y, x) bool
-            The bright object that the surface is to become; empty where none is known.
-        neighbours : (z, y, x) bool
-            Bright voxels of neighbours.
-        last : bool
-            True in the last stage, in which neighbours' light is modelled and spoils no voxel.
-
-        Returns
-        -------
-        (z, y, x) bool
-            The mask.
-        """
-        if cell.any():
-            region = self.scene.dilated(self.inside(mesh) | cell, margin)
-        else:
-            region = self.distance_outside(mesh) <= margin if self.inside(mesh).any() else self.inside(mesh)
-        region = region if self.scene.measured is None else region & self.scene.measured
-        return exclude_neighbour_light(region, neighbours, self.scene, last=last)
-
-    def padding(self, mesh: MeshT, psf: PSF, region: Bools) -> tuple[float, float, float]:
-        """Return the padding that a rendering needs around a region's box (:func:`.padding_for`).
-
-        Parameters
-        ----------
-        mesh : Mesh
-            A mesh of this kind, µm.
-        psf : PSF
-            The optics.
-        region : (z, y, x) bool
-            The region of interest.
-
-        Returns
-        -------
-        (3,) float
-            In µm, (z, y, x).
-        """
-        return padding_for(geometry.used_points(mesh.vertices, mesh.faces), psf, region, self.scene.grid)
-
-    def neighbours(self, mesh: MeshT, candidates: Bools, cell: Bools | None = None, *, last: bool) -> Bools:
-        """Find the candidates that belong to neighbours, judged from the surface as it is (:func:`.neighbour_mask`).
-
-        Parameters
-        ----------
-        mesh : Mesh
-            The surface as it is.
-        candidates : (z, y, x) bool
-            Bright voxels beside the cell.
-        cell : (z, y, x) bool, optional
-            The bright object that the surface is to become.
-        last : bool
-            True in the last stage: the surface then lies closer to its own membrane.
-
-        Returns
-        -------
-        (z, y, x) bool
-            The mask.
-        """
-        if not candidates.any():
-            return candidates
-        reach = (LAST_STAGE_OWN_MEMBRANE_DISTANCE if last else OWN_MEMBRANE_DISTANCE) * self.scene.voxel
-        inside, away = self.inside(mesh), self.distance_outside(mesh)
-        return neighbour_mask(inside, away, candidates, self.scene, reach, cell)
-
-    def emission_mask(self, mesh: MeshT, neighbours: Bools) -> Bools:
-        """Mark the voxels that may emit neighbours' light.
-
-        Parameters
-        ----------
-        mesh : Mesh
-            A mesh of this kind, µm.
-        neighbours : (z, y, x) bool
-            Bright voxels of neighbours.
-
-        Returns
-        -------
-        (z, y, x) bool
-            The voxels of `neighbours`, and those close around them unless they are inside of the surface or next to it.
-        """
-        return emission_mask(self.distance_outside(mesh), neighbours, self.scene)
 
     # -- staining ------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ _PARAVIEW = "Open it in ParaView, apply “Extract Surface” and save it as .vt
 _MESHIO = (
     "Convert it to .ply, for example with meshio (`meshio convert FILE mesh.ply`), or save it as .vtp in ParaView."
 )
-_IMAGE = "Expected a mesh; an image goes where images are asked for."
+_IMAGE = "Expected a mesh, not an image."
 _POINTS = "Reconstruct a surface from them and export it as .ply, for example with MeshLab."
 _CAD = "Mesh it in the CAD program and export it as .stl."
 _UNPACK = "Unpack it first."

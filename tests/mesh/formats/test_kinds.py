@@ -20,7 +20,7 @@ from cytoform.mesh.io import read_mesh
         ("a.msh", "for finite elements", "meshio"),
         ("a.step", "a CAD model", "CAD program"),
         ("a.xyz", "a cloud of points", "Reconstruct a surface"),
-        ("a.tif", "an image", "goes where images are asked for"),
+        ("a.tif", "an image", "not an image"),
         ("a.obj.gz", "a compressed file", "Unpack"),
     ],
 )
