@@ -52,13 +52,14 @@ def as_start(given: Any) -> str | Mesh:
 
 
 def as_psf(given: Any) -> PSFOptions | PSF | None:
-    """Return the PSF of a job.
+    """Convert what was given as the PSF of a job; no file is read here.
 
     Parameters
     ----------
     given : object
-        None, a PSF or a PSFOptions (returned unchanged), a path (of an image of the PSF), or a mapping: the fields of a
-        PSFOptions if it has "options", else what :meth:`.PSF.describe` returns.
+        None, a PSF or a PSFOptions is returned unchanged. The path of an image of the PSF becomes a PSFOptions of that
+        path. A mapping with "options" gives the fields of a PSFOptions; any other is what :meth:`.PSF.describe`
+        returned, and becomes that PSF.
 
     Raises
     ------

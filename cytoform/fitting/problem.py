@@ -187,11 +187,19 @@ class Problem:
         return np.where(self.region, weights, 0).astype(self.dtype)
 
     def _reweighted(self, rendered: Array) -> Target:
-        """Return the unblurred image with weights from its residuals at a rendering (before gain and background).
+        """Return the unblurred image, less the light of neighbours, with new weights of its voxels.
 
-        A camera gives each voxel the inverse of its variance under the model (repeated least squares then converge to
-        the maximum of its likelihood); a robust loss multiplies by the weights of Huber's loss. The weights of PSF
-        steps are replaced by the camera's, too.
+        Gain and background are fitted first, so that gain · `rendered` + background is near the image. The weights are
+        those of brightness (all 1 by default). With a camera in the settings they are multiplied by 1 / variance of the
+        counts that the model predicts, relative to its mean over the region; repeated least squares with such weights
+        converge to the maximum of the likelihood if the weights of brightness are 1. The PSF is fitted with these
+        products, too. A robust loss then multiplies the weights by those of Huber's loss, small where the residual is
+        large; not those of the PSF's fit.
+
+        Parameters
+        ----------
+        rendered : (z, y, x) float
+            Rendering of the mesh in the region's box, before gain and background.
         """
         observed, camera = self._sharp_image(), self.config.camera
         weights = self._signal_weights(0.0)

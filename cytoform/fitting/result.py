@@ -152,7 +152,7 @@ class FitResult:
 
     @property
     def whole_model(self) -> Array:
-        """Model of the image with the light of neighbours, (z, y, x)."""
+        """Model of the image, (z, y, x), in its unit: gain · rendering + background, plus the light of neighbours."""
         return self.model.data if self.surroundings is None else self.model.data + self.surroundings.data
 
     @property

@@ -80,9 +80,10 @@ class Scene:
 
     @cached_property
     def smooth(self) -> Floats32:
-        """Image smoothed by a Gaussian of σ = THRESHOLD_SMOOTHING times the shortest voxel edge, (z, y, x).
+        """Image smoothed by a Gaussian, float32 (z, y, x); σ is THRESHOLD_SMOOTHING times the shortest voxel edge.
 
-        Extreme intensities are divided by the largest magnitude first, as their squares overflow float32.
+        A floating-point image whose largest magnitude is outside of 1e-12 to 1e12 is divided by it first, as squares of
+        such numbers do not fit into float32.
         """
         data = np.asarray(self.volume.data)
         size = float(np.abs(data).max())

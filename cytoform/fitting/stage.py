@@ -39,7 +39,12 @@ def stage_lengths(config: FitConfig) -> list[int]:
 
 
 def staining_prior(state: State, config: FitConfig, body: Body[Any]) -> StainingPrior | None:
-    """Make the prior of the staining with the estimated or expected spread; None if the staining is not fitted."""
+    """Make the prior of the staining: how unevenly the dye covers the surface, fitted as a density at every vertex.
+
+    It is a random field on the present mesh. Its standard deviation is the one that was estimated from the image
+    (``state.estimates.staining_spread``), or ``config.staining_spread`` while none is (NaN). Its correlation length is
+    ``config.staining_correlation_length`` voxels. None if ``config.infer_staining`` is False.
+    """
     if not config.infer_staining:
         return None
     spread = config.staining_spread if np.isnan(state.estimates.staining_spread) else state.estimates.staining_spread

@@ -268,9 +268,11 @@ def _least_distance(sampling: Sampling, model: AutoDecoder) -> float:
 
 
 def _first_block_side(sampling: Sampling, model: AutoDecoder) -> int:
-    """Return the side, in voxels, of the first blocks: 8, halved until their split threshold is below 0.8 of the clamp.
+    """Return the side, in voxels, of the largest blocks into which the grid is divided: 8, 4, 2 or 1.
 
-    With larger blocks no clamped distance would be large enough to exclude the surface.
+    A block is left out if |distance| at its centre exceeds :func:`_split_threshold`, which grows with the side.
+    Distances of a network with a clamp do not exceed the clamp; so 8 is halved until the threshold is at most 0.8 of
+    the clamp, or the side is 1. Without a clamp it is 8.
     """
     clamp = model.space.clamp
     side = COARSEST

@@ -91,8 +91,9 @@ def fit_prior(
     learned : LearnedSequences
         The codes, at least two, and their labels.
     kind : str
-        ``gaussian``, ``near`` or ``mixture``. A mixture has a component for each label where there are labels, else as
-        many as the Bayesian information criterion selects (scikit-learn).
+        ``gaussian``: a normal distribution with the mean and covariance of the codes. ``near``: a learned code chosen
+        at random, plus normal noise with their covariance. ``mixture``: normal distributions, one for each label where
+        there are several labels, else as many (1 to 6) as the Bayesian information criterion selects (scikit-learn).
     spread : float, optional
         Standard deviation relative to that of the learned codes: by default 1, or 0.3 for ``near``.
     seed : int

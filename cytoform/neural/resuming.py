@@ -76,14 +76,17 @@ class StoredTraining:
         return float(self.text.get("seconds", 0.0))
 
     def resumed_settings(self, requested: TrainingSettings, *, given: bool) -> TrainingSettings:
-        """Return the settings that the training began with, and warn of others that were requested.
+        """Return the settings that the training began with; those requested are only compared with them.
+
+        A warning is logged if the configuration given differs from the stored one, and for each of precision, dtype,
+        minutes and memory_gb that is neither its default nor the stored value. Labels and threads are not compared.
 
         Parameters
         ----------
         requested : TrainingSettings
-            Settings of the resuming call; used for the warnings only.
+            Settings of the resuming call.
         given : bool
-            Whether the resuming call named a configuration; else any stored one is accepted.
+            Whether the resuming call named a configuration; if not, the configurations are not compared.
 
         Returns
         -------
@@ -93,7 +96,7 @@ class StoredTraining:
         Raises
         ------
         FileFormatError
-            When the checkpoint is that of another network than the one requested.
+            When a configuration was given and its network is not that of the checkpoint.
         """
         config = TrainConfig.from_json(self.text["config"])
         _check_same_network(requested.config, config, given=given)

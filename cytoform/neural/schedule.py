@@ -92,10 +92,17 @@ class Schedule:
         return ready and spent >= self.plans[-1].seconds + _PLAN_INTERVAL * self.seconds
 
     def replan(self, step: int, spent: float) -> None:
-        """Estimate the total number of steps anew, from the time left and the recent time of a step, as a new plan.
+        """Set the total number of steps anew, so that the training ends after 98.5 % of its duration; append a plan.
 
-        ``step`` steps took ``spent`` seconds. The steps aim at 98.5 % of the duration; the rest is for writing the
-        model.
+        The steps left are the time left over the mean time of a step since an earlier plan: the last one that is at
+        least a twentieth of the duration old, else the training's beginning. The 1.5 % are for writing the model.
+
+        Parameters
+        ----------
+        step : int
+            Steps done.
+        spent : float
+            Seconds since the training's beginning.
         """
         assert self.seconds is not None
         reference = self._reference_plan(spent)

@@ -251,7 +251,9 @@ class _TrainingLoop:
     def run(self) -> AutoDecoder:
         """Take steps until the schedule ends, and return the trained model, written if there is a folder.
 
-        After Ctrl-C in any process a checkpoint is written and Interrupted is raised, at the end of a step.
+        After each step the number of steps is planned anew if that is due (a training with a duration), and progress is
+        reported. A checkpoint is written into the folder, if there is one, at regular intervals and at the end. After
+        Ctrl-C in any process it is written at the end of the step, and Interrupted is raised.
         """
         trainer = self.trainer
         with Interruption() as interruption:

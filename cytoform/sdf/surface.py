@@ -246,7 +246,11 @@ def _smoothest_level_set(lattice: _Lattice) -> AnyFloats:
 
 
 def _to_cosines(values: AnyFloats) -> AnyFloats:
-    """Return the orthonormal 3D discrete cosine transform of values at the nodes."""
+    """Return the coefficients of a level set's values (z, y, x) in the cosine basis, an array of the same shape.
+
+    They are the orthonormal type II discrete cosine transform along all three axes of the values at the lattice's
+    nodes; :func:`_from_cosines` inverts it.
+    """
     return fft.dctn(values, norm="ortho", workers=thread_count())
 
 

@@ -116,10 +116,20 @@ class SurfaceBody(Body[SurfaceMesh]):
         return bool(self._poor_faces(mesh, last).any()) or edges_are_uneven(mesh, self.edge)
 
     def improved(self, mesh: SurfaceMesh, *, last: bool) -> SurfaceMesh | None:
-        """Split, collapse and flip edges around poor triangles; everywhere if that leaves some.
+        """Return the surface with better triangles, or None if none are poor or remeshing does not help.
 
-        Returns None if nothing is poor, or if no remeshing leaves fewer poor triangles on an embedded surface of the
-        same volume.
+        Edges are split, collapsed and flipped within three rings of faces around poor triangles (folded, or out of the
+        bounds of the stage). If some are still poor, the whole surface is remeshed instead, and the result taken if it
+        has fewer poor triangles. If edge lengths are uneven or faces folded on the whole, everything is remeshed at
+        once. A result is only taken if it does not cross itself and its volume has changed by at most
+        MOST_VOLUME_CHANGE.
+
+        Parameters
+        ----------
+        mesh : SurfaceMesh
+            The surface, µm.
+        last : bool
+            Whether this is the fit's last stage, whose bounds are wider.
         """
         poor, everywhere = self._poor_faces(mesh, last), needs_remesh(mesh, self.edge, min_angle=0.0)
         if not (poor.any() or everywhere):

@@ -31,9 +31,15 @@ __all__ = ["begin", "default_edge", "default_margin", "guess_psf"]
 
 
 def guess_psf(spacing: tuple[float, float, float]) -> GaussianPSF:
-    """Guess a Gaussian PSF from the voxel size: σ of 1.5 voxels across, twice that along z and at least one slice.
+    """Guess a Gaussian PSF from the voxel size alone.
 
-    `spacing` is the voxel size, (z, y, x) µm.
+    σ along y and x is 1.5 times the geometric mean of the voxel's edges in y and x; σ along z is twice that, but at
+    least one slice.
+
+    Parameters
+    ----------
+    spacing : (3,) float
+        Voxel size, (z, y, x) µm.
     """
     across = 1.5 * float(np.sqrt(spacing[1] * spacing[2]))
     return GaussianPSF.from_sigma((max(2.0 * across, spacing[0]), across, across))
