@@ -116,7 +116,7 @@ def test_the_page_begins_with_pictures_of_the_shapes(found, tmp_path):
     first = page.index('src="data:image/png;base64,')
     shapes = base64.b64encode((tmp_path / "shapes.png").read_bytes()).decode()
     assert page[first:].startswith(f'src="data:image/png;base64,{shapes}')
-    assert "stand below their originals" in page
+    assert "is shown below its original" in page
 
 
 def test_reconstructions_of_the_shapes_shown_are_found_by_name(real, made):
