@@ -20,8 +20,8 @@ def imaged(psf):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", [0.0, 1.2])
-def test_spherical_aberration_is_found_with_the_shape(wrong):
+def test_spherical_aberration_is_found_with_the_shape():
+    wrong = 1.2
     lens = {"numerical_aperture": 1.1, "wavelength": 0.6, "immersion_index": 1.33, "modality": "confocal"}
     truth, volume = imaged(cf.PupilPSF(phase={12: 0.6}, **lens))
     config = cf.FitConfig(iterations=120, edge=0.3, uncertainty=False, device="cpu")
@@ -31,8 +31,8 @@ def test_spherical_aberration_is_found_with_the_shape(wrong):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", [4.0, 14.0])
-def test_depth_is_found_with_the_shape(wrong):
+def test_depth_is_found_with_the_shape():
+    wrong = 14.0
     lens = {"numerical_aperture": 1.3, "wavelength": 0.6, "immersion_index": 1.515, "modality": "confocal"}
     sample = {"sample_index": 1.38, "free": ("depth",)}
     truth, volume = imaged(cf.GibsonLanniPSF(depth=8.0, **lens, **sample))
