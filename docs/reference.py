@@ -9,7 +9,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["ROOMS", "Entry", "entries", "members", "rooms"]
+__all__ = ["ROOMS", "Entry", "entries", "members"]
 
 # The order is that of the reference. Of a name that two rooms have the first one has the page.
 ROOMS: dict[str, str] = {
@@ -90,15 +90,6 @@ def _kind(thing: Any) -> str:
     if inspect.isclass(thing):
         return "exception" if issubclass(thing, BaseException) else "class"
     return "function" if inspect.isroutine(thing) or hasattr(thing, "__wrapped__") else "data"
-
-
-def rooms() -> dict[str, str]:
-    """The rooms with their headings, and modules that are public names of a room."""
-    found = dict(ROOMS)
-    for entry in entries():
-        if entry.kind == "module":
-            found.setdefault(entry.home, "")
-    return found
 
 
 def entries() -> Iterator[Entry]:

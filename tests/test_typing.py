@@ -79,10 +79,8 @@ cf.FitConfig().itertions
 """
 
 
-@pytest.fixture(scope="module")
-def errors(tmp_path_factory):
+def found_by_mypy(folder):
     """The errors that mypy finds in each of the three files, by name; one run, as loading numpy's types takes long."""
-    folder = tmp_path_factory.mktemp("typing")
     for name, text in (("user", USER), ("neural", NEURAL), ("wrong", WRONG)):
         (folder / f"{name}_file.py").write_text(text)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(folder / "cache")]
@@ -95,8 +93,9 @@ def errors(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_right_use_has_no_error_and_wrong_use_is_found(errors):
+def test_right_use_has_no_error_and_wrong_use_is_found(tmp_path):
     """One test, so that workers of pytest-xdist do not each run mypy."""
+    errors = found_by_mypy(tmp_path)
     assert errors["user"] == []
     if importlib.util.find_spec("torch") is not None:
         assert errors["neural"] == []

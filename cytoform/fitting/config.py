@@ -37,6 +37,11 @@ def _rename(name: str) -> str:
     return FORMER_NAMES[name]
 
 
+def _by_present_name(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored settings by their present names; those under former names need no warning."""
+    return {FORMER_NAMES.get(name, name): value for name, value in stored.items()}
+
+
 def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
     """Wrap the constructor of a class of settings so that it takes former names too; return the changed class.
 
@@ -246,7 +251,7 @@ class FitConfig:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the settings of a pickle, which an earlier version may have made with former names."""
-        vars(self).update({FORMER_NAMES.get(name, name): value for name, value in state.items()})
+        vars(self).update(_by_present_name(state))
 
     def _convert_values(self) -> None:
         """Convert numbers of numpy to Python's and settings of each stage to tuples of floats, in place.
@@ -332,5 +337,4 @@ class FitConfig:
             except TypeError:
                 names = ", ".join(field.name for field in dataclasses.fields(Camera))
                 raise ConfigError(f"the camera is {short_repr(camera)}; expected numbers for {names}.") from None
-        present = {FORMER_NAMES.get(name, name): value for name, value in values.items()}  # stored ones need no warning
-        return cls(**{**present, "camera": camera})
+        return cls(**{**_by_present_name(values), "camera": camera})

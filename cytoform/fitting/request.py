@@ -19,6 +19,7 @@ from ..optics import PSF
 from .bodies import body_class_of
 from .checks import check_psf_size, check_region, image_warnings
 from .config import FitConfig
+from .descriptions import wrong_type
 from .digests import array_digest
 from .json_values import json_value, short_repr
 from .priors.smoothness import Prior
@@ -85,15 +86,11 @@ class Request:
             If the PSF is wider than the image.
         """
         if not isinstance(self.volume, Volume):
-            raise ConfigError(
-                f"volume is {short_repr(self.volume)}; expected a Volume.",
-                remedy="Read a file with cytoform.read_volume(path), or pass cytoform.Volume(array, spacing).",
-            )
+            remedy = "Read a file with cytoform.read_volume(path), or pass cytoform.Volume(array, spacing)."
+            raise wrong_type("volume", self.volume, "a Volume", remedy)
         if self.psf is not None and not hasattr(self.psf, "otf_on"):
-            raise ConfigError(
-                f"psf is {short_repr(self.psf)}; expected a PSF.",
-                remedy="For a Gaussian: cytoform.GaussianPSF.from_sigma((0.6, 0.25, 0.25)), in µm.",
-            )
+            remedy = "For a Gaussian: cytoform.GaussianPSF.from_sigma((0.6, 0.25, 0.25)), in µm."
+            raise wrong_type("psf", self.psf, "a PSF", remedy)
         if self.roi is not None and self.labels is not None:
             raise ConfigError("roi and labels were given together; expected one of them.", remedy="Omit one of them.")
         if self.label is not None and self.labels is None:

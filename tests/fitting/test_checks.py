@@ -5,7 +5,7 @@ import pytest
 from fitting.simulated import ball
 
 import cytoform as cf
-from cytoform.errors import FitError
+from cytoform.errors import ConfigError, FitError
 from cytoform.fitting.checks import check_psf_size, image_warnings, saturation_warning
 
 NOISE = np.random.default_rng(0).normal(100, 3, (12, 10, 10))
@@ -67,3 +67,20 @@ def test_values_out_of_float32s_squares():
     for factor in (1e20, 1e-25):
         other = cf.fit(cf.Volume(volume.data * factor, volume.spacing), psf=psf, config=config)
         assert other.volume_um3 == pytest.approx(usual.volume_um3, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"volume": "cell.tif"}, ("volume is 'cell.tif'", "cytoform.read_volume")),
+        ({"volume": NOISE}, ("expected a Volume", "cytoform.Volume(array, spacing)")),
+        (
+            {"volume": cf.Volume(NOISE, 0.3), "psf": (0.3, 0.2, 0.2)},
+            ("psf is (0.3, 0.2, 0.2)", "GaussianPSF.from_sigma"),
+        ),
+    ],
+)
+def test_inputs_of_another_kind_are_named(given, words):
+    with pytest.raises(ConfigError) as refused:
+        cf.fit(**given)
+    assert all(word in str(refused.value) for word in words)

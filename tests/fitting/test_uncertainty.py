@@ -129,8 +129,10 @@ def test_intervals_and_files(tmp_path):
     assert all(name in header for name in ("mean_curvature", "gaussian_curvature", "standard_error"))
     again = cf.load_result(folder)
     assert again.mesh.n_vertices == result.mesh.n_vertices
-    with pytest.raises(FitError, match="standard errors"):
+    with pytest.raises(FitError, match="loaded result has no intervals"):
         again.interval("volume_um3")
+    assert "\n" not in repr(result) and f"{result.volume_um3:.4g} µm³" in repr(result)
+    assert repr(again) == repr(result)
     without = cf.fit(volume, psf=psf, config=cf.FitConfig(iterations=2, uncertainty=False, device="cpu"))
     assert without.uncertainty is None
 

@@ -23,7 +23,9 @@ from .options import (
     Quiet,
     Sequences,
     echo_next_command,
+    frames_option,
     sequence_files,
+    shape_option,
 )
 from .scale import Spacing, with_spacing
 
@@ -74,22 +76,8 @@ def encode(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the random sample points.")] = 0,
-    frames: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N",
-            help="Number of frames of the reconstruction, or their times from -1 (first frame) to 1 (last frame), such "
-            "as -1,0,1; by default those of the sequence.",
-        ),
-    ] = None,
-    shape: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N",
-            help="Number of voxels of the reconstruction along each side of the cube, or Z,Y,X; by default those of "
-            "the sequence.",
-        ),
-    ] = None,
+    frames: Annotated[str | None, frames_option("those of the sequence")] = None,
+    shape: Annotated[str | None, shape_option("those of the sequence")] = None,
     formats: Formats = None,
     exhaustive: Exhaustive = False,
     spacing: Spacing = None,

@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +23,10 @@ __all__ = [
     "Sequences",
     "Shape",
     "echo_next_command",
+    "frames_option",
     "is_main_process",
     "sequence_files",
+    "shape_option",
 ]
 
 ANGLES = (
@@ -37,20 +39,22 @@ Sequences = Annotated[
     list[Path],
     typer.Argument(metavar="SEQUENCES", help="Folders of sequences of signed distances (HDF5 files), or single files."),
 ]
-Frames = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N",
-        help="Number of frames, or their times from -1 (first frame) to 1 (last frame), such as -1,0,1; by default the "
-        "frames of the training.",
-    ),
-]
-Shape = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N", help="Number of voxels along each side of the cube, or Z,Y,X; by default as in the training."
-    ),
-]
+
+
+def frames_option(default: str) -> Any:
+    """Return the option --frames; `default` ends its help, "by default ..."."""
+    text = "Number of frames, or their times from -1 (first frame) to 1 (last frame), such as -1,0,1"
+    return typer.Option(metavar="N", help=f"{text}; by default {default}.")
+
+
+def shape_option(default: str) -> Any:
+    """Return the option --shape; `default` ends its help, "by default ..."."""
+    text = "Number of voxels along each side of the cube, or Z,Y,X"
+    return typer.Option(metavar="N", help=f"{text}; by default {default}.")
+
+
+Frames = Annotated[str | None, frames_option("the frames of the training")]
+Shape = Annotated[str | None, shape_option("as in the training")]
 Formats = Annotated[
     list[str] | None,
     typer.Option(
