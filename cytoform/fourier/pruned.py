@@ -174,7 +174,7 @@ def _plane_spectra(image: Array, band: Band) -> Array:
 
 
 def _forward_along_z(spectrum: Array, band: Band, workers: int | None) -> Array:
-    """Transform planes of modes (z, my, mx) along z to the band's box, 0 at modes that are not kept.
+    """Apply the FFT along z to planes of modes (z, my, mx): the band's box, 0 at modes that are not kept.
 
     May overwrite `spectrum`.
     """
