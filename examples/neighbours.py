@@ -39,8 +39,8 @@ volume = cf.Volume((1000 * (0.1 + light / light.max() + noise)).astype(np.float3
 # %%
 # The fit
 # -------
-# ``cf.fit`` takes the largest bright object and finds by itself that there is a bright neighbour. With a segmentation
-# of the image, ``cf.fit(volume, labels=labels, label=1)`` would be told.
+# ``cf.fit`` takes the largest bright object and finds by itself that there is a bright neighbour. With a
+# segmentation of the image, pass that: ``cf.fit(volume, labels=labels, label=1)``.
 
 config = cf.FitConfig(iterations=150 if QUICK else 280, uncertainty=not QUICK)
 result = cf.fit(volume, config=config)
