@@ -1,5 +1,6 @@
 """Compiled kernels find a folder also where the package's and the user's cannot be written."""
 
+import importlib.util
 import os
 import shutil
 import stat
@@ -65,9 +66,11 @@ def test_kernels_are_kept_in_a_private_temporary_folder_where_no_other_can_be_wr
     assert folder.parent == tmp_path and stat.S_IMODE(folder.stat().st_mode) == cache.PRIVATE_MODE
     module = tmp_path / "kernel.py"
     module.write_text("def double(x):\n    return 2 * x\n")
-    space: dict = {}
-    exec(compile(module.read_text(), str(module), "exec"), space)
-    assert numba.njit(cache=True)(space["double"])(3) == 6
+    spec = importlib.util.spec_from_file_location("kernel", module)
+    kernel = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "kernel", kernel)  # else numba searches all modules that other tests have loaded
+    spec.loader.exec_module(kernel)
+    assert numba.njit(cache=True)(kernel.double)(3) == 6
     assert any(folder.rglob("*.nbi"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "/proc/nowhere")  # NUMBA_CACHE_DIR as the user set it
     cache.ensure_writable()
