@@ -528,20 +528,22 @@ class Renderer:
             self._fft_module.to_image(self._array_module.asarray(box), self.band, workers=self._workers)
         )
 
-    def power(self, image: Array) -> float:
-        """Return the mean of |Σ_n image_n exp(-i ξ · x_n)|² over the kept modes of the full spectrum.
+    def power(self, image: Array, sensitivity: Array | float = 1.0) -> float:
+        """Return the weighted mean of |Σ_n image_n exp(-i ξ · x_n)|² over the kept modes of the full spectrum.
 
         Parameters
         ----------
         image : (z, y, x) float
             Image at the first voxels of the grid; the rest of the grid is zero.
+        sensitivity : (band.shape) float, or float
+            Weight of each mode, zero or more; 1 by default.
 
         Returns
         -------
         float
             Mean power, in the squared unit of the image.
         """
-        box, weights = self.transform(image), self.band.kept_weights
+        box, weights = self.transform(image), self.band.kept_weights * sensitivity
         return float((weights * np.abs(box).astype(np.float64) ** 2).sum() / weights.sum())
 
     def blur(self, image: Array, *, adjoint: bool = False) -> Array:

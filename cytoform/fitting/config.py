@@ -143,6 +143,9 @@ class FitConfig:
     min_gain : tuple of float
         That gain in each stage, as a natural logarithm of the probability of image, surface and staining, with the
         residual taken for noise.
+    convergence : float
+        The fit ends once a Newton step predicts that volume, area and the surface (in the root mean square) would move
+        by less than this part of their standard errors of noise alone.
     pause_every : int
         Most steps between two pauses. At a pause the mesh is remeshed if needed, the PSF is fitted, neighbours are
         found and the noise is estimated. Twice as many in early stages and if only the noise is estimated; fewer if the
@@ -175,7 +178,7 @@ class FitConfig:
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
     preconditioning: tuple[float, ...] = (20.0, 5.0, 1.0)
     step: tuple[float, ...] = (2.0, 1.0, 0.5)
-    smoothness_weight: tuple[float, ...] = (1.0, 10.0, 50.0)
+    smoothness_weight: tuple[float, ...] = (1.0, 10.0, 25.0)
     contact_weight: float = 30.0
     infer_staining: bool = True
     staining_spread: float = 0.35
@@ -184,7 +187,7 @@ class FitConfig:
         True, name="--fixed-psf", off=True, help="Keep the PSF as given, instead of fitting it with the surface."
     )
     psf_shape: str = "axial"
-    psf_after: int = 30
+    psf_after: int = 15
     psf_steps: int = 4
     psf_step: float = 0.2
     cutoff: float = 0.01
@@ -196,6 +199,7 @@ class FitConfig:
     widen_roi: bool = True
     patience: tuple[float, ...] = (12, 12, 32)
     min_gain: tuple[float, ...] = (5.0, 5.0, 0.5)
+    convergence: float = 0.5
     pause_every: int = 15
     uncertainty: bool = True
     checkpoint_seconds: float = 5.0
@@ -225,7 +229,14 @@ class FitConfig:
             good = len(values) == len(self.blurs) and min(values) >= 0 and (not positive or min(values) > 0)
             least = "more than 0" if positive else "0 or more"
             self._require(good, name, f"{len(self.blurs)} values of {least}, one for each of blurs")
-        for name in ("staining_spread", "staining_correlation_length", "psf_step", "tolerance", "checkpoint_seconds"):
+        for name in (
+            "convergence",
+            "staining_spread",
+            "staining_correlation_length",
+            "psf_step",
+            "tolerance",
+            "checkpoint_seconds",
+        ):
             self._require(getattr(self, name) > 0, name, "a positive number")
         for name in ("psf_steps", "pause_every"):
             self._require(getattr(self, name) >= 1, name, "at least 1")

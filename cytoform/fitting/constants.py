@@ -10,7 +10,7 @@ import math
 
 # -- Stages and pauses -------------------------------------------------------------------------------------------------
 
-EARLY_STAGES_SHARE = 0.35
+EARLY_STAGES_SHARE = 0.2
 """Most of all shape steps that the stages before the last may take: fine detail needs the others."""
 LEAST_STEPS_BETWEEN_PAUSES = 5
 """Least steps from one pause to the next, which costs about as much as two steps. Chosen, not measured."""
@@ -26,6 +26,16 @@ FOLD_FACTOR = 3.0
 """Factor on the weights of smoothness and contact each time that the surface has folded and goes back."""
 RECOVERY_FACTOR = 1.7
 """Divisor of that factor at each pause that finds the surface free of folds: slower than it grew."""
+NEWTON_AFTER_STEPS = 15
+"""Steps of the last stage before the first Newton step: farther from the optimum its quadratic model is wrong."""
+NEWTON_MODES = 100
+"""Smoothest modes of the surface, and as many of its staining, that a Newton step moves; L-BFGS moves the others."""
+NEWTON_TRIALS = 3
+"""Trials of a Newton step before it is left out."""
+NEWTON_SHRINK = 0.4
+"""Factor on its length from one trial to the next."""
+NEWTON_MOVE = 2.0
+"""Longest steps of the stage that its first trial may move a vertex."""
 LBFGS_MEMORY = 30
 """Pairs of steps and gradient changes kept by L-BFGS for the shape: 10 or 60 change the demo's error by 0.2 nm."""
 
@@ -35,6 +45,10 @@ TRIANGLE_BOUNDS = {"shortest": 0.33, "longest": 2.0, "min_angle": 14.0}
 """Edges in units of the wanted edge, angles in degrees: a triangle outside of them is remeshed."""
 LAST_STAGE_TRIANGLE_BOUNDS = {"shortest": 0.1, "longest": 3.0, "min_angle": 4.0}
 """The same in the last stage, where changing triangles costs more steps than a poor one does harm."""
+FACE_AREA_FACTOR = 0.433
+"""Area of an equilateral triangle, in squared edges."""
+EVEN_ENOUGH = 0.1
+"""Of the number of faces that edges of the wanted length would make: farther off, a stage begins with a remeshing."""
 MOST_VOLUME_CHANGE = 0.02
 """Of the volume. A remeshing that changes more of it has not kept the shape and is refused."""
 REMESHED_RINGS = 3
@@ -186,3 +200,7 @@ LEAST_SLICE_RATIO = 0.9
 """Slice distance over pixel size: smaller ones are rare, and axes in another order are not."""
 SATURATED_SHARE = 0.005
 """Of the voxels around a surface: if more hold the largest value of the file's type, the detector was saturated."""
+CORRELATION_REACH = 4.8
+"""Times √2 σ of a Gaussian PSF: farther apart, images of two points share next to nothing."""
+CORRELATION_STEP = 0.25
+"""Times √2 σ: step of the table of the PSF's autocorrelation, which is interpolated linearly."""

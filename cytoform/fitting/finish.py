@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import ArpackError
 
-from .._typing import Array, Bools, Floats
+from .._typing import Array, Bools
 from ..errors import FitError
 from ..image.volume import Volume
 from .bodies import Body
 from .config import FitConfig
 from .problem import Problem
-from .psf_step import fits_psf
 from .result import FitResult
 from .stage import smoothness_prior, staining_prior
 from .state import State
 from .uncertainty import Uncertainty, estimate_uncertainty
+from .uncertainty.directions import fitted_psf_directions
 
 __all__ = ["finish"]
 
@@ -106,23 +106,9 @@ def _estimate_uncertainty(
             problem, state.mesh, state.psf,
             stain=None if staining is None else state.stain,
             smoothness=None if smoothness is None else (state.estimates.folding_factor * smoothness[0], smoothness[1]),
-            staining=staining, psf_directions=_fitted_psf_directions(state, config),
+            staining=staining, psf_directions=fitted_psf_directions(state, config),
             measures=type(body).measures(state.mesh), image_fit=image_fit,
         )  # fmt: skip
     except (FitError, MemoryError, ValueError, np.linalg.LinAlgError, ArpackError) as error:
         _LOG.warning("no standard errors: %s", error)
         return None
-
-
-def _fitted_psf_directions(state: State, config: FitConfig) -> Floats | None:
-    """Return orthonormal directions of the PSF's parameters that were fitted, (n_parameters, k); None if none were.
-
-    With ``psf_shape="axial"`` they span the changes that keep the PSF rotationally symmetric about z, else all.
-    """
-    if not fits_psf(state, config):
-        return None
-    directions = np.eye(len(state.psf.parameters))
-    if config.psf_shape == "axial":
-        directions = np.array([state.psf.axial(direction) for direction in directions]).T
-    vectors, sizes, _ = np.linalg.svd(directions)
-    return vectors[:, sizes > 1e-6 * sizes.max()]

@@ -16,7 +16,7 @@ from ..interruption import Interruption
 from .bodies import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
-from .pause import improve_triangles, pause, pause_due, undo_folding
+from .pause import even_triangles, improve_triangles, pause, pause_due, undo_folding
 from .priors.smoothness import Prior
 from .psf_step import fits_psf, step_psf
 from .shape_step import has_settled, step_shape
@@ -118,6 +118,9 @@ def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
     count = state.count
     if count.stage_step >= stage.length if not stage.last else count.iteration >= config.iterations:
         return f"all {config.iterations} iterations done"
+    if stage.last and state.remaining and max(state.remaining.values()) <= config.convergence:
+        part = f"{config.convergence:g} of their standard errors"
+        return f"converged: volume, area and surface would move by less than {part}"
     if has_settled(state, config):
         steps, gain = config.patience[count.stage], config.min_gain[count.stage]
         return f"converged: {steps:g} iterations raised the log-likelihood by less than {gain:g}"
@@ -134,6 +137,7 @@ def _start_next_stage(state: State, context: FitContext) -> None:
     count.stage += 1
     count.stage_step, count.gained, count.gained_step = 0, 0.0, 0
     update_masks(state, context.body, last=count.stage == len(context.config.blurs) - 1)
+    even_triangles(state, context.body)
     state.shape_optimiser.reset()
     state.restart_at_best()
 

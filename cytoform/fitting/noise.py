@@ -19,10 +19,12 @@ __all__ = ["fisher_information", "noise_variance"]
 
 
 def noise_variance(problem: Problem, image_fit: ImageFit, psf: PSF, blur: float) -> float:
-    """Estimate the variance of white noise that has as much power on the optics' band as the residuals of a surface.
+    """Estimate the variance of white noise that disturbs a surface as much as the residuals do.
 
-    Noise outside of the band says nothing about the shape, and a misfit, which is smooth, counts for more than its
-    share of voxels. The variance of the rendering's own error is added.
+    It has as much power as the residuals, weighted over the modes by the image's sensitivity |ĥ|² |ξ|⁴ to bends of the
+    surface (ξ in units of the band). Noise outside of the optics' band then says nothing about the shape, and a misfit,
+    which is smooth, counts for more than its share of voxels; for white noise the weights do not matter. The variance
+    of the rendering's own error is added.
 
     Parameters
     ----------
@@ -40,9 +42,11 @@ def noise_variance(problem: Problem, image_fit: ImageFit, psf: PSF, blur: float)
     float
         Variance for each voxel, in the squared unit of the scaled image.
     """
-    return _transform_variance(problem) + _band_power(
-        image_fit.residual, image_fit.weights, problem.shape_renderer(psf, blur)
-    )
+    renderer = problem.shape_renderer(psf, blur)
+    band = renderer.band
+    sensitivity = np.abs(renderer.psf.otf_on(band)) ** 2 * band.scatter(band.radii**4)
+    total = float(image_fit.weights.sum(dtype=np.float64))
+    return _transform_variance(problem) + renderer.power(image_fit.residual, sensitivity) / total
 
 
 def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformation:

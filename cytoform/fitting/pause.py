@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from .._typing import Floats
+from ..errors import FitError
 from ..mesh.protocol import Mesh
+from ..optics import PSF
 from ..optim import LaplacianPreconditioner
+from .bodies import Body
 from .config import FitConfig
 from .constants import (
     ESTIMATE_AFTER_STEPS,
     ESTIMATE_WITH_STEPS_LEFT,
     FOLD_FACTOR,
     LEAST_STEPS_BETWEEN_PAUSES,
+    NEWTON_AFTER_STEPS,
+    NEWTON_MOVE,
+    NEWTON_SHRINK,
+    NEWTON_TRIALS,
     NO_REMESHING_STEPS,
     PATCH_SMOOTHING,
     PAUSE_DISTANCE,
@@ -23,8 +33,9 @@ from .priors.strength import FisherInformation, estimate_smoothness_factors, est
 from .psf_step import fits_psf, step_psf
 from .stage import Stage
 from .state import State, shape_optimiser
+from .uncertainty.newton import newton_step
 
-__all__ = ["improve_triangles", "pause", "pause_due", "undo_folding"]
+__all__ = ["even_triangles", "improve_triangles", "pause", "pause_due", "undo_folding"]
 
 
 def pause_due(state: State, stage: Stage, config: FitConfig) -> bool:
@@ -70,9 +81,11 @@ def pause(state: State, stage: Stage, config: FitConfig) -> str:
     if not stage.last and state.masks.candidates.any():  # judged from the present surface
         stage.update_masks(state)
     if factor == 1.0 and not (undone or message) and _ready_to_estimate(state, stage, config):
-        message = _estimate_priors(state, stage, config)
+        _estimate_priors(state, stage, config)
     state.restart_at_best()
     stage.update_at_pause(state)
+    if not (undone or message) and _ready_for_newton(state, stage, config):
+        _take_newton_step(state, stage, config)
     return undone or message
 
 
@@ -80,6 +93,21 @@ def improve_triangles(state: State, stage: Stage) -> str:
     """Replace the state's mesh by a remeshed one if triangles are poor and that helps; return a message, else ""."""
     better = stage.body.improved(state.mesh, last=stage.last)
     return "" if better is None else _replace_mesh(state, stage, better)
+
+
+def even_triangles(state: State, body: Body[Any]) -> None:
+    """Replace the state's mesh before a stage by one with even edges of the wanted length, if that keeps the shape.
+
+    In the coarse stages the surface grows or shrinks, and its edges with it; fine detail needs short ones.
+    """
+    better = body.evened(state.mesh)
+    if better is None:
+        return
+    prolongation, estimates = body.prolongation(state.mesh, better), state.estimates
+    state.stain = prolongation @ state.stain
+    estimates.smoothness_factors = np.ones(better.n_vertices)
+    state.mesh, state.transform = apply_staining(better, state.stain, body.pattern(better)), ""
+    state.shape_optimiser = shape_optimiser(better.n_vertices)
 
 
 def undo_folding(state: State, stage: Stage) -> str:
@@ -104,6 +132,57 @@ def _ready_to_estimate(state: State, stage: Stage, config: FitConfig) -> bool:
     free = state.count.psf_free or not fits_psf(state, config)
     left = config.iterations - state.count.iteration
     return stage.last and free and state.count.stage_step >= ESTIMATE_AFTER_STEPS and left >= ESTIMATE_WITH_STEPS_LEFT
+
+
+def _ready_for_newton(state: State, stage: Stage, config: FitConfig) -> bool:
+    """Tell whether a Newton step makes sense: in the last stage, with the PSF free (or not fitted).
+
+    Meshes that branch have no such step.
+    """
+    free = state.count.psf_free or not fits_psf(state, config)
+    return stage.last and free and not stage.body.branching and state.count.stage_step >= NEWTON_AFTER_STEPS
+
+
+def _take_newton_step(state: State, stage: Stage, config: FitConfig) -> None:
+    """Predict how far surface and PSF are from their optimum, and, if they are, move them there in one Newton step.
+
+    Sets ``state.remaining``. The step is shortened until it lowers the objective, NEWTON_TRIALS times at most, and else
+    left out; after it, the stage is updated as at any pause.
+    """
+    try:
+        step = newton_step(state, stage, config)
+    except FitError:  # a singular matrix: go on without
+        return
+    state.remaining = step.changes
+    if step.largest <= config.convergence:
+        return
+    longest = float(np.sqrt((step.moves**2).sum(axis=1)).max())
+    fraction = min(1.0, NEWTON_MOVE * stage.max_step / max(longest, 1e-300))
+    for _ in range(NEWTON_TRIALS):
+        psf = _moved_psf(state.psf, fraction * step.psf, config)
+        stain = state.stain + fraction * step.stain
+        mesh = state.mesh.with_vertices(state.mesh.vertices + fraction * step.moves)
+        if stage.staining is not None:
+            mesh = apply_staining(mesh, stain, stage.body.pattern(mesh))
+        state.count.evaluations += 1
+        loss = stage.problem.shape_loss(mesh.astype(config.dtype), psf, stage.blur).loss
+        prior = stage.prior_at(mesh, stain, state.estimates.folding_factor)[0]
+        if loss + state.estimates.prior_weight * prior < step.value:
+            state.mesh, state.stain = mesh, stain
+            if psf is not state.psf:
+                state.psf, state.transform = psf, ""
+            state.restart_at_best()
+            stage.update_at_pause(state)
+            return
+        fraction *= NEWTON_SHRINK
+
+
+def _moved_psf(psf: PSF, change: Floats, config: FitConfig) -> PSF:
+    """Return a PSF with changed parameters, no narrower along z than across if ``config.psf_shape`` is "axial"."""
+    if not change.any():
+        return psf
+    moved = psf.with_parameters(psf.parameters + change)
+    return moved.prolate() if config.psf_shape == "axial" else moved
 
 
 def _replace_mesh(state: State, stage: Stage, better: Mesh) -> str:
@@ -149,13 +228,12 @@ def _return_to_last_pause(state: State, stage: Stage) -> str:
     return "folded or crossed itself: back to the last pause, with larger weights of smoothness and contact"
 
 
-def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> str:
-    """Estimate the priors' strengths from the image (empirical Bayes); return a message on a remeshing, else "".
+def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> None:
+    """Estimate the priors' strengths from the image (empirical Bayes).
 
-    If half of the residuals' power is a misfit, estimates made before are reset. The first time, uneven triangles are
-    remeshed and the estimate is left to the next pause, as the smoothness energy assumes even triangles.
+    If half of the residuals' power is a misfit, estimates made before are reset.
     """
-    estimates, count = state.estimates, state.count
+    estimates = state.estimates
     information = fisher_information(stage.problem, state.mesh.astype(config.dtype), state.psf)
     if information.reliability == 0.0:
         if not (
@@ -163,15 +241,8 @@ def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> str:
         ):  # reset the estimates
             estimates.smoothness_factors, estimates.staining_spread = np.ones(state.mesh.n_vertices), np.nan
             stage.set_priors(state)
-        return ""
-    if not estimates.edges_evened and stage.smoothness is not None:
-        estimates.edges_evened = True
-        count.gained, count.gained_step = 0.0, count.stage_step
-        better = stage.body.improved(state.mesh, last=False)
-        if better is not None:
-            return _replace_mesh(state, stage, better)
+        return
     _estimate_prior_strengths(state, stage, information, config)
-    return ""
 
 
 def _estimate_prior_strengths(state: State, stage: Stage, information: FisherInformation, config: FitConfig) -> None:

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from scipy import ndimage
 
-from .._typing import Array, Bools
+from .._typing import Array, Bools, Floats
 from ..devices import to_host
 from ..errors import VolumeError
 from ..image.volume import Grid, Volume
@@ -284,6 +284,12 @@ class Problem:
         found = renderer.with_psf(psf).psf_least_squares(spectrum, target)
         spread = max(target.variance / target.total, 1e-30)
         return PSFLoss(found.value, found.psf, found.gain, found.background, 1.0 - found.value / spread)
+
+    def psf_gradient(self, mesh: Mesh, psf: PSF, blur: float) -> Floats:
+        """Compute the gradient of :meth:`shape_loss` for the PSF's parameters, (n_parameters,)."""
+        renderer = self.shape_renderer(psf, blur)
+        spectrum = to_host(renderer.prepared(mesh).forward())
+        return renderer.psf_least_squares(spectrum, self.target(blur)).psf
 
     def raw_intensity(self, gain: float, background: float) -> tuple[float, float]:
         """Convert gain and background from the scaled unit to the image's own intensities; return both."""

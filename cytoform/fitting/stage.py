@@ -133,6 +133,7 @@ class Stage:
         """Make priors and preconditioners anew for the connectivity of the state's mesh."""
         self.set_priors(state)
         mesh = state.mesh
+        self.modes: Floats | None = None  # smoothest modes of the mesh, once a Newton step needs them
         self._position_preconditioner = LaplacianPreconditioner(
             mesh.faces, mesh.n_vertices, self.config.preconditioning[state.count.stage]
         )

@@ -105,8 +105,6 @@ class Estimates:
         computed at the present surface.
     staining_spread : float
         Standard deviation of the staining's field; NaN for the expected one of the settings.
-    edges_evened : bool
-        Whether uneven triangles were remeshed before smoothness factors are estimated.
     folding_factor : float
         Factor on the weights of smoothness and contact: it grows when the surface folds, and falls at pauses without
         folds.
@@ -115,7 +113,6 @@ class Estimates:
     smoothness_factors: Floats = stored("array")
     prior_weight: float = stored("scalar", default=float("nan"))
     staining_spread: float = stored("scalar", default=float("nan"))
-    edges_evened: bool = stored("scalar", default=False)
     folding_factor: float = stored("scalar", default=1.0)
 
 
@@ -205,6 +202,9 @@ class State:
         Warnings about the start and the inputs, a sentence each.
     inputs : dict
         Inputs of the fit, as plain values.
+    remaining : dict
+        Changes of "volume", "area" and "surface" that were left at the last Newton step, in standard errors; empty
+        before the first.
     """
 
     mesh: Mesh = stored("mesh")
@@ -226,6 +226,7 @@ class State:
     stop_reason: str = stored("scalar", default="")
     remarks: tuple[str, ...] = stored("json", default=())
     inputs: dict[str, Any] = stored("json", default_factory=dict)
+    remaining: dict[str, float] = stored("json", default_factory=dict)
 
     @classmethod
     def from_mesh(

@@ -187,6 +187,21 @@ class Body(BodyVoxels[MeshT]):
         """
         return None
 
+    def evened(self, mesh: MeshT) -> MeshT | None:
+        """Return a mesh of the same shape with even edges of the wanted length.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            A mesh of this kind, µm.
+
+        Returns
+        -------
+        Mesh or None
+            None, the default, if nothing has to be changed.
+        """
+        return None
+
     def prolongation(self, mesh: MeshT, better: MeshT) -> csr_matrix:
         """Return the prolongation matrix that carries values at the vertices of one mesh over to another one.
 

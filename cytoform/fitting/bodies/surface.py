@@ -15,6 +15,8 @@ from ...mesh import shapes, topology
 from ...mesh.remesh import edges_are_uneven, faces_around, needs_remesh, poor_faces, remesh
 from ...mesh.surface import SurfaceMesh
 from ..constants import (
+    EVEN_ENOUGH,
+    FACE_AREA_FACTOR,
     LABEL_CLOSING_RADII,
     LAST_STAGE_TRIANGLE_BOUNDS,
     LEAST_START_FACES,
@@ -79,7 +81,7 @@ class SurfaceBody(Body[SurfaceMesh]):
 
     def _check_edge(self, area: float) -> None:
         """Raise FitError if edges of length `edge` make too few or too many faces of an area, µm²."""
-        faces = area / (0.433 * self.edge**2)
+        faces = area / (FACE_AREA_FACTOR * self.edge**2)
         if not MOST_START_FACES >= faces >= LEAST_START_FACES:
             raise FitError(
                 f"edges of {self.edge:g} µm would make about {faces:.3g} faces of {area:.3g} µm²; expected "
@@ -141,6 +143,14 @@ class SurfaceBody(Body[SurfaceMesh]):
         better = remesh(mesh, self.edge)
         gained = everywhere or self._poor_faces(better, last).sum() < poor.sum()
         return better if better is not mesh and gained and self._keeps_shape(better, mesh) else None
+
+    def evened(self, mesh: SurfaceMesh) -> SurfaceMesh | None:
+        """Return the remeshed surface if that changes the number of faces and keeps the shape, else None."""
+        wanted = mesh.area / (FACE_AREA_FACTOR * self.edge**2)
+        if abs(mesh.n_faces / wanted - 1.0) < EVEN_ENOUGH and not edges_are_uneven(mesh, self.edge):
+            return None
+        better = remesh(mesh, self.edge)
+        return better if better is not mesh and self._keeps_shape(better, mesh) else None
 
     def _poor_faces(self, mesh: SurfaceMesh, last: bool) -> Bools:
         """Mark the faces that are out of the bounds of the stage, (n_faces,) bool."""

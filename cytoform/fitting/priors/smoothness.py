@@ -91,7 +91,14 @@ class Smoothness:
         n = len(normals)
         slide = block_array([[block(a, b) for b in sides] for a in sides]) + SLIDING_STIFFNESS * identity(2 * n)
         mixed = np.vstack([block(side, normals) @ modes for side in sides])
-        return cast(Floats, modes.T @ (block(normals, normals) @ modes) - mixed.T @ splu(slide.tocsc()).solve(mixed))
+        return cast(
+            Floats,
+            modes.T @ (block(normals, normals) @ modes)
+            - mixed.T
+            @ splu(
+                slide.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+            ).solve(mixed),
+        )
 
 
 class Contact:

@@ -12,7 +12,7 @@ from ...mesh import geometry
 from ...mesh.protocol import Mesh
 from ..constants import STAINING_LIMIT, START_STAINING_SHARE
 
-__all__ = ["apply_staining", "density_change", "staining_field", "staining_gradient"]
+__all__ = ["apply_staining", "density_change", "staining_field", "staining_gradient", "staining_slope"]
 
 MeshT = TypeVar("MeshT", bound=Mesh)
 
@@ -51,6 +51,11 @@ def staining_gradient(mesh: Mesh, stain: Array, density: Array) -> Floats:
     third = np.asarray(density, dtype=np.float64) * mesh.density * bend / 3.0
     found = np.bincount(mesh.faces.reshape(-1), weights=np.repeat(third, 3), minlength=mesh.n_vertices)
     return cast(Floats, found)  # with weights, bincount gives floats
+
+
+def staining_slope(stain: Array) -> Floats:
+    """Return the derivative of the log density for the field, 1 - tanh(s / L)², in the shape of `stain`."""
+    return 1.0 - np.tanh(np.asarray(stain, dtype=np.float64) / STAINING_LIMIT) ** 2
 
 
 def density_change(mesh: MeshT, stain: Array, change: Array) -> MeshT:
