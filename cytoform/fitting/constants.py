@@ -110,6 +110,12 @@ SAME_OBJECT_OVERLAP = 0.5
 """Of the smaller of two masks: if more is shared, they show the same object."""
 SAME_OBJECT_JACCARD = 0.55
 """Of the union of two masks: if more is shared, they show the same object, about as large."""
+LABEL_STAGES = 2
+"""Last stages of a fit that starts from a surface that follows a label, which is a few voxels off at most."""
+LABEL_SLACK = 2.0
+"""Voxels by which a label may lie inside of its cell: the region of interest is that much wider."""
+CLOSE_START, CLOSEST_START = 0.5, 0.75
+"""Shares of the blurred image's variance that a start explains: then two stages are enough, or the last one is."""
 LABEL_CLEARANCE = 3.0
 """Voxels: light nearer than this to the cell's own label is not attributed to a neighbour."""
 NOTEWORTHY_SHARE = 0.01
@@ -143,6 +149,10 @@ PSF_CUTOFF = 1e-3
 """Of the OTF's maximum. PSF steps and final images use all modes above; those below lie under the noise."""
 TRANSFORM_ERROR_FACTOR = 2.0
 """Times the transform's tolerance is the error of a rendering, in units of the image's contrast."""
+LOOSEST_TOLERANCE = 4.0
+"""Times the setting: tolerance of the transform in coarse stages, and at most in the last one. It halves the points."""
+TOLERANCE_OF_NOISE = 0.08
+"""Of the residual's root mean square: tolerance of the transform in the last stage, far below the noise."""
 MOST_BAND_SHARE = 0.95
 """Of the modes. If the optics pass more, too few are left to distinguish a misfit from white noise."""
 

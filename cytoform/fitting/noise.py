@@ -84,7 +84,7 @@ def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformat
 
 def _transform_variance(problem: Problem) -> float:
     """Return the variance of the rendering's own error, which the transform's tolerance allows, in the scaled unit."""
-    return (TRANSFORM_ERROR_FACTOR * problem.config.tolerance) ** 2
+    return (TRANSFORM_ERROR_FACTOR * problem.tolerance) ** 2
 
 
 def _band_power(residual: Array, weights: Array, renderer: Renderer) -> float:

@@ -5,6 +5,7 @@ The mesh is only asked for vertices, faces and densities, so that any kind of me
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable
 from functools import lru_cache
 from typing import cast
@@ -23,7 +24,7 @@ from ..optics import PSF
 from ..rendering import Renderer, Target
 from .checks import check_region
 from .config import FitConfig
-from .constants import PSF_CUTOFF
+from .constants import LOOSEST_TOLERANCE, PSF_CUTOFF, TOLERANCE_OF_NOISE
 from .evaluations import FinalModel, ImageFit, PauseEvaluation, PSFLoss, ShapeLoss
 from .neighbours import estimate_neighbour_light
 from .scene import typical_voxel
@@ -88,7 +89,7 @@ class Problem:
         self._image_without_neighbours = (
             self._image if neighbours is None else np.where(neighbours, self.dtype.type(low), self._image)
         )
-        self._transform = config.backend
+        self._transform, self.tolerance = config.backend, config.tolerance
         self._light: Array | None = None  # of neighbours, in the unblurred image
         self._reweighted_target: Target | None = None  # the unblurred image with weights of residuals
         self._psf_weights = self.region.astype(self.dtype)
@@ -135,6 +136,7 @@ class Problem:
             self._psf_target.cache_clear()
         self._transform, self._light, self._reweighted_target = transform or self.config.backend, None, None
         self._with_transform.cache_clear()
+        self._set_tolerance(self.config.tolerance)
         prepared = self.shape_renderer(psf, blur).prepared(mesh)
         rendered = self.shape_renderer(psf, blur).image(prepared.forward())[self._box]
         self._transform = prepared.backend
@@ -148,7 +150,20 @@ class Problem:
             self._reweighted_target = self._reweighted(
                 rendered if reweight_at is mesh else self.shape_renderer(psf).render(reweight_at)[self._box]
             )
-        return PauseEvaluation(self._transform, self._image_fit(rendered, blur))
+        image_fit = self._image_fit(rendered, blur)
+        root = float(np.sqrt((image_fit.residual**2).sum(dtype=np.float64) / image_fit.weights.sum(dtype=np.float64)))
+        loosest = LOOSEST_TOLERANCE * self.config.tolerance
+        self._set_tolerance(
+            loosest if blur > 0 else float(np.clip(TOLERANCE_OF_NOISE * root, self.config.tolerance, loosest))
+        )
+        return PauseEvaluation(self._transform, image_fit)
+
+    def _set_tolerance(self, tolerance: float) -> None:
+        """Set the tolerance of the transform for shape steps until the next pause."""
+        if tolerance != self.tolerance:
+            self.tolerance = tolerance
+            self._narrow_band.cache_clear()
+            self._with_transform.cache_clear()
 
     def _scaled_image(self, blur: float) -> Array:
         """Return the scaled image in the region's box, (z, y, x), blurred by a Gaussian of σ `blur` in voxels."""
@@ -240,7 +255,8 @@ class Problem:
 
     def _new_shape_renderer(self, psf: PSF, blur: float) -> Renderer:
         """Make the renderer of shape steps, its transform still open; `blur` is σ in voxels."""
-        return self.renderer(psf.blurred(blur * self.voxel) if blur > 0 else psf, self.config.cutoff)
+        blurred = psf.blurred(blur * self.voxel) if blur > 0 else psf
+        return dataclasses.replace(self.renderer(blurred, self.config.cutoff), tolerance=self.tolerance)
 
     def shape_loss(self, mesh: Mesh, psf: PSF, blur: float) -> ShapeLoss:
         """Compute the weighted L2 loss of a mesh and its gradient on the narrow band, at the best gain and background.

@@ -16,7 +16,7 @@ from ...optics import PSF, GaussianPSF
 from ..bodies.registry import body_class_of
 from ..checks import check_region
 from ..config import FitConfig
-from ..constants import BRIGHT_RIM_SHARE, STAINING_SCALE
+from ..constants import BRIGHT_RIM_SHARE, CLOSE_START, CLOSEST_START, LABEL_SLACK, LABEL_STAGES, STAINING_SCALE
 from ..problem import Problem
 from ..request import Request
 from ..scene import Scene, typical_voxel
@@ -126,9 +126,11 @@ def begin(body: Body[Any], request: Request) -> State:
         request.labels is not None and outlined.alone and request.mesh is None and matches_search(outlined.mask, scene)
     ):
         state = _begin_from_search_or_mesh(setup, None, None)  # tells more than the label
+        _start_on_label(setup, state, outlined)
     else:
         state = _begin_from_label(setup, outlined, request.mesh)
     state.remarks = (*remarks, *state.remarks)
+    _skip_coarse_stages(setup, state)
     scene.forget_search()
     body.forget_distances()
     if body_class_of(state.mesh) is not type(body):
@@ -137,6 +139,26 @@ def begin(body: Body[Any], request: Request) -> State:
             remedy=f"Let {type(body).__name__}.checked and .starts return a {body.mesh_class.__name__}.",
         )
     return state
+
+
+def _skip_coarse_stages(setup: _Setup, state: State) -> None:
+    """Let a start that explains much of the image already begin with the last stages, as ``count.stage`` says.
+
+    It begins with the last LABEL_STAGES from CLOSE_START on, and with the last one from CLOSEST_START on, both shares
+    of the variance of the image in the first stage's blur.
+    """
+    config, count = setup.config, state.count
+    last = len(config.blurs) - 1
+    if count.stage >= last:
+        return
+    blur, masks = config.blurs[count.stage], state.masks
+    problem = Problem(setup.scene.volume, masks.region, masks.padding, config, masks.neighbours)
+    target = problem.target(blur)
+    loss = problem.shape_loss(state.mesh.astype(config.dtype), state.psf, blur).loss
+    count.evaluations += 1
+    explained = 1.0 - loss * target.total / max(target.variance, 1e-300)
+    if explained >= CLOSE_START:
+        count.stage = max(count.stage, last if explained >= CLOSEST_START else last + 1 - LABEL_STAGES)
 
 
 def _outlined_cell(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tuple[str, ...]]:
@@ -166,24 +188,45 @@ def _outlined_cell(setup: _Setup, request: Request) -> tuple[LabelledCell | None
 def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) -> State:
     """Start from the surface of a cell's label, with voxels around it as the region and the neighbours' light modelled.
 
-    Among the given mesh or the starts of the label the one of least loss is taken.
+    Among the given mesh or the starts of the label the one of least loss is taken. If it follows the label, the fit
+    begins with its last LABEL_STAGES stages.
     """
     body, scene = setup.body, setup.scene
-    region = scene.where_measured(scene.dilated(outlined.mask, setup.margin))
+    reach = setup.margin + LABEL_SLACK * scene.voxel
+    region = scene.where_measured(scene.dilated(outlined.mask, reach))
     check_region(region, scene.volume)
     starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
+    guesses = 0 if mesh is None and setup.config.init == "label" else len(starts)
     if mesh is None and setup.config.init == "auto":
         starts = [*starts, *body.starts(outlined.mask, "label")]
     checked, remarks = zip(*(body.checked(start) for start in starts))
-    best = checked[setup.index_of_least_loss(checked, region, outlined.neighbours)]
+    chosen = setup.index_of_least_loss(checked, region, outlined.neighbours)
+    best = checked[chosen]
     padding = body.padding(best, setup.psf, region)
     masks = setup.voxel_masks(region, padding, neighbours=outlined.neighbours, fixed=True)
     state = State.from_mesh(
         best, setup.psf, masks, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(best)
     )
     state.count.evaluations += len(checked) if len(checked) > 1 else 0
+    state.count.stage = max(len(setup.config.blurs) - LABEL_STAGES, 0) if chosen >= guesses else 0
     state.remarks = remarks[0] if mesh is not None else ()
     return state
+
+
+def _start_on_label(setup: _Setup, state: State, outlined: LabelledCell) -> None:
+    """Let a state that was found without the label start on the label's surface, if that has the lesser loss.
+
+    Changes `state` in place.
+    """
+    if setup.config.init != "auto":
+        return
+    starts = [state.mesh, *(setup.body.checked(mesh)[0] for mesh in setup.body.starts(outlined.mask, "label"))]
+    chosen = setup.index_of_least_loss(starts, state.masks.region, state.masks.neighbours)
+    state.count.evaluations += len(starts)
+    if chosen > 0:
+        state.masks.padding = setup.body.padding(starts[chosen], setup.psf, state.masks.region)
+        state.start_from(starts[chosen], setup.body.pattern(starts[chosen]))
+        state.start, state.count.stage = starts[chosen], max(len(setup.config.blurs) - LABEL_STAGES, 0)
 
 
 def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:

@@ -208,14 +208,16 @@ def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measu
     widths = np.array([_width_derivative(unknowns.psf, way) for way in unknowns.directions.T]).reshape(-1, 3)
 
     def error(slope: Floats) -> float:
-        return float(np.sqrt(slope @ surface @ slope))
+        return max(float(slope @ surface @ slope), 0.0) ** 0.5
 
     return {
         "volume_um3": error(volume),
         "area_um2": error(area),
         "sphericity": error(round_),
-        "psf_fwhm_um": np.sqrt(np.einsum("ka,kl,la->a", widths, covariance[start:end, start:end], widths)),
-        "surface_um": np.sqrt(((modes @ surface) * modes).sum(axis=1)),
+        "psf_fwhm_um": np.sqrt(
+            np.maximum(np.einsum("ka,kl,la->a", widths, covariance[start:end, start:end], widths), 0.0)
+        ),
+        "surface_um": np.sqrt(np.maximum(((modes @ surface) * modes).sum(axis=1), 0.0)),
     }
 
 

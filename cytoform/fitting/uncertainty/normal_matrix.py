@@ -99,7 +99,9 @@ class ImageInformation:
         units = np.full(unknowns.n_surface + len(self._otfs) + 1, image_fit.gain)
         units[-2:] = 1.0  # gain and background by themselves
         self._scale = np.outer(units, units)
-        self.information: Floats = self._scale * self._points.normal_matrix(band, self._otfs, 1.0, self._voxels)
+        self.information: Floats = self._scale * _without_rounding(
+            self._points.normal_matrix(band, self._otfs, 1.0, self._voxels)
+        )
 
     def scatter(self, absorbed: float) -> Floats:
         """Return Jᵀ W^½ Σ W^½ J, (n, n), with Σ the covariance of what the model left unexplained before it was fitted.
@@ -140,6 +142,20 @@ class ImageInformation:
         part = residual.band_share
         white = (whole - inside) / (1.0 - part) if part < MOST_BAND_SHARE else np.zeros(len(inside))
         return np.maximum(white, 0.0), inside / part
+
+
+def _without_rounding(matrix: Floats) -> Floats:
+    """Return a matrix of inner products without the eigenvalues that are no larger than its error.
+
+    Interpolation, and a region that cuts the image of the surface off, make eigenvalues negative. The lowest one tells
+    how large such errors are; all that are below its size are raised to it.
+    """
+    size = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    values, vectors = np.linalg.eigh(matrix / np.outer(size, size))
+    if values[0] >= 0:
+        return matrix
+    found: Floats = np.outer(size, size) * ((vectors * np.maximum(values, -values[0])) @ vectors.T)
+    return found
 
 
 def _otf_changes(psf: PSF, directions: Floats, band: Band) -> list[Array]:
