@@ -1,11 +1,12 @@
 """How far the verdict of a fit can be trusted: fits of simulated images, half of them broken on purpose.
 
-    python benchmarks/verdict.py --out FOLDER [--first N] [--count N]     # fits, a JSON file for each part
-    python benchmarks/verdict.py --join FOLDER [--set]                    # tables; --set: also thresholds to compare
+    python benchmarks/verdict.py --out FOLDER [--first N] [--count N]     # fits, a file of JSON lines for each part
+    python benchmarks/verdict.py --join FOLDER [--wrong]                  # tables; --wrong: rows that are judged wrong
 
-A fit is right if its surface's IoU with the true cell is at least 0.9 and its volume is right within 10 %. Rows of even
-number set the thresholds (part "set"), the others are held back ("hold"); the two draw from different shapes and optics.
-With --join the verdict is formed anew from the stored measures, so new thresholds need no new fits.
+A fit is right if its surface's IoU with the true cell is at least 0.9 and its volume is right within 10 %. Even repeats
+of each kind set the rules' limits (part "set"), odd ones are held back ("hold"); the two draw from different shapes,
+voxel sizes and optics. --join forms the verdict anew from the stored measures, so new limits
+(cytoform/fitting/quality/rules.py) need no new fits.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from verdict_scenes import BROKEN, GOOD, Kind, Scene
 
 import cytoform as cf
+from cytoform.fitting.verdict import Quality, Verdict, judge, verdict_of
 from cytoform.metrics import iou, mesh_iou
 
 LEAST_IOU, MOST_VOLUME_ERROR = 0.9, 0.1
@@ -71,25 +73,91 @@ def row_of(number: int, keep: Path | None = None) -> dict[str, Any]:
                              "seconds": time.perf_counter() - clock}  # fmt: skip
     if isinstance(result, str):
         return {**found, "error": result, "iou": 0.0, "volume_error": 1.0}
-    overlap, error = truth_measures(result, scene)
     if keep is not None:
         with (keep / f"{number:03d}.pkl").open("wb") as file:
             pickle.dump(result, file)
-    return {**found, "iou": overlap, "volume_error": error, "stop_reason": result.stop_reason}
+    return {**found, **judged(result, scene)}
+
+
+def judged(result: cf.FitResult, scene: Scene) -> dict[str, Any]:
+    """What truth and verdict say of a fit."""
+    overlap, error = truth_measures(result, scene)
+    clock = time.perf_counter()
+    verdict = verdict_of(result)
+    return {
+        "iou": overlap, "volume_error": error, "stop_reason": result.stop_reason, "quality": str(verdict.quality),
+        "doubt": verdict.doubt, "reasons": verdict.reasons, "measures": dict(verdict.measures),
+        "verdict_seconds": time.perf_counter() - clock,
+    }  # fmt: skip
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def is_right(row: dict[str, Any]) -> bool:
+    """Whether truth says that a row's surface is right."""
+    return row["iou"] >= LEAST_IOU and row["volume_error"] <= MOST_VOLUME_ERROR
+
+
+def area_under_curve(doubts: np.ndarray, right: np.ndarray) -> float:
+    """The probability that a wrong fit has the larger doubt of a wrong and a right one (ROC AUC)."""
+    wrong, good = doubts[~right][:, None], doubts[right]
+    return float((wrong > good).mean() + 0.5 * (wrong == good).mean())
+
+
+def table_of(found: list[dict[str, Any]], wrong: bool) -> None:
+    """Print rates by part, counts by kind, and on request the rows that are judged wrong."""
+    for row in found:
+        row["verdict"] = judge(row["measures"]) if "measures" in row else Verdict(Quality.FAILED, (row["error"],), 5.0)
+    print("| part | fits | right | AUC | called good | of these wrong | right ones called failed | called check |")
+    print("| --- |" + " --- |" * 7)
+    for part in ("set", "hold"):
+        rows_of = [row for row in found if row["part"] == part]
+        right = np.array([is_right(row) for row in rows_of])
+        doubts = np.array([row["verdict"].doubt for row in rows_of])
+        quality = np.array([str(row["verdict"].quality) for row in rows_of])
+        good, failed = quality == "good", quality == "failed"
+        print(
+            f"| {part} | {len(rows_of)} | {right.sum()} | {area_under_curve(doubts, right):.3f} | {good.sum()} | "
+            f"{(good & ~right).sum()} ({(good & ~right).sum() / max(good.sum(), 1):.0%}) | {(failed & right).sum()} "
+            f"({(failed & right).sum() / max(right.sum(), 1):.0%}) | {(quality == 'check').sum()} |"
+        )
+    print("\n| kind | part | right | good | check | failed |\n| --- |" + " --- |" * 5)
+    for kind in (*GOOD, *BROKEN):
+        for part in ("set", "hold"):
+            some = [row for row in found if row["kind"] == kind.__name__ and row["part"] == part]
+            counts = [sum(row["verdict"].quality == q for row in some) for q in Quality]
+            print(f"| {kind.__name__} | {part} | {sum(map(is_right, some))} | {' | '.join(map(str, counts))} |")
+    for row in found if wrong else []:
+        expected = (Quality.GOOD,) if is_right(row) else (Quality.FAILED,)
+        if row["verdict"].quality not in expected:
+            truth = f"IoU {row['iou']:.2f}, volume {row['volume_error']:.0%} off"
+            said = f"{row['verdict'].quality}, doubt {row['verdict'].doubt:.2f}"
+            print(f"\n{row['row']} {row['kind']} ({row['part']}): {truth}; {said}")
+            print("\n".join(f"  - {reason}" for reason in row["verdict"].reasons))
 
 
 def main() -> None:
-    """Run a part of the rows."""
+    """Run a part of the rows, or join parts into tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=None)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--keep", type=Path, help="folder for pickled fits")
+    parser.add_argument("--join", type=Path, help="folder of finished parts")
+    parser.add_argument("--wrong", action="store_true")
     options = parser.parse_args()
+    if options.join is not None:
+        lines = [line for file in sorted(options.join.glob("*.jsonl")) for line in file.read_text().splitlines()]
+        table_of(sorted(map(json.loads, lines), key=lambda row: row["row"]), options.wrong)
+        return
     last = len(rows()) if options.count is None else min(options.first + options.count, len(rows()))
-    for number in range(options.first, last):
-        row = row_of(number, options.keep)
-        print(json.dumps(row), flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with (options.out / f"rows_{options.first:03d}_{last:03d}.jsonl").open("w") as file:
+        for number in range(options.first, last):
+            row = row_of(number, options.keep)
+            print(json.dumps(row), file=file, flush=True)
+            print(number, row["kind"], row.get("quality", "error"), f"IoU {row['iou']:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Small simulated images with known truth, good and bad, for ``benchmarks/verdict.py``.
 
-A kind is a function of a random generator and of the part of the benchmark ("set", to set thresholds by, or "hold", held
+A kind is a function of a random generator and of the part of the benchmark ("set", to set limits by, or "hold", held
 back) that returns a Scene. The two parts draw from different families of shapes, voxel sizes and optics.
 """
 
@@ -74,7 +74,9 @@ class Setting:
 
     def camera(self, light: Array, snr: float | None = None) -> cf.Volume:
         """Noise of photons and read-out: brightest membrane over noise in it is `snr`, by default 8 to 40."""
-        snr = snr or (self.rng.uniform(8, 40) if self.part == "set" else np.exp(self.rng.uniform(np.log(5), np.log(60))))
+        snr = snr or (
+            self.rng.uniform(8, 40) if self.part == "set" else np.exp(self.rng.uniform(np.log(5), np.log(60)))
+        )
         clean = PEAK * light / np.percentile(light, 99.9)
         spread = PEAK / snr * np.sqrt(0.5 + 0.5 * np.clip(clean / PEAK, 0, None))
         data = OFFSET + clean + spread * self.rng.normal(size=light.shape)
@@ -119,7 +121,9 @@ def body(s: Setting, scale: float = 0.55, centre: Array | None = None, spread: f
     low, high = mesh.bounds
     centre = s.grid.centre + rng.uniform(-1, 1, 3) * s.grid.spacing if centre is None else centre
     length = max((high - low) / (1.0, 1.0, 1.0))
-    mesh = topology.orient_outward(mesh.with_vertices((mesh.vertices - 0.5 * (low + high)) * scale * s.size / length + centre))
+    mesh = topology.orient_outward(
+        mesh.with_vertices((mesh.vertices - 0.5 * (low + high)) * scale * s.size / length + centre)
+    )
     del edge
     return stained(mesh, rng, rng.uniform(0, 0.2) if spread is None else spread)
 

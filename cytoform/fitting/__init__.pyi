@@ -7,6 +7,7 @@ from .priors.smoothness import Prior
 from .references import ImageFile, Region
 from .result import FitResult, load_result
 from .uncertainty import Uncertainty
+from .verdict import Quality, Verdict
 
 __all__ = [
     "Body",
@@ -18,8 +19,10 @@ __all__ = [
     "ImageFile",
     "Prior",
     "Progress",
+    "Quality",
     "Region",
     "Uncertainty",
+    "Verdict",
     "fit",
     "load_result",
     "register_body",

@@ -15,6 +15,7 @@ from .bodies import Body
 from .config import FitConfig
 from .problem import Problem
 from .psf_step import fits_psf
+from .request import is_searched
 from .result import FitResult
 from .stage import smoothness_prior, staining_prior
 from .state import State
@@ -72,6 +73,7 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
         remarks=state.remarks,
         measured=body.scene.measured,
         inputs=state.inputs,
+        touching_cells=body.scene.cell_count.touching if is_searched(state.inputs) else 0,
     )
 
 

@@ -158,5 +158,6 @@ def estimate_neighbour_light(
         modelled = blurred(np.maximum(gain * rendered + light, 0), adjoint=True)
         emission = emission * np.maximum(blurred(wanted, adjoint=True), 0) / np.maximum(modelled, LEAST_EMISSION)
         light = blurred(emission)
-        gain = float((weights * rendered * (observed - light - background)).sum() / (weights * rendered**2).sum())
+        power = float((weights * rendered**2).sum())  # 0 for a surface that has shrunk to nothing
+        gain = float((weights * rendered * (observed - light - background)).sum()) / max(power, 1e-300)
     return light

@@ -30,6 +30,7 @@ from .numbers import numbers
 from .result_warnings import result_warnings
 from .saving import load_result, save_result
 from .uncertainty import Uncertainty
+from .verdict import Quality, Verdict, verdict_of
 
 __all__ = ["FitResult", "load_result"]
 
@@ -80,6 +81,10 @@ class FitResult:
         Inputs of the fit: image, region, label, start and PSF, with the paths of files.
     remarks : tuple of str
         Warnings about the start and the inputs, a sentence each; empty in a loaded result (see :meth:`warnings`).
+    touching_cells : int
+        Cells in contact that were counted in the image; 0 if the cell was outlined by the user.
+    stability : float, optional
+        Mean distance, in voxels, between the surface and one that was fitted to half of the slices.
     """
 
     mesh: Mesh
@@ -102,11 +107,28 @@ class FitResult:
     measured: Bools | None = None
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    touching_cells: int = 0
+    stability: float | None = None
 
     def __repr__(self) -> str:
         """Return the main numbers on one line."""
         size = f"{self.volume_um3:.4g} µm³, {self.area_um2:.4g} µm², R² {self.r2:.3f}"
         return f"FitResult({size}, {self.mesh.n_vertices} vertices; {self.stop_reason})"
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the surface is worth, and why; that of ``fit.json`` in a loaded result."""
+        return verdict_of(self)
+
+    @property
+    def quality(self) -> Quality:
+        """Verdict in a word: "good", "check" (look at it before you rely on it) or "failed"."""
+        return self.verdict.quality
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What speaks against the surface, worst first: sentences with numbers and the remedy. Empty if it is good."""
+        return self.verdict.reasons
 
     @cached_property
     def mask(self) -> Bools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# -- Profiles along the surface's normals -------------------------------------------------------------------------------
+# -- Profiles along the surface's normals ------------------------------------------------------------------------------
 
 PROFILE_REACH = 3.0
 """Standard deviations of the blur: how far profiles reach on both sides; a blurred membrane has ended there."""
@@ -13,10 +13,12 @@ DROP_DISTANCE = 2.5
 PATCH_RADIUS = 2.0
 """Standard deviations of the blur: radius of the patches that profiles are averaged over. The image holds no detail
 below, and noise is averaged."""
+BLANK_DISTANCE = 1.5
+"""Standard deviations of the blur: within it a membrane's light is still a third of its maximum."""
 MOST_PROFILES = 4000
 """Vertices at which profiles are taken, every n-th of more: it bounds the time."""
 
-# -- Cells in the image -------------------------------------------------------------------------------------------------
+# -- Cells in the image ------------------------------------------------------------------------------------------------
 
 COUNTED_VOXELS = 150_000
 """Most voxels of the image in which cells are counted; a larger one is reduced, to bound the time."""
@@ -37,3 +39,27 @@ LEAST_CONTACT = 0.12
 """Of the boundary of the smaller one: two insides that share a smaller wall do not count as cells in contact."""
 SEVERAL_CELLS = 3
 """Cells in contact, from which an image counts as one of several cells: two may be a cell that divides."""
+
+# -- Measures ----------------------------------------------------------------------------------------------------------
+
+MISFIT_OF_A_PATCH = 0.2
+"""Of the membrane's contrast. A patch whose profile differs by more (root mean square) is not explained."""
+NO_MEMBRANE = 0.15
+"""Of the membrane's contrast. Where the image falls by less than this to both sides, there is no membrane."""
+STAINING_NEAR_LIMIT = 0.8
+"""Of the staining's limit: a density beyond was as good as at its limit."""
+STEPS_TO_A_SIGMA = 2.0
+"""Steps to a standard deviation of the blur, of the grid on which the body is eroded."""
+MOST_FINE_VOXELS = 400_000
+"""Voxels of that grid, to bound the time."""
+PART_OF_A_BODY = 0.08
+"""Of a body: a smaller part is a protrusion, and no second cell."""
+NECK_OF_A_PART = 0.6
+"""Of the depth of the smaller part. Places narrower than this are a neck; discs and rods have none."""
+LATE_SHARE = 0.1
+"""Of the last stage's steps: the fall of the loss over them tells whether a fit had converged."""
+USED_UP = 0.0
+"""Added to that fall if a fit has used up all its steps. 0: most fits do, and are right; a value of 0.03 asks to check
+each of them."""
+MOST_MISFIT = 9.0
+"""Times the membrane's contrast: a misfit or noise is given as no more, as for a surface without contrast."""

@@ -1,4 +1,4 @@
-"""Measures of a fit that tell whether its surface is right."""
+"""Measures of a fit that tell whether its surface is right: numbers, most of them shares of the surface's area."""
 
 from __future__ import annotations
 
@@ -7,171 +7,227 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from ..._typing import Array, Bools, Floats
-from ...metrics.image import r2 as r_squared
+from ..._typing import Bools, Floats
+from ...image.volume import Grid
 from ...metrics.image import region_of_r2
 from ..constants import STAINING_LIMIT
+from .limits import (
+    LATE_SHARE,
+    MISFIT_OF_A_PATCH,
+    MOST_FINE_VOXELS,
+    MOST_MISFIT,
+    NECK_OF_A_PART,
+    NO_MEMBRANE,
+    PART_OF_A_BODY,
+    STAINING_NEAR_LIMIT,
+    STEPS_TO_A_SIGMA,
+    USED_UP,
+)
 from .profiles import Profiles, sigma_of
 
 if TYPE_CHECKING:
     from ..result import FitResult
 
+__all__ = ["measures_of"]
 
-def measure(result: FitResult) -> dict[str, float]:
-    """Return all measures of a result with its image."""
+_FWHM = float(np.sqrt(8.0 * np.log(2.0)))  # of a Gaussian, in standard deviations
+
+
+def measures_of(result: FitResult, *, cells: int = 0, stability: float | None = None) -> dict[str, float | None]:
+    """Return all measures of a result that has its image.
+
+    Parameters
+    ----------
+    result : FitResult
+        The result; its `image` is not None.
+    cells : int
+        Cells in contact that were counted in the image (:func:`.count_cells`); 0 if the cell was outlined.
+    stability : float, optional
+        Mean distance, in voxels, between the surface and one that was fitted to half of the slices.
+
+    Returns
+    -------
+    dict of str to float or None
+        The measures by the names that :data:`.RULES` has; None where one is not known.
+    """
+    assert result.image is not None
+    profiles = Profiles.of(result, np.asarray(result.image.data, dtype=np.float64))
+    return {
+        **_image_measures(result, profiles),
+        **_shape_measures(result, profiles),
+        **_optics_measures(result),
+        **_border_measures(result, profiles),
+        "touching_cells": float(cells),
+        "not_converged": _not_converged(result),
+        "stability": stability,
+    }
+
+
+# -- The image on and around the surface ------------------------------------------------------------------------------
+
+
+def _image_measures(result: FitResult, profiles: Profiles) -> dict[str, float | None]:
+    """Return what the profiles through the surface say: noise, misfit, missing membrane, inside, neighbours' light."""
     assert result.image is not None
     image = np.asarray(result.image.data, dtype=np.float64)
-    profiles = Profiles.of(result, image)
+    region = region_of_r2(result.mask, result.image.spacing) if result.mask.any() else np.ones(image.shape, dtype=bool)
+    region = region if result.measured is None else region & result.measured
+    noise = _noise_of(image - result.whole_model, region)
+    own, light = profiles.image - profiles.light, profiles.light
+    contrast = _contrast_of(profiles)
+    averaged = noise * float(np.sqrt(_nan_mean(profiles.noise**2)))  # noise of a profile averaged over a patch
+    square = _row_means((profiles.image - profiles.model) ** 2)
+    misfit = np.sqrt(np.maximum(square - averaged**2, 0.0)) / contrast
+    inward, outward = profiles.drops(own, -1), profiles.drops(own, 1)
+    middle = light.shape[1] // 2
+    fall = 1.0 - profiles.median(inward) / max(profiles.median(outward), 1e-3 * contrast)
     return {
-        **membrane_measures(profiles, image, result),
-        **voxel_measures(result, image, profiles),
-        **staining_measures(result),
-        **optics_measures(result, profiles),
-        **border_measures(result),
-        **history_measures(result),
+        "noise": min(averaged / contrast, MOST_MISFIT),
+        "misfit": min(profiles.mean(misfit), MOST_MISFIT),
+        "misfit_area": profiles.share(misfit > MISFIT_OF_A_PATCH),
+        "no_membrane": profiles.share(np.fmax(inward, outward) < NO_MEMBRANE * contrast),
+        "no_dark_inside": float(np.clip(fall, 0.0, 2.0)),
+        "neighbour_light": profiles.share(light[:, middle] > 0.3 * contrast),
+        "saturated": _saturated_share(image, region),
     }
 
 
-def noise_of(residual: Floats, where: Bools) -> float:
-    s = []
+def _nan_mean(values: Floats) -> float:
+    """Return the mean of the finite values; NaN if there are none."""
+    known = np.isfinite(values)
+    return float(values[known].mean()) if known.any() else float("nan")
+
+
+def _row_means(values: Floats) -> Floats:
+    """Return the mean of each row's finite values, (n,); NaN for a row without any."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _contrast_of(profiles: Profiles) -> float:
+    """Return the contrast of the membrane's model: the median over the surface of its range along a profile."""
+    own = profiles.model - profiles.light
+    own = own[np.isfinite(own).all(axis=1)]
+    return max(float(np.median(np.ptp(own, axis=1))), 1e-300) if len(own) else 1e-300
+
+
+def _noise_of(residual: Floats, where: Bools) -> float:
+    """Estimate the standard deviation of the noise from second differences of the residual, (z, y, x), in a region.
+
+    A misfit is smooth along at least one axis, so the least of the three axes counts.
+    """
+    found = []
     for axis in range(3):
-        d = np.diff(residual, 2, axis=axis)
-        w = np.take(where, range(1, where.shape[axis] - 1), axis=axis)
-        if w.any():
-            s.append(1.4826 * np.median(np.abs(d[w])) / np.sqrt(6.0))
-    return float(min(s)) if s else 0.0
+        if residual.shape[axis] > 2:
+            second = np.diff(residual, 2, axis=axis)
+            inner = np.take(where, range(1, where.shape[axis] - 1), axis=axis)
+            found += [1.4826 * float(np.median(np.abs(second[inner]))) / np.sqrt(6.0)] if inner.any() else []
+    return float(min(found, default=0.0))
 
 
-def contrast_of(p: Profiles) -> float:
-    drop = np.fmax(p.drops(p.model - p.light, -1), p.drops(p.model - p.light, 1))
-    d = drop[np.isfinite(drop)]
-    return max(float(np.median(d)), 1e-300) if len(d) else 1e-300
+def _saturated_share(image: Floats, region: Bools) -> float:
+    """Return the share of a region's voxels that have its largest value, less one voxel."""
+    values = image[region]
+    return float(((values >= values.max()).sum() - 1) / len(values)) if len(values) else 0.0
 
 
-def membrane_measures(p: Profiles, image, result) -> dict[str, float]:
-    where = region_of_r2(result.mask, result.image.spacing) if result.mask.any() else np.ones(image.shape, bool)
-    noise = noise_of(image - result.whole_model, where)
-    c = contrast_of(p)
-    floor = noise**2 * np.nanmean(p.noise**2)
-    r = p.image - p.model
-    msq = np.nanmean(r**2, axis=1)
-    mis = np.sqrt(np.maximum(msq - floor, 0)) / c
-    near = np.abs(p.offsets) <= 1.01
-    own = p.image - p.light
-    inn, out = p.drops(own, -1), p.drops(own, 1)
-    minn, mout = p.drops(p.model - p.light, -1), p.drops(p.model - p.light, 1)
-    thick = p.thickness > 3.0
-    def ratio(a, b, sel):
-        ok = sel & np.isfinite(a) & np.isfinite(b)
-        return float((p.areas * a * b)[ok].sum() / max((p.areas * b * b)[ok].sum(), 1e-300)) if ok.any() else np.nan
-    anyw = np.ones(len(thick), bool)
-    best = np.fmax(inn, out)
-    least = np.fmin(inn, out)
-    im = p.image - np.nanmean(p.image, axis=1, keepdims=True)
-    local_r2 = 1 - np.maximum(np.nanmean(r**2, axis=1) - floor, 0) / np.maximum(np.nanmean(im**2, axis=1) - floor, 1e-9 * c * c)
-    offs = p.offsets[None]
+# -- The shape --------------------------------------------------------------------------------------------------------
+
+
+def _shape_measures(result: FitResult, profiles: Profiles) -> dict[str, float | None]:
+    """Return how much of the surface is thinner than the blur, how narrow its neck is, and its staining's bounds."""
+    mesh = result.mesh
+    areas, density = mesh.face_areas, np.asarray(mesh.density, dtype=np.float64)
+    field = np.abs(np.log(np.maximum(density, 1e-9))) / STAINING_LIMIT
     return {
-        "contrast": c, "noise": noise, "snr": c / max(noise * np.sqrt(np.nanmean(p.noise**2)), 1e-300), "snr_voxel": c / max(noise, 1e-300),
-        "misfit": p.mean(mis), "misfit_share_20": p.share(mis > 0.2), "misfit_share_30": p.share(mis > 0.3), "misfit_share_50": p.share(mis > 0.5),
-        "misfit_p95": float(np.nanpercentile(mis, 95)) if np.isfinite(mis).any() else 9.0,
-        "local_r2_share_50": p.share(local_r2 < 0.5), "local_r2_share_0": p.share(local_r2 < 0.0),
-        "drop_in": ratio(inn, minn, anyw), "drop_out": ratio(out, mout, anyw),
-        "drop_in_thick": ratio(inn, minn, thick),
-        "no_membrane": p.share(best < 0.25 * c), "no_membrane_15": p.share(best < 0.15 * c),
-        "no_in": p.share(thick & (inn < 0.15 * c)), "no_out": p.share(out < 0.15 * c),
-        "no_in_rel": p.share((minn > 0.3 * c) & (inn < 0.3 * minn)), "no_out_rel": p.share((mout > .3 * c) & (out < 0.3 * mout)),
-        "one_sided": p.share(thick & (least < 0.15 * c)),
-        "light_share": p.share(np.nanmax(np.where(near, p.light, -np.inf), axis=1) > 0.3 * c), "light_mean": p.mean(p.light[:, len(p.offsets) // 2]) / c,
-        "unknown": p.share(~np.isfinite(p.image[:, len(p.offsets) // 2])),
-        "unknown_any": p.share(~np.isfinite(p.image).all(axis=1)),
-        "thin_share": p.share(p.thickness < 2.355), "thin_15": p.share(p.thickness < 1.5), "thick_median": float(np.median(np.minimum(p.thickness, 99))),
-        "thick_p90": float(np.percentile(np.minimum(p.thickness, 99), 90)),
+        "thin": profiles.share(profiles.thickness < _FWHM),
+        "neck": _FWHM / max(neck_width(result), 1e-3),
+        "staining_at_limit": float(areas[field > STAINING_NEAR_LIMIT].sum() / max(areas.sum(), 1e-300)),
     }
 
 
-def voxel_measures(result, image, p: Profiles) -> dict[str, float]:
-    c = contrast_of(p)
-    sigma = sigma_of(result) / np.asarray(result.model.spacing)
-    model = result.whole_model
-    measured = np.ones(image.shape, bool) if result.measured is None else result.measured
-    mask = result.mask
-    if not mask.any():
-        return {}
-    blur = lambda a: ndimage.gaussian_filter(np.asarray(a, float), np.maximum(sigma, .7) * 0.7)
-    w = blur(measured) + 1e-9
-    bi = blur(np.where(measured, image, 0)) / w; bm = blur(np.where(measured, model, 0)) / w
-    region = region_of_r2(mask, result.image.spacing) & measured
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=1 / sigma)[1:-1, 1:-1, 1:-1]
-    away = ndimage.distance_transform_edt(~mask, sampling=1 / sigma)
-    res = (bi - bm) / c
-    deep = (depth > 2.0) & measured
-    shell = (away > 1.5) & (away < 4.0) & measured
-    inner = (depth > 1.0) & measured
-    near = (away < 2) & (depth < 2) & measured
-    f = {}
-    f["r2"] = r_squared(image, model, region) if region.any() else np.nan
-    f["r2_smooth"] = r_squared(bi, bm, region) if region.any() else np.nan
-    f["deep_share"] = float(deep.sum() / mask.sum())
-    f["deep_excess"] = float(res[deep].mean()) if deep.any() else 0.0
-    f["deep_rms"] = float(np.sqrt((res[deep] ** 2).mean())) if deep.any() else 0.0
-    f["deep_bright"] = float((res[deep] > 0.3).mean()) if deep.any() else 0.0
-    f["inner_bright"] = float((res[inner] > 0.3).mean()) if inner.any() else 0.0
-    bg = np.median(image[measured & (away > 3)]) if (measured & (away > 3)).any() else result.background
-    f["inside_level"] = float((np.median(bi[deep]) - bg) / c) if deep.any() else 0.0
-    f["inside_level_model"] = float((np.median(bm[deep]) - bg) / c) if deep.any() else 0.0
-    f["bg_shift"] = float((bg - result.background) / c)
-    f["shell_bright"] = float((res[shell] > 0.3).mean()) if shell.any() else 0.0
-    f["shell_excess"] = float(res[shell].mean()) if shell.any() else 0.0
-    pool = ndimage.label((depth > 0.7) & (res < 0.3))[0]
-    sizes = np.sort(np.bincount(pool.ravel())[1:])[::-1] / mask.sum()
-    f["pools"] = float((sizes > 0.05).sum())
-    top = image[region].max() if region.any() else 0
-    f["saturated"] = float((image[region] >= top).mean()) if region.any() else 0.0
-    light = 0 if result.surroundings is None else result.surroundings.data
-    cell = np.abs(result.model.data - result.background)[region].sum()
-    f["light_of_model"] = float(np.sum((light * region)) / max(cell + np.sum(light * region), 1e-300))
-    return f
+def neck_width(result: FitResult) -> float:
+    """Return the width of the narrowest neck between two large parts of the body, in units of the blur's σ.
+
+    The body is eroded step by step. A neck is where it falls into two parts that hold at least PART_OF_A_BODY of the
+    body each (a place belongs to the nearest part), while half the neck's width is at most NECK_OF_A_PART of the depth
+    of either part. Infinite without a neck.
+    """
+    depth = _fine_depth(result)
+    deepest = float(depth.max(initial=0.0))
+    for radius in np.arange(0.0, deepest, 0.5 / STEPS_TO_A_SIGMA):
+        parts, n = ndimage.label(depth > radius)
+        if n < 2:
+            continue
+        numbers = np.arange(1, n + 1)
+        peaks = np.asarray(ndimage.maximum(depth, parts, numbers))
+        nearest = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+        sizes = np.bincount(parts[tuple(nearest)][depth > 0], minlength=n + 1)[1:]
+        large = (sizes >= PART_OF_A_BODY * sizes.sum()) & (radius <= NECK_OF_A_PART * peaks)
+        if large.sum() > 1:
+            return float(2.0 * radius)
+    return float("inf")
 
 
-def staining_measures(result) -> dict[str, float]:
-    a = result.mesh.face_areas; d = np.asarray(result.mesh.density, float)
-    l = np.log(np.maximum(d, 1e-9)) / STAINING_LIMIT
-    mean = (a * d).sum() / a.sum()
-    sh = lambda m: float(a[m].sum() / a.sum())
-    return {"stain_low": sh(l < -0.9), "stain_high": sh(l > 0.9), "stain_dim": sh(d < 0.5 * mean), "stain_range": float(np.log(result.density_range[1] / result.density_range[0])),
-            "stain_edge": sh(np.abs(l) > 0.8)}
+def _fine_depth(result: FitResult) -> Floats:
+    """Return the depth of every place inside the surface, in units of the blur's σ, on a grid of steps of the blur.
+
+    There are STEPS_TO_A_SIGMA steps to a σ, or fewer, so that the grid has at most MOST_FINE_VOXELS.
+    """
+    low, high = (np.asarray(b, dtype=np.float64) for b in result.mesh.bounds)
+    sigma = sigma_of(result)
+    lengths = (high - low) / sigma + 2.0
+    steps = min(STEPS_TO_A_SIGMA, float((MOST_FINE_VOXELS / np.prod(lengths)) ** (1.0 / 3.0)))
+    shape = np.maximum(np.ceil(lengths * steps).astype(int), 1)
+    grid = Grid(tuple(shape.tolist()), tuple(sigma / steps), tuple(low - sigma))
+    inside = np.pad(result.body.voxels(result.mesh, grid), 1)
+    found: Floats = ndimage.distance_transform_edt(inside) / steps
+    return found
 
 
-def optics_measures(result, p) -> dict[str, float]:
-    w = np.asarray(result.psf.fwhm); s = np.asarray(result.model.spacing)
+# -- Optics, border, course -------------------------------------------------------------------------------------------
+
+
+def _optics_measures(result: FitResult) -> dict[str, float | None]:
+    """Return the PSF's widths against voxel and cell: what is absurd of it."""
+    widths, spacing = np.asarray(result.psf.fwhm, dtype=np.float64), np.asarray(result.model.spacing)
     low, high = result.mesh.bounds
-    cov = result.mesh.vertices.std(axis=0)
-    return {"fwhm_voxels": float((w / s).min()), "fwhm_um": float(w.min()), "fwhm_ratio": float(w[0] / np.sqrt(w[1] * w[2])),
-            "fwhm_of_cell": float((w / (high - low)).max()), "fwhm_across_of_cell": float((w / (high - low))[1:].max()),
-            "fwhm_across_voxels": float((w / s)[1:].max())}
+    across = float(np.sqrt(widths[1] * widths[2]))
+    sorted_lengths = np.sort(np.asarray(high) - np.asarray(low))
+    return {
+        "psf_narrow": float(max(np.sqrt(spacing[1] * spacing[2]) / across, 0.1 / across if across < 0.1 else 0.0)),
+        "psf_wide": float(across / max(float(sorted_lengths[1]), 1e-300)),
+        "psf_long": float(widths[0] / max(across, 1e-300)),
+    }
 
 
-def border_measures(result) -> dict[str, float]:
-    g = result.model.grid
-    c = result.mesh.vertices[result.mesh.faces].mean(axis=1)
-    i = g.to_index(c)
-    sig = sigma_of(result) / np.asarray(g.spacing)
-    a = result.mesh.face_areas
-    n = np.asarray(g.shape) - 1
-    out = ((i < 0.5) | (i > n - 0.5)).any(axis=1)
-    near = ((i < sig) | (i > n - sig)).any(axis=1)
-    from ..result_warnings import _cut_shares
-    un, cut = _cut_shares(result)
-    return {"border": float(a[out].sum() / a.sum()), "border_near": float(a[near].sum() / a.sum()), "unmeasured": un, "roi_cut": cut,
-            "mask_share": float(result.mask.mean())}
+def _border_measures(result: FitResult, profiles: Profiles) -> dict[str, float | None]:
+    """Return the shares of the area that lie at the image's border, where nothing was measured, and at the region's."""
+    from ..result_warnings import cut_shares
+
+    mesh, grid = result.mesh, result.model.grid
+    index = grid.to_index(mesh.vertices[mesh.faces].mean(axis=1))
+    last = np.asarray(grid.shape) - 1
+    out = ((index < 0.5) | (index > last - 0.5)).any(axis=1)
+    unmeasured, cut = cut_shares(result)
+    areas = mesh.face_areas
+    beyond = float(areas[out].sum() / max(areas.sum(), 1e-300))
+    return {"cut_by_border": max(beyond + unmeasured, profiles.share(profiles.blank)), "cut_by_region": cut}
 
 
-def history_measures(result) -> dict[str, float]:
-    h = result.history
-    ok = (h["kind"] == "shape") & (h["stage"] == h["stage"].max())
-    loss = h["loss"][ok]
-    n = len(loss)
-    k = max(n // 10, 1)
-    late = float((loss[-1 - k] - loss[-1]) / max(loss[-1], 1e-300)) if n > k else 9.0
-    return {"late": late, "last_steps": float(n), "steps": float(result.iterations), "all_steps": float(result.stop_reason.startswith("all")),
-            "moved": float(h["moved"][ok][-1]) if "moved" in h and n else np.nan}
+def _not_converged(result: FitResult) -> float:
+    """Return by how much, relative to its last value, the loss fell in the last tenth (LATE_SHARE) of the shape steps.
+
+    Only steps of the last stage count; 1 if it has fewer than ten. If all steps were used up, USED_UP is added.
+    """
+    used_up = USED_UP if result.stop_reason.startswith("all ") else 0.0
+    kind, stage = result.history.get("kind"), result.history.get("stage")
+    if kind is None or stage is None or not len(stage):
+        return used_up
+    loss = np.asarray(result.history["loss"])[(kind == "shape") & (stage == stage.max())]
+    if len(loss) < 10:
+        return 1.0
+    fall = float((loss[-1 - max(int(LATE_SHARE * len(loss)), 1)] - loss[-1]) / max(float(loss[-1]), 1e-300))
+    return used_up + float(np.clip(fall, 0.0, 1.0))

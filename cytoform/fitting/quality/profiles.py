@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from ..._typing import Array, Bools, Floats
 from ...mesh import geometry
 from ...mesh.protocol import Mesh
-from .limits import DROP_DISTANCE, MOST_PROFILES, PATCH_RADIUS, PROFILE_REACH, PROFILE_STEPS
+from .limits import BLANK_DISTANCE, DROP_DISTANCE, MOST_PROFILES, PATCH_RADIUS, PROFILE_REACH, PROFILE_STEPS
 
 if TYPE_CHECKING:
     from ...image.volume import Grid
@@ -37,6 +37,9 @@ class Profiles:
         The vertices' parts of the surface's area, µm².
     thickness : (n,) float64
         Distance inward to the surface that faces the vertex, in units of the blur along the line; infinite for none.
+    blank : (n,) bool
+        Whether the line meets, within BLANK_DISTANCE, voxels that all have the image's lowest value: where a membrane
+        is, there is light, so nothing was measured there.
     """
 
     offsets: Floats
@@ -46,12 +49,15 @@ class Profiles:
     noise: Floats
     areas: Floats
     thickness: Floats
+    blank: Bools
 
     @classmethod
     def of(cls, result: FitResult, image: Array) -> Profiles:
         """Sample the profiles of a result and its image, (z, y, x)."""
         mesh, sigma = result.mesh, sigma_of(result)
-        areas = geometry.sum_at_vertices(np.repeat(mesh.face_areas[:, None] / 3.0, 3, axis=1), mesh.faces, mesh.n_vertices)
+        areas = geometry.sum_at_vertices(
+            np.repeat(mesh.face_areas[:, None] / 3.0, 3, axis=1), mesh.faces, mesh.n_vertices
+        )
         chosen = np.flatnonzero(areas > 0)
         chosen = chosen[:: max(1, -(-len(chosen) // MOST_PROFILES))]
         points = np.asarray(mesh.vertices, dtype=np.float64)[chosen]
@@ -67,7 +73,9 @@ class Profiles:
         sampled = (average @ _sampled(a, places, result.model.grid) for a in (image, result.whole_model, light, noise))
         image_at, model_at, light_at, noise_at = (np.where(known > 0.99, a, np.nan) for a in sampled)
         thickness = facing_distances(mesh, chosen) / blur
-        return cls(offsets, image_at, model_at, light_at, noise_at, areas[chosen], thickness)
+        dark = _sampled(_blank(image).astype(np.float64), places, result.model.grid)
+        blank = (dark[:, np.abs(offsets) <= BLANK_DISTANCE] > 0.5).any(axis=1)
+        return cls(offsets, image_at, model_at, light_at, noise_at, areas[chosen], thickness, blank)
 
     def share(self, where: Bools) -> float:
         """Return the share of the surface's area, 0 to 1, at the vertices of a mask, (n,)."""
@@ -77,6 +85,15 @@ class Profiles:
         """Return the mean of values at the vertices, (n,), weighted by area; NaN counts nowhere."""
         known = np.isfinite(values)
         return float((values * self.areas)[known].sum() / self.areas[known].sum()) if known.any() else float("nan")
+
+    def median(self, values: Floats) -> float:
+        """Return the median of values at the vertices, (n,), weighted by area; 0 if none is known."""
+        known = np.isfinite(values)
+        order = np.argsort(values[known])
+        cumulated = np.cumsum(self.areas[known][order])
+        if not len(order):
+            return 0.0
+        return float(values[known][order][int(np.searchsorted(cumulated, 0.5 * cumulated[-1]))])
 
     def drops(self, values: Floats, side: int) -> Floats:
         """Return by how much profiles, (n, n_steps), fall from the surface to one side of it, (n,).
@@ -110,17 +127,24 @@ def _measured(result: FitResult, shape: tuple[int, ...]) -> Bools:
     return np.ones(shape, dtype=bool) if result.measured is None else result.measured
 
 
+def _blank(image: Array) -> Bools:
+    """Return the voxels that have, with all around them, the image's lowest value, (z, y, x) bool."""
+    found: Bools = ndimage.maximum_filter(image, 3) == image.min()
+    return found
+
+
 def _sampled(data: Array, places: Floats, grid: Grid, outside: float | None = None) -> Floats:
     """Return an image's values at places, (n, n_steps, 3) µm, by linear interpolation.
 
     Beyond the image's border its nearest voxel counts, or the value `outside`.
     """
     index = np.moveaxis(grid.to_index(places.reshape(-1, 3)), -1, 0)
-    mode = "nearest" if outside is None else "grid-constant"
-    values = ndimage.map_coordinates(
-        np.asarray(data, dtype=np.float64), index, order=1, mode=mode, cval=outside or 0.0
-    )
-    found: Floats = values.reshape(places.shape[:2])
+    values = np.asarray(data, dtype=np.float64)
+    if outside is None:
+        at = ndimage.map_coordinates(values, index, order=1, mode="nearest")
+    else:
+        at = ndimage.map_coordinates(values, index, order=1, mode="grid-constant", cval=outside)
+    found: Floats = at.reshape(places.shape[:2])
     return found
 
 
