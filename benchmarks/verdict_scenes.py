@@ -74,9 +74,8 @@ class Setting:
 
     def camera(self, light: Array, snr: float | None = None) -> cf.Volume:
         """Noise of photons and read-out: brightest membrane over noise in it is `snr`, by default 8 to 40."""
-        snr = snr or (
-            self.rng.uniform(8, 40) if self.part == "set" else np.exp(self.rng.uniform(np.log(5), np.log(60)))
-        )
+        usual = self.rng.uniform(8, 40) if self.part == "set" else np.exp(self.rng.uniform(np.log(5), np.log(60)))
+        snr = usual if snr is None else snr
         clean = PEAK * light / np.percentile(light, 99.9)
         spread = PEAK / snr * np.sqrt(0.5 + 0.5 * np.clip(clean / PEAK, 0, None))
         data = OFFSET + clean + spread * self.rng.normal(size=light.shape)
@@ -97,11 +96,11 @@ def stained(mesh: cf.SurfaceMesh, rng: Rng, spread: float) -> cf.SurfaceMesh:
 
 def body(s: Setting, scale: float = 0.55, centre: Array | None = None, spread: float | None = None) -> cf.SurfaceMesh:
     """A cell of a family of the part, its longest side `scale` of the image's shortest one."""
-    rng, edge = s.rng, 1.2 * min(s.grid.spacing)
+    rng = s.rng
     if s.part == "set":
-        name = rng.choice(["ellipsoid", "lobed", "flat"])
+        name = rng.choice(["ellipsoid", "lobed", "flat", "dividing", "biconcave"])
     else:
-        name = rng.choice(["dividing", "bent", "biconcave", "ellipsoid"])
+        name = rng.choice(["ellipsoid", "bent", "pear", "dividing", "biconcave"])
     ball = shapes.icosphere(1.0, subdivisions=4)
     if name == "ellipsoid":
         mesh = ball.with_vertices(ball.vertices * rng.uniform(0.6, 1.0, 3))
@@ -111,6 +110,9 @@ def body(s: Setting, scale: float = 0.55, centre: Array | None = None, spread: f
         mesh = shapes.lobed_cell(int(rng.integers(1000)), 1.0, edge=0.09)
     elif name == "dividing":
         mesh = shapes.dividing_cell(2.6, 0.75, 0.5, axis=tuple(rng.normal(size=3)), edge=0.08)
+    elif name == "pear":
+        v = ball.vertices * np.array([0.65, 0.65, 1.0])
+        mesh = ball.with_vertices(v * np.stack([1 + 0.4 * v[:, 2]] * 2 + [np.ones(len(v))], axis=1))
     elif name == "bent":
         v = ball.vertices * np.array([0.6, 0.65, 1.1])
         mesh = ball.with_vertices(v + np.stack([0 * v[:, 0], 0.35 * v[:, 2] ** 2, 0 * v[:, 0]], axis=1))
@@ -120,11 +122,10 @@ def body(s: Setting, scale: float = 0.55, centre: Array | None = None, spread: f
         mesh = ball.with_vertices(np.stack([z * half, *ball.vertices.T[1:]], axis=1))
     low, high = mesh.bounds
     centre = s.grid.centre + rng.uniform(-1, 1, 3) * s.grid.spacing if centre is None else centre
-    length = max((high - low) / (1.0, 1.0, 1.0))
+    length = max(high - low)
     mesh = topology.orient_outward(
         mesh.with_vertices((mesh.vertices - 0.5 * (low + high)) * scale * s.size / length + centre)
     )
-    del edge
     return stained(mesh, rng, rng.uniform(0, 0.2) if spread is None else spread)
 
 
@@ -228,7 +229,7 @@ def foggy(rng: Rng, part: str) -> Scene:
     s = Setting.drawn(rng, part)
     cell = body(s, rng.uniform(0.5, 0.65))
     light = s.light(cell)
-    ramp = (s.grid.axes()[2] if hasattr(s.grid, "axes") else np.arange(s.grid.shape[2])) / s.grid.shape[2]
+    ramp = np.arange(s.grid.shape[2]) / s.grid.shape[2]
     inside = s.blurred(mesh_to_mask(cell, s.grid))
     return Scene(s.camera(light + light.max() * (0.1 * ramp + rng.uniform(0.0, 0.1) * inside)), [cell])
 
@@ -359,10 +360,10 @@ def unfinished(rng: Rng, part: str) -> Scene:
     """Few steps, from a start that is far off."""
     s = Setting.drawn(rng, part)
     cell = body(s, rng.uniform(0.45, 0.65))
-    radius = 0.3 * (0.75 * cell.volume / np.pi) ** (1 / 3)
+    radius = rng.uniform(0.4, 0.9) * (0.75 * cell.volume / np.pi) ** (1 / 3)
     start = shapes.icosphere(radius, tuple(cell.vertices.mean(axis=0)), subdivisions=2)
     return Scene(s.camera(s.light(cell)), [cell], {"mesh": start},
-                 {"iterations": int(rng.integers(8, 25)), "align_start": False})  # fmt: skip
+                 {"iterations": int(rng.integers(6, 30)), "align_start": False})  # fmt: skip
 
 
 def half_stained(rng: Rng, part: str) -> Scene:

@@ -44,8 +44,8 @@ SEVERAL_CELLS = 3
 
 MISFIT_OF_A_PATCH = 0.2
 """Of the membrane's contrast. A patch whose profile differs by more (root mean square) is not explained."""
-NO_MEMBRANE = 0.15
-"""Of the membrane's contrast. Where the image falls by less than this to both sides, there is no membrane."""
+NO_MEMBRANE = 0.3
+"""Of what the model falls by from the surface to its darker side. Where the image falls by less, is no membrane."""
 STAINING_NEAR_LIMIT = 0.8
 """Of the staining's limit: a density beyond was as good as at its limit."""
 STEPS_TO_A_SIGMA = 2.0

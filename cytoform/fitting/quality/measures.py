@@ -76,17 +76,21 @@ def _image_measures(result: FitResult, profiles: Profiles) -> dict[str, float | 
     own, light = profiles.image - profiles.light, profiles.light
     contrast = _contrast_of(profiles)
     averaged = noise * float(np.sqrt(_nan_mean(profiles.noise**2)))  # noise of a profile averaged over a patch
-    square = _row_means((profiles.image - profiles.model) ** 2)
-    misfit = np.sqrt(np.maximum(square - averaged**2, 0.0)) / contrast
+    residual = profiles.image - profiles.model
+    odd = 0.5 * (residual - residual[:, ::-1])
+    misfit = np.sqrt(np.maximum(_row_means(residual**2) - averaged**2, 0.0)) / contrast
+    one_sided = np.sqrt(np.maximum(_row_means(odd**2) - 0.5 * averaged**2, 0.0)) / contrast
     inward, outward = profiles.drops(own, -1), profiles.drops(own, 1)
+    fall, expected = np.fmax(inward, outward), profiles.largest_drops(profiles.model - light)
     middle = light.shape[1] // 2
-    fall = 1.0 - profiles.median(inward) / max(profiles.median(outward), 1e-3 * contrast)
+    bright = 1.0 - profiles.median(inward) / max(profiles.median(outward), 1e-3 * contrast)
     return {
         "noise": min(averaged / contrast, MOST_MISFIT),
         "misfit": min(profiles.mean(misfit), MOST_MISFIT),
-        "misfit_area": profiles.share(misfit > MISFIT_OF_A_PATCH),
-        "no_membrane": profiles.share(np.fmax(inward, outward) < NO_MEMBRANE * contrast),
-        "no_dark_inside": float(np.clip(fall, 0.0, 2.0)),
+        "one_sided": min(profiles.mean(one_sided), MOST_MISFIT),
+        "misfit_area": profiles.share(one_sided > MISFIT_OF_A_PATCH),
+        "no_membrane": profiles.share((fall < NO_MEMBRANE * expected) & (expected > MISFIT_OF_A_PATCH * contrast)),
+        "no_dark_inside": float(np.clip(bright, 0.0, 2.0)),
         "neighbour_light": profiles.share(light[:, middle] > 0.3 * contrast),
         "saturated": _saturated_share(image, region),
     }

@@ -74,7 +74,7 @@ class Profiles:
         image_at, model_at, light_at, noise_at = (np.where(known > 0.99, a, np.nan) for a in sampled)
         thickness = facing_distances(mesh, chosen) / blur
         dark = _sampled(_blank(image).astype(np.float64), places, result.model.grid)
-        blank = (dark[:, np.abs(offsets) <= BLANK_DISTANCE] > 0.5).any(axis=1)
+        blank = np.asarray((dark[:, np.abs(offsets) <= BLANK_DISTANCE] > 0.5).any(axis=1))
         return cls(offsets, image_at, model_at, light_at, noise_at, areas[chosen], thickness, blank)
 
     def share(self, where: Bools) -> float:
@@ -106,6 +106,11 @@ class Profiles:
             distance = np.minimum(distance, 0.5 * self.thickness)
         return self._at(values, np.zeros(len(values))) - self._at(values, side * distance)
 
+    def largest_drops(self, values: Floats) -> Floats:
+        """Return by how much profiles, (n, n_steps), fall from the surface to the darker side of it, (n,)."""
+        found: Floats = np.fmax(self.drops(values, -1), self.drops(values, 1))
+        return found
+
     def _at(self, values: Floats, offsets: Floats) -> Floats:
         """Interpolate profiles, (n, n_steps), linearly at an offset for each of them, (n,)."""
         step = self.offsets[1] - self.offsets[0]
@@ -119,7 +124,8 @@ class Profiles:
 def sigma_of(result: FitResult) -> Floats:
     """Return the blur along z, y and x as a standard deviation, (3,) µm; at least half a voxel."""
     widths = np.asarray(result.psf.fwhm, dtype=np.float64) / np.sqrt(8.0 * np.log(2.0))
-    return np.maximum(widths, 0.5 * np.asarray(result.model.spacing))
+    found: Floats = np.maximum(widths, 0.5 * np.asarray(result.model.spacing, dtype=np.float64))
+    return found
 
 
 def _measured(result: FitResult, shape: tuple[int, ...]) -> Bools:
@@ -129,7 +135,7 @@ def _measured(result: FitResult, shape: tuple[int, ...]) -> Bools:
 
 def _blank(image: Array) -> Bools:
     """Return the voxels that have, with all around them, the image's lowest value, (z, y, x) bool."""
-    found: Bools = ndimage.maximum_filter(image, 3) == image.min()
+    found: Bools = np.asarray(ndimage.maximum_filter(image, 3) == image.min())
     return found
 
 

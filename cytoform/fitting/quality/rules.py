@@ -81,7 +81,7 @@ RULES = (
     ),
     Rule("noise", 0.1, 0.25, _noise_text),
     Rule(
-        "no_dark_inside", 0.65, 0.95,
+        "no_dark_inside", 0.7, 1.1,
         lambda v: f"The inside is not dark: from the surface inward the image loses {max(1.0 - v, 0.0):.0%} of what it "
         "loses outward. The body is filled, as a nucleus is, or thinner than the blur; the model is a membrane. Use an "
         "image of a membrane stain.",
@@ -92,17 +92,17 @@ RULES = (
         "Expose shorter; what is lost cannot be recovered.",
     ),
     Rule(
-        "neck", 0.9, 1.5,
+        "neck", 0.9, 1.2,
         lambda v: f"The surface has a neck {1.0 / v:.1f} times as wide as the PSF between two large parts: it may be "
         f"two cells. {_OUTLINE}",
     ),
     Rule(
-        "cut_by_border", 0.05, 0.5,
+        "cut_by_border", 0.05, 0.7,
         lambda v: f"{v:.0%} of the surface lies at the image's border, beyond it, or where nothing was measured, as at "
         "the filled border of a deskewed stack: the cell is cut there. Choose a cell that is whole.",
     ),
     Rule(
-        "cut_by_region", 0.1, 0.5,
+        "cut_by_region", 0.1, 0.7,
         lambda v: f"{v:.0%} of the surface lies at the edge of the region of interest: the region or label cuts the "
         "cell, as an outline of one half of a dividing cell does. Outline the whole cell, or give a wider region.",
     ),
@@ -113,16 +113,23 @@ RULES = (
     ),
     Rule(
         "misfit_area", 0.04, 0.3,
-        lambda v: f"{v:.0%} of the surface is not explained: there model and image differ by more than a fifth of the "
-        "membrane's contrast. Look at the residual in the report; a start (--init MESH) or a label (--roi FILE) helps.",
+        lambda v: f"{v:.0%} of the surface is not explained: on one side of it model and image differ by more than a "
+        "fifth of the membrane's contrast. Look at the residual in the report; a start (--init MESH) or a label "
+        "(--roi FILE) helps.",
     ),
     Rule(
-        "misfit", 0.07, 0.15,
+        "one_sided", 0.04, 0.12,
+        lambda v: f"On one side of the surface more than on the other, model and image differ by {v:.0%} of the "
+        "membrane's contrast beyond the noise: the surface lies beside the membrane, or another one is near. Look at "
+        "the residual in the report.",
+    ),
+    Rule(
+        "misfit", 0.07, 0.3,
         lambda v: f"Around the surface, model and image differ by {v:.0%} of the membrane's contrast beyond the noise. "
-        "There is more than one stained membrane, or the PSF is wrong: look at the residual in the report.",
+        "The PSF is wrong, or there is more than one stained membrane: look at the residual in the report.",
     ),
     Rule(
-        "staining_at_limit", 0.3, 0.7,
+        "staining_at_limit", 0.3, 0.9,
         lambda v: f"On {v:.0%} of the surface the staining is at its limit: the surface may lie beside the membrane, "
         "or the membrane is not stained there. Look at the slices in the report.",
     ),
