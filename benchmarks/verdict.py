@@ -22,7 +22,7 @@ import numpy as np
 from verdict_scenes import BROKEN, GOOD, Kind, Scene
 
 import cytoform as cf
-from cytoform.fitting.verdict import Quality, Verdict, judge, verdict_of
+from cytoform.fitting.verdict import QUALITIES, Verdict, judge, verdict_of
 from cytoform.metrics import iou, mesh_iou
 
 LEAST_IOU, MOST_VOLUME_ERROR = 0.9, 0.1
@@ -85,7 +85,7 @@ def judged(result: cf.FitResult, scene: Scene) -> dict[str, Any]:
     clock = time.perf_counter()
     verdict = verdict_of(result)
     return {
-        "iou": overlap, "volume_error": error, "stop_reason": result.stop_reason, "quality": str(verdict.quality),
+        "iou": overlap, "volume_error": error, "stop_reason": result.stop_reason, "quality": verdict.quality,
         "doubt": verdict.doubt, "reasons": verdict.reasons, "measures": dict(verdict.measures),
         "verdict_seconds": time.perf_counter() - clock,
     }  # fmt: skip
@@ -108,14 +108,14 @@ def area_under_curve(doubts: np.ndarray, right: np.ndarray) -> float:
 def table_of(found: list[dict[str, Any]], wrong: bool) -> None:
     """Print rates by part, counts by kind, and on request the rows that are judged wrong."""
     for row in found:
-        row["verdict"] = judge(row["measures"]) if "measures" in row else Verdict(Quality.FAILED, (row["error"],), 5.0)
+        row["verdict"] = judge(row["measures"]) if "measures" in row else Verdict("failed", (row["error"],), 5.0)
     print("| part | fits | right | AUC | called good | of these wrong | right ones called failed | called check |")
     print("| --- |" + " --- |" * 7)
     for part in ("set", "hold"):
         rows_of = [row for row in found if row["part"] == part]
         right = np.array([is_right(row) for row in rows_of])
         doubts = np.array([row["verdict"].doubt for row in rows_of])
-        quality = np.array([str(row["verdict"].quality) for row in rows_of])
+        quality = np.array([row["verdict"].quality for row in rows_of])
         good, failed = quality == "good", quality == "failed"
         print(
             f"| {part} | {len(rows_of)} | {right.sum()} | {area_under_curve(doubts, right):.3f} | {good.sum()} | "
@@ -126,10 +126,10 @@ def table_of(found: list[dict[str, Any]], wrong: bool) -> None:
     for kind in (*GOOD, *BROKEN):
         for part in ("set", "hold"):
             some = [row for row in found if row["kind"] == kind.__name__ and row["part"] == part]
-            counts = [sum(row["verdict"].quality == q for row in some) for q in Quality]
+            counts = [sum(row["verdict"].quality == q for row in some) for q in QUALITIES]
             print(f"| {kind.__name__} | {part} | {sum(map(is_right, some))} | {' | '.join(map(str, counts))} |")
     for row in found if wrong else []:
-        expected = (Quality.GOOD,) if is_right(row) else (Quality.FAILED,)
+        expected = ("good",) if is_right(row) else ("failed",)
         if row["verdict"].quality not in expected:
             truth = f"IoU {row['iou']:.2f}, volume {row['volume_error']:.0%} off"
             said = f"{row['verdict'].quality}, doubt {row['verdict'].doubt:.2f}"

@@ -7,7 +7,7 @@ from .priors.smoothness import Prior
 from .references import ImageFile, Region
 from .result import FitResult, load_result
 from .uncertainty import Uncertainty
-from .verdict import Quality, Verdict
+from .verdict import Verdict
 
 __all__ = [
     "Body",
@@ -19,7 +19,6 @@ __all__ = [
     "ImageFile",
     "Prior",
     "Progress",
-    "Quality",
     "Region",
     "Uncertainty",
     "Verdict",

@@ -257,7 +257,7 @@ _BUILT_IN = (
     Number("spacing_um", lambda r: list(r.model.spacing)),
     Number("body", lambda r: r.body.kind),
     Number("regions", _regions),
-    Number("quality", lambda r: str(r.quality), "Verdict", brief="verdict"),
+    Number("quality", lambda r: r.quality, "Verdict", brief="verdict"),
     Number("reasons", lambda r: list(r.reasons)),
     Number("quality_doubt", lambda r: r.verdict.doubt),
     Number("quality_measures", lambda r: dict(r.verdict.measures)),

@@ -135,7 +135,7 @@ def report_data(result: FitResult, image: Volume, truth: Mesh | None = None, not
         start=result.start,
         truth=truth,
         notes=notes,
-        quality=str(result.quality),
+        quality=result.quality,
         reasons=result.reasons,
         maps=result.maps(),
     )

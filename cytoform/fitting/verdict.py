@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ..image.volume import Volume
 from .quality.insides import CellCount
@@ -16,22 +15,16 @@ from .quality.rules import RULES
 if TYPE_CHECKING:
     from .result import FitResult
 
-__all__ = ["Quality", "Verdict", "judge", "verdict_of", "warn_of_several_cells"]
+__all__ = ["QUALITIES", "Quality", "Verdict", "judge", "verdict_of", "warn_of_several_cells"]
 
 _LOG = logging.getLogger(__name__)
+Quality: TypeAlias = Literal["good", "check", "failed"]
+QUALITIES: tuple[Quality, ...] = get_args(Quality)
 POWER = 4.0
 """Exponent of the mean that joins severities: the largest decides, but several of nearly the same size add up."""
 
 MOST_REASONS = 4
 """Reasons that are told: one fault has several effects, and the lesser ones would hide it."""
-
-
-class Quality(enum.StrEnum):
-    """What the surface of a fit is worth."""
-
-    GOOD = "good"
-    CHECK = "check"
-    FAILED = "failed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +33,7 @@ class Verdict:
 
     Attributes
     ----------
-    quality : Quality
+    quality : str
         "good", "check" (look at it before you rely on it) or "failed".
     reasons : tuple of str
         What speaks against the surface, worst first: a sentence with a number, and the remedy. Empty if it is good.
@@ -73,7 +66,7 @@ def judge(measures: Mapping[str, float | None]) -> Verdict:
     """
     found = sorted(((rule.severity(measures), rule) for rule in RULES), key=lambda pair: -pair[0])
     doubt = sum(severity**POWER for severity, _ in found) ** (1.0 / POWER)
-    quality = Quality.GOOD if doubt < 1.0 else Quality.CHECK if doubt < 2.0 else Quality.FAILED
+    quality: Quality = "good" if doubt < 1.0 else "check" if doubt < 2.0 else "failed"
     told = [] if doubt < 1.0 else [pair for pair in found if pair[0] >= 1.0][:MOST_REASONS] or found[:1]
     reasons = tuple(rule.text(float(measures[rule.name] or 0.0)) for _, rule in told)
     return Verdict(quality, reasons, float(doubt), dict(measures))
@@ -96,17 +89,17 @@ def verdict_of(result: FitResult) -> Verdict:
     if result.saved is not None:
         return _stored_verdict(result.saved)
     if result.image is None or result.body.branching:
-        return Verdict(Quality.CHECK, ("No verdict is formed for this kind of mesh.",))
+        return Verdict("check", ("No verdict is formed for this kind of mesh.",))
     return judge(measures_of(result, cells=result.touching_cells, stability=result.stability))
 
 
 def _stored_verdict(saved: Mapping[str, Any]) -> Verdict:
     """Return the verdict that ``fit.json`` holds."""
-    if saved.get("quality") not in list(Quality):
-        return Verdict(Quality.CHECK, ("The result was stored without a verdict.",))
+    if saved.get("quality") not in QUALITIES:
+        return Verdict("check", ("The result was stored without a verdict.",))
     doubt = saved.get("quality_doubt")
     measures = saved.get("quality_measures") or {}
-    return Verdict(Quality(saved["quality"]), tuple(saved.get("reasons", ())), float(doubt or 0.0), measures)
+    return Verdict(saved["quality"], tuple(saved.get("reasons", ())), float(doubt or 0.0), measures)
 
 
 def warn_of_several_cells(count: CellCount, image: Volume) -> None:
