@@ -90,7 +90,11 @@ def verdict_of(result: FitResult) -> Verdict:
         return _stored_verdict(result.saved)
     if result.image is None or result.body.branching:
         return Verdict("check", ("No verdict is formed for this kind of mesh.",))
-    return judge(measures_of(result, cells=result.touching_cells, stability=result.stability))
+    try:
+        return judge(measures_of(result, cells=result.touching_cells, stability=result.stability))
+    except Exception as error:  # a long fit is not lost for it
+        _LOG.warning("the verdict cannot be formed: %r", error)
+        return Verdict("check", (f"The verdict could not be formed ({error!r}). Judge by the report.",))
 
 
 def _stored_verdict(saved: Mapping[str, Any]) -> Verdict:

@@ -15,6 +15,8 @@ PATCH_RADIUS = 2.0
 below, and noise is averaged."""
 BLANK_DISTANCE = 1.5
 """Standard deviations of the blur: within it a membrane's light is still a third of its maximum."""
+CROP_MARGIN = 6.0
+"""Standard deviations of the blur: twice as far around the surface as profiles reach."""
 MOST_PROFILES = 4000
 """Vertices at which profiles are taken, every n-th of more: it bounds the time."""
 

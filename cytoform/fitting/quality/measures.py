@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from ..._typing import Bools, Floats
 from ...image.volume import Grid
-from ...metrics.image import region_of_r2
 from ..constants import STAINING_LIMIT
+from .crop import Crop, sigma_of
 from .limits import (
     LATE_SHARE,
     MISFIT_OF_A_PATCH,
@@ -23,7 +23,7 @@ from .limits import (
     STEPS_TO_A_SIGMA,
     USED_UP,
 )
-from .profiles import Profiles, sigma_of
+from .profiles import Profiles
 
 if TYPE_CHECKING:
     from ..result import FitResult
@@ -50,10 +50,10 @@ def measures_of(result: FitResult, *, cells: int = 0, stability: float | None = 
     dict of str to float or None
         The measures by the names that :data:`.RULES` has; None where one is not known.
     """
-    assert result.image is not None
-    profiles = Profiles.of(result, np.asarray(result.image.data, dtype=np.float64))
+    crop = Crop.of(result)
+    profiles = Profiles.of(result, crop)
     return {
-        **_image_measures(result, profiles),
+        **_image_measures(crop, profiles),
         **_shape_measures(result, profiles),
         **_optics_measures(result),
         **_border_measures(result, profiles),
@@ -66,13 +66,9 @@ def measures_of(result: FitResult, *, cells: int = 0, stability: float | None = 
 # -- The image on and around the surface ------------------------------------------------------------------------------
 
 
-def _image_measures(result: FitResult, profiles: Profiles) -> dict[str, float | None]:
+def _image_measures(crop: Crop, profiles: Profiles) -> dict[str, float | None]:
     """Return what the profiles through the surface say: noise, misfit, missing membrane, inside, neighbours' light."""
-    assert result.image is not None
-    image = np.asarray(result.image.data, dtype=np.float64)
-    region = region_of_r2(result.mask, result.image.spacing) if result.mask.any() else np.ones(image.shape, dtype=bool)
-    region = region if result.measured is None else region & result.measured
-    noise = _noise_of(image - result.whole_model, region)
+    noise = _noise_of(crop.image - crop.model, crop.region)
     own, light = profiles.image - profiles.light, profiles.light
     contrast = _contrast_of(profiles)
     averaged = noise * float(np.sqrt(_nan_mean(profiles.noise**2)))  # noise of a profile averaged over a patch
@@ -85,15 +81,20 @@ def _image_measures(result: FitResult, profiles: Profiles) -> dict[str, float | 
     middle = light.shape[1] // 2
     bright = 1.0 - profiles.median(inward) / max(profiles.median(outward), 1e-3 * contrast)
     return {
-        "noise": min(averaged / contrast, MOST_MISFIT),
-        "misfit": min(profiles.mean(misfit), MOST_MISFIT),
-        "one_sided": min(profiles.mean(one_sided), MOST_MISFIT),
+        "noise": _bounded(averaged / contrast),
+        "misfit": _bounded(profiles.mean(misfit)),
+        "one_sided": _bounded(profiles.mean(one_sided)),
         "misfit_area": profiles.share(one_sided > MISFIT_OF_A_PATCH),
         "no_membrane": profiles.share((fall < NO_MEMBRANE * expected) & (expected > MISFIT_OF_A_PATCH * contrast)),
         "no_dark_inside": float(np.clip(bright, 0.0, 2.0)),
         "neighbour_light": profiles.share(light[:, middle] > 0.3 * contrast),
-        "saturated": _saturated_share(image, region),
+        "saturated": _saturated_share(crop.image, crop.region),
     }
+
+
+def _bounded(value: float) -> float:
+    """Return a value, at most MOST_MISFIT; that for NaN, as for a surface that lies where nothing was measured."""
+    return min(value, MOST_MISFIT) if np.isfinite(value) else MOST_MISFIT
 
 
 def _nan_mean(values: Floats) -> float:

@@ -13,13 +13,14 @@ from scipy.spatial import cKDTree
 from ..._typing import Array, Bools, Floats
 from ...mesh import geometry
 from ...mesh.protocol import Mesh
+from .crop import Crop, sigma_of
 from .limits import BLANK_DISTANCE, DROP_DISTANCE, MOST_PROFILES, PATCH_RADIUS, PROFILE_REACH, PROFILE_STEPS
 
 if TYPE_CHECKING:
     from ...image.volume import Grid
     from ..result import FitResult
 
-__all__ = ["Profiles", "facing_distances", "sigma_of"]
+__all__ = ["Profiles", "facing_distances"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,12 +53,11 @@ class Profiles:
     blank: Bools
 
     @classmethod
-    def of(cls, result: FitResult, image: Array) -> Profiles:
-        """Sample the profiles of a result and its image, (z, y, x)."""
+    def of(cls, result: FitResult, crop: Crop) -> Profiles:
+        """Sample the profiles of a result in the crop of its image."""
         mesh, sigma = result.mesh, sigma_of(result)
-        areas = geometry.sum_at_vertices(
-            np.repeat(mesh.face_areas[:, None] / 3.0, 3, axis=1), mesh.faces, mesh.n_vertices
-        )
+        at_corners = np.repeat(mesh.face_areas[:, None] / 3.0, 3, axis=1)
+        areas = geometry.sum_at_vertices(at_corners, mesh.faces, mesh.n_vertices)
         chosen = np.flatnonzero(areas > 0)
         chosen = chosen[:: max(1, -(-len(chosen) // MOST_PROFILES))]
         points = np.asarray(mesh.vertices, dtype=np.float64)[chosen]
@@ -66,14 +66,12 @@ class Profiles:
         offsets = np.linspace(-PROFILE_REACH, PROFILE_REACH, PROFILE_STEPS)
         places = points[:, None] + (offsets[None] * blur[:, None])[..., None] * normals[:, None]
         average = _patches(points / sigma, normals)
-        measured = _measured(result, image.shape)
-        known = average @ _sampled(measured.astype(np.float64), places, result.model.grid, outside=0.0)
-        light = np.zeros(image.shape) if result.surroundings is None else result.surroundings.data
-        noise = np.random.default_rng(0).normal(size=image.shape)
-        sampled = (average @ _sampled(a, places, result.model.grid) for a in (image, result.whole_model, light, noise))
+        known = average @ _sampled(crop.measured, places, crop.grid, outside=0.0)
+        noise = np.random.default_rng(0).normal(size=crop.image.shape)
+        sampled = (average @ _sampled(a, places, crop.grid) for a in (crop.image, crop.model, crop.light, noise))
         image_at, model_at, light_at, noise_at = (np.where(known > 0.99, a, np.nan) for a in sampled)
         thickness = facing_distances(mesh, chosen) / blur
-        dark = _sampled(_blank(image).astype(np.float64), places, result.model.grid)
+        dark = _sampled(ndimage.maximum_filter(crop.image, 3) == crop.darkest, places, crop.grid)
         blank = np.asarray((dark[:, np.abs(offsets) <= BLANK_DISTANCE] > 0.5).any(axis=1))
         return cls(offsets, image_at, model_at, light_at, noise_at, areas[chosen], thickness, blank)
 
@@ -119,24 +117,6 @@ class Profiles:
         rows, part = np.arange(len(values)), place - first
         found: Floats = (1 - part) * values[rows, first] + part * values[rows, first + 1]
         return found
-
-
-def sigma_of(result: FitResult) -> Floats:
-    """Return the blur along z, y and x as a standard deviation, (3,) µm; at least half a voxel."""
-    widths = np.asarray(result.psf.fwhm, dtype=np.float64) / np.sqrt(8.0 * np.log(2.0))
-    found: Floats = np.maximum(widths, 0.5 * np.asarray(result.model.spacing, dtype=np.float64))
-    return found
-
-
-def _measured(result: FitResult, shape: tuple[int, ...]) -> Bools:
-    """Return the voxels that were measured, (z, y, x) bool."""
-    return np.ones(shape, dtype=bool) if result.measured is None else result.measured
-
-
-def _blank(image: Array) -> Bools:
-    """Return the voxels that have, with all around them, the image's lowest value, (z, y, x) bool."""
-    found: Bools = np.asarray(ndimage.maximum_filter(image, 3) == image.min())
-    return found
 
 
 def _sampled(data: Array, places: Floats, grid: Grid, outside: float | None = None) -> Floats:
