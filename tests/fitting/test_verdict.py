@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,13 @@ def test_one_measure_is_enough_and_several_add_up():
     assert judge({"misfit": 0.31}).quality == "failed"
     found = judge({"misfit": 0.1, "touching_cells": 6.0})
     assert found.quality == "failed" and "several cells" in found.reasons[0] and "--roi-label" in found.reasons[0]
+
+
+def test_the_guide_lists_every_measure_with_its_limits():
+    guide = Path(__file__).parents[2].joinpath("docs", "guide", "results.md").read_text(encoding="utf-8")
+    for rule in RULES:
+        row = next(line for line in guide.splitlines() if line.startswith(f"| `{rule.name}` |"))
+        assert row.endswith(f"| {rule.check:g} | {rule.failed:g} |"), row
 
 
 # -- measures ---------------------------------------------------------------------------------------------------------
