@@ -1,7 +1,9 @@
 """How far the verdict of a fit can be trusted: fits of simulated images, half of them broken on purpose.
 
     python benchmarks/verdict.py --out FOLDER [--first N] [--count N]     # fits, a file of JSON lines for each part
-    python benchmarks/verdict.py --join FOLDER [--wrong]                  # tables; --wrong: rows that are judged wrong
+    python benchmarks/verdict.py --join FOLDER [--wrong] [--limits]       # tables
+
+--wrong lists the rows that are judged wrong, --limits each measure of right and wrong fits of the part "set".
 
 A fit is right if its surface's IoU with the true cell is at least 0.9 and its volume is right within 10 %. Even repeats
 of each kind set the rules' limits (part "set"), odd ones are held back ("hold"); the two draw from different shapes,
@@ -22,6 +24,7 @@ import numpy as np
 from verdict_scenes import BROKEN, GOOD, Kind, Scene
 
 import cytoform as cf
+from cytoform.fitting.quality.rules import RULES
 from cytoform.fitting.verdict import QUALITIES, Verdict, judge, verdict_of
 from cytoform.metrics import iou, mesh_iou
 
@@ -137,6 +140,23 @@ def table_of(found: list[dict[str, Any]], wrong: bool) -> None:
             print("\n".join(f"  - {reason}" for reason in row["verdict"].reasons))
 
 
+def limits_table(found: list[dict[str, Any]]) -> None:
+    """Print each measure of the right and the wrong fits of the part "set", beside the limits of its rule."""
+    some = [row for row in found if row["part"] == "set" and "measures" in row]
+    print("\n| measure | right: 90 % | largest | wrong: median | 90 % | wrong ones with this first | check | failed |")
+    print("| --- |" + " --- |" * 7)
+    first = [max(RULES, key=lambda rule: rule.severity(row["measures"])).name for row in some if not is_right(row)]
+    for rule in RULES:
+        values: dict[bool, list[float]] = {True: [], False: []}
+        for row in some:
+            if row["measures"].get(rule.name) is not None:
+                values[is_right(row)].append(float(row["measures"][rule.name]))
+        if all(values.values()):
+            right, wrong = np.percentile(values[True], [90, 100]), np.percentile(values[False], [50, 90])
+            numbers = " | ".join(f"{v:.3g}" for v in (*right, *wrong))
+            print(f"| {rule.name} | {numbers} | {first.count(rule.name)} | {rule.check:g} | {rule.failed:g} |")
+
+
 def main() -> None:
     """Run a part of the rows, or join parts into tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -146,10 +166,14 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for pickled fits")
     parser.add_argument("--join", type=Path, help="folder of finished parts")
     parser.add_argument("--wrong", action="store_true")
+    parser.add_argument("--limits", action="store_true")
     options = parser.parse_args()
     if options.join is not None:
         lines = [line for file in sorted(options.join.glob("*.jsonl")) for line in file.read_text().splitlines()]
-        table_of(sorted(map(json.loads, lines), key=lambda row: row["row"]), options.wrong)
+        found = sorted(map(json.loads, lines), key=lambda row: row["row"])
+        table_of(found, options.wrong)
+        if options.limits:
+            limits_table(found)
         return
     last = len(rows()) if options.count is None else min(options.first + options.count, len(rows()))
     options.out.mkdir(parents=True, exist_ok=True)

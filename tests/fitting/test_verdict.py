@@ -214,6 +214,22 @@ def test_noise_and_constants_hold_no_cells():
     assert count_cells(np.ones((9, 9, 9)), (1.0, 1.0, 1.0)).total == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "several"),
+    [
+        ("images/embryo_crop_t1", True),
+        ("images/celegans_t19", True),
+        ("contact/gland_2017-12-04_1a", True),
+        ("images/vesicles", False),
+        *((f"images/rbc_{n:02d}", False) for n in range(0, 16, 2)),
+    ],
+)
+def test_cells_of_real_images_are_counted(data_dir, name, several):
+    spacing = (1.0, 1.0, 1.0) if name.startswith("contact") else None
+    volume = cf.read_volume(data_dir / f"{name}.tif", spacing=spacing)
+    assert Scene.from_volume(volume).cell_count.several is several
+
+
 def test_a_large_image_is_reduced(tissue):
     large = np.kron(Scene.from_volume(tissue).smooth, np.ones((2, 3, 3), dtype=np.float32))
     assert count_cells(large, (0.1, 0.07, 0.07)).touching == 8

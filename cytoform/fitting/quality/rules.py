@@ -71,8 +71,9 @@ def _noise_text(value: float) -> str:
 
 
 # Limits were set on the part "set" of benchmarks/verdict.py, between the values of fits that are right and of those
-# that are wrong; where there is no gap, `check` is on the safe side. Those of misfit, one_sided, thin and
-# staining_at_limit leave the red blood cells of the test data below `check`: real optics and stainings are never those of the model.
+# that are wrong (--limits lists both); where there is no gap, `check` is on the safe side. Those of misfit, one_sided,
+# thin and staining_at_limit leave the red blood cells of the test data below `check`: real optics and stainings are
+# never those of the model.
 RULES = (
     Rule(
         "touching_cells", 2.0, 3.0,
