@@ -13,8 +13,8 @@ DROP_DISTANCE = 2.5
 PATCH_RADIUS = 2.0
 """Standard deviations of the blur: radius of the patches that profiles are averaged over. The image holds no detail
 below, and noise is averaged."""
-BLANK_DISTANCE = 1.5
-"""Standard deviations of the blur: within it a membrane's light is still a third of its maximum."""
+BLANK_DISTANCE = 2.0
+"""Standard deviations of the blur: within it a membrane's light is still an eighth of its maximum."""
 CROP_MARGIN = 6.0
 """Standard deviations of the blur: twice as far around the surface as profiles reach."""
 MOST_PROFILES = 4000

@@ -39,8 +39,8 @@ class Profiles:
     thickness : (n,) float64
         Distance inward to the surface that faces the vertex, in units of the blur along the line; infinite for none.
     blank : (n,) bool
-        Whether the line meets, within BLANK_DISTANCE, voxels that all have the image's lowest value: where a membrane
-        is, there is light, so nothing was measured there.
+        Whether the line meets, within BLANK_DISTANCE, a block of voxels that all have the image's lowest value: where a
+        membrane is, there is light, so nothing was measured there.
     """
 
     offsets: Floats
@@ -71,7 +71,8 @@ class Profiles:
         sampled = (average @ _sampled(a, places, crop.grid) for a in (crop.image, crop.model, crop.light, noise))
         image_at, model_at, light_at, noise_at = (np.where(known > 0.99, a, np.nan) for a in sampled)
         thickness = facing_distances(mesh, chosen) / blur
-        dark = _sampled(ndimage.maximum_filter(crop.image, 3) == crop.darkest, places, crop.grid)
+        flat = ndimage.binary_opening(crop.image == crop.darkest, np.ones((3, 3, 3)))
+        dark = _sampled(flat, places, crop.grid)
         blank = np.asarray((dark[:, np.abs(offsets) <= BLANK_DISTANCE] > 0.5).any(axis=1))
         return cls(offsets, image_at, model_at, light_at, noise_at, areas[chosen], thickness, blank)
 

@@ -76,13 +76,13 @@ def _noise_text(value: float) -> str:
 # never those of the model.
 RULES = (
     Rule(
-        "touching_cells", 2.0, 3.0,
+        "touching_cells", 2.5, 3.0,
         lambda v: f"The image shows several cells: {v:.0f} that touch, at least. A search for one bright object cannot "
         f"part them. {_OUTLINE}",
     ),
     Rule("noise", 0.1, 0.25, _noise_text),
     Rule(
-        "no_dark_inside", 0.7, 1.1,
+        "no_dark_inside", 0.62, 1.1,
         lambda v: f"The inside is not dark: from the surface inward the image loses {max(1.0 - v, 0.0):.0%} of what it "
         "loses outward. The body is filled, as a nucleus is, or thinner than the blur; the model is a membrane. Use an "
         "image of a membrane stain.",
