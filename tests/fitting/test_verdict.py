@@ -86,7 +86,7 @@ def test_one_measure_is_enough_and_several_add_up():
     some = {rule.name: 0.9 * rule.check for rule in RULES[:3]}
     assert judge({RULES[0].name: some[RULES[0].name]}).quality == "good"
     assert judge(some).quality == "check" and len(judge(some).reasons) == 1  # 3 × 0.9⁴ > 1
-    assert judge({"misfit": 0.31}).quality == "failed"
+    assert judge({"misfit": 0.51}).quality == "failed"
     found = judge({"misfit": 0.1, "touching_cells": 6.0})
     assert found.quality == "failed" and "several cells" in found.reasons[0] and "--roi-label" in found.reasons[0]
 

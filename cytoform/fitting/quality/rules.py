@@ -93,12 +93,12 @@ RULES = (
         "Expose shorter; what is lost cannot be recovered.",
     ),
     Rule(
-        "neck", 0.9, 1.2,
+        "neck", 0.9, 1.1,
         lambda v: f"The surface has a neck {1.0 / v:.1f} times as wide as the PSF between two large parts: it may be "
         f"two cells. {_OUTLINE}",
     ),
     Rule(
-        "cut_by_border", 0.05, 0.7,
+        "cut_by_border", 0.05, 1.0,
         lambda v: f"{v:.0%} of the surface lies at the image's border, beyond it, or where nothing was measured, as at "
         "the filled border of a deskewed stack: the cell is cut there. Choose a cell that is whole.",
     ),
@@ -119,13 +119,13 @@ RULES = (
         "(--roi FILE) helps.",
     ),
     Rule(
-        "one_sided", 0.055, 0.12,
+        "one_sided", 0.055, 0.15,
         lambda v: f"On one side of the surface more than on the other, model and image differ by {v:.0%} of the "
         "membrane's contrast beyond the noise: the surface lies beside the membrane, or another one is near. Look at "
         "the residual in the report.",
     ),
     Rule(
-        "misfit", 0.08, 0.3,
+        "misfit", 0.08, 0.5,
         lambda v: f"Around the surface, model and image differ by {v:.0%} of the membrane's contrast beyond the noise. "
         "The PSF is wrong, or there is more than one stained membrane: look at the residual in the report.",
     ),
