@@ -71,8 +71,8 @@ class Profiles:
         sampled = (average @ _sampled(a, places, crop.grid) for a in (crop.image, crop.model, crop.light, noise))
         image_at, model_at, light_at, noise_at = (np.where(known > 0.99, a, np.nan) for a in sampled)
         thickness = facing_distances(mesh, chosen) / blur
-        flat = ndimage.binary_opening(crop.image == crop.darkest, np.ones((3, 3, 3)))
-        dark = _sampled(flat, places, crop.grid)
+        flat = ndimage.binary_opening(crop.image == crop.darkest, np.ones((3, 3, 3), dtype=bool))
+        dark = _sampled(np.asarray(flat, dtype=np.float64), places, crop.grid)
         blank = np.asarray((dark[:, np.abs(offsets) <= BLANK_DISTANCE] > 0.5).any(axis=1))
         return cls(offsets, image_at, model_at, light_at, noise_at, areas[chosen], thickness, blank)
 
