@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fit", "fit_options"]
 
+NOT_GOOD = 3  # exit status of --strict for a verdict other than good
+
 
 def fit_options() -> list[Setting]:
     """Return all options of a fit, in the order in which its help lists them."""
@@ -45,14 +47,18 @@ def _command_parameters() -> list[Any]:
 @with_options(_command_parameters)
 def fit(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with status 3 unless the verdict is good; all files are written.")
+    ] = False,
     **arguments: Any,
 ) -> None:
     """Fit a closed surface to the cell in a membrane-stained 3D image.
 
     The surface is moved until its rendered image matches the measured one. The result
     folder holds the surface in µm (mesh.ply), its inside (mask.tif), its computed image (rendered.tif), volume, area
-    and other numbers (fit.json), the course of the fit (history.csv) and a report to judge it by (report.html). Ctrl-C
-    saves the state of the fit; the same command with --resume continues it.
+    and other numbers (fit.json), the course of the fit (history.csv) and a report to judge it by (report.html). The
+    verdict says whether the surface is good, has to be checked, or failed, and why; --strict makes it the exit status.
+    Ctrl-C saves the state of the fit; the same command with --resume continues it.
 
     Examples:
     cytoform fit cell.tif
@@ -70,6 +76,8 @@ def fit(
     with result_folder(folder), FitProgressBar(quiet=quiet) as bar:
         result = job.run(progress=bar)
     _print_result(result, folder, getattr(job.region.source, "remarks", ()) if job.region is not None else ())
+    if strict and result.quality != "good":
+        raise typer.Exit(NOT_GOOD)
 
 
 def _job_from_arguments(arguments: dict[str, Any]) -> FitJob:
@@ -104,7 +112,7 @@ def _job_from_arguments(arguments: dict[str, Any]) -> FitJob:
 
 
 def _print_result(result: FitResult, folder: Path, shown: tuple[str, ...]) -> None:
-    """Print the fit's warnings on stderr, its numbers, and the path of its report.
+    """Print the fit's warnings on stderr, its numbers, the reasons of its verdict, and the path of its report.
 
     Warnings in `shown` and those that reading the image has given were printed before, and are left out.
     """
@@ -113,4 +121,6 @@ def _print_result(result: FitResult, folder: Path, shown: tuple[str, ...]) -> No
         if warning not in shown:
             typer.echo(f"Warning: {warning}", err=True)
     echo_table(result.table(brief=True))
+    for reason in result.reasons:
+        typer.echo(f"  - {reason}")
     typer.echo(f"The report is {folder / 'report.html'}")

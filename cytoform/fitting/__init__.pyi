@@ -7,6 +7,7 @@ from .priors.smoothness import Prior
 from .references import ImageFile, Region
 from .result import FitResult, load_result
 from .uncertainty import Uncertainty
+from .verdict import Verdict
 
 __all__ = [
     "Body",
@@ -20,6 +21,7 @@ __all__ = [
     "Progress",
     "Region",
     "Uncertainty",
+    "Verdict",
     "fit",
     "load_result",
     "register_body",

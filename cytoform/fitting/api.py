@@ -25,11 +25,12 @@ from .digests import image_digest
 from .finish import finish
 from .loop import FitContext, run_stages
 from .priors.smoothness import Prior
-from .request import Request
+from .request import Request, is_searched
 from .result import FitResult
 from .scene import Scene
 from .start.begin import default_edge
 from .state import State
+from .verdict import warn_of_several_cells
 
 __all__ = ["CHECKPOINT", "fit"]
 
@@ -115,6 +116,8 @@ def fit(
         state = body.begin(request)
         state.inputs, state.remarks = request.description(), (*request.remarks(), *state.remarks)
         state.device = device_for(config.device, config.backend)
+    if is_searched(state.inputs):
+        warn_of_several_cells(body.scene.cell_count, volume)
 
     def save(now: State) -> None:
         assert path is not None

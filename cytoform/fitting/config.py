@@ -121,8 +121,7 @@ class FitConfig:
     cutoff : float
         Shape steps use the frequencies at which the optical transfer function exceeds this share of its maximum.
     tolerance : float
-        Relative error allowed to the fast transform. Twice as much, in units of the image's contrast, adds to the
-        noise.
+        Relative error allowed to the fast transform, and up to four times as much in a noisy image. It adds to noise.
     weight_floor : float
         Least weight of a dark voxel in the shape loss (brightest: 1).
     robust : float, optional
@@ -144,8 +143,8 @@ class FitConfig:
         That gain in each stage, as a natural logarithm of the probability of image, surface and staining, with the
         residual taken for noise.
     convergence : float
-        The fit ends once a Newton step predicts that volume, area and the surface (in the root mean square) would move
-        by less than this part of their standard errors of noise alone.
+        The fit ends once volume, area and surface would move by less than this part of their standard errors (those of
+        noise alone), as a Newton step predicts.
     pause_every : int
         Most steps between two pauses. At a pause the mesh is remeshed if needed, the PSF is fitted, neighbours are
         found and the noise is estimated. Twice as many in early stages and if only the noise is estimated; fewer if the

@@ -140,6 +140,8 @@ LIGHT_MARGIN = 2.0
 LIGHT_ITERATIONS = 20
 """Multiplicative steps for neighbours' light: 40 change the volume of a sphere that touches another one by 0.04 %, less
 than its standard error."""
+MOST_LIGHT = 10.0
+"""Times the image's maximum: brighter light of neighbours has diverged, and that of the step before is taken."""
 LEAST_EMISSION = 1e-6
 """In units of the contrast: a multiplicative step never recovers a voxel that starts at zero."""
 

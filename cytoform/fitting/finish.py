@@ -13,7 +13,9 @@ from ..errors import FitError
 from ..image.volume import Volume
 from .bodies import Body
 from .config import FitConfig
+from .final_model import final_model
 from .problem import Problem
+from .request import is_searched
 from .result import FitResult
 from .stage import smoothness_prior, staining_prior
 from .state import State
@@ -45,7 +47,7 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
     masks, volume = state.masks, body.scene.volume
     problem = Problem(volume, masks.region, masks.padding, config)
     emission_mask = body.emission_mask(state.mesh, masks.neighbours) if masks.neighbours.any() else None
-    final = problem.final_model(state.mesh.astype(config.dtype), state.psf, emission_mask)
+    final = final_model(problem, state.mesh.astype(config.dtype), state.psf, emission_mask)
     uncertainty = (
         _estimate_uncertainty(problem, state, config, body, emission_mask)
         if config.uncertainty and not body.branching
@@ -72,6 +74,7 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
         remarks=state.remarks,
         measured=body.scene.measured,
         inputs=state.inputs,
+        touching_cells=body.scene.cell_count.touching if is_searched(state.inputs) else 0,
     )
 
 

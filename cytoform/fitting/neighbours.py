@@ -20,6 +20,7 @@ from .constants import (
     LIGHT_CLEARANCE,
     LIGHT_ITERATIONS,
     LIGHT_MARGIN,
+    MOST_LIGHT,
     NEIGHBOUR_BLUR_RADIUS,
     NEIGHBOUR_DISTANCE,
 )
@@ -157,6 +158,8 @@ def estimate_neighbour_light(
         wanted = np.maximum(observed - background, 0)
         modelled = blurred(np.maximum(gain * rendered + light, 0), adjoint=True)
         emission = emission * np.maximum(blurred(wanted, adjoint=True), 0) / np.maximum(modelled, LEAST_EMISSION)
-        light = blurred(emission)
+        last, light = light, blurred(emission)
+        if not np.isfinite(light).all() or light.max() > MOST_LIGHT * max(observed.max(), 1.0):
+            return last  # where the model rings to below 0, the quotient grows without bounds
         gain = float((weights * rendered * (observed - light - background)).sum() / (weights * rendered**2).sum())
     return light

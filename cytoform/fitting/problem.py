@@ -18,14 +18,13 @@ from ..devices import to_host
 from ..errors import VolumeError
 from ..image.volume import Grid, Volume
 from ..loss import best_affine, huber_weights, signal_weights
-from ..mesh import geometry
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..rendering import Renderer, Target
 from .checks import check_region
 from .config import FitConfig
 from .constants import LOOSEST_TOLERANCE, PSF_CUTOFF, TOLERANCE_OF_NOISE
-from .evaluations import FinalModel, ImageFit, PauseEvaluation, PSFLoss, ShapeLoss
+from .evaluations import ImageFit, PauseEvaluation, PSFLoss, ShapeLoss
 from .neighbours import estimate_neighbour_light
 from .scene import typical_voxel
 
@@ -80,14 +79,14 @@ class Problem:
         self.grid = volume.grid.crop(start, stop)
         self.padded: Grid = self.grid.padded(padding)
         self._box = tuple(slice(0, n) for n in self.grid.shape)  # the region's, in a rendering
-        self._image = np.asarray(volume.data, dtype=self.dtype)
-        inside = self._image[self.slices][self.region]
+        self.image = np.asarray(volume.data, dtype=self.dtype)
+        inside = self.image[self.slices][self.region]
         low, high = np.percentile(inside, (1.0, 99.8))
         if not high > low:
             raise VolumeError(f"every voxel of the region of interest is {low:g}; expected an image of a cell.")
         self.offset, self.scale = float(low), float(high - low)
         self._image_without_neighbours = (
-            self._image if neighbours is None else np.where(neighbours, self.dtype.type(low), self._image)
+            self.image if neighbours is None else np.where(neighbours, self.dtype.type(low), self.image)
         )
         self._transform, self.tolerance = config.backend, config.tolerance
         self._light: Array | None = None  # of neighbours, in the unblurred image
@@ -310,37 +309,6 @@ class Problem:
     def raw_intensity(self, gain: float, background: float) -> tuple[float, float]:
         """Convert gain and background from the scaled unit to the image's own intensities; return both."""
         return gain * self.scale, background * self.scale + self.offset
-
-    def final_model(self, mesh: Mesh, psf: PSF, emission_mask: Bools | None = None) -> FinalModel:
-        """Render the whole image with all modes above PSF_CUTOFF, and estimate the light of neighbours on it.
-
-        Gain and background are those that fit best in the region of interest, with equal weights.
-
-        Parameters
-        ----------
-        mesh : Mesh
-            In the working precision.
-        psf : PSF
-            Last PSF.
-        emission_mask : (z, y, x) bool, optional
-            Voxels that light of neighbours may come from; by default none is modelled.
-        """
-        grid, dtype = self.volume.grid, self.dtype
-        padding = np.asarray(psf.reach()) + grid.overhang(geometry.used_points(mesh.vertices, mesh.faces))
-        renderer = self.renderer(psf, PSF_CUTOFF, grid.padded(tuple(padding)))
-        spectrum = renderer.prepared(mesh, behind_optics=False).forward()
-        rendered = renderer.image(spectrum)[tuple(slice(0, n) for n in grid.shape)]
-        light, observed = None, self._image
-        if emission_mask is not None and emission_mask.any():
-            weights = np.zeros(grid.shape, dtype=dtype)
-            weights[self.slices] = self.region
-            scaled = (observed - dtype.type(self.offset)) / dtype.type(self.scale)
-            light = (self.scale * estimate_neighbour_light(renderer, rendered, scaled, weights, emission_mask)).astype(
-                np.float32
-            )
-            observed = observed - light
-        gain, background = best_affine(rendered[self.slices][self.region], observed[self.slices][self.region])
-        return FinalModel((gain * rendered + background).astype(np.float32), light, gain, background)
 
 
 def padding_for(points: Array, psf: PSF, region: Bools, grid: Grid) -> tuple[float, float, float]:

@@ -24,7 +24,7 @@ from .digests import array_digest
 from .json_values import json_value, short_repr
 from .priors.smoothness import Prior
 
-__all__ = ["Request"]
+__all__ = ["Request", "is_searched"]
 
 Voxels = npt.ArrayLike | Volume
 
@@ -178,6 +178,22 @@ class Request:
             inner = self.prior.func if isinstance(self.prior, functools.partial) else self.prior
             marks["prior"] = getattr(inner, "__qualname__", type(inner).__qualname__)
         return marks
+
+
+def is_searched(description: Mapping[str, Any]) -> bool:
+    """Tell whether neither start nor region nor label was given, so that the fit searched the image for a cell.
+
+    Parameters
+    ----------
+    description : mapping
+        The inputs, as :meth:`Request.description` returns them.
+
+    Returns
+    -------
+    bool
+    """
+    searched = "found in the image"
+    return all(description.get(name, {}).get("kind", searched) == searched for name in ("start", "region"))
 
 
 def _voxel_array(values: Voxels) -> Array:

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from .._typing import Array, Bools, Floats
-from ..errors import ConfigError, FitError
 from ..image.volume import Volume
 from ..mesh.curvature import curvatures
 from ..mesh.geometry import mean_at_vertices
@@ -26,10 +24,12 @@ from ..optics import PSF
 from .bodies import Body, body_class_of
 from .bodies.measures import Measure
 from .config import FitConfig
+from .intervals import confidence_interval
 from .numbers import numbers
 from .result_warnings import result_warnings
 from .saving import load_result, save_result
 from .uncertainty import Uncertainty
+from .verdict import Quality, Verdict, verdict_of
 
 __all__ = ["FitResult", "load_result"]
 
@@ -80,6 +80,10 @@ class FitResult:
         Inputs of the fit: image, region, label, start and PSF, with the paths of files.
     remarks : tuple of str
         Warnings about the start and the inputs, a sentence each; empty in a loaded result (see :meth:`warnings`).
+    touching_cells : int
+        Cells in contact that were counted in the image; 0 if the cell was outlined by the user.
+    stability : float, optional
+        Mean distance, in voxels, between the surface and one that was fitted to half of the slices.
     """
 
     mesh: Mesh
@@ -102,11 +106,28 @@ class FitResult:
     measured: Bools | None = None
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    touching_cells: int = 0
+    stability: float | None = None
 
     def __repr__(self) -> str:
         """Return the main numbers on one line."""
         size = f"{self.volume_um3:.4g} µm³, {self.area_um2:.4g} µm², R² {self.r2:.3f}"
         return f"FitResult({size}, {self.mesh.n_vertices} vertices; {self.stop_reason})"
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the surface is worth, and why; that of ``fit.json`` in a loaded result."""
+        return verdict_of(self)
+
+    @property
+    def quality(self) -> Quality:
+        """Verdict in a word: "good", "check" (look at it before you rely on it) or "failed"."""
+        return self.verdict.quality
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What speaks against the surface, worst first: sentences with numbers and the remedy. Empty if it is good."""
+        return self.verdict.reasons
 
     @cached_property
     def mask(self) -> Bools:
@@ -202,27 +223,7 @@ class FitResult:
         FitError
             If there are no standard errors.
         """
-        if not 0 < level < 1:
-            raise ConfigError(f"level is {level!r}; expected a probability between 0 and 1.")
-        if self.uncertainty is None:
-            if self.saved is not None:
-                raise FitError(
-                    "a loaded result has no intervals.",
-                    remedy="Its standard errors are in fit.json; the result that cytoform.fit returns has intervals.",
-                )
-            raise FitError("no standard errors were computed.", remedy="Fit with FitConfig(uncertainty=True).")
-        errors, widths = self.uncertainty, np.asarray(self.psf.fwhm)
-        known = {
-            "volume_um3": (self.volume_um3, errors.volume_um3),
-            "area_um2": (self.area_um2 - errors.area_excess_um2, errors.area_um2),
-            "sphericity": (sphericity(self.volume_um3, self.area_um2 - errors.area_excess_um2), errors.sphericity),
-            **{f"psf_fwhm_{a}_um": (widths[i], errors.psf_fwhm_um[i]) for i, a in enumerate("zyx")},
-        }
-        if name not in known:
-            raise ConfigError(f"name is {name!r}; expected one of {', '.join(known)}.")
-        value, error = known[name]
-        half_width = float(ndtri(0.5 + 0.5 * level)) * error
-        return float(value - half_width), float(value + half_width)
+        return confidence_interval(self, name, level)
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``fit.json``.

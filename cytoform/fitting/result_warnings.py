@@ -14,7 +14,7 @@ from .constants import WARN_ABOVE_CUT_SHARE, WARN_BELOW_R2
 if TYPE_CHECKING:
     from .result import FitResult
 
-__all__ = ["result_warnings"]
+__all__ = ["cut_shares", "result_warnings"]
 
 
 def result_warnings(result: FitResult) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def result_warnings(result: FitResult) -> tuple[str, ...]:
             "the residual in the report."
         )
     warnings += _saturation_warnings(result)
-    unmeasured, cut = _cut_shares(result)
+    unmeasured, cut = cut_shares(result)
     if unmeasured > WARN_ABOVE_CUT_SHARE:
         warnings.append(f"{unmeasured:.0%} of the surface lies where nothing was measured: the cell is cut there.")
     if cut > WARN_ABOVE_CUT_SHARE:
@@ -59,12 +59,22 @@ def _saturation_warnings(result: FitResult) -> list[str]:
     return [warning] if warning else []
 
 
-def _cut_shares(result: FitResult) -> tuple[float, float]:
+def cut_shares(result: FitResult) -> tuple[float, float]:
     """Return two shares of the surface's area, each 0 to 1: that in unmeasured voxels, and that at the region's edge.
 
     Faces count by the voxel of their centroid. The second share is that of measured voxels that lie outside of the
     region of interest or in its outermost layer of voxels. Faces outside of the image count in neither; both shares are
     0 if no region is known.
+
+    Parameters
+    ----------
+    result : FitResult
+        The result.
+
+    Returns
+    -------
+    unmeasured, cut : float
+        The shares.
     """
     if result.roi is None:
         return 0.0, 0.0

@@ -135,6 +135,8 @@ def report_data(result: FitResult, image: Volume, truth: Mesh | None = None, not
         start=result.start,
         truth=truth,
         notes=notes,
+        quality=result.quality,
+        reasons=result.reasons,
         maps=result.maps(),
     )
 

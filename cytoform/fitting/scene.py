@@ -15,6 +15,7 @@ from ..errors import FitError
 from ..image.fill import find_constant_fill
 from ..image.volume import Grid, Volume
 from .constants import LEAST_SAFE_INTENSITY, MOST_SAFE_INTENSITY, THRESHOLD_SMOOTHING
+from .quality.insides import CellCount, count_cells
 from .start import search
 
 __all__ = ["Scene", "typical_voxel"]
@@ -105,6 +106,11 @@ class Scene:
         """Labels of the connected bright objects with their insides filled, from 1; 0 outside, (z, y, x)."""
         parts, _ = ndimage.label(search.filled(self.bright, np.asarray(self.spacing)))
         return parts
+
+    @cached_property
+    def cell_count(self) -> CellCount:
+        """The cells that the image seems to hold, and how many of them touch."""
+        return count_cells(self.smooth, self.spacing)
 
     def largest_object(self) -> search.BrightObject:
         """Return the largest bright object, separated from touching ones, and the other bright voxels.

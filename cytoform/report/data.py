@@ -55,6 +55,10 @@ class ReportData:
         True surface, known for simulations.
     notes : sequence of str
         Warnings in words, shown on top.
+    quality : "good", "check", "failed" or ""
+        Verdict on the surface, shown above all; "" for none.
+    reasons : sequence of str
+        What speaks against the surface, a sentence each; beside the verdict.
     maps : mapping of str to (n_vertices,) float
         Quantities to show on the surface: label with unit, and a value for each vertex.
 
@@ -80,6 +84,8 @@ class ReportData:
     start: Mesh | None = None
     truth: Mesh | None = None
     notes: Sequence[str] = ()
+    quality: str = ""
+    reasons: Sequence[str] = ()
     maps: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "resource",
     "section",
     "table",
+    "verdict_box",
 ]
 
 DPI = 150  # resolution of figures
@@ -145,6 +146,23 @@ def notes_box(notes: Sequence[str]) -> str:
     """Return an HTML box with a paragraph for each warning (escaped); "" where there are none."""
     lines = "\n".join(f"<p>{html.escape(note)}</p>" for note in notes)
     return f'<div class="notes" role="note">\n{lines}\n</div>' if notes else ""
+
+
+_VERDICTS = {
+    "good": "Nothing speaks against the surface.",
+    "check": "Look at the surface before you rely on it.",
+    "failed": "The surface cannot be relied on.",
+}
+
+
+def verdict_box(quality: str, reasons: Sequence[str]) -> str:
+    """Return an HTML box with a coloured badge for the verdict and a line for each reason (escaped); "" without one."""
+    if not quality:
+        return ""
+    lines = "\n".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
+    listed = f'\n<ul class="lines">\n{lines}\n</ul>' if reasons else ""
+    kind, sentence = html.escape(quality), html.escape(_VERDICTS.get(quality, ""))
+    return f'<div class="verdict {kind}" role="note">\n<p><b>{kind}</b> {sentence}</p>{listed}\n</div>'
 
 
 def headline(cells: Iterable[tuple[str, str, str]]) -> str:

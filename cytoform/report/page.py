@@ -16,7 +16,18 @@ from ..mesh.surface import SurfaceMesh
 from . import figures, surface_view
 from .browse import browse_html, browse_script
 from .data import ReportData
-from .frame import base64_text, caption, document, headline, notes_box, picture, resource, section, table
+from .frame import (
+    base64_text,
+    caption,
+    document,
+    headline,
+    notes_box,
+    picture,
+    resource,
+    section,
+    table,
+    verdict_box,
+)
 from .maps import maps_figure, widened_range
 
 __all__ = ["report_html", "write_report"]
@@ -59,7 +70,8 @@ def report_html(data: ReportData) -> str:
         Style, script, pictures and the surface's geometry are all inside.
     """
     parts = [
-        notes_box(data.notes), _headline(data), _slices(data), browse_html(data),
+        verdict_box(data.quality, data.reasons), notes_box(data.notes), _headline(data), _slices(data),
+        browse_html(data),
         _side_by_side(_surface(data), _numbers(data)), _maps(data), _side_by_side(_loss(data), _psf(data)),
     ]  # fmt: skip
     footer = "Axes are z, y, x; lengths are in micrometres."

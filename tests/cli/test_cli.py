@@ -67,6 +67,8 @@ class FakeResult:
     stop_reason: str = "the loss no longer changes"
     image: object = None
     told: tuple = ()
+    quality: str = "good"
+    reasons: tuple = ()
 
     def table(self, *, brief):
         assert brief

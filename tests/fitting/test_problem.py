@@ -6,6 +6,7 @@ from fitting.simulated import ball
 
 import cytoform as cf
 from cytoform.errors import FitError
+from cytoform.fitting.final_model import final_model
 from cytoform.fitting.noise import noise_variance
 from cytoform.fitting.problem import Problem, padding_for
 from cytoform.mesh import shapes
@@ -51,7 +52,7 @@ def test_psf_gradient(case):
 def test_model_of_the_truth_explains_the_image():
     truth, volume, psf = ball(noise=1.0)
     problem = Problem(volume, np.ones(volume.shape, dtype=bool), psf.reach(), cf.FitConfig())
-    final = problem.final_model(truth, psf)
+    final = final_model(problem, truth, psf)
     model, light, gain, background = final.cell, final.light, final.gain, final.background
     assert light is None
     assert np.abs(model - volume.data).std() < 1.5

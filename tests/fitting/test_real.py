@@ -19,5 +19,6 @@ def test_default_fit_explains_the_image(data_dir, name, volumes):
     assert topology.genus(result.mesh) == 0
     quality = topology.quality(result.mesh)
     assert quality.n_zero_area == 0 and quality.n_folded == 0
+    assert result.quality != "failed" and not any("several cells" in reason for reason in result.reasons)
     if name == "rbc_00":  # a cell that touches it lies along its upper side
         assert not result.mask[15:20, :10].any()

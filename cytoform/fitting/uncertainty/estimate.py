@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -208,7 +209,8 @@ def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measu
     widths = np.array([_width_derivative(unknowns.psf, way) for way in unknowns.directions.T]).reshape(-1, 3)
 
     def error(slope: Floats) -> float:
-        return max(float(slope @ surface @ slope), 0.0) ** 0.5
+        square = float(slope @ surface @ slope)
+        return math.sqrt(max(square, 0.0))
 
     return {
         "volume_um3": error(volume),
