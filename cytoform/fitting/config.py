@@ -85,9 +85,8 @@ class FitConfig:
     iterations : int
         Most shape steps, all stages together.
     blurs : tuple of float
-        Stages from coarse to fine: in each, image and rendering are blurred by a Gaussian of this σ, in voxels. With
-        another number of stages than three, the defaults of the other settings for each stage are those of the last
-        ones.
+        Stages from coarse to fine: in each, image and rendering are blurred by a Gaussian of this σ, in voxels. Of more
+        or fewer stages than three, the defaults of other settings are those of the last ones.
     preconditioning : tuple of float
         λ of the preconditioner (1 + λL)^-2 that is applied to each stage's gradient, L the mesh's Laplacian. A large λ
         moves the surface as a whole and slows fine shape down; it does not forbid it.
@@ -121,7 +120,7 @@ class FitConfig:
     cutoff : float
         Shape steps use the frequencies at which the optical transfer function exceeds this share of its maximum.
     tolerance : float
-        Relative error allowed to the fast transform, and up to four times as much in a noisy image. It adds to noise.
+        Relative error allowed to the fast transform; four times as much where noise is larger.
     weight_floor : float
         Least weight of a dark voxel in the shape loss (brightest: 1).
     robust : float, optional
@@ -342,9 +341,9 @@ class FitConfig:
             )
         camera = values.get("camera")
         if isinstance(camera, Mapping):
+            names = ", ".join(field.name for field in dataclasses.fields(Camera))
             try:
                 camera = Camera(**camera)
             except TypeError:
-                names = ", ".join(field.name for field in dataclasses.fields(Camera))
                 raise ConfigError(f"the camera is {short_repr(camera)}; expected numbers for {names}.") from None
         return cls(**{**_by_present_name(values), "camera": camera})

@@ -18,8 +18,8 @@ PAUSE_DISTANCE = 3.0
 """Voxels. A vertex that has moved farther since the last pause calls for the next: facing pairs are outdated."""
 NO_REMESHING_STEPS = 20
 """Last steps of a fit in which poor triangles are left alone: after a remeshing it takes about as many to settle."""
-ESTIMATE_AFTER_STEPS = 50
-"""Steps of the last stage after which the surface has settled enough to estimate prior strengths from it."""
+ESTIMATE_AFTER_STEPS = 30
+"""Steps of the last stage, two pauses, after which a surface has settled enough to estimate prior strengths."""
 ESTIMATE_WITH_STEPS_LEFT = 50
 """Steps that have to be left when prior strengths are estimated, so that the surface can follow them."""
 FOLD_FACTOR = 3.0

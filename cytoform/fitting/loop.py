@@ -16,6 +16,7 @@ from ..interruption import Interruption
 from .bodies import Body
 from .callbacks import Callback, Progress
 from .config import FitConfig
+from .constants import ESTIMATE_AFTER_STEPS
 from .pause import even_triangles, improve_triangles, pause, pause_due, undo_folding
 from .priors.smoothness import Prior
 from .psf_step import fits_psf, step_psf
@@ -118,7 +119,8 @@ def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
     count = state.count
     if count.stage_step >= stage.length if not stage.last else count.iteration >= config.iterations:
         return f"all {config.iterations} iterations done"
-    if stage.last and state.remaining and max(state.remaining.values()) <= config.convergence:
+    settled = stage.last and count.stage_step >= ESTIMATE_AFTER_STEPS
+    if settled and state.remaining and max(state.remaining.values()) <= config.convergence:
         part = f"{config.convergence:g} of their standard errors"
         return f"converged: volume, area and surface would move by less than {part}"
     if has_settled(state, config):

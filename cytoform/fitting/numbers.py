@@ -194,6 +194,14 @@ def _r2_text(result: FitResult) -> str:
     return f"{result.r2:.3f}{alone}"
 
 
+def _noise_only_text(result: FitResult) -> str:
+    """Return the standard errors of volume, area and sphericity from noise alone as text; empty if there are none."""
+    if result.uncertainty is None:
+        return ""
+    alone = result.uncertainty.noise_only
+    return f"volume {alone.volume_um3:.2g} µm³, area {alone.area_um2:.2g} µm², sphericity {alone.sphericity:.1g}"
+
+
 def _width_text(widths: Any, more: str = "") -> str:
     """Return widths in µm as text, followed by `more`; empty if `widths` is None."""
     return "" if widths is None else ", ".join(f"{w:.3f}" for w in widths) + f" µm{more}"
@@ -236,6 +244,7 @@ _BUILT_IN = (
         lambda r: "{:.2f} to {:.2f} of its mean".format(*r.density_range),
     ),
     Number("standard_errors", _standard_errors),
+    Number("", _no_value, "± from noise alone", _noise_only_text),
     Number("gain", lambda r: r.gain, "Gain", lambda r: f"{r.gain:.5g}"),
     Number("background", lambda r: r.background, "Background", lambda r: f"{r.background:.5g}"),
     Number("psf", lambda r: r.psf.brief()),

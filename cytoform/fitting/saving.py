@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["check_output_folder", "load_result", "report_data", "save_result"]
 
 ERROR_NOTE = (
-    "± is one standard error, of the image's noise alone. Errors of the model, such as other optics or stray light, "
-    "are not included."
+    "± is one standard error, from noise and from what the model leaves unexplained. Errors that the fit has taken up "
+    "without a trace, such as a wrong voxel size or the thickness of the membrane, are not included."
 )
 NEIGHBOUR_LIGHT_FILE = "surroundings.tif"
 PSF_FILE = "psf.json"  # where a PSF is whole that fit.json has in brief

@@ -84,8 +84,12 @@ class Uncertainty(StandardErrors):
 
     Parameters
     ----------
-    volume_um3, area_um2, sphericity, psf_fwhm_um, surface_um
-        As for :class:`StandardErrors`.
+    volume_um3, area_um2, sphericity : float
+        Standard errors of volume (µm³), area (µm²) and Wadell's sphericity.
+    psf_fwhm_um : (3,) float
+        Those of the PSF's FWHM along z, y and x, µm; 0 if the PSF was not fitted.
+    surface_um : (n_vertices,) float
+        Those of the surface's position along its normal, µm.
     noise_only : StandardErrors
         The same if all of the residual were white noise.
     area_excess_um2 : float

@@ -161,7 +161,7 @@ def test_where_the_optics_pass_every_mode_nothing_tells_misfit_from_noise():
 def learnt(folder):
     with h5py.File(folder / "checkpoint.h5", "r") as file:
         kept = file["state/estimates"]
-        return bool(kept.attrs["edges_evened"]), float(kept.attrs["staining_spread"]), kept["smoothness_factors"][()]
+        return float(kept.attrs["staining_spread"]), kept["smoothness_factors"][()]
 
 
 def stained_ball(spread, noise):
@@ -182,9 +182,8 @@ def test_fits_learn_how_even_the_staining_is_and_how_smooth_the_surface(tmp_path
         volume, psf = stained_ball(spread, 0.08)
         cf.fit(volume, psf=psf, config=config, out=tmp_path / str(spread))
         found[spread] = learnt(tmp_path / str(spread))
-    assert all(done for done, _, _ in found.values())
-    assert found[0.0][1] < 0.1 < 0.2 < found[0.5][1]
-    assert np.median(found[0.0][2]) > 1.5  # an ellipsoid is smoother than most
+    assert found[0.0][0] < 0.1 < 0.2 < found[0.5][0]
+    assert np.median(found[0.0][1]) > 1.5  # an ellipsoid is smoother than most
 
 
 @pytest.mark.slow
@@ -192,12 +191,12 @@ def test_a_real_cell_that_the_model_does_not_explain_in_full_keeps_its_priors(da
     volume = cf.read_volume(data_dir / "images" / "rbc_06.tif")
     result = cf.fit(volume, config=cf.FitConfig(iterations=200, uncertainty=False, device="cpu"), out=tmp_path)
     last = (result.history["stage"] == 2) & (result.history["kind"] == "shape")
-    assert last.sum() > 90 and result.history["stage"].max() == 2  # long enough to learn
+    assert last.sum() >= pauses.ESTIMATE_AFTER_STEPS and result.history["stage"].max() == 2  # long enough to learn
     padding = padding_for(result.mesh.vertices, result.psf, result.roi, volume.grid)
     problem = Problem(volume, result.roi, padding, result.config)
     assert fisher_information(problem, result.mesh.astype("float32"), result.psf).reliability == 0.0
-    done, spread, stiffer = learnt(tmp_path)
-    assert not done and np.isnan(spread) and (stiffer == 1.0).all()
+    spread, stiffer = learnt(tmp_path)
+    assert np.isnan(spread) and (stiffer == 1.0).all()
 
 
 @pytest.mark.slow
@@ -205,29 +204,29 @@ def test_what_was_learnt_comes_back_on_a_resume(tmp_path):
     volume, psf = stained_ball(0.0, 0.08)
     config = cf.FitConfig(
         edge=0.45, iterations=200, patience=200, min_gain=1e-9, blurs=(0.0,), infer_psf=False, uncertainty=False,
-        device="cpu", deterministic=True, checkpoint_seconds=1e-9,
+        convergence=1e-9, device="cpu", deterministic=True, checkpoint_seconds=1e-9,
     )  # fmt: skip
     whole = cf.fit(volume, psf=psf, config=config, out=tmp_path / "whole")
     assert whole.iterations == 200
     with pytest.raises(Killed):  # between two times that it learns
         cf.fit(volume, psf=psf, config=config, callbacks=[killed_at(105)], out=tmp_path / "killed")
-    done, spread, stiffer = learnt(tmp_path / "killed")
-    assert done and spread < 0.35 and stiffer.std() > 0
-    assert not np.array_equal(learnt(tmp_path / "whole")[2], stiffer)
+    spread, stiffer = learnt(tmp_path / "killed")
+    assert spread < 0.35 and stiffer.std() > 0
+    assert not np.array_equal(learnt(tmp_path / "whole")[1], stiffer)
     resumed = cf.fit(volume, psf=psf, config=config, out=tmp_path / "killed", resume=True)
     np.testing.assert_array_equal(resumed.mesh.vertices, whole.mesh.vertices)
     np.testing.assert_array_equal(resumed.mesh.density, whole.mesh.density)
 
 
 def test_when_strengths_are_learnt(monkeypatch):
-    """With the last stage settled, the PSF free, steps left and the surface not held firmer; mended first, forgotten
-    where what is left turns out to be misfit."""
+    """With the last stage settled, the PSF free, steps left and the surface not held firmer; forgotten where what is
+    left turns out to be misfit."""
     volume, psf = stained_ball(0.0, 0.08)
     config = cf.FitConfig(edge=0.45, iterations=200, blurs=(0.0,), device="cpu")
     state, body = begun(volume, config, psf=psf)
     stage = Stage(state, body, config)
-    mended, told = [], [FisherInformation(2000.0, 0.3)]
-    monkeypatch.setattr(SurfaceBody, "improved", lambda self, mesh, *, last: mended.append(last))
+    told = [FisherInformation(2000.0, 0.3)]
+    monkeypatch.setattr(SurfaceBody, "improved", lambda self, mesh, *, last: None)
     monkeypatch.setattr(pauses, "fisher_information", lambda problem, mesh, psf: told[0])
 
     def pause(*, iteration=100, stage_step=100, psf_free=True, folding_factor=1.0):
@@ -239,9 +238,6 @@ def test_when_strengths_are_learnt(monkeypatch):
 
     assert not pause(stage_step=pauses.ESTIMATE_AFTER_STEPS - 1)
     assert not pause(psf_free=False) and not pause(iteration=151) and not pause(folding_factor=1.5)
-    assert False not in mended  # the last stage puts up with more
-    assert pause() and mended[-1] is False and state.estimates.smoothness_factors.std() > 0
-    again = len(mended)
-    assert pause() and mended[again:] == [True]
+    assert pause() and state.estimates.smoothness_factors.std() > 0
     told[0] = dataclasses.replace(told[0], misfit=0.6)
     assert not pause() and (state.estimates.smoothness_factors == 1.0).all()
