@@ -35,6 +35,10 @@ __all__ = [
 ]
 
 
+SHARED_VOXELS = 1_000_000
+"""Voxels of a grid from which its FFTs use several threads."""
+
+
 def default_tolerance(dtype: npt.DTypeLike) -> float:
     """Return the error allowed to a rendering by default, relative to the image's maximum.
 
@@ -357,8 +361,8 @@ class Renderer:
 
     @property
     def _workers(self) -> int:
-        """Threads of the FFTs: one if `deterministic`."""
-        return 1 if self.deterministic else _devices.thread_count()
+        """Threads of the FFTs: one if `deterministic`, or for a grid so small that they would wait for each other."""
+        return 1 if self.deterministic or self.band.grid.size < SHARED_VOXELS else _devices.thread_count()
 
     @functools.cached_property
     def _otf_on_host(self) -> Array:

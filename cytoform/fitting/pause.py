@@ -146,8 +146,8 @@ def _ready_for_newton(state: State, stage: Stage, config: FitConfig) -> bool:
 def _take_newton_step(state: State, stage: Stage, config: FitConfig) -> None:
     """Predict how far surface and PSF are from their optimum, and, if they are, move them there in one Newton step.
 
-    Sets ``state.remaining``. The step is shortened until it lowers the objective, NEWTON_TRIALS times at most, and else
-    left out; after it, the stage is updated as at any pause.
+    Sets ``state.remaining``. The step is shortened until it lowers the objective without folding the surface,
+    NEWTON_TRIALS times at most, and else left out; after it, the stage is updated as at any pause.
     """
     try:
         step = newton_step(state, stage, config)
@@ -167,7 +167,7 @@ def _take_newton_step(state: State, stage: Stage, config: FitConfig) -> None:
         state.count.evaluations += 1
         loss = stage.problem.shape_loss(mesh.astype(config.dtype), psf, stage.blur).loss
         prior = stage.prior_at(mesh, stain, state.estimates.folding_factor)[0]
-        if loss + state.estimates.prior_weight * prior < step.value:
+        if loss + state.estimates.prior_weight * prior < step.value and stage.body.is_embedded(mesh):
             state.mesh, state.stain = mesh, stain
             if psf is not state.psf:
                 state.psf, state.transform = psf, ""

@@ -39,6 +39,8 @@ SINGLE_ROUNDING = 1.2e-7
 # Up to this number of points are spread by one thread, in one order: several threads would save little time, and their
 # sums differ from run to run. Everything else (adjoint, FFTs) gives the same bits on every run with as many threads.
 ORDERED = 80_000
+# From this number of points on several threads save more time than they take to meet.
+SHARED_POINTS = 20_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -143,7 +145,7 @@ class Faces:
         self.band, self.dtype = band, np.dtype(dtype)
         for_points, self._eps, self._complex = split_tolerance(dtype, tolerance, band, shells)
         self.points = gauss_points(corners, band, for_points, shells)
-        self._threads = 1 if deterministic else devices.thread_count()
+        self._threads = 1 if deterministic or len(self.points) < SHARED_POINTS else devices.thread_count()
         self._positions = np.empty((3, len(self.points)), dtype=np.empty(0, self._complex).real.dtype)
         self._sources = np.empty(len(self.points), dtype=self._complex)
         p = self.points

@@ -371,7 +371,7 @@ def test_a_stage_ends_when_little_is_gained():
     _, volume, psf = ball()
     config = _short(patience=(4, 4, 4), min_gain=(5.0, 5.0, 3.0))
     state, _ = begun(volume, config, psf=psf)
-    state.count.stage_step = 3
+    state.count.stage, state.count.stage_step = 0, 3
     record_gain(state, 2.0, config)
     state.count.stage_step = 5
     record_gain(state, 2.0, config)
