@@ -200,7 +200,7 @@ NEWTON_SECONDS = (0.5, 0.05, 1.0)
 """(a, b, c) of a duration a + b n^c, s, n thousands of faces: a Newton step beside its pause, until one was timed."""
 MODES_SECONDS = (0.3, 0.15, 1.5)
 """The same for the modes of the surface, which are computed with the first one."""
-ERRORS_SECONDS = (0.5, 0.3, 1.5)
+ERRORS_SECONDS = (0.5, 0.18, 1.5)
 """The same for the last rendering and the standard errors."""
 MOST_SPEED = 4.0
 """Most that this machine may be slower or quicker than these, by its first Newton step."""
@@ -208,9 +208,9 @@ REPORT_SECONDS = (1.5, 1e-4, 2e-7)
 """s, s for each face, s for each voxel: writing the files of a result and its report."""
 FILM_SECONDS = 0.1
 """s for each frame of the film."""
-FORECAST_MEMORY = 20
+FORECAST_MEMORY = 30
 """Last steps from which the durations of steps and the number of pauses to come are taken."""
-FORECAST_TRUST = 0.3
+FORECAST_TRUST = 0.2
 """Weight of a new estimate against the one before, less the time that has passed; it keeps the bar steady."""
 LEAST_SECONDS_LEFT = 1.0
 """s that are left at least until all is done."""

@@ -31,6 +31,8 @@ from .state import State
 
 __all__ = ["Forecast", "ProgressTeller", "power_law", "writing_seconds"]
 
+PLAIN, PAUSE, NEWTON = "plain", "pause", "newton"  # kinds of steps: alone, with a pause, with one and a Newton step
+
 
 def writing_seconds(n_faces: int, n_voxels: int, n_frames: int = 0) -> float:
     """Return the time that writing a result's files and its report is expected to take, s.
@@ -74,8 +76,8 @@ class Forecast:
         self._config, self._clock = config, clock
         self._lengths = stage_lengths(config)
         self._now = clock()
-        self._recent: deque[tuple[float, bool]] = deque(maxlen=FORECAST_MEMORY)  # duration of a step, s; with a pause?
-        self._pause = self._stage_begin = 0.0  # duration of the last pause and of the last beginning of a stage, s
+        self._recent: deque[tuple[float, str]] = deque(maxlen=FORECAST_MEMORY)  # durations of steps, s; PLAIN, …
+        self._last_pause = self._stage_begin = 0.0  # durations of the last pause and the last beginning of a stage, s
         self._newtons: list[float] = []  # durations of pauses with a Newton step, s
         self._newton_pauses = 0  # pauses since the first of them
         self._changes: list[float] = []  # that were left at them, in standard errors
@@ -96,11 +98,11 @@ class Forecast:
         newton : bool
             Whether the last stage takes Newton steps.
         """
-        now, first = self._clock(), self._stage < 0
+        now, timed = self._clock(), bool(self._recent)
         duration, self._now = now - self._now, now
-        plain = self._note(duration, state)
+        usual = self._note(duration, state)
         left = self._seconds_of_steps(state, pause_interval, newton=newton) + self.errors_seconds(state)
-        if plain and not first:
+        if usual and timed:
             left = FORECAST_TRUST * left + (1.0 - FORECAST_TRUST) * (self._left - duration)
         self._left = max(left, LEAST_SECONDS_LEFT)
         return self._left
@@ -112,9 +114,14 @@ class Forecast:
         return max(self._speed * power_law(ERRORS_SECONDS, state.mesh.n_faces), LEAST_SECONDS_LEFT)
 
     def _note(self, duration: float, state: State) -> bool:
-        """Keep the duration of a step as that of its kind; tell whether it was a plain one, without a pause."""
+        """Keep the duration of a step as that of its kind; tell whether it brought nothing new.
+
+        New are what a Newton step predicts and the beginning of a stage.
+        """
         count, first = state.count, self._stage < 0
         begins, self._stage = count.stage != self._stage, count.stage
+        if first and state.remaining:  # of a fit that is resumed
+            self._remaining, self._changes = state.remaining, [max(state.remaining.values())]
         if state.remaining is not self._remaining and state.remaining:
             if not self._newtons:
                 expected = self._newton_pause(state)
@@ -122,16 +129,22 @@ class Forecast:
             self._remaining = state.remaining
             self._newtons.append(duration)
             self._changes.append(max(state.remaining.values()))
-            self._recent.append((duration, True))
+            self._recent.append((duration, NEWTON))
             self._newton_pauses += 1
         elif begins:
             self._stage_begin = 0.0 if first else duration  # the first step may have compiled
         else:
-            self._recent.append((duration, count.since_pause == 0))
+            self._recent.append((duration, PLAIN if count.since_pause else PAUSE))
             if count.since_pause == 0:
-                self._pause = duration
+                self._last_pause = duration
                 self._newton_pauses += 1 if self._newtons else 0
-        return not begins and count.since_pause > 0
+        return not begins and self._recent[-1][1] != NEWTON
+
+    @property
+    def _pause(self) -> float:
+        """Mean duration of a pause without a Newton step of late, s."""
+        found = [duration for duration, kind in self._recent if kind == PAUSE]
+        return float(np.mean(found)) if found else self._last_pause
 
     @property
     def _share(self) -> float:
@@ -148,13 +161,13 @@ class Forecast:
 
     def _interval(self, pause_interval: int) -> float:
         """Return the mean number of steps between pauses of late, at most `pause_interval`."""
-        pauses = sum(paused for _, paused in self._recent)
+        pauses = sum(kind != PLAIN for _, kind in self._recent)
         return min(len(self._recent) / pauses, pause_interval) if pauses else pause_interval
 
     def _seconds_of_steps(self, state: State, pause_interval: int, *, newton: bool) -> float:
         """Return the time that the steps until the end are expected to take, with their pauses, s."""
         count, last, interval = state.count, len(self._lengths) - 1, self._interval(pause_interval)
-        plain = [duration for duration, paused in self._recent if not paused]
+        plain = [duration for duration, kind in self._recent if kind == PLAIN]
         step, seconds = float(np.median(plain)) if plain else 0.0, 0.0
         for stage in range(count.stage, last):
             whole = max(self._lengths[stage] - (count.stage_step if stage == count.stage else 0), 0)
@@ -166,7 +179,7 @@ class Forecast:
             return seconds + steps / interval * self._pause
         modes = 0.0 if self._newtons else self._speed * power_law(MODES_SECONDS, state.mesh.n_faces)
         a_pause = self._share * (self._newton_pause(state) - modes) + (1.0 - self._share) * self._pause
-        return seconds + modes + max(round(steps / interval), 1) * a_pause
+        return seconds + modes + max(round(steps / interval), min(math.ceil(steps), 1)) * a_pause
 
     def _last_steps(self, state: State, interval: float, *, newton: bool) -> float:
         """Return the number of steps of the last stage that are expected to be left."""
@@ -176,9 +189,11 @@ class Forecast:
         most = config.iterations - count.iteration if in_last else self._lengths[-1]
         to_pause = max(interval - count.since_pause, 1.0) if in_last else 1.0
         steps: float
-        if self._newtons and self._changes[-1] > SLOW_CHANGES:
+        if self._changes and self._changes[-1] <= config.convergence:
+            return 0.0
+        if self._changes and self._changes[-1] > SLOW_CHANGES:
             steps = most
-        elif self._newtons:
+        elif self._changes:
             steps = to_pause + (self._pauses_left() - 1) * interval
         elif newton:
             steps = max(LAST_STAGE_STEPS - done, to_pause)

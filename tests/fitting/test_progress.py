@@ -19,6 +19,7 @@ from cytoform.fitting.state import Count
 RUNS = json.loads(Path(__file__).with_name("recorded_runs.json").read_text(encoding="utf-8"))
 CONFIG = cf.FitConfig(iterations=8, edge=0.5, psf_after=2, pause_every=4, blurs=(1.0, 0.0), device="cpu",
                       deterministic=True)  # fmt: skip
+FAR, NEAR = {"volume": 100.0}, {"volume": 0.6}  # changes left, in standard errors
 PHASES = ("fit", "standard errors", "writing")
 
 
@@ -71,6 +72,20 @@ def test_a_fit_without_newton_steps_and_without_errors():
         count = Count(iteration=step, stage_step=step, since_pause=1 + step % 15, gained_step=step)
         left = forecast.after_step(types.SimpleNamespace(count=count, remaining={}, mesh=mesh), 15, newton=False)
     assert 25.0 < left < 40.0  # it goes on for as many steps as it waits for a gain: 32
+
+
+def test_a_resumed_fit_knows_what_is_left_to_move():
+    """From its first step on, and that step is not taken for a Newton step."""
+    now, mesh = [0.0], types.SimpleNamespace(n_faces=1000)
+    far, near = (Forecast(cf.FitConfig(uncertainty=False), clock=lambda: now[0]) for _ in range(2))
+    for k in range(1, 6):
+        now[0] += 1.0
+        count = Count(iteration=90 + k, stage=2, stage_step=40 + k, since_pause=k)
+        left = [
+            forecast.after_step(types.SimpleNamespace(count=count, remaining=remaining, mesh=mesh), 15)
+            for forecast, remaining in ((far, FAR), (near, NEAR))
+        ]
+    assert 150.0 < left[0] < 250.0 and 10.0 < left[1] < 25.0  # all steps, and those until the next pause
 
 
 # -- what callbacks are told -------------------------------------------------------------------------------------------
