@@ -79,8 +79,8 @@ class Forecast:
         self._recent: deque[tuple[float, str]] = deque(maxlen=FORECAST_MEMORY)  # durations of steps, s; PLAIN, …
         self._last_pause = self._stage_begin = 0.0  # durations of the last pause and the last beginning of a stage, s
         self._newtons: list[float] = []  # durations of pauses with a Newton step, s
-        self._newton_pauses = 0  # pauses since the first of them
-        self._changes: list[float] = []  # that were left at them, in standard errors
+        self._newton_pauses = 0  # pauses since the first of them, with and without
+        self._changes: list[float] = []  # largest changes left at Newton steps, in standard errors
         self._remaining: dict[str, float] = {}
         self._speed = 1.0  # duration of what is estimated from the number of faces, relative to that estimate
         self._stage = -1

@@ -16,6 +16,7 @@ import tifffile
 from typer.testing import CliRunner
 
 import cytoform
+from cytoform import errors
 from cytoform.cli import app
 from cytoform.cli.console import FitProgressBar
 from cytoform.errors import CytoformError
@@ -513,6 +514,12 @@ def test_interrupted(work, fake):
     assert "Error" not in result.output and "Go on with --resume." in result.output
     fake["result"] = KeyboardInterrupt()
     assert run("fit", "cell.tif", "-q").exit_code == 130
+
+
+def test_an_interrupted_demo_begins_anew(work, fake):
+    fake["result"] = errors.Interrupted("The same command with --resume …")
+    result = run("demo", "-q", "--out", "demo")
+    assert result.exit_code == 130 and "begins anew" in result.output and "--resume" not in result.output
 
 
 # -- render ------------------------------------------------------------------------------------------------------------
