@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import inspect
+import math
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -193,9 +195,11 @@ def echo_table(rows: Sequence[tuple[str, str]]) -> None:
 
 
 class FitProgressBar:
-    """Progress bar of a fit on stderr: stage, steps, time left, loss and R².
+    """Progress bars of a fit on stderr, one for each of its phases: time left, loss and R².
 
-    Use it as a context and call it with each :class:`cytoform.fitting.Progress`.
+    Use it as a context and call it with each :class:`cytoform.fitting.Progress`. All bars show the share of the whole
+    run's time that has passed since the context was entered, and the time that is left of it. On a terminal they move
+    between the calls, too.
 
     Parameters
     ----------
@@ -206,37 +210,75 @@ class FitProgressBar:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._bar: Any = None
+        self._phase = self._note = ""
+        self._begin = self._end = self._shown = 0.0  # times on the monotonic clock, s
+        self._pause = 0.0  # least time between two pictures of the bar, s
+        self._closed = threading.Event()
 
     def __enter__(self) -> FitProgressBar:
+        self._begin = time.monotonic()
         if not self._quiet:
             typer.echo("Preparing; the first run on a machine also compiles, for up to a minute …", err=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._closed.set()
         if self._bar is not None:
+            if kind is None:
+                self._bar.n = 1.0
+                self._bar.set_postfix_str(self._postfix(0.0))
             self._bar.close()
 
     def __call__(self, progress: Any) -> None:
-        """Show the state of the fit after a step."""
+        """Show the state of the fit after a step, or as a phase begins."""
         if self._quiet:
             return
-        if self._bar is None:
-            self._bar = self._open(int(progress.total))
-        bar = self._bar
-        bar.n = min(int(progress.iteration), bar.total)
-        bar.set_description_str(f"stage {int(progress.stage) + 1}", refresh=False)
+        now, first = time.monotonic(), self._bar is None
+        if progress.phase != self._phase:
+            self._open(progress.phase, progress.message)
+        self._end = now + progress.seconds_left
         known = "" if progress.r2 is None else f", R² {progress.r2:.3f}"
-        bar.set_postfix_str(f"loss {progress.loss:.4g}{known}", refresh=False)
-        bar.update(0)
-        bar.refresh() if bar.n == bar.total else None
+        self._note = f", loss {progress.loss:.4g}{known}" if progress.loss == progress.loss else ""  # not NaN
+        name = f"stage {int(progress.stage) + 1}" if progress.phase == "fit" else progress.phase
+        self._bar.set_description_str(name, refresh=False)
+        if now - self._shown >= self._pause:
+            self._show()
+        if first and sys.stderr.isatty():
+            threading.Thread(target=self._keep_moving, daemon=True).start()
 
-    @staticmethod
-    def _open(total: int) -> Any:
-        """Return a tqdm bar on stderr for `total` steps."""
+    def _open(self, phase: str, message: str) -> None:
+        """Close the bar of the phase before and open one for `phase`; print a `message` with which a phase begins."""
         from tqdm import tqdm
 
-        form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, at most {remaining} left{postfix}]"
-        return tqdm(total=total, file=sys.stderr, bar_format=form, mininterval=0.2, dynamic_ncols=True)
+        terminal = sys.stderr.isatty()
+        if self._bar is not None:
+            self._show()
+            self._bar.close()
+        if message and phase != "fit":
+            typer.echo(message[:1].upper() + message[1:], err=True)
+        self._phase, self._shown = phase, 0.0
+        self._pause = 0.2 if terminal else 10.0  # s; a log file keeps every line
+        form = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}{postfix}]"
+        bar = tqdm(total=1.0, file=sys.stderr, bar_format=form, dynamic_ncols=True, delay=1e9)
+        bar.delay, bar.start_t = 0.0, bar.start_t - (time.monotonic() - self._begin)
+        bar.n = 0.0 if self._bar is None else self._bar.n
+        self._bar = bar
+
+    def _keep_moving(self) -> None:
+        """Show the time that passes until the context ends."""
+        while not self._closed.wait(0.5):
+            self._show()
+
+    def _show(self) -> None:
+        """Show the present share of the run's time, never less than before, and the time left, at least a second."""
+        now = self._shown = time.monotonic()
+        left, bar = max(self._end - now, 1.0), self._bar
+        bar.n = max(bar.n, min((now - self._begin) / (now - self._begin + left), 0.99))
+        bar.set_postfix_str(self._postfix(left))
+
+    def _postfix(self, left: float) -> str:
+        """Return the text behind a bar's time: the seconds that are left, if any, and loss and R²."""
+        return (f"about {self._bar.format_interval(math.ceil(left))} left" if left else "done") + self._note
 
 
 class ProgressBar:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ..errors import OutputError
+from ..errors import Interrupted, OutputError
 from .console import FitProgressBar, echo_table, result_folder
 
 if TYPE_CHECKING:
@@ -132,7 +132,6 @@ def demo(
         _write_sample(sample, out)
         typer.echo(f"Made {out / 'image.tif'} with {out / 'truth.ply'} in it; fitting it from a sphere …")
         result = _fit(sample, out, seed, device, quiet)
-        result.save(out, truth=sample.truth)
     found = compare(cast("SurfaceMesh", result.mesh), cast("GaussianPSF", result.psf), sample)
     echo_table(result.table(brief=True))
     typer.echo("Compared with the truth:")
@@ -165,10 +164,17 @@ def _write_sample(sample: Sample, folder: Path) -> None:
 
 
 def _fit(sample: Sample, folder: Path, seed: int, device: str, quiet: bool) -> FitResult:
-    """Fit the sample's image from a sphere and a PSF that is too wide, with the state of the fit kept in `folder`."""
+    """Fit the sample's image from a sphere and a PSF that is too wide, and write the result into `folder`."""
     from ..fitting import FitConfig
     from ..fitting import fit as run_fit
+    from ..fitting.running import ResultWriter
 
     config: Any = FitConfig(init="sphere", seed=seed, device=device)
     with FitProgressBar(quiet=quiet) as bar:
-        return run_fit(sample.image, None, initial_psf(sample), config, callbacks=(bar,), out=folder)
+        writer = ResultWriter(folder, sample.image, (bar,))
+        try:
+            result = run_fit(sample.image, None, initial_psf(sample), config, callbacks=(writer,), out=folder)
+            writer.write(result, truth=sample.truth)
+        except Interrupted:  # a demo has no --resume
+            raise Interrupted("interrupted; the same command begins anew.") from None
+        return result

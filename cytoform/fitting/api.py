@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from .digests import image_digest
 from .finish import finish
 from .loop import FitContext, run_stages
 from .priors.smoothness import Prior
+from .progress import ProgressTeller
 from .request import Request, is_searched
 from .result import FitResult
 from .scene import Scene
@@ -35,6 +38,7 @@ from .verdict import warn_of_several_cells
 __all__ = ["CHECKPOINT", "fit"]
 
 CHECKPOINT = "checkpoint.h5"
+_LOG = logging.getLogger(__name__)
 
 
 def fit(
@@ -84,11 +88,12 @@ def fit(
         Further prior on the surface: takes a mesh, returns the negative logarithm of its probability density and the
         gradient for its vertices, (n_vertices, 3) per µm (:class:`Prior`). Has to be passed again with `resume`.
     callbacks : sequence of callable
-        Called with a :class:`Progress` after every shape step.
+        Called with a :class:`Progress` after every shape step, and once as the standard errors are begun.
     out : path, optional
-        Folder in which a checkpoint is kept while the fit runs; none is kept by default.
+        Folder in which the fit's state is kept in a file, ``checkpoint.h5``; none is kept by default. Nothing else is
+        written: :meth:`FitResult.save` writes the result, and :meth:`FitJob.run` does both.
     resume : bool
-        Whether to continue from the checkpoint in `out`.
+        Whether to continue from the checkpoint in `out`. Of a fit that had ended, the result is computed again.
     inputs : mapping, optional
         Provenance of the inputs, such as file names, as plain values; stored in ``fit.json`` beside what is recorded
         anyway.
@@ -105,6 +110,7 @@ def fit(
     Interrupted
         On Ctrl-C, after the state was saved in `out`.
     """
+    begin = time.perf_counter()
     config = FitConfig() if config is None else config
     request = Request(volume, config, mesh, psf, roi, labels, label, prior, inputs)
     request.check()
@@ -116,6 +122,7 @@ def fit(
         state = body.begin(request)
         state.inputs, state.remarks = request.description(), (*request.remarks(), *state.remarks)
         state.device = device_for(config.device, config.backend)
+        state.count.seconds = time.perf_counter() - begin
     if is_searched(state.inputs):
         warn_of_several_cells(body.scene.cell_count, volume)
 
@@ -126,11 +133,14 @@ def fit(
     save_or_none = None if path is None else save
     if save_or_none is not None and not resume:
         save_or_none(state)  # replaces the checkpoint of an earlier fit in the folder
+    teller = ProgressTeller(config, callbacks, newton=not body.branching)
+    message = _ended_message(state)
     try:
-        run_stages(state, FitContext(body, config, prior, callbacks, save_or_none))
+        run_stages(state, FitContext(body, config, prior, teller, save_or_none))
+        teller.begin_errors(state, message)
+        return finish(state, body, config, volume)
     except KeyboardInterrupt:
         raise Interrupted(_interruption_message(state, path)) from None
-    return finish(state, body, config, volume)
 
 
 def _make_body(request: Request, state: State | None) -> Body[Any]:
@@ -181,15 +191,23 @@ def _load_state(path: Path | None, digest_of_image: str, input_digests: dict[str
     return state
 
 
+def _ended_message(state: State) -> str:
+    """Return a message, which is logged too, that the fit to resume had ended already; empty if it had not."""
+    if not state.stop_reason:
+        return ""
+    message = f"the fit had ended ({state.stop_reason}); only its result is made again."
+    _LOG.info(message)
+    return message
+
+
 def _interruption_message(state: State, path: Path | None) -> str:
     """Return the message of an interrupted fit: iterations done, and how to resume from the checkpoint `path`.
 
     With None (no folder was given) or a missing file it says that nothing was saved.
     """
-    done = f"interrupted after {state.count.iteration} iterations; "
+    during = "" if not state.stop_reason else f" and the end of the steps ({state.stop_reason}), before the result"
+    done = f"interrupted after {state.count.iteration} iterations{during}; "
     if path is None or not path.exists():
         return done + "nothing was saved, as no folder was given (out=)."
-    return done + (
-        f"the state is in {path} (at most a few steps older). "
-        "Give the same command with --resume to go on (resume=True in Python)."
-    )
+    age, goal = ("", "get the result") if during else (" (at most a few steps older)", "go on")
+    return done + f"the state is in {path}{age}. Give the same command with --resume to {goal} (resume=True in Python)."

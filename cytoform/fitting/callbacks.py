@@ -11,12 +11,14 @@ from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 
-__all__ = ["Callback", "CancelCallback", "Film", "Progress", "cancel_requested"]
+__all__ = ["PHASES", "Callback", "CancelCallback", "Film", "Progress", "cancel_requested"]
+
+PHASES = ("fit", "standard errors", "writing")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Progress:
-    """Progress of a fit after a shape step.
+    """Progress of a fit: after a shape step, and as each of its later phases begins.
 
     Parameters
     ----------
@@ -36,6 +38,11 @@ class Progress:
         Best surface so far, µm.
     psf : PSF
         PSF so far.
+    phase : "fit", "standard errors" or "writing"
+        What is done now: steps; the last rendering and the standard errors, once the steps have ended; or the files of
+        the result, if the fit writes them (:meth:`cytoform.fitting.FitJob.run`).
+    seconds_left : float
+        Estimated time until the end of the last phase, s; more than 0 while anything is left to do.
     """
 
     iteration: int
@@ -46,10 +53,15 @@ class Progress:
     message: str
     mesh: Mesh
     psf: PSF
+    phase: str = PHASES[0]
+    seconds_left: float = 1.0
 
 
 class Callback(Protocol):
-    """A callable that a fit calls after every shape step; raising ``StopIteration("reason")`` in it ends the fit."""
+    """A callable that a fit calls after every shape step, and once as each of its later phases begins.
+
+    Raising ``StopIteration("reason")`` in it ends the steps.
+    """
 
     def __call__(self, progress: Progress, /) -> object: ...
 
@@ -77,8 +89,8 @@ class Film:
         self.frames: list[tuple[str, Mesh]] = []
 
     def __call__(self, progress: Progress) -> None:
-        """Keep the surface as a frame with a title if its iteration is a multiple of `every`, or if it is the first."""
-        if progress.iteration % self.every == 0 or not self.frames:
+        """Keep the surface of a step as a frame if its iteration is a multiple of `every`, or if it is the first."""
+        if progress.phase == PHASES[0] and (progress.iteration % self.every == 0 or not self.frames):
             r2 = "" if progress.r2 is None else f", R² {progress.r2:.3f}"
             self.frames.append((f"stage {progress.stage + 1}, step {progress.iteration}{r2}", progress.mesh))
 

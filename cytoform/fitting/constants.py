@@ -198,6 +198,35 @@ PSF_PARAMETER_STEP = 1e-4
 LEAST_FREE_SHARE = 0.1
 """Least share of the data's degrees of freedom that remains, however many the model has used up."""
 
+# -- Time left, for the progress bar: from durations of fits with 4,000 to 60,000 faces --------------------------------
+
+LAST_STAGE_STEPS = 45
+"""Steps that the last stage usually takes, until a Newton step has predicted how much is left to move."""
+NEWTON_PROGRESS = 3.0
+"""Factor by which that shrinks from one Newton step to the next, until two have been seen."""
+SLOW_CHANGES = 30.0
+"""Standard errors: a fit that has more left to move at its last Newton step usually takes all its steps."""
+STAGE_SLOWDOWN = 1.3
+"""Duration of a step relative to one in the stage before, which is blurred more and needs fewer frequencies."""
+NEWTON_SECONDS = (0.5, 0.05, 1.0)
+"""(a, b, c) of a duration a + b n^c, s, n thousands of faces: a Newton step beside its pause, until one was timed."""
+MODES_SECONDS = (0.3, 0.15, 1.5)
+"""The same for the modes of the surface, which are computed with the first one."""
+ERRORS_SECONDS = (0.5, 0.18, 1.5)
+"""The same for the last rendering and the standard errors."""
+MOST_SPEED = 4.0
+"""Most that this machine may be slower or quicker than these, by its first Newton step."""
+REPORT_SECONDS = (1.5, 1e-4, 2e-7)
+"""s, s for each face, s for each voxel: writing the files of a result and its report."""
+FILM_SECONDS = 0.1
+"""s for each frame of the film."""
+FORECAST_MEMORY = 30
+"""Last steps from which the durations of steps and the number of pauses to come are taken."""
+FORECAST_TRUST = 0.2
+"""Weight of a new estimate against the one before, less the time that has passed; it keeps the bar steady."""
+LEAST_SECONDS_LEFT = 1.0
+"""s that are left at least until all is done."""
+
 # -- Warnings ----------------------------------------------------------------------------------------------------------
 
 WARN_BELOW_R2 = 0.7

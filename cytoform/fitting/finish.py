@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
     image : Volume
         The image as the user gave it (that of `body` has its filled voxels replaced).
     """
-    masks, volume = state.masks, body.scene.volume
+    begin, masks, volume = time.perf_counter(), state.masks, body.scene.volume
     problem = Problem(volume, masks.region, masks.padding, config)
     emission_mask = body.emission_mask(state.mesh, masks.neighbours) if masks.neighbours.any() else None
     final = final_model(problem, state.mesh.astype(config.dtype), state.psf, emission_mask)
@@ -63,7 +64,7 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
         stop_reason=state.stop_reason,
         iterations=state.count.iteration,
         evaluations=state.count.evaluations,
-        seconds=state.count.seconds,
+        seconds=state.count.seconds + time.perf_counter() - begin,
         config=config,
         model=_volume_like(volume, final.cell),
         surroundings=light,

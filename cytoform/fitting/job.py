@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, Interrupted
+from ..errors import ConfigError
 from ..image.volume import Volume
 from ..optics import PSF, PSFOptions
 from ..options import option, reserve, settings_of
-from .callbacks import CancelCallback, cancel_requested
 from .config import FitConfig
 from .descriptions import as_image, as_psf, as_region, as_start, checked_fields, hashable_value, wrong_type
 from .json_values import json_value, python_number, short_repr
@@ -167,13 +166,15 @@ class FitJob:
         Parameters
         ----------
         callbacks : sequence of callable
-            Called with a :class:`Progress` after every shape step, in the process that runs the job.
+            Called with a :class:`Progress` after every shape step, as the standard errors are begun, and as the files
+            are, in the process that runs the job.
         progress : callable, optional
             A further callback.
         cancel : callable or event, optional
-            Asked after every shape step: a callable that returns True, or an event that is set (``threading.Event``, or
-            a manager's ``Event()`` for other processes), ends the fit as Ctrl-C does. No result is written then; the
-            checkpoint in `out` stays, and the same job with ``resume=True`` continues from it.
+            Asked whenever callbacks are called: a callable that returns True, or an event that is set
+            (``threading.Event``, or a manager's ``Event()`` for other processes), ends the fit as Ctrl-C does. No
+            result is written then; the checkpoint in `out` stays, and the same job with ``resume=True`` continues from
+            it.
 
         Returns
         -------
@@ -189,29 +190,9 @@ class FitJob:
         CytoformError
             Of another kind, as :func:`cytoform.fit` and the readers of images and meshes raise.
         """
-        from . import Film, fit  # the package imports this module
-        from .saving import check_output_folder
+        from .running import run_job  # it imports the package
 
-        if self.out is not None:
-            check_output_folder(Path(self.out), overwrite=self.overwrite, resume=self.resume)
-        job = self.loaded()
-        if cancel is not None and cancel_requested(cancel):
-            raise Interrupted("cancelled before the first step; nothing was changed.")
-        image, psf = job.image, job.psf
-        assert isinstance(image, Volume) and not isinstance(psf, PSFOptions)  # they have been read
-        film = Film() if self.film else None
-        all_callbacks: list[Any] = [*callbacks, progress, film, None if cancel is None else CancelCallback(cancel)]
-        result = fit(
-            image, None if isinstance(job.start, str) else job.start, psf, job.config,
-            **({} if job.region is None else job.region.fit_arguments()), prior=job.prior,
-            callbacks=[callback for callback in all_callbacks if callback is not None],
-            out=job.out, resume=job.resume, inputs=job.inputs,
-        )  # fmt: skip
-        if self.out is not None:
-            result.save(self.out)
-            if film is not None and film.frames:
-                film.save(Path(self.out) / "film.gif", image)
-        return result
+        return run_job(self, [*callbacks, *([] if progress is None else [progress])], cancel)
 
     def loaded(self) -> FitJob:
         """Return a copy of the job with image, PSF, start and region read from their files and checked.

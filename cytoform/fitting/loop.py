@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..interruption import Interruption
 from .bodies import Body
-from .callbacks import Callback, Progress
 from .config import FitConfig
 from .constants import ESTIMATE_AFTER_STEPS
 from .pause import even_triangles, improve_triangles, pause, pause_due, undo_folding
 from .priors.smoothness import Prior
+from .progress import ProgressTeller
 from .psf_step import fits_psf, step_psf
 from .shape_step import has_settled, step_shape
 from .stage import Stage, update_masks
@@ -39,8 +39,8 @@ class FitContext:
         Settings of the fit.
     prior : Prior or None
         The user's further prior on the surface.
-    callbacks : sequence of callable
-        Called after every shape step.
+    teller : ProgressTeller or None
+        Tells the callbacks of every shape step.
     save : callable or None
         Writes the state to the checkpoint: called every ``config.checkpoint_seconds``, at the end and on interruption.
     """
@@ -48,7 +48,7 @@ class FitContext:
     body: Body[Any]
     config: FitConfig
     prior: Prior | None = None
-    callbacks: Sequence[Callback] = ()
+    teller: ProgressTeller | None = None
     save: Callable[[State], None] | None = None
 
 
@@ -100,7 +100,8 @@ def _run_stage(state: State, stage: Stage, context: FitContext, timer: _RunTimer
         message = pause(state, stage, config) if pause_due(state, stage, config) else ""
         timer.stamp_history(state, rows + 1)
         try:
-            _call_callbacks(state, loss, message, context)
+            if context.teller is not None:
+                context.teller.after_step(state, stage, loss, message)
         except KeyboardInterrupt:  # a callback was asked to end the fit as Ctrl-C does
             timer.save(state)
             raise
@@ -155,19 +156,6 @@ def _free_psf_if_settled(state: State, stage: Stage, config: FitConfig) -> None:
     if has_settled(state, config) or count.stage_step >= config.psf_after:
         count.psf_free = True
         count.gained, count.gained_step = 0.0, count.stage_step
-
-
-def _call_callbacks(state: State, loss: float, message: str, context: FitContext) -> None:
-    """Pass the progress after a shape step to all callbacks: image `loss`, `message` of a pause (or empty), last R²."""
-    if not context.callbacks:
-        return
-    count = state.count
-    r2 = next((row[4] for row in reversed(state.history) if row[2] == 1), None)
-    progress = Progress(
-        count.iteration, context.config.iterations, count.stage, loss, r2, message, state.mesh, state.psf
-    )
-    for callback in context.callbacks:
-        callback(progress)
 
 
 class _RunTimer:

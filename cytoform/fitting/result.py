@@ -54,7 +54,8 @@ class FitResult:
     iterations : int
         Shape steps done.
     seconds : float
-        Run time, s, over all interruptions.
+        Run time, s, over all interruptions: the search for a start, the steps, the last rendering and the standard
+        errors. Reading the image and writing files are not in it.
     config : FitConfig
         Settings of the fit.
     model : Volume

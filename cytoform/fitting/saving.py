@@ -69,9 +69,10 @@ def check_output_folder(folder: Path, *, overwrite: bool, resume: bool) -> None:
 def save_result(
     result: FitResult, folder: str | os.PathLike[str], truth: Mesh | None = None, notes: tuple[str, ...] = ()
 ) -> Path:
-    """Write a result's files into a folder and return the folder.
+    """Write a result's files into a folder, the surface and its numbers first, and return the folder.
 
-    Files of an earlier result that this one does not have (light of neighbours, full PSF) are removed.
+    Each file is written whole or not at all. Files of an earlier result that this one does not have (light of
+    neighbours, full PSF) are removed.
 
     Parameters
     ----------
@@ -86,6 +87,12 @@ def save_result(
     """
     folder = ensure_folder(folder)
     result.body.write(result.mesh, folder, result.at_vertices())
+    write_text(folder / "fit.json", json.dumps(result.summary(), indent=2, allow_nan=False) + "\n")
+    if result.psf.brief() != result.psf.describe():  # too large to be read by people
+        write_text(folder / PSF_FILE, json.dumps(result.psf.describe()) + "\n")
+    else:
+        (folder / PSF_FILE).unlink(missing_ok=True)
+    write_text(folder / "history.csv", _history_csv(result))
     grid = result.model
     write_volume(folder / "mask.tif", Volume(result.mask.astype(np.uint8), grid.spacing, grid.origin))
     write_volume(folder / "rendered.tif", result.model)
@@ -93,12 +100,6 @@ def save_result(
         write_volume(folder / NEIGHBOUR_LIGHT_FILE, result.surroundings)
     else:
         (folder / NEIGHBOUR_LIGHT_FILE).unlink(missing_ok=True)  # of an earlier fit
-    write_text(folder / "history.csv", _history_csv(result))
-    if result.psf.brief() != result.psf.describe():  # too large to be read by people
-        write_text(folder / PSF_FILE, json.dumps(result.psf.describe()) + "\n")
-    else:
-        (folder / PSF_FILE).unlink(missing_ok=True)
-    write_text(folder / "fit.json", json.dumps(result.summary(), indent=2, allow_nan=False) + "\n")
     if result.image is not None:
         write_report(report_data(result, result.image, truth, (*notes, *result.warnings())), folder / "report.html")
     return folder

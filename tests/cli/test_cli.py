@@ -2,10 +2,12 @@
 
 import dataclasses
 import errno
+import io
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ import tifffile
 from typer.testing import CliRunner
 
 import cytoform
+from cytoform import errors
 from cytoform.cli import app
+from cytoform.cli.console import FitProgressBar
 from cytoform.errors import CytoformError
 from cytoform.image.io import read_volume, write_volume
 from cytoform.image.volume import Volume
@@ -91,6 +95,9 @@ class FakeProgress:
     loss: float = 0.5
     r2: float | None = None
     message: str = ""
+    phase: str = "fit"
+    seconds_left: float = 20.0
+    mesh: object = dataclasses.field(default_factory=lambda: icosphere(1.0, CENTRE, 1))
 
 
 @pytest.fixture
@@ -106,6 +113,7 @@ def fake(monkeypatch):
         for callback in callbacks:
             for k in range(3):
                 callback(FakeProgress(k + 1, r2=None if k == 0 else 0.5))
+            callback(FakeProgress(3, message="it had ended.", phase="standard errors", seconds_left=5.0))
         if isinstance(calls["result"], BaseException):
             raise calls["result"]
         return calls["result"]
@@ -456,6 +464,28 @@ def test_fit_passes_everything_on_and_tells_the_numbers(work, fake):
         assert word in result.output
 
 
+def test_each_phase_has_a_bar_of_the_whole_time(work, fake):
+    output = run("fit", "cell.tif").output
+    assert [output.count(name) > 0 for name in ("stage 1", "standard errors", "writing")] == [True] * 3
+    assert "loss 0.5, R² 0.500" in output and "It had ended." in output
+    assert "100%" in output and "done" in output and "00:00 left" not in output
+    assert 20 <= max(int(text[:2]) for text in output.split("about 00:")[1:]) <= 30  # writing takes some time, too
+
+
+def test_the_bar_moves_between_steps_on_a_terminal(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", shown)
+    with FitProgressBar() as bar:
+        bar(FakeProgress(1, seconds_left=3.0))
+        time.sleep(2.2)
+        bar(FakeProgress(3, phase="writing", seconds_left=1.0))
+    text = shown.getvalue()
+    assert "00:03 left" in text and "00:01 left" in text and "00:00 left" not in text
+    shares = [int(part.split("%")[0].split()[-1]) for part in text.split("\r") if "%" in part]
+    assert shares == sorted(shares) and shares[-1] == 100 and len(set(shares)) > 3
+
+
 def test_quiet_has_no_bar(work, fake):
     assert "loss" not in run("fit", "cell.tif", "-q").output.replace("the loss no longer changes", "")
 
@@ -486,6 +516,12 @@ def test_interrupted(work, fake):
     assert "Error" not in result.output and "Go on with --resume." in result.output
     fake["result"] = KeyboardInterrupt()
     assert run("fit", "cell.tif", "-q").exit_code == 130
+
+
+def test_an_interrupted_demo_begins_anew(work, fake):
+    fake["result"] = errors.Interrupted("The same command with --resume …")
+    result = run("demo", "-q", "--out", "demo")
+    assert result.exit_code == 130 and "begins anew" in result.output and "--resume" not in result.output
 
 
 # -- render ------------------------------------------------------------------------------------------------------------
