@@ -119,9 +119,7 @@ def fit(
     state = _load_state(path, digest_of_image, input_digests, config) if resume else None
     body = _make_body(request, state)
     if state is None:
-        state = body.begin(request)
-        state.inputs, state.remarks = request.description(), (*request.remarks(), *state.remarks)
-        state.device = device_for(config.device, config.backend)
+        state = _begin(body, request)
         state.count.seconds = time.perf_counter() - begin
     if is_searched(state.inputs):
         warn_of_several_cells(body.scene.cell_count, volume)
@@ -141,6 +139,14 @@ def fit(
         return finish(state, body, config, volume)
     except KeyboardInterrupt:
         raise Interrupted(_interruption_message(state, path)) from None
+
+
+def _begin(body: Body[Any], request: Request) -> State:
+    """Make the state that the fit of a request starts from, with its inputs, remarks and device."""
+    state = body.begin(request)
+    state.inputs, state.remarks = request.description(), (*request.remarks(), *state.remarks)
+    state.device = device_for(request.config.device, request.config.backend)
+    return state
 
 
 def _make_body(request: Request, state: State | None) -> Body[Any]:
