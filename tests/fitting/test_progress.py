@@ -32,7 +32,7 @@ def predictions(run):
     forecast = Forecast(cf.FitConfig(infer_psf=run["infer_psf"]), clock=lambda: now[0])
     end = run["written"]
     for iteration, stage, step, seconds, change, n_faces, since, gained in run["steps"]:
-        if change is not None and since == 0:
+        if change is not None and change != remaining.get("volume"):  # a Newton step
             remaining = {"volume": change}
         count = Count(iteration=iteration, stage=stage, stage_step=step, since_pause=since, gained_step=gained)
         state = types.SimpleNamespace(count=count, remaining=remaining, mesh=types.SimpleNamespace(n_faces=n_faces))
