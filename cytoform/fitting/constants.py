@@ -198,7 +198,7 @@ PSF_PARAMETER_STEP = 1e-4
 LEAST_FREE_SHARE = 0.1
 """Least share of the data's degrees of freedom that remains, however many the model has used up."""
 
-# -- Time left, for the progress bar: from durations of fits with 4,000 to 60,000 faces --------------------------------
+# -- Time left, for the progress bar: from fits with 4,000, 20,000 and 60,000 faces on one core ------------------------
 
 LAST_STAGE_STEPS = 45
 """Steps that the last stage usually takes, until a Newton step has predicted how much is left to move."""
@@ -212,15 +212,15 @@ NEWTON_SECONDS = (0.5, 0.05, 1.0)
 """(a, b, c) of a duration a + b n^c, s, n thousands of faces: a Newton step beside its pause, until one was timed."""
 MODES_SECONDS = (0.3, 0.15, 1.5)
 """The same for the modes of the surface, which are computed with the first one."""
-ERRORS_SECONDS = (0.5, 0.18, 1.5)
+ERRORS_SECONDS = (0.5, 0.2, 1.4)
 """The same for the last rendering and the standard errors."""
 MOST_SPEED = 4.0
 """Most that this machine may be slower or quicker than these, by its first Newton step."""
-REPORT_SECONDS = (1.5, 1e-4, 2e-7)
+REPORT_SECONDS = (1.7, 7.5e-5, 9e-8)
 """s, s for each face, s for each voxel: writing the files of a result and its report."""
 FILM_SECONDS = 0.1
 """s for each frame of the film."""
-FORECAST_MEMORY = 30
+FORECAST_MEMORY = 40
 """Last steps from which the durations of steps and the number of pauses to come are taken."""
 FORECAST_TRUST = 0.2
 """Weight of a new estimate against the one before, less the time that has passed; it keeps the bar steady."""

@@ -20,6 +20,7 @@ from .constants import (
     LEAST_SECONDS_LEFT,
     MODES_SECONDS,
     MOST_SPEED,
+    NEWTON_AFTER_STEPS,
     NEWTON_PROGRESS,
     NEWTON_SECONDS,
     REPORT_SECONDS,
@@ -79,6 +80,7 @@ class Forecast:
         self._recent: deque[tuple[float, str]] = deque(maxlen=FORECAST_MEMORY)  # durations of steps, s; PLAIN, …
         self._last_pause = self._stage_begin = 0.0  # durations of the last pause and the last beginning of a stage, s
         self._newtons: list[float] = []  # durations of pauses with a Newton step, s
+        self._none_found = False  # whether the last pause should have had one, and had none
         self._newton_pauses = 0  # pauses since the first of them, with and without
         self._changes: list[float] = []  # largest changes left at Newton steps, in standard errors
         self._remaining: dict[str, float] = {}
@@ -101,6 +103,7 @@ class Forecast:
         now, timed = self._clock(), bool(self._recent)
         duration, self._now = now - self._now, now
         usual = self._note(duration, state)
+        newton = newton and not (self._none_found and not self._changes)
         left = self._seconds_of_steps(state, pause_interval, newton=newton) + self.errors_seconds(state)
         if usual and timed:
             left = FORECAST_TRUST * left + (1.0 - FORECAST_TRUST) * (self._left - duration)
@@ -138,6 +141,7 @@ class Forecast:
             if count.since_pause == 0:
                 self._last_pause = duration
                 self._newton_pauses += 1 if self._newtons else 0
+                self._none_found = count.stage == len(self._lengths) - 1 and count.stage_step >= NEWTON_AFTER_STEPS
         return not begins and self._recent[-1][1] != NEWTON
 
     @property
@@ -191,7 +195,7 @@ class Forecast:
         steps: float
         if self._changes and self._changes[-1] <= config.convergence:
             return 0.0
-        if self._changes and self._changes[-1] > SLOW_CHANGES:
+        if (self._changes and self._changes[-1] > SLOW_CHANGES) or (self._none_found and not self._changes):
             steps = most
         elif self._changes:
             steps = to_pause + (self._pauses_left() - 1) * interval

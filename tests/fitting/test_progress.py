@@ -32,7 +32,7 @@ def predictions(run):
     forecast = Forecast(cf.FitConfig(infer_psf=run["infer_psf"]), clock=lambda: now[0])
     end = run["written"]
     for iteration, stage, step, seconds, change, n_faces, since, gained in run["steps"]:
-        if change is not None and since == 0:
+        if change is not None and change != remaining.get("volume"):  # a Newton step
             remaining = {"volume": change}
         count = Count(iteration=iteration, stage=stage, stage_step=step, since_pause=since, gained_step=gained)
         state = types.SimpleNamespace(count=count, remaining=remaining, mesh=types.SimpleNamespace(n_faces=n_faces))
@@ -55,12 +55,12 @@ def test_the_time_left_is_right_within_a_factor_from_a_third_on(name):
 
 
 @pytest.mark.parametrize("name", sorted(RUNS))
-def test_the_time_left_is_never_nothing_and_seldom_grows(name):
+def test_the_time_left_is_never_nothing_and_grows_by_little(name):
     told = predictions(RUNS[name])
     left = np.array([left for _, left, _ in told])
     assert (left >= 1.0).all()
-    late = [left for now, left, _ in told if now >= RUNS[name]["written"] / 3]
-    assert (np.diff(late) > 0).mean() < 0.3
+    late = np.array([left for now, left, _ in told if now >= RUNS[name]["written"] / 3])
+    assert (np.diff(late) > 0).mean() < 0.4 and (late[1:] / late[:-1]).max() < 1.2
 
 
 def test_a_fit_without_newton_steps_and_without_errors():
