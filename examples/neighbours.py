@@ -42,7 +42,7 @@ volume = cf.Volume((1000 * (0.1 + light / light.max() + noise)).astype(np.float3
 # ``cf.fit`` takes the largest bright object and finds by itself that there is a bright neighbour. With a
 # segmentation of the image, pass that: ``cf.fit(volume, labels=labels, label=1)``.
 
-config = cf.FitConfig(iterations=150 if QUICK else 280, uncertainty=not QUICK)
+config = cf.FitConfig(iterations=150 if QUICK else 260, uncertainty=not QUICK)
 result = cf.fit(volume, config=config)
 neighbour = np.zeros(SHAPE) if result.surroundings is None else result.surroundings.data
 

@@ -37,7 +37,7 @@ PLANES = ((0, "across z", "y", "x"), (1, "across y", "z", "x"))  # axis, name, a
 # The cell has two lobes and a neck between them. A camera's noise is added, of 60 photons in the brightest voxel.
 
 sample = demo_sample()
-config = cf.FitConfig(init="sphere", iterations=150 if QUICK else 280, uncertainty=not QUICK)
+config = cf.FitConfig(init="sphere", iterations=150 if QUICK else 260, uncertainty=not QUICK)
 result = cf.fit(sample.image, None, initial_psf(sample), config)
 found = compare(result.mesh, result.psf, sample)
 print("\n".join(f"{name:18s} {value}" for name, value in found.rows()))

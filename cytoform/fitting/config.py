@@ -142,11 +142,11 @@ class FitConfig:
         That gain in each stage, as a natural logarithm of the probability of image, surface and staining, with the
         residual taken for noise.
     convergence : float
-        The fit ends once volume, area and surface would move by less than this part of their standard errors (those of
-        noise alone), as a Newton step predicts.
+        The fit ends once volume, area and surface would move by less than this part of their standard errors, as a
+        Newton step predicts.
     pause_every : int
         Most steps between two pauses. At a pause the mesh is remeshed if needed, the PSF is fitted, neighbours are
-        found and the noise is estimated. Twice as many in early stages and if only the noise is estimated; fewer if the
+        found and the noise is estimated. Twice as many in early stages; fewer if the
         surface moves far or its triangles become poor.
     uncertainty : bool
         Whether to compute standard errors at the end (:class:`cytoform.fitting.uncertainty.Uncertainty`).
@@ -172,11 +172,11 @@ class FitConfig:
     init: str = "auto"
     align_start: bool = True
     edge: float | None = option(None, metavar="µm", help="Mean edge length of the mesh in µm; two voxels by default.")
-    iterations: int = option(280, metavar="N", help="Maximal number of steps of the fit.")
+    iterations: int = option(260, metavar="N", help="Maximal number of steps of the fit.")
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
     preconditioning: tuple[float, ...] = (20.0, 5.0, 1.0)
     step: tuple[float, ...] = (2.0, 1.0, 0.5)
-    smoothness_weight: tuple[float, ...] = (1.0, 10.0, 25.0)
+    smoothness_weight: tuple[float, ...] = (1.0, 10.0, 15.0)
     contact_weight: float = 30.0
     infer_staining: bool = True
     staining_spread: float = 0.35

@@ -28,7 +28,9 @@ RECOVERY_FACTOR = 1.7
 """Divisor of that factor at each pause that finds the surface free of folds: slower than it grew."""
 NEWTON_AFTER_STEPS = 15
 """Steps of the last stage before the first Newton step: farther from the optimum its quadratic model is wrong."""
-NEWTON_MODES = 100
+NEWTON_MOST_VERTICES = 30_000
+"""Vertices above which no Newton step is taken: its sparse factors would take minutes."""
+NEWTON_MODES = 80
 """Smoothest modes of the surface, and as many of its staining, that a Newton step moves; L-BFGS moves the others."""
 NEWTON_TRIALS = 3
 """Trials of a Newton step before it is left out."""
@@ -137,7 +139,7 @@ LIGHT_CLEARANCE = 3.0
 """Voxels: modelled light of neighbours begins no nearer to the surface, but in voxels that are theirs."""
 LIGHT_MARGIN = 2.0
 """Voxels around a neighbour's bright voxels that may emit light, too: the threshold cuts its dim side off."""
-LIGHT_ITERATIONS = 20
+LIGHT_ITERATIONS = 14
 """Multiplicative steps for neighbours' light: 40 change the volume of a sphere that touches another one by 0.04 %, less
 than its standard error."""
 MOST_LIGHT = 10.0
@@ -186,7 +188,7 @@ VERTICES_PER_CHUNK = 10_000
 
 # -- Standard errors ---------------------------------------------------------------------------------------------------
 
-ERROR_MODES = 200
+ERROR_MODES = 150
 """Modes in which the surface may move, and as many in which its staining may: with 400 the demo's
 standard errors of volume and area grow by 0.3 and 1.1 %."""
 SINGLE_THREAD_FACES = 3000

@@ -19,6 +19,7 @@ from .constants import (
     FOLD_FACTOR,
     LEAST_STEPS_BETWEEN_PAUSES,
     NEWTON_AFTER_STEPS,
+    NEWTON_MOST_VERTICES,
     NEWTON_MOVE,
     NEWTON_SHRINK,
     NEWTON_TRIALS,
@@ -137,10 +138,12 @@ def _ready_to_estimate(state: State, stage: Stage, config: FitConfig) -> bool:
 def _ready_for_newton(state: State, stage: Stage, config: FitConfig) -> bool:
     """Tell whether a Newton step makes sense: in the last stage, with the PSF free (or not fitted).
 
-    Meshes that branch have no such step.
+    Meshes that branch have no such step, and for very large ones it takes too long.
     """
+    if stage.body.branching or stage.newton_failed or state.mesh.n_vertices > NEWTON_MOST_VERTICES:
+        return False
     free = state.count.psf_free or not fits_psf(state, config)
-    return stage.last and free and not stage.body.branching and state.count.stage_step >= NEWTON_AFTER_STEPS
+    return stage.last and free and state.count.stage_step >= NEWTON_AFTER_STEPS
 
 
 def _take_newton_step(state: State, stage: Stage, config: FitConfig) -> None:
@@ -152,6 +155,7 @@ def _take_newton_step(state: State, stage: Stage, config: FitConfig) -> None:
     try:
         step = newton_step(state, stage, config)
     except FitError:  # a singular matrix: go on without
+        stage.newton_failed = True
         return
     state.remaining = step.changes
     if step.largest <= config.convergence:

@@ -19,7 +19,6 @@ from .priors.field import StainingPrior
 from .priors.smoothness import Prior, Smoothness
 from .priors.staining import apply_staining
 from .problem import Problem
-from .psf_step import fits_psf
 from .state import State
 
 __all__ = ["Stage", "smoothness_prior", "stage_lengths", "staining_prior", "update_masks"]
@@ -104,11 +103,8 @@ class Stage:
         self.move_limit = max(
             LEAST_STEPS_BETWEEN_PAUSES * self.max_step, PAUSE_DISTANCE * voxel + self.max_step
         )  # of a vertex between pauses, µm
-        reweights = config.robust is not None or config.camera is not None
-        updates_more = self.last and (
-            self.models_neighbour_light or reweights or fits_psf(state, config)
-        )  # more than the noise is estimated at pauses
-        self.pause_interval = (1 if updates_more else 2) * config.pause_every
+        self.pause_interval = (1 if self.last else 2) * config.pause_every
+        self.newton_failed = False  # set by the first Newton step for which the image says too little
         self.problem = self._new_problem(state)
         self.set_connectivity(state)
         self.update_at_pause(state)

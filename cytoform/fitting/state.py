@@ -202,6 +202,9 @@ class State:
         Warnings about the start and the inputs, a sentence each.
     inputs : dict
         Inputs of the fit, as plain values.
+    error_ratio : dict
+        Standard errors of "volume", "area" and "surface" that know of misfit, over those of noise alone, at the first
+        Newton step; empty before.
     remaining : dict
         Changes of "volume", "area" and "surface" that were left at the last Newton step, in standard errors; empty
         before the first.
@@ -226,6 +229,7 @@ class State:
     stop_reason: str = stored("scalar", default="")
     remarks: tuple[str, ...] = stored("json", default=())
     inputs: dict[str, Any] = stored("json", default_factory=dict)
+    error_ratio: dict[str, float] = stored("json", default_factory=dict)
     remaining: dict[str, float] = stored("json", default_factory=dict)
 
     @classmethod

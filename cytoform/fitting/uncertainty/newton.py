@@ -38,8 +38,8 @@ class NewtonStep:
     value : float
         The objective where the step begins, in units of the loss.
     changes : dict of str to float
-        Predicted changes of volume and area, and the root mean square of the surface's, each over its standard error of
-        noise alone ("volume", "area", "surface").
+        Predicted changes of volume and area, and the root mean square of the surface's, each over its standard error
+        ("volume", "area", "surface").
     """
 
     moves: Floats
@@ -84,23 +84,28 @@ def newton_step(state: State, stage: Stage, config: FitConfig) -> NewtonStep:
     smoothness = stage.smoothness and (state.estimates.folding_factor * stage.smoothness[0], stage.smoothness[1])
     image = ImageInformation(problem, unknowns, image_fit)
     prior = widened(prior_precision(unknowns, smoothness, stage.staining), image)
-    covariance = covariance_of(image.information / variance, prior)[0]
+    covariance, used = covariance_of(image.information / variance, prior)
+    n, end = unknowns.modes.shape[1], unknowns.n_surface
+    errors = _standard_errors(unknowns, covariance[:n, :n])
+    if not state.error_ratio:  # it changes little from here on
+        scores = image.scatter(min(used / image.residual.degrees_of_freedom, 1.0)) / variance**2
+        aware = _standard_errors(unknowns, (covariance @ (scores + prior) @ covariance)[:n, :n])
+        state.error_ratio = {name: max(aware[name] / error, 1.0) for name, error in errors.items()}
     value, slope = _gradient(state, stage, config, working)
     gradient = np.zeros(len(covariance))
-    n, end = unknowns.modes.shape[1], unknowns.n_surface
     gradient[:n] = unknowns.modes.T @ (slope[:, :3] * normals).sum(axis=1)
     if stain is not None:
         gradient[n:end] = unknowns.modes.T @ slope[:, 3]
     gradient[end:-2] = directions.T @ problem.psf_gradient(working, state.psf, stage.blur) / weight
     state.count.evaluations += 2
     step = -covariance @ gradient
-    shift = unknowns.modes @ step[:n]
+    shift, changes = unknowns.modes @ step[:n], _changes(unknowns, step[:n])
     return NewtonStep(
         shift[:, None] * normals,
         unknowns.modes @ step[n:end] if stain is not None else np.zeros(len(shift)),
         directions @ step[end:-2],
         value,
-        _in_standard_errors(unknowns, step[:n], covariance[:n, :n]),
+        {name: change / (errors[name] * state.error_ratio[name]) for name, change in changes.items()},
     )
 
 
@@ -125,12 +130,25 @@ def _gradient(state: State, stage: Stage, config: FitConfig, working: Mesh) -> t
     return evaluated.loss + weight * value, slope
 
 
-def _in_standard_errors(unknowns: Unknowns, step: Floats, covariance: Floats) -> dict[str, float]:
-    """Return the changes of volume, area and surface that a step (n_modes,) makes, over their errors."""
-    measures, found = volume_and_area(unknowns.mesh), {}
-    for name, key in (("volume", "volume_um3"), ("area", "area_um2")):
-        slope = unknowns.modes.T @ (measures[key].gradient * unknowns.normals).sum(axis=1)
-        found[name] = abs(float(slope @ step)) / max(float(slope @ covariance @ slope) ** 0.5, 1e-300)
-    spread = np.sqrt(((unknowns.modes @ covariance) * unknowns.modes).sum(axis=1))
-    found["surface"] = float(np.sqrt(np.mean((unknowns.modes @ step) ** 2)) / np.median(spread))
-    return found
+def _standard_errors(unknowns: Unknowns, covariance: Floats) -> dict[str, float]:
+    """Return the standard errors of volume, area and surface (their median) from a covariance of the modes, by name."""
+    found = {}
+    for name, slope in _slopes(unknowns).items():
+        found[name] = max(float(slope @ covariance @ slope), 1e-300) ** 0.5
+    spread = ((unknowns.modes @ covariance) * unknowns.modes).sum(axis=1)
+    return {**found, "surface": float(np.sqrt(np.median(np.maximum(spread, 1e-300))))}
+
+
+def _slopes(unknowns: Unknowns) -> dict[str, Floats]:
+    """Return the gradients of volume and area for the modes, (n_modes,) each."""
+    measures = volume_and_area(unknowns.mesh)
+    return {
+        name: unknowns.modes.T @ (measures[key].gradient * unknowns.normals).sum(axis=1)
+        for name, key in (("volume", "volume_um3"), ("area", "area_um2"))
+    }
+
+
+def _changes(unknowns: Unknowns, step: Floats) -> dict[str, float]:
+    """Return how much a step (n_modes,) changes volume, area and, in the root mean square, the surface."""
+    found = {name: abs(float(slope @ step)) for name, slope in _slopes(unknowns).items()}
+    return {**found, "surface": float(np.sqrt(np.mean((unknowns.modes @ step) ** 2)))}
