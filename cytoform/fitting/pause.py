@@ -8,6 +8,7 @@ import numpy as np
 
 from .._typing import Floats
 from ..errors import FitError
+from ..mesh import geometry
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 from ..optim import LaplacianPreconditioner
@@ -18,6 +19,7 @@ from .constants import (
     ESTIMATE_WITH_STEPS_LEFT,
     FOLD_FACTOR,
     LEAST_STEPS_BETWEEN_PAUSES,
+    MOVED_SHARE,
     NEWTON_AFTER_STEPS,
     NEWTON_MOST_VERTICES,
     NEWTON_MOVE,
@@ -71,6 +73,7 @@ def pause(state: State, stage: Stage, config: FitConfig) -> str:
     str
         What happened, for the user; empty if there is nothing to report.
     """
+    moved = _moved_since_pause(state)
     message = "" if _too_late_to_remesh(state, stage, config) else improve_triangles(state, stage)
     undone, factor = "", state.estimates.folding_factor
     if stage.body.is_embedded(state.mesh):
@@ -86,7 +89,7 @@ def pause(state: State, stage: Stage, config: FitConfig) -> str:
     state.restart_at_best()
     stage.update_at_pause(state)
     if not (undone or message) and _ready_for_newton(state, stage, config):
-        _take_newton_step(state, stage, config)
+        _take_newton_step(state, stage, config, moved)
     return undone or message
 
 
@@ -146,19 +149,21 @@ def _ready_for_newton(state: State, stage: Stage, config: FitConfig) -> bool:
     return stage.last and free and state.count.stage_step >= NEWTON_AFTER_STEPS
 
 
-def _take_newton_step(state: State, stage: Stage, config: FitConfig) -> None:
+def _take_newton_step(state: State, stage: Stage, config: FitConfig, moved: float) -> None:
     """Predict how far surface and PSF are from their optimum, and, if they are, move them there in one Newton step.
 
-    Sets ``state.remaining``. The step is shortened until it lowers the objective without folding the surface,
-    NEWTON_TRIALS times at most, and else left out; after it, the stage is updated as at any pause.
+    Sets ``state.remaining``; detail finer than the step's modes has MOVED_SHARE of the surface's root mean square move
+    since the last pause, `moved` (µm), left to go. The step is shortened until it lowers the objective without folding
+    the surface, NEWTON_TRIALS times at most, and else left out; after it, the stage is updated as at any pause.
     """
     try:
         step = newton_step(state, stage, config)
     except FitError:  # a singular matrix: go on without
         stage.newton_failed = True
         return
-    state.remaining = step.changes
-    if step.largest <= config.convergence:
+    surface = max(step.changes["surface"], MOVED_SHARE * moved / step.surface_error)
+    state.remaining = {**step.changes, "surface": surface}
+    if max(state.remaining.values()) <= config.convergence:
         return
     longest = float(np.sqrt((step.moves**2).sum(axis=1)).max())
     fraction = min(1.0, NEWTON_MOVE * stage.max_step / max(longest, 1e-300))
@@ -181,6 +186,18 @@ def _take_newton_step(state: State, stage: Stage, config: FitConfig) -> None:
         fraction *= NEWTON_SHRINK
 
 
+def _moved_since_pause(state: State) -> float:
+    """Return how far the surface has moved along its normals since the last pause, in the root mean square, µm.
+
+    0 if its connectivity has changed.
+    """
+    before, now = state.last_pause.mesh, state.mesh
+    if not np.array_equal(before.faces, now.faces):
+        return 0.0
+    normals = geometry.vertex_normals(now.vertices, now.faces)
+    return float(np.sqrt(np.mean(((now.vertices - before.vertices) * normals).sum(axis=1) ** 2)))
+
+
 def _moved_psf(psf: PSF, change: Floats, config: FitConfig) -> PSF:
     """Return a PSF with changed parameters, no narrower along z than across if ``config.psf_shape`` is "axial"."""
     if not change.any():
@@ -199,8 +216,9 @@ def _replace_mesh(state: State, stage: Stage, better: Mesh) -> str:
     prolongation, estimates = stage.body.prolongation(state.mesh, better), state.estimates
     state.shape_optimiser = state.shape_optimiser.interpolated(prolongation)
     state.stain = prolongation @ state.stain
-    even = (estimates.smoothness_factors == 1.0).all()  # to the last digit
-    estimates.smoothness_factors = np.ones(better.n_vertices) if even else prolongation @ estimates.smoothness_factors
+    factors = estimates.smoothness_factors  # even ones stay so to the last digit
+    even = (factors == factors[0]).all()
+    estimates.smoothness_factors = np.full(better.n_vertices, factors[0]) if even else prolongation @ factors
     state.mesh = better
     if stage.staining is not None:
         state.mesh = apply_staining(better, state.stain, stage.body.pattern(better))
@@ -240,10 +258,9 @@ def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> None:
     estimates = state.estimates
     information = fisher_information(stage.problem, state.mesh.astype(config.dtype), state.psf)
     if information.reliability == 0.0:
-        if not (
-            np.isnan(estimates.staining_spread) and (estimates.smoothness_factors == 1.0).all()
-        ):  # reset the estimates
-            estimates.smoothness_factors, estimates.staining_spread = np.ones(state.mesh.n_vertices), np.nan
+        if not (np.isnan(estimates.staining_spread) and (estimates.smoothness_factors == 1.0).all()):
+            estimates.smoothness_factors = np.ones(state.mesh.n_vertices)
+            estimates.staining_spread = np.nan
             stage.set_priors(state)
         return
     _estimate_prior_strengths(state, stage, information, config)

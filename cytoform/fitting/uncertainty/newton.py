@@ -40,6 +40,8 @@ class NewtonStep:
     changes : dict of str to float
         Predicted changes of volume and area, and the root mean square of the surface's, each over its standard error
         ("volume", "area", "surface").
+    surface_error : float
+        Median standard error of the surface, µm.
     """
 
     moves: Floats
@@ -47,11 +49,7 @@ class NewtonStep:
     psf: Floats
     value: float
     changes: dict[str, float]
-
-    @property
-    def largest(self) -> float:
-        """Largest of the predicted changes, in standard errors."""
-        return max(self.changes.values())
+    surface_error: float
 
 
 def newton_step(state: State, stage: Stage, config: FitConfig) -> NewtonStep:
@@ -106,6 +104,7 @@ def newton_step(state: State, stage: Stage, config: FitConfig) -> NewtonStep:
         directions @ step[end:-2],
         value,
         {name: change / (errors[name] * state.error_ratio[name]) for name, change in changes.items()},
+        errors["surface"] * state.error_ratio["surface"],
     )
 
 
