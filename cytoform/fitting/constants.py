@@ -10,7 +10,7 @@ import math
 
 # -- Stages and pauses -------------------------------------------------------------------------------------------------
 
-EARLY_STAGES_SHARE = 0.2
+EARLY_STAGES_SHARE = 0.16
 """Most of all shape steps that the stages before the last may take: fine detail needs the others."""
 LEAST_STEPS_BETWEEN_PAUSES = 5
 """Least steps from one pause to the next, which costs about as much as two steps. Chosen, not measured."""
@@ -30,7 +30,7 @@ NEWTON_AFTER_STEPS = 15
 """Steps of the last stage before the first Newton step: farther from the optimum its quadratic model is wrong."""
 NEWTON_MOST_VERTICES = 30_000
 """Vertices above which no Newton step is taken: its sparse factors would take minutes."""
-NEWTON_MODES = 80
+NEWTON_MODES = 64
 """Smoothest modes of the surface, and as many of its staining, that a Newton step moves; L-BFGS moves the others."""
 MOVED_SHARE = 1.0 / 3.0
 """Of the surface's move between two pauses: what fine detail, which L-BFGS moves, has left to go. Chosen such that
@@ -191,7 +191,7 @@ VERTICES_PER_CHUNK = 10_000
 
 # -- Standard errors ---------------------------------------------------------------------------------------------------
 
-ERROR_MODES = 150
+ERROR_MODES = 120
 """Modes in which the surface may move, and as many in which its staining may: with 400 the demo's
 standard errors of volume and area grow by 0.3 and 1.1 %."""
 SINGLE_THREAD_FACES = 3000
