@@ -116,6 +116,8 @@ def table_of(found: list[dict[str, Any]], wrong: bool) -> None:
     print("| --- |" + " --- |" * 7)
     for part in ("set", "hold"):
         rows_of = [row for row in found if row["part"] == part]
+        if not rows_of:
+            continue
         right = np.array([is_right(row) for row in rows_of])
         doubts = np.array([row["verdict"].doubt for row in rows_of])
         quality = np.array([row["verdict"].quality for row in rows_of])

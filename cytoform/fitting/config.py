@@ -142,8 +142,8 @@ class FitConfig:
         That gain in each stage, as a natural logarithm of the probability of image, surface and staining, with the
         residual taken for noise.
     convergence : float
-        The fit ends once volume, area and surface would move by less than this part of their standard errors, as a
-        Newton step predicts.
+        The fit ends once volume, area, surface and PSF would move by less than this part of their standard errors, as
+        a Newton step predicts.
     pause_every : int
         Most steps between two pauses. At a pause the mesh is remeshed if needed, the PSF is fitted, neighbours are
         found and the noise is estimated. Twice as many in early stages; fewer if the

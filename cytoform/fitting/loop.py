@@ -123,7 +123,7 @@ def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
     settled = stage.last and count.stage_step >= ESTIMATE_AFTER_STEPS
     if settled and state.remaining and max(state.remaining.values()) <= config.convergence:
         part = f"{config.convergence:g} of their standard errors"
-        return f"converged: volume, area and surface would move by less than {part}"
+        return f"converged: volume, area, surface and PSF would move by less than {part}"
     if has_settled(state, config):
         steps, gain = config.patience[count.stage], config.min_gain[count.stage]
         return f"converged: {steps:g} iterations raised the log-likelihood by less than {gain:g}"

@@ -203,11 +203,11 @@ class State:
     inputs : dict
         Inputs of the fit, as plain values.
     error_ratio : dict
-        Standard errors of "volume", "area" and "surface" that know of misfit, over those of noise alone, at the first
-        Newton step; empty before.
+        Standard errors of "volume", "area", "surface" and "psf" that know of misfit, over those of noise alone, at the
+        first Newton step; empty before.
     remaining : dict
-        Changes of "volume", "area" and "surface" that were left at the last Newton step, in standard errors; empty
-        before the first.
+        Changes of "volume", "area", "surface" and "psf" that were left at the last Newton step, in standard errors;
+        empty before the first.
     """
 
     mesh: Mesh = stored("mesh")

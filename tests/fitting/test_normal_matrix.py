@@ -89,7 +89,7 @@ def test_a_newton_step_finds_the_surface_and_the_psf_of_an_ellipsoid():
 def test_a_fit_ends_when_little_is_left_to_move():
     truth, volume, psf = ball(noise=10.0)
     result = cf.fit(volume, psf=psf, config=cf.FitConfig(edge=0.4, device="cpu"))
-    assert result.stop_reason.startswith("converged: volume, area and surface would move by less than 0.5")
+    assert result.stop_reason.startswith("converged: volume, area, surface and PSF would move by less than 0.5")
     longer = cf.fit(
         volume,
         psf=psf,

@@ -29,7 +29,8 @@ PHASES = ("fit", "standard errors", "writing")
 def predictions(run):
     """(time, time left by the estimate, true time left) at each step of a recorded run and at its later phases, s."""
     now, remaining, state, found = [0.0], {}, None, []
-    forecast = Forecast(cf.FitConfig(infer_psf=run["infer_psf"]), clock=lambda: now[0])
+    forecast = Forecast(cf.FitConfig(iterations=280, infer_psf=run["infer_psf"]), clock=lambda: now[0])
+    forecast._lengths = [28, 28, 224]  # of the stages when the runs were recorded
     end = run["written"]
     for iteration, stage, step, seconds, change, n_faces, since, gained in run["steps"]:
         if change is not None and change != remaining.get("volume"):  # a Newton step

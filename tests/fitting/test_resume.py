@@ -32,7 +32,7 @@ def far_then_exact(monkeypatch, border):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pause_every", [15, 2])
+@pytest.mark.parametrize("pause_every", [15, 4])
 def test_a_resumed_fit_keeps_its_transform_where_the_present_mesh_would_choose_the_other(
     tmp_path, monkeypatch, pause_every
 ):

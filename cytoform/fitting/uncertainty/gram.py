@@ -227,7 +227,7 @@ class SurfacePoints:
 
         A field that varies over the faces around a vertex acts as its mean there. For fields of long waves k and edges
         e, linear values on faces weaken a wave by k² e² / 16, half of what the consistent mass matrix does; faces of
-        one density, the mean of their corners, by 5 k² e² / 48, five eighths of what averaging to and fro does.
+        one density, the mean of their corners, by 5 k² e² / 48, five eighths of what averaging back and forth does.
         """
         thirds = self._corners.T @ self._face_masses / 3.0
         mean = csr_matrix(diags(1.0 / thirds) @ (self._corners.T @ diags(self._face_masses / 9.0) @ self._corners))

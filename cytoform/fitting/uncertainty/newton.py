@@ -38,8 +38,8 @@ class NewtonStep:
     value : float
         The objective where the step begins, in units of the loss.
     changes : dict of str to float
-        Predicted changes of volume and area, and the root mean square of the surface's, each over its standard error
-        ("volume", "area", "surface").
+        Predicted changes of volume and area, the root mean square of the surface's, and the largest of the PSF's
+        parameters, each over its standard error ("volume", "area", "surface", "psf").
     surface_error : float
         Median standard error of the surface, µm.
     """
@@ -84,11 +84,11 @@ def newton_step(state: State, stage: Stage, config: FitConfig) -> NewtonStep:
     prior = widened(prior_precision(unknowns, smoothness, stage.staining), image)
     covariance, used = covariance_of(image.information / variance, prior)
     n, end = unknowns.modes.shape[1], unknowns.n_surface
-    errors = _standard_errors(unknowns, covariance[:n, :n])
+    errors = _standard_errors(unknowns, covariance)
     if not state.error_ratio:  # it changes little from here on
         scores = image.scatter(min(used / image.residual.degrees_of_freedom, 1.0)) / variance**2
-        aware = _standard_errors(unknowns, (covariance @ (scores + prior) @ covariance)[:n, :n])
-        state.error_ratio = {name: max(aware[name] / error, 1.0) for name, error in errors.items()}
+        aware = _standard_errors(unknowns, covariance @ (scores + prior) @ covariance)
+        state.error_ratio = {name: float(np.maximum(aware[name] / error, 1.0).mean()) for name, error in errors.items()}
     value, slope = _gradient(state, stage, config, working)
     gradient = np.zeros(len(covariance))
     gradient[:n] = unknowns.modes.T @ (slope[:, :3] * normals).sum(axis=1)
@@ -97,14 +97,14 @@ def newton_step(state: State, stage: Stage, config: FitConfig) -> NewtonStep:
     gradient[end:-2] = directions.T @ problem.psf_gradient(working, state.psf, stage.blur) / weight
     state.count.evaluations += 2
     step = -covariance @ gradient
-    shift, changes = unknowns.modes @ step[:n], _changes(unknowns, step[:n])
+    shift, changes = unknowns.modes @ step[:n], _changes(unknowns, step)
     return NewtonStep(
         shift[:, None] * normals,
         unknowns.modes @ step[n:end] if stain is not None else np.zeros(len(shift)),
         directions @ step[end:-2],
         value,
-        {name: change / (errors[name] * state.error_ratio[name]) for name, change in changes.items()},
-        errors["surface"] * state.error_ratio["surface"],
+        {name: float((c / errors[name]).max()) / state.error_ratio[name] for name, c in changes.items()},
+        float(errors["surface"][0]) * state.error_ratio["surface"],
     )
 
 
@@ -129,13 +129,19 @@ def _gradient(state: State, stage: Stage, config: FitConfig, working: Mesh) -> t
     return evaluated.loss + weight * value, slope
 
 
-def _standard_errors(unknowns: Unknowns, covariance: Floats) -> dict[str, float]:
-    """Return the standard errors of volume, area and surface (their median) from a covariance of the modes, by name."""
-    found = {}
-    for name, slope in _slopes(unknowns).items():
-        found[name] = max(float(slope @ covariance @ slope), 1e-300) ** 0.5
-    spread = ((unknowns.modes @ covariance) * unknowns.modes).sum(axis=1)
-    return {**found, "surface": float(np.sqrt(np.median(np.maximum(spread, 1e-300))))}
+def _standard_errors(unknowns: Unknowns, covariance: Floats) -> dict[str, Floats]:
+    """Return the standard errors of volume, area, surface (their median) and PSF from a covariance of all unknowns.
+
+    By name, (1,) each, and as many for the PSF as it has fitted parameters, if any.
+    """
+    n = unknowns.modes.shape[1]
+    surface = covariance[:n, :n]
+    squares = {name: np.array([slope @ surface @ slope]) for name, slope in _slopes(unknowns).items()}
+    spread = ((unknowns.modes @ surface) * unknowns.modes).sum(axis=1)
+    squares["surface"] = np.array([np.median(spread)])
+    if unknowns.directions.shape[1]:
+        squares["psf"] = np.diag(covariance)[unknowns.n_surface : -2]
+    return {name: np.sqrt(np.maximum(square, 1e-300)) for name, square in squares.items()}
 
 
 def _slopes(unknowns: Unknowns) -> dict[str, Floats]:
@@ -147,7 +153,14 @@ def _slopes(unknowns: Unknowns) -> dict[str, Floats]:
     }
 
 
-def _changes(unknowns: Unknowns, step: Floats) -> dict[str, float]:
-    """Return how much a step (n_modes,) changes volume, area and, in the root mean square, the surface."""
-    found = {name: abs(float(slope @ step)) for name, slope in _slopes(unknowns).items()}
-    return {**found, "surface": float(np.sqrt(np.mean((unknowns.modes @ step) ** 2)))}
+def _changes(unknowns: Unknowns, step: Floats) -> dict[str, Floats]:
+    """Return how much a step of all unknowns changes volume, area, surface (root mean square) and PSF.
+
+    By name, in the shapes of :func:`_standard_errors`.
+    """
+    moves = step[: unknowns.modes.shape[1]]
+    found = {name: np.array([abs(slope @ moves)]) for name, slope in _slopes(unknowns).items()}
+    found["surface"] = np.array([np.sqrt(np.mean((unknowns.modes @ moves) ** 2))])
+    if unknowns.directions.shape[1]:
+        found["psf"] = np.abs(step[unknowns.n_surface : -2])
+    return found

@@ -107,7 +107,7 @@ def test_it_is_killed_and_goes_on(fitted, tmp_path):
     _, volume, psf, whole = fitted
     start = bubble(1.5, volume.grid.centre)
     with pytest.raises(Killed):
-        cf.fit(volume, start, psf, CONFIG, callbacks=[killed_at(33)], out=tmp_path)
+        cf.fit(volume, start, psf, CONFIG, callbacks=[killed_at(21)], out=tmp_path)
     other = dataclasses.replace(start, marked=~start.marked)
     with pytest.raises(FitError, match="another start"):  # all arrays count, its own too
         cf.fit(volume, other, psf, CONFIG, out=tmp_path, resume=True)
@@ -143,7 +143,7 @@ def test_a_new_number_is_shown_everywhere(fitted, tmp_path, monkeypatch):
     result.save(tmp_path)
     told = json.loads((tmp_path / "fit.json").read_text())
     assert told["roundest"] == pytest.approx(told["sphericity"] ** 3)
-    assert ("Sphericity, cubed", f"{told['roundest']:.3g}") in result.table()
+    assert ("Sphericity, cubed", f"{told['roundest']:#.3g}") in result.table()
     assert "roundest" in dict(result.table(brief=True))
     assert "Sphericity, cubed" in (tmp_path / "report.html").read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="already"):
