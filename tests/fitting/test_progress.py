@@ -23,6 +23,14 @@ FAR, NEAR = {"volume": 100.0}, {"volume": 0.6}  # changes left, in standard erro
 PHASES = ("fit", "standard errors", "writing")
 
 
+@pytest.fixture(autouse=True)
+def usual_handler_of_ctrl_c():
+    """A job in the background of a shell ignores Ctrl-C; the tests press it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 # -- the estimate ------------------------------------------------------------------------------------------------------
 
 
