@@ -75,7 +75,7 @@ class Uncertainty(StandardErrors):
     the modelled image for them, σ² the residuals' variance on the modes that the optics pass, for each degree of
     freedom left, and Q the second derivatives of the priors, the covariance is (Jᵀ J / σ² + Q)⁻¹ for white noise
     (`noise_only`). A residual that the model leaves unexplained is smooth, so it counts for more than noise of its
-    variance: the standard errors here take its spectrum into account (a sandwich estimate, :class:`.Posterior`). A
+    variance: the standard errors here take its spectrum into account (a sandwich estimate). A
     quantity's variance follows by its gradient.
 
     Not included: a misfit that surface, staining and PSF have taken up without a trace in the residual, such as a
