@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from ..errors import ConfigError
@@ -11,7 +13,7 @@ from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSF
 
-__all__ = ["PHASES", "Callback", "CancelCallback", "Film", "Progress", "cancel_requested"]
+__all__ = ["PHASES", "Callback", "CancelCallback", "Film", "Progress", "announce", "cancel_requested"]
 
 PHASES = ("fit", "standard errors", "writing")
 
@@ -64,6 +66,13 @@ class Callback(Protocol):
     """
 
     def __call__(self, progress: Progress, /) -> object: ...
+
+
+def announce(callbacks: Iterable[Callback], progress: Progress) -> None:
+    """Call callbacks as a phase begins in which no steps are left to end: StopIteration has no effect."""
+    for callback in callbacks:
+        with contextlib.suppress(StopIteration):
+            callback(progress)
 
 
 class Film:

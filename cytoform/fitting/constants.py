@@ -194,12 +194,8 @@ VERTICES_PER_CHUNK = 10_000
 ERROR_MODES = 120
 """Modes in which the surface may move, and as many in which its staining may: with 400 the demo's
 standard errors of volume and area grow by 0.3 and 1.1 %."""
-SINGLE_THREAD_FACES = 3000
-"""Faces below which derivatives use one thread: the work is too small to share. Chosen, not measured."""
-MODE_STEP = 0.05
-"""Voxels: the step of the numerical derivative along a mode."""
 PSF_PARAMETER_STEP = 1e-4
-"""The same for the free parameters of the PSF, in their own unit."""
+"""Step of the numerical derivative along the free parameters of the PSF, in their own unit."""
 LEAST_FREE_SHARE = 0.1
 """Least share of the data's degrees of freedom that remains, however many the model has used up."""
 

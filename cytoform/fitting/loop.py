@@ -141,7 +141,7 @@ def _start_next_stage(state: State, context: FitContext) -> None:
     count.stage_step, count.gained, count.gained_step = 0, 0.0, 0
     update_masks(state, context.body, last=count.stage == len(context.config.blurs) - 1)
     if count.stage == len(context.config.blurs) - 1:  # fine detail needs short edges
-        even_triangles(state, context.body)
+        even_triangles(state, context.body, context.config)
     state.shape_optimiser.reset()
     state.restart_at_best()
 

@@ -99,7 +99,7 @@ def improve_triangles(state: State, stage: Stage) -> str:
     return "" if better is None else _replace_mesh(state, stage, better)
 
 
-def even_triangles(state: State, body: Body[Any]) -> None:
+def even_triangles(state: State, body: Body[Any], config: FitConfig) -> None:
     """Replace the state's mesh before a stage by one with even edges of the wanted length, if that keeps the shape.
 
     In the coarse stages the surface grows or shrinks, and its edges with it; fine detail needs short ones.
@@ -107,11 +107,7 @@ def even_triangles(state: State, body: Body[Any]) -> None:
     better = body.evened(state.mesh)
     if better is None:
         return
-    prolongation, estimates = body.prolongation(state.mesh, better), state.estimates
-    state.stain = prolongation @ state.stain
-    estimates.smoothness_factors = np.ones(better.n_vertices)
-    state.mesh, state.transform = apply_staining(better, state.stain, body.pattern(better)), ""
-    state.shape_optimiser = shape_optimiser(better.n_vertices)
+    _carry_over(state, better, body, stained=config.infer_staining)
 
 
 def undo_folding(state: State, stage: Stage) -> str:
@@ -133,9 +129,9 @@ def _ready_to_estimate(state: State, stage: Stage, config: FitConfig) -> bool:
     That is in the last stage, with the PSF free (or not fitted), after ESTIMATE_AFTER_STEPS steps of it, while
     ESTIMATE_WITH_STEPS_LEFT iterations are left.
     """
-    free = state.count.psf_free or not fits_psf(state, config)
     left = config.iterations - state.count.iteration
-    return stage.last and free and state.count.stage_step >= ESTIMATE_AFTER_STEPS and left >= ESTIMATE_WITH_STEPS_LEFT
+    late = state.count.stage_step >= ESTIMATE_AFTER_STEPS and left >= ESTIMATE_WITH_STEPS_LEFT
+    return stage.last and late and _moves_all(state, config)
 
 
 def _ready_for_newton(state: State, stage: Stage, config: FitConfig) -> bool:
@@ -145,8 +141,12 @@ def _ready_for_newton(state: State, stage: Stage, config: FitConfig) -> bool:
     """
     if stage.body.branching or stage.newton_failed or state.mesh.n_vertices > NEWTON_MOST_VERTICES:
         return False
-    free = state.count.psf_free or not fits_psf(state, config)
-    return stage.last and free and state.count.stage_step >= NEWTON_AFTER_STEPS
+    return stage.last and state.count.stage_step >= NEWTON_AFTER_STEPS and _moves_all(state, config)
+
+
+def _moves_all(state: State, config: FitConfig) -> bool:
+    """Tell whether all that is fitted is being moved by now, the PSF included."""
+    return state.count.psf_free or not fits_psf(state, config)
 
 
 def _take_newton_step(state: State, stage: Stage, config: FitConfig, moved: float) -> None:
@@ -207,23 +207,26 @@ def _moved_psf(psf: PSF, change: Floats, config: FitConfig) -> PSF:
 
 
 def _replace_mesh(state: State, stage: Stage, better: Mesh) -> str:
-    """Replace the state's mesh by a remeshed one of the same shape; return a message with the numbers of faces.
+    """Replace the state's mesh by a remeshed one of the same shape; return a message with the numbers of faces."""
+    message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
+    _carry_over(state, better, stage.body, stained=stage.staining is not None)
+    stage.set_connectivity(state)
+    return message
+
+
+def _carry_over(state: State, better: Mesh, body: Body[Any], *, stained: bool) -> None:
+    """Replace the state's mesh by another one of the same shape; `stained` tells whether the staining is fitted.
 
     Staining, smoothness factors and the memory of L-BFGS are interpolated to the new vertices.
     """
-    message = f"remeshed, {state.mesh.n_faces} to {better.n_faces} faces"
     state.transform = state.transform if better.n_faces == state.mesh.n_faces else ""
-    prolongation, estimates = stage.body.prolongation(state.mesh, better), state.estimates
+    prolongation, estimates = body.prolongation(state.mesh, better), state.estimates
     state.shape_optimiser = state.shape_optimiser.interpolated(prolongation)
     state.stain = prolongation @ state.stain
     factors = estimates.smoothness_factors  # even ones stay so to the last digit
     even = (factors == factors[0]).all()
     estimates.smoothness_factors = np.full(better.n_vertices, factors[0]) if even else prolongation @ factors
-    state.mesh = better
-    if stage.staining is not None:
-        state.mesh = apply_staining(better, state.stain, stage.body.pattern(better))
-    stage.set_connectivity(state)
-    return message
+    state.mesh = apply_staining(better, state.stain, body.pattern(better)) if stained else better
 
 
 def _return_to_last_pause(state: State, stage: Stage) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .callbacks import PHASES, Callback, Progress
+from .callbacks import PHASES, Callback, Progress, announce
 from .config import FitConfig
 from .constants import (
     ERRORS_SECONDS,
@@ -244,12 +244,7 @@ class ProgressTeller:
 
         StopIteration of a callback has no effect, as the steps have ended.
         """
-        progress = self._progress(state, message, PHASES[1], self._forecast.errors_seconds(state))
-        for callback in self._callbacks:
-            try:
-                callback(progress)
-            except StopIteration:
-                pass
+        announce(self._callbacks, self._progress(state, message, PHASES[1], self._forecast.errors_seconds(state)))
 
     def _progress(self, state: State, message: str, phase: str, left: float) -> Progress:
         """Return a progress with the last R² and `left`, the seconds that are left."""

@@ -12,7 +12,7 @@ from ..errors import Interrupted
 from ..image.volume import Volume
 from ..mesh.protocol import Mesh
 from ..optics import PSFOptions
-from .callbacks import PHASES, Callback, CancelCallback, Film, Progress, cancel_requested
+from .callbacks import PHASES, Callback, CancelCallback, Film, Progress, announce, cancel_requested
 from .progress import writing_seconds
 from .saving import check_output_folder
 
@@ -109,7 +109,9 @@ class ResultWriter:
         """
         try:
             if self._last is not None:
-                self._tell(dataclasses.replace(self._last, phase=PHASES[2], message=""))
+                left = self._writing_seconds(self._last.mesh)
+                now = dataclasses.replace(self._last, phase=PHASES[2], message="", seconds_left=left)
+                announce(self._callbacks, now)
             result.save(self._folder, truth=truth)
             if self._film is not None and self._film.frames:
                 self._film.save(self._folder / "film.gif", self._image)
@@ -118,15 +120,6 @@ class ResultWriter:
                 f"interrupted while the result was written; files are missing in {self._folder}, or are of an earlier "
                 "fit. Give the same command with --resume to write them (resume=True in Python)."
             ) from None
-
-    def _tell(self, progress: Progress) -> None:
-        """Call the callbacks as writing begins; StopIteration has no effect, as the steps have ended."""
-        left = self._writing_seconds(progress.mesh)
-        for callback in self._callbacks:
-            try:
-                callback(dataclasses.replace(progress, seconds_left=left))
-            except StopIteration:
-                pass
 
     def _writing_seconds(self, mesh: Mesh) -> float:
         """Return the time that writing the result for a mesh is expected to take, s."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from ..image.volume import Volume
 from .quality.insides import CellCount
 from .quality.measures import measures_of
-from .quality.rules import RULES
+from .quality.rules import OUTLINE_REMEDY, RULES
 
 if TYPE_CHECKING:
     from .result import FitResult
@@ -118,7 +118,6 @@ def warn_of_several_cells(count: CellCount, image: Volume) -> None:
     """
     if count.several:
         _LOG.warning(
-            "%s shows about %d cells, %d of them touching others: one surface cannot be right. Outline one cell with a "
-            "label image: --roi FILE --roi-label N (labels=, label= in Python).",
-            image.name or "the image", count.total, count.touching,
+            "%s shows about %d cells, %d of them touching others: one surface cannot be right. %s",
+            image.name or "the image", count.total, count.touching, OUTLINE_REMEDY,
         )  # fmt: skip

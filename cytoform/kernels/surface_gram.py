@@ -11,8 +11,11 @@ __all__ = ["fill_blocks", "sum_over_partners"]
 
 
 @numba.njit(nogil=True, inline="always")
-def _interpolate(table: AnyFloats, z: float, y: float, x: float, value: Floats) -> None:
-    """Fill `value` (n,) by trilinear interpolation of table (n_z, n_y, n_x, n) at an index position inside it."""
+def _interpolate(table: AnyFloats, steps: Floats, points: Floats, p: int, q: int, value: Floats) -> None:
+    """Fill `value` (n,) by trilinear interpolation of a centred table (n_z, n_y, n_x, n) at points[p] - points[q]."""
+    z = (points[p, 0] - points[q, 0]) / steps[0] + table.shape[0] // 2
+    y = (points[p, 1] - points[q, 1]) / steps[1] + table.shape[1] // 2
+    x = (points[p, 2] - points[q, 2]) / steps[2] + table.shape[2] // 2
     i = min(max(int(np.floor(z)), 0), table.shape[0] - 2)
     j = min(max(int(np.floor(y)), 0), table.shape[1] - 2)
     k = min(max(int(np.floor(x)), 0), table.shape[2] - 2)
@@ -45,16 +48,12 @@ def fill_blocks(
     points on a centred grid of steps (3,). blocks (3, n_pairs) receives, with m the product of the two masses and p, q
     the normals: -m p·∇∇C·q (move and move), m p·∇C (move of p, mass of q), m C (mass and mass).
     """
-    half0, half1, half2 = table.shape[0] // 2, table.shape[1] // 2, table.shape[2] // 2
     value = np.empty(10)
     for p in range(len(points)):
         p0, p1, p2 = normals[p, 0], normals[p, 1], normals[p, 2]
         for k in range(starts[p], starts[p + 1]):
             q = others[k]
-            z = (points[p, 0] - points[q, 0]) / steps[0] + half0
-            y = (points[p, 1] - points[q, 1]) / steps[1] + half1
-            x = (points[p, 2] - points[q, 2]) / steps[2] + half2
-            _interpolate(table, z, y, x, value)
+            _interpolate(table, steps, points, p, q, value)
             m = masses[p] * masses[q]
             q0, q1, q2 = normals[q, 0], normals[q, 1], normals[q, 2]
             blocks[0, k] = -m * (
@@ -82,16 +81,12 @@ def sum_over_partners(
     Arguments as for :func:`fill_blocks`; table (n_z, n_y, n_x, 4) holds C and its gradient. With C the correlation of
     a point's image with a change of it, these are inner products of moves and masses with that change of all points.
     """
-    half0, half1, half2 = table.shape[0] // 2, table.shape[1] // 2, table.shape[2] // 2
     value = np.empty(4)
     for p in range(len(points)):
         first, second = 0.0, 0.0
         for k in range(starts[p], starts[p + 1]):
             q = others[k]
-            z = (points[p, 0] - points[q, 0]) / steps[0] + half0
-            y = (points[p, 1] - points[q, 1]) / steps[1] + half1
-            x = (points[p, 2] - points[q, 2]) / steps[2] + half2
-            _interpolate(table, z, y, x, value)
+            _interpolate(table, steps, points, p, q, value)
             first += masses[q] * (normals[p, 0] * value[1] + normals[p, 1] * value[2] + normals[p, 2] * value[3])
             second += masses[q] * value[0]
         sums[p, 0], sums[p, 1] = masses[p] * first, masses[p] * second

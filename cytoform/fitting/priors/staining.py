@@ -12,7 +12,7 @@ from ...mesh import geometry
 from ...mesh.protocol import Mesh
 from ..constants import STAINING_LIMIT, START_STAINING_SHARE
 
-__all__ = ["apply_staining", "density_change", "staining_field", "staining_gradient", "staining_slope"]
+__all__ = ["apply_staining", "staining_field", "staining_gradient", "staining_slope"]
 
 MeshT = TypeVar("MeshT", bound=Mesh)
 
@@ -56,15 +56,6 @@ def staining_gradient(mesh: Mesh, stain: Array, density: Array) -> Floats:
 def staining_slope(stain: Array) -> Floats:
     """Return the derivative of the log density for the field, 1 - tanh(s / L)², in the shape of `stain`."""
     return 1.0 - np.tanh(np.asarray(stain, dtype=np.float64) / STAINING_LIMIT) ** 2
-
-
-def density_change(mesh: MeshT, stain: Array, change: Array) -> MeshT:
-    """Return the mesh with the first-order change of its densities in place of them; they may be negative.
-
-    `stain` is the field at which the mesh has its densities, `change` a small change of it, both (n_vertices,).
-    """
-    bend = 1.0 - np.tanh(np.asarray(stain)[mesh.faces].mean(axis=1) / STAINING_LIMIT) ** 2
-    return mesh.with_density(mesh.density * bend * np.asarray(change)[mesh.faces].mean(axis=1))
 
 
 def staining_field(mesh: Mesh, pattern: Array | None = None) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._typing import Bools, Floats
 from ...metrics.image import region_of_r2
+from ...optics.gaussian import FWHM_PER_SIGMA
 from .limits import CROP_MARGIN
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["Crop", "sigma_of"]
 
 def sigma_of(result: FitResult) -> Floats:
     """Return the blur along z, y and x as a standard deviation, (3,) µm; at least half a voxel."""
-    widths = np.asarray(result.psf.fwhm, dtype=np.float64) / np.sqrt(8.0 * np.log(2.0))
+    widths = np.asarray(result.psf.fwhm, dtype=np.float64) / FWHM_PER_SIGMA
     found: Floats = np.maximum(widths, 0.5 * np.asarray(result.model.spacing, dtype=np.float64))
     return found
 

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from ..._typing import Bools, Floats
 from ...image.volume import Grid
+from ...optics.gaussian import FWHM_PER_SIGMA
 from ..constants import STAINING_LIMIT
 from .crop import Crop, sigma_of
 from .limits import (
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from ..result import FitResult
 
 __all__ = ["measures_of"]
-
-_FWHM = float(np.sqrt(8.0 * np.log(2.0)))  # of a Gaussian, in standard deviations
 
 
 def measures_of(result: FitResult, *, cells: int = 0, stability: float | None = None) -> dict[str, float | None]:
@@ -147,8 +146,8 @@ def _shape_measures(result: FitResult, profiles: Profiles) -> dict[str, float | 
     areas, density = mesh.face_areas, np.asarray(mesh.density, dtype=np.float64)
     field = np.abs(np.log(np.maximum(density, 1e-9))) / STAINING_LIMIT
     return {
-        "thin": profiles.share(profiles.thickness < _FWHM),
-        "neck": _FWHM / max(neck_width(result), 1e-3),
+        "thin": profiles.share(profiles.thickness < FWHM_PER_SIGMA),
+        "neck": FWHM_PER_SIGMA / max(neck_width(result), 1e-3),
         "staining_at_limit": float(areas[field > STAINING_NEAR_LIMIT].sum() / max(areas.sum(), 1e-300)),
     }
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["OUTLINE_REMEDY", "RULES", "Rule"]
 
 Measures = Mapping[str, "float | None"]
-_OUTLINE = "Outline one cell with a label image: --roi FILE --roi-label N (labels=, label= in Python)."
+OUTLINE_REMEDY = "Outline one cell with a label image: --roi FILE --roi-label N (labels=, label= in Python)."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ RULES = (
     Rule(
         "touching_cells", 2.5, 3.0,
         lambda v: f"The image shows several cells: {v:.0f} that touch, at least. A search for one bright object cannot "
-        f"part them. {_OUTLINE}",
+        f"part them. {OUTLINE_REMEDY}",
     ),
     Rule("noise", 0.1, 0.25, _noise_text),
     Rule(
@@ -95,7 +95,7 @@ RULES = (
     Rule(
         "neck", 0.9, 1.1,
         lambda v: f"The surface has a neck {1.0 / v:.1f} times as wide as the PSF between two large parts: it may be "
-        f"two cells. {_OUTLINE}",
+        f"two cells. {OUTLINE_REMEDY}",
     ),
     Rule(
         "cut_by_border", 0.05, 1.0,

@@ -73,6 +73,11 @@ class _Setup:
         """How far (µm) a vertex moves to change the image about as much as a unit of the staining's field does."""
         return STAINING_SCALE * self.scene.voxel
 
+    @property
+    def label_stage(self) -> int:
+        """The stage that a start which follows a label begins with: LABEL_STAGES from the end."""
+        return max(len(self.config.blurs) - LABEL_STAGES, 0)
+
     def voxel_masks(self, region: Bools, padding: tuple[float, float, float], **given: Any) -> VoxelMasks:
         """Make the masks of a fit from its region, the padding of renderings around it ((3,) µm) and other masks.
 
@@ -158,7 +163,7 @@ def _skip_coarse_stages(setup: _Setup, state: State) -> None:
     count.evaluations += 1
     explained = 1.0 - loss * target.total / max(target.variance, 1e-300)
     if explained >= CLOSE_START:
-        count.stage = max(count.stage, last if explained >= CLOSEST_START else last + 1 - LABEL_STAGES)
+        count.stage = max(count.stage, last if explained >= CLOSEST_START else setup.label_stage)
 
 
 def _outlined_cell(setup: _Setup, request: Request) -> tuple[LabelledCell | None, tuple[str, ...]]:
@@ -208,7 +213,7 @@ def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) 
         best, setup.psf, masks, edge=body.edge, staining_scale_um=setup.staining_scale_um, pattern=body.pattern(best)
     )
     state.count.evaluations += len(checked) if len(checked) > 1 else 0
-    state.count.stage = max(len(setup.config.blurs) - LABEL_STAGES, 0) if chosen >= guesses else 0
+    state.count.stage = setup.label_stage if chosen >= guesses else 0
     state.remarks = remarks[0] if mesh is not None else ()
     return state
 
@@ -226,7 +231,7 @@ def _start_on_label(setup: _Setup, state: State, outlined: LabelledCell) -> None
     if chosen > 0:
         state.masks.padding = setup.body.padding(starts[chosen], setup.psf, state.masks.region)
         state.start_from(starts[chosen], setup.body.pattern(starts[chosen]))
-        state.start, state.count.stage = starts[chosen], max(len(setup.config.blurs) - LABEL_STAGES, 0)
+        state.start, state.count.stage = starts[chosen], setup.label_stage
 
 
 def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | None) -> State:

@@ -75,8 +75,8 @@ class Uncertainty(StandardErrors):
     the modelled image for them, σ² the residuals' variance on the modes that the optics pass, for each degree of
     freedom left, and Q the second derivatives of the priors, the covariance is (Jᵀ J / σ² + Q)⁻¹ for white noise
     (`noise_only`). A residual that the model leaves unexplained is smooth, so it counts for more than noise of its
-    variance: the standard errors here take its spectrum into account (a sandwich estimate). A
-    quantity's variance follows by its gradient.
+    variance: the standard errors here take its spectrum into account (a sandwich estimate). A quantity's variance
+    follows by its gradient.
 
     Not included: a misfit that surface, staining and PSF have taken up without a trace in the residual, such as a
     membrane's thickness in the PSF's width; roughness finer than the modes; other optima; and the priors of contact and
@@ -204,10 +204,10 @@ def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measu
     measures : mapping of str to Measure
         Volume and area with their gradients.
     """
-    modes, start, end = unknowns.modes, unknowns.n_surface, unknowns.n_surface + unknowns.directions.shape[1]
-    surface = covariance[: modes.shape[1], : modes.shape[1]]
+    n, start, end = unknowns.modes.shape[1], unknowns.n_surface, unknowns.n_surface + unknowns.directions.shape[1]
+    surface = covariance[:n, :n]
     pair = measures["volume_um3"], measures["area_um2"]
-    volume, area = (modes.T @ (measure.gradient * unknowns.normals).sum(axis=1) for measure in pair)
+    volume, area = (unknowns.slope(measure) for measure in pair)
     whole, total = (measure.value for measure in pair)
     round_ = sphericity(whole, total) * (2.0 / 3.0 * volume / whole - area / total)
     widths = np.array([_width_derivative(unknowns.psf, way) for way in unknowns.directions.T]).reshape(-1, 3)
@@ -223,7 +223,7 @@ def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measu
         "psf_fwhm_um": np.sqrt(
             np.maximum(np.einsum("ka,kl,la->a", widths, covariance[start:end, start:end], widths), 0.0)
         ),
-        "surface_um": np.sqrt(np.maximum(((modes @ surface) * modes).sum(axis=1), 0.0)),
+        "surface_um": np.sqrt(unknowns.surface_variances(covariance)),
     }
 
 

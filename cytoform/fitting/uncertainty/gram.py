@@ -11,6 +11,7 @@ all inner products, with the vertices as points. A further filter behind the opt
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -60,7 +61,8 @@ def correlation_table(band: Band, spectrum: Array, widths: Floats, derivatives: 
     """
     axes = [np.asarray(axis, dtype=np.float64) for axis in band.axes]
     weights = band.kept_weights * spectrum / (band.grid.volume * band.grid.voxel_volume)
-    half, steps = _table_half(), (CORRELATION_STEP * widths).tolist()
+    half: int = math.ceil(CORRELATION_REACH / CORRELATION_STEP) + 1
+    steps = (CORRELATION_STEP * widths).tolist()
     waves: list[Array] = []
     for axis, step in zip(axes, steps):
         weights = weights / np.sinc(axis * step / (2.0 * np.pi)) ** 2  # what linear interpolation will smooth
@@ -76,11 +78,6 @@ def correlation_table(band: Band, spectrum: Array, widths: Floats, derivatives: 
             term = np.tensordot(term, wave, axes=(0, 0))
         table[..., number] = term.real
     return table
-
-
-def _table_half() -> int:
-    """Return the number of steps of a table from its centre to its end."""
-    return int(np.ceil(CORRELATION_REACH / CORRELATION_STEP)) + 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

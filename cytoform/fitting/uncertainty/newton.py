@@ -18,7 +18,7 @@ from ..state import State
 from .directions import fitted_psf_directions
 from .modes import smoothest_modes
 from .normal_matrix import ImageInformation, Unknowns
-from .posterior import covariance_of, prior_precision, widened
+from .posterior import covariance_of, misfit_aware, prior_precision, widened
 
 __all__ = ["NewtonStep", "newton_step"]
 
@@ -84,10 +84,10 @@ def newton_step(state: State, stage: Stage, config: FitConfig) -> NewtonStep:
     prior = widened(prior_precision(unknowns, smoothness, stage.staining), image)
     covariance, used = covariance_of(image.information / variance, prior)
     n, end = unknowns.modes.shape[1], unknowns.n_surface
-    errors = _standard_errors(unknowns, covariance)
+    slopes = _slopes(unknowns)
+    errors = _standard_errors(unknowns, slopes, covariance)
     if not state.error_ratio:  # it changes little from here on
-        scores = image.scatter(min(used / image.residual.degrees_of_freedom, 1.0)) / variance**2
-        aware = _standard_errors(unknowns, covariance @ (scores + prior) @ covariance)
+        aware = _standard_errors(unknowns, slopes, misfit_aware(image, covariance, prior, variance, used))
         state.error_ratio = {name: float(np.maximum(aware[name] / error, 1.0).mean()) for name, error in errors.items()}
     value, slope = _gradient(state, stage, config, working)
     gradient = np.zeros(len(covariance))
@@ -97,7 +97,7 @@ def newton_step(state: State, stage: Stage, config: FitConfig) -> NewtonStep:
     gradient[end:-2] = directions.T @ problem.psf_gradient(working, state.psf, stage.blur) / weight
     state.count.evaluations += 2
     step = -covariance @ gradient
-    shift, changes = unknowns.modes @ step[:n], _changes(unknowns, step)
+    shift, changes = unknowns.modes @ step[:n], _changes(unknowns, slopes, step)
     return NewtonStep(
         shift[:, None] * normals,
         unknowns.modes @ step[n:end] if stain is not None else np.zeros(len(shift)),
@@ -129,16 +129,16 @@ def _gradient(state: State, stage: Stage, config: FitConfig, working: Mesh) -> t
     return evaluated.loss + weight * value, slope
 
 
-def _standard_errors(unknowns: Unknowns, covariance: Floats) -> dict[str, Floats]:
+def _standard_errors(unknowns: Unknowns, slopes: dict[str, Floats], covariance: Floats) -> dict[str, Floats]:
     """Return the standard errors of volume, area, surface (their median) and PSF from a covariance of all unknowns.
 
-    By name, (1,) each, and as many for the PSF as it has fitted parameters, if any.
+    By name, (1,) each, and as many for the PSF as it has fitted parameters, if any. `slopes` are those of
+    :func:`_slopes`.
     """
     n = unknowns.modes.shape[1]
     surface = covariance[:n, :n]
-    squares = {name: np.array([slope @ surface @ slope]) for name, slope in _slopes(unknowns).items()}
-    spread = ((unknowns.modes @ surface) * unknowns.modes).sum(axis=1)
-    squares["surface"] = np.array([np.median(spread)])
+    squares = {name: np.array([slope @ surface @ slope]) for name, slope in slopes.items()}
+    squares["surface"] = np.array([np.median(unknowns.surface_variances(covariance))])
     if unknowns.directions.shape[1]:
         squares["psf"] = np.diag(covariance)[unknowns.n_surface : -2]
     return {name: np.sqrt(np.maximum(square, 1e-300)) for name, square in squares.items()}
@@ -147,19 +147,16 @@ def _standard_errors(unknowns: Unknowns, covariance: Floats) -> dict[str, Floats
 def _slopes(unknowns: Unknowns) -> dict[str, Floats]:
     """Return the gradients of volume and area for the modes, (n_modes,) each."""
     measures = volume_and_area(unknowns.mesh)
-    return {
-        name: unknowns.modes.T @ (measures[key].gradient * unknowns.normals).sum(axis=1)
-        for name, key in (("volume", "volume_um3"), ("area", "area_um2"))
-    }
+    return {name: unknowns.slope(measures[key]) for name, key in (("volume", "volume_um3"), ("area", "area_um2"))}
 
 
-def _changes(unknowns: Unknowns, step: Floats) -> dict[str, Floats]:
+def _changes(unknowns: Unknowns, slopes: dict[str, Floats], step: Floats) -> dict[str, Floats]:
     """Return how much a step of all unknowns changes volume, area, surface (root mean square) and PSF.
 
     By name, in the shapes of :func:`_standard_errors`.
     """
     moves = step[: unknowns.modes.shape[1]]
-    found = {name: np.array([abs(slope @ moves)]) for name, slope in _slopes(unknowns).items()}
+    found = {name: np.array([abs(slope @ moves)]) for name, slope in slopes.items()}
     found["surface"] = np.array([np.sqrt(np.mean((unknowns.modes @ moves) ** 2))])
     if unknowns.directions.shape[1]:
         found["psf"] = np.abs(step[unknowns.n_surface : -2])

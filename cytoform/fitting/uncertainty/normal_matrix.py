@@ -11,6 +11,7 @@ from ..._typing import Array, Floats
 from ...image.band import Band
 from ...mesh.protocol import Mesh
 from ...optics import PSF
+from ..bodies.measures import Measure
 from ..constants import LEAST_FREE_SHARE, MOST_BAND_SHARE, PSF_PARAMETER_STEP
 from ..evaluations import ImageFit
 from ..priors.staining import staining_slope
@@ -59,6 +60,17 @@ class Unknowns:
     def staining_modes(self) -> Floats | None:
         """Modes of the logarithm of the density, (n_vertices, n_modes); None if the staining was not fitted."""
         return None if self.stain is None else staining_slope(self.stain)[:, None] * self.modes
+
+    def slope(self, measure: Measure) -> Floats:
+        """Return the derivatives of a measure of the surface for the modes of its position, (n_modes,)."""
+        found: Floats = self.modes.T @ (measure.gradient * self.normals).sum(axis=1)
+        return found
+
+    def surface_variances(self, covariance: Floats) -> Floats:
+        """Return the variance of each vertex's position, (n_vertices,) µm², from a covariance of all unknowns."""
+        n = self.modes.shape[1]
+        found: Floats = np.maximum(((self.modes @ covariance[:n, :n]) * self.modes).sum(axis=1), 0.0)
+        return found
 
 
 class ImageInformation:

@@ -14,7 +14,7 @@ from ..priors.field import StainingPrior
 from ..priors.smoothness import Smoothness
 from .normal_matrix import ImageInformation, Unknowns
 
-__all__ = ["Posterior", "covariance_of", "posterior_at", "posterior_of", "prior_precision", "widened"]
+__all__ = ["Posterior", "covariance_of", "misfit_aware", "posterior_at", "posterior_of", "prior_precision", "widened"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,11 +84,31 @@ def posterior_at(image: ImageInformation, precision: Floats, variance: float) ->
     FitError
         If the image does not determine the unknowns (the matrix is singular).
     """
-    information = image.information / variance
-    covariance, used = covariance_of(information, widened(precision, image))
-    scores = image.scatter(min(used / image.residual.degrees_of_freedom, 1.0)) / variance**2
-    aware = covariance @ (scores + widened(precision, image)) @ covariance
+    information, prior = image.information / variance, widened(precision, image)
+    covariance, used = covariance_of(information, prior)
+    aware = misfit_aware(image, covariance, prior, variance, used)
     return Posterior(covariance, 0.5 * (aware + aware.T), covariance @ information @ covariance, variance, used)
+
+
+def misfit_aware(image: ImageInformation, covariance: Floats, prior: Floats, variance: float, used: float) -> Floats:
+    """Return the sandwich estimate of the covariance (:attr:`Posterior.misfit_aware`), (n, n), symmetric to rounding.
+
+    Parameters
+    ----------
+    image : ImageInformation
+        What the image says of the unknowns.
+    covariance : (n, n) float
+        Covariance for white noise.
+    prior : (n, n) float
+        Second derivatives of the priors (:func:`widened`).
+    variance : float
+        Variance of white noise, in the squared unit of the scaled image.
+    used : float
+        Degrees of freedom that the unknowns take from the data.
+    """
+    scores = image.scatter(min(used / image.residual.degrees_of_freedom, 1.0)) / variance**2
+    found: Floats = covariance @ (scores + prior) @ covariance
+    return found
 
 
 def posterior_of(image: ImageInformation, precision: Floats) -> Posterior:

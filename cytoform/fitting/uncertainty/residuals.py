@@ -28,8 +28,6 @@ class ResidualPower:
         Share of the modes on the band among all modes.
     white : float
         Mean power beyond the band; the mean on the band if that has nearly all modes.
-    excess : float
-        What the mean on the band exceeds that by, 0 or more.
     spectrum : (band.shape) float
         Power that exceeds `white` at each mode over its mean, as a Gaussian of the frequency that is as wide.
     """
@@ -38,7 +36,6 @@ class ResidualPower:
     degrees_of_freedom: float
     band_share: float
     white: float
-    excess: float
     spectrum: Floats
 
 
@@ -52,7 +49,6 @@ def residual_power(renderer: Renderer, image_fit: ImageFit) -> ResidualPower:
     everywhere = float((image_fit.residual.astype(np.float64) ** 2).sum()) / total
     white = max(everywhere - share * mean, 0.0) / (1.0 - share) if share < MOST_BAND_SHARE else mean
     above = np.maximum(power - white, 0.0)[kept > 0] * kept[kept > 0]
-    excess = max(mean - white, 0.0)
     mean_square_radius = float((above * band.radii**2).sum() / max(float(above.sum()), 1e-300))
     shape = np.where(kept > 0, np.exp(-1.5 * band.scatter(band.radii**2) / max(mean_square_radius, 1e-6)), 0.0)
-    return ResidualPower(mean, total * share, share, white, excess, shape * float(kept.sum()) / (kept * shape).sum())
+    return ResidualPower(mean, total * share, share, white, shape * float(kept.sum()) / (kept * shape).sum())
