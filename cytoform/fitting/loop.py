@@ -120,7 +120,7 @@ def _stage_end_reason(state: State, stage: Stage, config: FitConfig) -> str:
     count = state.count
     if count.stage_step >= stage.length if not stage.last else count.iteration >= config.iterations:
         return f"all {config.iterations} iterations done"
-    settled = stage.last and count.stage_step >= ESTIMATE_AFTER_STEPS
+    settled = stage.last and count.since_pause == 0 and count.stage_step >= ESTIMATE_AFTER_STEPS
     if settled and state.remaining and max(state.remaining.values()) <= config.convergence:
         part = f"{config.convergence:g} of their standard errors"
         return f"converged: volume, area, surface and PSF would move by less than {part}"

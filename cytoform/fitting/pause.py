@@ -73,7 +73,7 @@ def pause(state: State, stage: Stage, config: FitConfig) -> str:
     str
         What happened, for the user; empty if there is nothing to report.
     """
-    moved = _moved_since_pause(state)
+    moved, state.remaining = _moved_since_pause(state), {}  # what was left for the surface of an earlier pause
     message = "" if _too_late_to_remesh(state, stage, config) else improve_triangles(state, stage)
     undone, factor = "", state.estimates.folding_factor
     if stage.body.is_embedded(state.mesh):

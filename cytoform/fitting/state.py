@@ -206,8 +206,8 @@ class State:
         Standard errors of "volume", "area", "surface" and "psf" that know of misfit, over those of noise alone, at the
         first Newton step; empty before.
     remaining : dict
-        Changes of "volume", "area", "surface" and "psf" that were left at the last Newton step, in standard errors;
-        empty before the first.
+        Changes of "volume", "area", "surface" and "psf" that are left, in standard errors, as the Newton step of the
+        last pause predicts; empty if it had none.
     """
 
     mesh: Mesh = stored("mesh")

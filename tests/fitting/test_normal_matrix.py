@@ -128,6 +128,17 @@ def test_a_fit_does_not_end_before_prior_strengths_could_be_estimated():
     assert loop._stage_end_reason(state, stage, config) == ""
     state.count.stage_step = ESTIMATE_AFTER_STEPS
     assert loop._stage_end_reason(state, stage, config).startswith("converged")
+    state.count.since_pause = 1  # the surface has moved since, or triangles were changed without a Newton step
+    assert loop._stage_end_reason(state, stage, config) == ""
+
+
+def test_what_is_left_to_move_is_that_of_the_last_pause(monkeypatch):
+    truth, volume, psf = ball()
+    state, stage, config = last_stage(volume, psf, truth)
+    step_shape(state, stage, config)
+    state.remaining = {"volume": 0.0, "area": 0.0, "surface": 0.0}
+    monkeypatch.setattr(pauses, "improve_triangles", lambda *_: "remeshed")  # no Newton step at such a pause
+    assert pauses.pause(state, stage, config) == "remeshed" and state.remaining == {}
 
 
 def test_the_gradient_for_the_psf_is_that_of_the_shape_loss():
