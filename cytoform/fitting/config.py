@@ -172,11 +172,11 @@ class FitConfig:
     init: str = "auto"
     align_start: bool = True
     edge: float | None = option(None, metavar="µm", help="Mean edge length of the mesh in µm; two voxels by default.")
-    iterations: int = option(260, metavar="N", help="Maximal number of steps of the fit.")
+    iterations: int = option(240, metavar="N", help="Maximal number of steps of the fit.")
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
     preconditioning: tuple[float, ...] = (20.0, 5.0, 1.0)
     step: tuple[float, ...] = (2.0, 1.0, 0.5)
-    smoothness_weight: tuple[float, ...] = (1.0, 10.0, 15.0)
+    smoothness_weight: tuple[float, ...] = (1.0, 10.0, 25.0)
     contact_weight: float = 30.0
     infer_staining: bool = True
     staining_spread: float = 0.35

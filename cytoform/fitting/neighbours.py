@@ -154,10 +154,10 @@ def estimate_neighbour_light(
         observed.dtype
     )
     light = blurred(emission)
+    wanted = np.maximum(blurred(np.maximum(observed - background, 0), adjoint=True), 0)
     for _ in range(LIGHT_ITERATIONS):
-        wanted = np.maximum(observed - background, 0)
         modelled = blurred(np.maximum(gain * rendered + light, 0), adjoint=True)
-        emission = emission * np.maximum(blurred(wanted, adjoint=True), 0) / np.maximum(modelled, LEAST_EMISSION)
+        emission = emission * wanted / np.maximum(modelled, LEAST_EMISSION)
         last, light = light, blurred(emission)
         if not np.isfinite(light).all() or light.max() > MOST_LIGHT * max(observed.max(), 1.0):
             return last  # where the model rings to below 0, the quotient grows without bounds

@@ -19,7 +19,7 @@ from .constants import (
     ESTIMATE_WITH_STEPS_LEFT,
     FOLD_FACTOR,
     LEAST_STEPS_BETWEEN_PAUSES,
-    MOVED_SHARE,
+    MOVED_SHARES,
     NEWTON_AFTER_STEPS,
     NEWTON_MOST_VERTICES,
     NEWTON_MOVE,
@@ -84,12 +84,13 @@ def pause(state: State, stage: Stage, config: FitConfig) -> str:
         step_psf(state, stage.problem, config)
     if not stage.last and state.masks.candidates.any():  # judged from the present surface
         stage.update_masks(state)
+    reliability = 0.0
     if factor == 1.0 and not (undone or message) and _ready_to_estimate(state, stage, config):
-        _estimate_priors(state, stage, config)
+        reliability = _estimate_priors(state, stage, config)
     state.restart_at_best()
     stage.update_at_pause(state)
     if not (undone or message) and _ready_for_newton(state, stage, config):
-        _take_newton_step(state, stage, config, moved)
+        _take_newton_step(state, stage, config, moved, reliability)
     return undone or message
 
 
@@ -149,11 +150,12 @@ def _moves_all(state: State, config: FitConfig) -> bool:
     return state.count.psf_free or not fits_psf(state, config)
 
 
-def _take_newton_step(state: State, stage: Stage, config: FitConfig, moved: float) -> None:
+def _take_newton_step(state: State, stage: Stage, config: FitConfig, moved: float, reliability: float) -> None:
     """Predict how far surface and PSF are from their optimum, and, if they are, move them there in one Newton step.
 
-    Sets ``state.remaining``; detail finer than the step's modes has MOVED_SHARE of the surface's root mean square move
-    since the last pause, `moved` (µm), left to go. The step is shortened until it lowers the objective without folding
+    Sets ``state.remaining``; detail finer than the step's modes has a share (MOVED_SHARES) of the surface's root mean
+    square move since the last pause, `moved` (µm), left to go. `reliability` is 0 if the residual is a misfit, 1 if it
+    is noise alone (:attr:`.FisherInformation.reliability`). The step is shortened until it lowers the objective without folding
     the surface, NEWTON_TRIALS times at most, and else left out; after it, the stage is updated as at any pause.
     """
     try:
@@ -161,7 +163,8 @@ def _take_newton_step(state: State, stage: Stage, config: FitConfig, moved: floa
     except FitError:  # a singular matrix: go on without
         stage.newton_failed = True
         return
-    surface = max(step.changes["surface"], MOVED_SHARE * moved / step.surface_error)
+    share = MOVED_SHARES[0] + reliability * (MOVED_SHARES[1] - MOVED_SHARES[0])
+    surface = max(step.changes["surface"], share * moved / step.surface_error)
     state.remaining = {**step.changes, "surface": surface}
     if max(state.remaining.values()) <= config.convergence:
         return
@@ -253,8 +256,8 @@ def _return_to_last_pause(state: State, stage: Stage) -> str:
     return "folded or crossed itself: back to the last pause, with larger weights of smoothness and contact"
 
 
-def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> None:
-    """Estimate the priors' strengths from the image (empirical Bayes).
+def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> float:
+    """Estimate the priors' strengths from the image (empirical Bayes); return the reliability of these estimates.
 
     If half of the residuals' power is a misfit, estimates made before are reset.
     """
@@ -265,8 +268,9 @@ def _estimate_priors(state: State, stage: Stage, config: FitConfig) -> None:
             estimates.smoothness_factors = np.ones(state.mesh.n_vertices)
             estimates.staining_spread = np.nan
             stage.set_priors(state)
-        return
+        return 0.0
     _estimate_prior_strengths(state, stage, information, config)
+    return information.reliability
 
 
 def _estimate_prior_strengths(state: State, stage: Stage, information: FisherInformation, config: FitConfig) -> None:

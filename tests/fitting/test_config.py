@@ -15,7 +15,7 @@ def test_former_names_warn_and_mean_the_same():
     assert caught[0].filename == __file__
     assert config == cf.FitConfig(preconditioning=(3.0, 2.0, 1.0))
     with pytest.warns(DeprecationWarning, match="smoothness_weight"):
-        assert config.stiffness == config.smoothness_weight == (1.0, 10.0, 15.0)
+        assert config.stiffness == config.smoothness_weight == (1.0, 10.0, 25.0)
     old = {**config.as_dict(), "stiffness": [2.0, 2.0, 2.0]}
     del old["smoothness_weight"]
     old["place_start"] = not old.pop("align_start")
