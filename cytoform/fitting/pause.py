@@ -155,8 +155,8 @@ def _take_newton_step(state: State, stage: Stage, config: FitConfig, moved: floa
 
     Sets ``state.remaining``; detail finer than the step's modes has a share (MOVED_SHARES) of the surface's root mean
     square move since the last pause, `moved` (µm), left to go. `reliability` is 0 if the residual is a misfit, 1 if it
-    is noise alone (:attr:`.FisherInformation.reliability`). The step is shortened until it lowers the objective without folding
-    the surface, NEWTON_TRIALS times at most, and else left out; after it, the stage is updated as at any pause.
+    is noise alone (:attr:`.FisherInformation.reliability`). The step is shortened until it lowers the objective without
+    folding the surface, NEWTON_TRIALS times at most, and else left out; after it, the stage is updated as at any pause.
     """
     try:
         step = newton_step(state, stage, config)
