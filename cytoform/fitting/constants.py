@@ -34,7 +34,7 @@ NEWTON_MODES = 64
 """Smoothest modes of the surface, and as many of its staining, that a Newton step moves; L-BFGS moves the others."""
 MOVED_SHARES = (1.0 / 3.0, 0.8)
 """Of the surface's move between two pauses: what fine detail, which L-BFGS moves, has left to go, if the residual is a
-misfit and if it is noise alone. Fine detail follows a misfit for long without gain; without one (the noisy cow of the
+misfit and if it is mostly noise. Fine detail follows a misfit for long without gain; without one (the noisy cow of the
 benchmarks) it keeps what longer fits find."""
 NEWTON_TRIALS = 3
 """Trials of a Newton step before it is left out."""

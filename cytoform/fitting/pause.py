@@ -163,7 +163,7 @@ def _take_newton_step(state: State, stage: Stage, config: FitConfig, moved: floa
     except FitError:  # a singular matrix: go on without
         stage.newton_failed = True
         return
-    share = MOVED_SHARES[0] + reliability * (MOVED_SHARES[1] - MOVED_SHARES[0])
+    share = MOVED_SHARES[reliability > 0.5]
     surface = max(step.changes["surface"], share * moved / step.surface_error)
     state.remaining = {**step.changes, "surface": surface}
     if max(state.remaining.values()) <= config.convergence:
