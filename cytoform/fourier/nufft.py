@@ -179,6 +179,51 @@ class Faces:
             box[~self.band.mask] = 0
         return box
 
+    def forward_each(self, strengths: Floats) -> Array:
+        """Return the transforms for other strengths of the faces, (m, n_faces), on the band's box, (m, *band.shape)."""
+        p = self.points
+        sources = np.empty((len(strengths), len(p)), dtype=self._complex)
+        with devices.parallel_kernels("points") as loops:
+            loops.scatter_strengths(
+                strengths, self._positions, float(self._first_mode_shift), p.rules, p.starts, p.weights, p.offsets,
+                sources,
+            )  # fmt: skip
+        found = self._plan(1, len(strengths)).execute(sources).reshape(len(strengths), *self.band.shape)
+        boxes = np.fft.ifftshift(found, axes=(1, 2))
+        if self.band.mask is not None:
+            boxes[:, ~self.band.mask] = 0
+        return boxes
+
+    def values_each(self, cotangents: Array) -> tuple[Floats, Floats]:
+        """Return sums of several adjoint fields over the faces, of the first one also with the weights of the corners.
+
+        Parameters
+        ----------
+        cotangents : (m, *band.shape) complex
+            Cotangents c on the band's box.
+
+        Returns
+        -------
+        values : (m, n_faces) float64
+            Σ w_k Re conj(c_k) G_k for each cotangent, as :meth:`adjoint` gives them.
+        corner_values : (n_faces, 3 corners) float64
+            The same for the first one, with the corner's barycentric coordinate as a factor in the integral of G.
+        """
+        band, p = self.band, self.points
+        size = largest_modulus(cotangents.reshape(len(cotangents), -1)[:, band.index].ravel())
+        stack = np.fft.fftshift(np.conj(cotangents) / size, axes=(1, 2)).astype(self._complex)
+        stack *= band.weights.astype(stack.real.dtype)
+        if band.mask is not None:
+            stack[:, ~np.fft.fftshift(band.mask, axes=(0, 1))] = 0
+        fields = self._plan(2, len(stack)).execute(stack if len(stack) > 1 else stack[0]).reshape(len(stack), -1)
+        values, corner_values = np.empty((len(stack), len(p.rules))), np.empty((len(p.rules), 3))
+        with devices.parallel_kernels("points") as loops:
+            loops.gather_values(
+                fields, self._positions, float(self._first_mode_shift), p.rules, p.starts, p.barycentric, p.weights,
+                p.offsets, values, corner_values,
+            )  # fmt: skip
+        return size * values, size * corner_values
+
     def adjoint(self, cotangent: Array) -> tuple[Floats, Floats]:
         """Return the gradients of Re Σ conj(c) G over the full spectrum, for the strength and the corners of each face.
 

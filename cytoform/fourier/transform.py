@@ -2,25 +2,27 @@
 
 û(ξ) = Σ over faces of density · ∫ exp(-i x·ξ) dS, where the integral of a face is 2 A G, a function of its corners'
 phases (:mod:`cytoform.kernels.triangle`). The derivative for a corner is 2 A ∂G/∂phase ξ + 2 G ∂A/∂corner. Ref:
-Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
+Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9. What is filled adds the transform of its inside
+(:mod:`.filled`).
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import devices as _devices
-from .._typing import Array
+from .._typing import Array, Floats
 from ..errors import BackendError, ConfigError, GridError
 from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
 from ..mesh.protocol import Mesh
-from . import cost, exact, nufft, on_device
+from . import cost, exact, filled, nufft, on_device
 from .quadrature import Shells
 
 __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells", "choose_backend", "device_for",
@@ -33,7 +35,7 @@ TIGHTEST_NUFFT = 1e-12
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeshGradient:
-    """Gradient of a scalar for the vertices and densities of a mesh, in the dtype of the mesh.
+    """Gradient of a scalar for the vertices, densities and jumps of a mesh, in the dtype of the mesh.
 
     Parameters
     ----------
@@ -41,10 +43,13 @@ class MeshGradient:
         Derivative for each coordinate, per µm, (z, y, x).
     density : (n_faces,) float
         Derivative for the density of each face.
+    jump : (n_faces,) float or None
+        Derivative for the jump of each face; None for a mesh without one, or if it was not wanted.
     """
 
     vertices: Array
     density: Array
+    jump: Array | None = None
 
 
 def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
@@ -256,17 +261,34 @@ class MeshOnBand:
         self._normals = geometry.doubled_normals(corners, precise=dtype != np.float32)
         self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
         self._corners = corners - np.asarray(how.band.grid.origin)
-        device, tolerance = device_for(how.device, how.backend), how.tolerance_for(dtype)
-        self.backend = name = how._backend_for(self._corners, dtype)
-        strengths = 2.0 * self._areas * self._density
-        if name == "exact":
-            make: type[exact.Faces] | type[on_device.Faces] = on_device.Faces if device == "cuda" else exact.Faces
-            self._faces: Any = make(self._corners, strengths, how.band, dtype=dtype)
-        else:
-            self._faces = nufft.Faces(
+        self._jump = None if mesh.jump is None else mesh.jump.astype(np.float64)
+        self._stained = self._jump is None or bool(self._density.any())
+        tolerance = how.tolerance_for(dtype)
+        if self._jump is not None:
+            volume, area = abs(geometry.face_volumes(mesh.vertices, mesh.faces) * self._jump).sum(), self._areas
+            tolerance *= filled.tolerance_share(volume, float(area @ abs(self._jump)), how.band)
+            how = dataclasses.replace(how, tolerance=max(tolerance, TIGHTEST_NUFFT))
+        self.backend = how._backend_for(self._corners, dtype)
+        make = self._maker(how, np.dtype(dtype), tolerance)
+        self._faces: Any = make(2.0 * self._areas * self._density)
+        self._inside = (
+            None
+            if self._jump is None
+            else filled.Inside(self._faces, make, self._corners, self._normals, self._jump, how.band)
+        )
+
+    def _maker(self, how: MeshTransform, dtype: np.dtype[Any], tolerance: float) -> Callable[[Floats], Any]:
+        """Return a function that makes the back end's faces for strengths, (n_faces,)."""
+        if self.backend == "nufft":
+            return lambda strengths: nufft.Faces(
                 self._corners, strengths, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
                 deterministic=how.deterministic,
             )  # fmt: skip
+        kind: type[exact.Faces] | type[on_device.Faces] = exact.Faces
+        if device_for(how.device, how.backend) == "cuda":
+            kind = on_device.Faces
+        precise = dtype if self._jump is None else np.float64  # low frequencies are differences of large terms
+        return lambda strengths: kind(self._corners, strengths, how.band, dtype=precise)
 
     def forward(self) -> Any:
         """Return the transform of the mesh on the band's box.
@@ -276,21 +298,52 @@ class MeshOnBand:
         (band.shape) complex64 or complex128
             û, with phases relative to the grid's origin; on the device where the transform runs.
         """
-        box = self._faces.forward()
+        sheet, inside = self.parts()
+        box: Any = inside if sheet is None else sheet if inside is None else sheet + inside
         return (box / _weighted_area(self._areas, self._density)).astype(box.dtype) if self.normalize else box
 
-    def vjp(self, cotangent: Any) -> MeshGradient:
+    def parts(self) -> tuple[Any | None, Any | None]:
+        """Return the transforms of the sheet (its density) and of what is filled (its jump); :meth:`forward` sums them.
+
+        Returns
+        -------
+        sheet, inside : (band.shape) complex64 or complex128, or None
+            None for the inside of a mesh without jump, and for the sheet of one with a jump and no density.
+
+        Raises
+        ------
+        ConfigError
+            If the transform of a filled mesh is to be normalised.
+        """
+        if self._inside is None:
+            return self._faces.forward(), None
+        if self.normalize:
+            raise ConfigError(
+                "normalize=True divides by the area of a membrane; this mesh is filled (it has a jump).",
+                remedy="Use normalize=False, or mesh.with_jump(None).",
+            )
+        kind = np.result_type(self.mesh.dtype, np.complex64)
+        inside: Any = self._inside.forward().astype(kind)
+        if self.backend == "exact" and isinstance(self._faces, on_device.Faces):
+            inside = _devices.device_arrays().asarray(inside)
+        return (self._faces.forward().astype(kind) if self._stained else None), inside
+
+    def vjp(self, cotangent: Any, *, filling: float = 1.0, with_jump: bool = True) -> MeshGradient:
         """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
 
         Parameters
         ----------
         cotangent : (band.shape) complex
             Cotangent c on the band's box, on the host or the device.
+        filling : float
+            Factor on the transform of what is filled; 1 by default.
+        with_jump : bool
+            Whether to compute the derivatives for the jumps, which takes about as long as all others.
 
         Returns
         -------
         MeshGradient
-            Derivatives for vertices and densities, on the host.
+            Derivatives for vertices, densities and jumps, on the host.
 
         Raises
         ------
@@ -300,19 +353,29 @@ class MeshOnBand:
         if tuple(cotangent.shape) != tuple(self._band.shape):
             raise GridError(f"cotangent has shape {cotangent.shape}; expected {self._band.shape}, the band's box.")
         areas, density = self._areas, self._density
+        dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
+        corner, jump = np.zeros((len(density), 3, 3)), None
+        if self._inside is not None:
+            corner, jump = self._inside.adjoint(filling * _devices.to_host(cotangent), with_jump=with_jump)
+        if not self._stained and not with_jump:  # only the vertices are wanted
+            vertices = _sum_at_vertices(corner, self.mesh.faces, n_vertices)
+            return MeshGradient(vertices.astype(dtype), np.zeros(len(density), dtype=dtype))
         values, moves = self._faces.adjoint(cotangent)
         if self.normalize:
             scale = 1.0 / _weighted_area(areas, density)
             values, moves = values * scale, moves * scale
             # the derivative of 1 / Σ density · area
             values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
-        corner = geometry.area_gradient_from_normals(self._corners, self._normals)
-        corner *= (2.0 * density * values)[:, None, None]
+        of_sheet = geometry.area_gradient_from_normals(self._corners, self._normals)
+        of_sheet *= (2.0 * density * values)[:, None, None]
         moves *= (2.0 * areas * density)[:, None, None]
-        corner += moves
-        dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
+        of_sheet += moves
+        if self._inside is not None:
+            of_sheet += corner
         return MeshGradient(
-            _sum_at_vertices(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype)
+            _sum_at_vertices(of_sheet, self.mesh.faces, n_vertices).astype(dtype),
+            (2.0 * areas * values).astype(dtype),
+            None if jump is None else jump.astype(dtype),
         )
 
 
@@ -345,6 +408,8 @@ def mesh_ft(
     deterministic: bool = False,
 ) -> Array:
     """Return the Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
+
+    If the mesh has a `jump`, the integral of the brightness inside, ∫ brightness · exp(-i x·ξ) dV, is added.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import numba
 
 from .._typing import AnyFloats, Array, Floats, Ints
 
-__all__ = ["gather", "scatter"]
+__all__ = ["gather", "gather_values", "scatter", "scatter_strengths"]
 
 _TWO_PI = 2.0 * math.pi
 
@@ -91,3 +91,66 @@ def gather(
                 for p in range(3):
                     corner_sums[f, p, d] += barycentric[r, p] * slope
         face_sums[f] = total
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def scatter_strengths(
+    strengths: Floats,
+    angles: AnyFloats,
+    shift: float,
+    rules: Ints,
+    starts: Ints,
+    weights: Floats,
+    offsets: Ints,
+    point_strengths: Array,
+) -> None:
+    """Fill further strengths of points whose angles :func:`scatter` has filled, for several type-1 NUFFTs at a time.
+
+    strengths (m, n_faces) float64; the other arguments as for :func:`scatter`. Filled: point_strengths (m, n) complex.
+    """
+    for f in numba.prange(strengths.shape[1]):
+        first = starts[rules[f]]
+        for n in range(offsets[f], offsets[f + 1]):
+            angle = shift * angles[2, n]
+            half = 0.5 * weights[first + n - offsets[f]]
+            cosine, sine = half * math.cos(angle), half * math.sin(angle)
+            for m in range(strengths.shape[0]):
+                point_strengths[m, n] = complex(strengths[m, f] * cosine, -strengths[m, f] * sine)
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def gather_values(
+    fields: Array,
+    angles: AnyFloats,
+    shift: float,
+    rules: Ints,
+    starts: Ints,
+    barycentric: Floats,
+    weights: Floats,
+    offsets: Ints,
+    face_sums: Floats,
+    corner_sums: Floats,
+) -> None:
+    """Sum fields over the quadrature points of every face, as a whole and with the weights of its corners.
+
+    fields (m, n) complex; the other arguments as for :func:`gather`. Filled with real parts in float64: face_sums (m,
+    n_faces), half the weighted sum of each field; corner_sums (n_faces, 3 corners), half the weighted sum of the first
+    field times the point's barycentric coordinate of the corner.
+    """
+    for f in numba.prange(corner_sums.shape[0]):
+        first = starts[rules[f]]
+        for p in range(3):
+            corner_sums[f, p] = 0.0
+        for m in range(fields.shape[0]):
+            face_sums[m, f] = 0.0
+        for n in range(offsets[f], offsets[f + 1]):
+            r = first + n - offsets[f]
+            angle = shift * angles[2, n]
+            half = 0.5 * weights[r]
+            cosine, sine = half * math.cos(angle), half * math.sin(angle)
+            for m in range(fields.shape[0]):
+                value = cosine * fields[m, n].real + sine * fields[m, n].imag
+                face_sums[m, f] += value
+                if m == 0:
+                    for p in range(3):
+                        corner_sums[f, p] += barycentric[r, p] * value

@@ -68,8 +68,8 @@ def check_faces(faces: Any, n_vertices: int) -> Ints:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
-    """Return the density of the faces as an array of shape (n_faces,) and the given dtype.
+def check_density(density: Any, n_faces: int, dtype: Any, name: str = "density") -> Array:
+    """Return the density (or another value, called `name`) of the faces, (n_faces,), in the given dtype.
 
     None gives 1 everywhere, one number the same for all faces. Raise MeshError if the shape is another one or a value
     is not finite.
@@ -80,7 +80,7 @@ def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
     if array.ndim == 0:
         array = np.full(n_faces, array[()], dtype=dtype)
     if array.shape != (n_faces,) or not np.isfinite(array).all():
-        raise MeshError(f"density has shape {array.shape}; expected ({n_faces},) finite values, one for each face.")
+        raise MeshError(f"{name} has shape {array.shape}; expected ({n_faces},) finite values, one for each face.")
     return np.ascontiguousarray(array)
 
 
@@ -88,8 +88,8 @@ def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
 class TriangleMesh:
     """The base class of a triangle mesh: vertices and faces, checked when made; a kind of mesh adds its own fields.
 
-    A kind is a frozen dataclass whose fields are arrays. It has a field `density`, returns the default of that in
-    :meth:`_default_density`, and checks its further fields in :meth:`_check_extra_fields`.
+    A kind is a frozen dataclass whose fields are arrays. It has the fields `density` and `jump`, returns the default of
+    the density in :meth:`_default_density`, and checks its further fields in :meth:`_check_extra_fields`.
 
     Parameters
     ----------
@@ -114,6 +114,11 @@ class TriangleMesh:
             """Intensity of every face per µm², (n_faces,)."""
             raise NotImplementedError
 
+        @property
+        def jump(self) -> Array | None:
+            """Intensity per µm³ behind every face minus that in front of it, (n_faces,); None for 0 everywhere."""
+            raise NotImplementedError
+
     def __post_init__(self) -> None:
         vertices = check_vertices(self.vertices)
         faces = check_faces(self.faces, len(vertices))
@@ -123,6 +128,8 @@ class TriangleMesh:
         self._check_extra_fields()
         density = self._default_density() if self.density is None else self.density
         object.__setattr__(self, "density", check_density(density, len(faces), vertices.dtype))
+        if self.jump is not None:
+            object.__setattr__(self, "jump", check_density(self.jump, len(faces), vertices.dtype, "jump"))
 
     def _check_extra_fields(self) -> None:
         """Check the fields that a kind of mesh adds; raise MeshError if one is wrong.
@@ -176,8 +183,11 @@ class TriangleMesh:
 
     @property
     def mass(self) -> float:
-        """Sum over faces of density times area: the total intensity, and the Fourier transform at frequency zero."""
-        return float((self.face_areas * self.density.astype(np.float64)).sum())
+        """Total intensity, the Fourier transform at frequency 0: density times area, and jump times volume, summed."""
+        found = float((self.face_areas * self.density.astype(np.float64)).sum())
+        if self.jump is not None:
+            found += float((geometry.face_volumes(self.vertices, self.faces) * self.jump).sum())
+        return found
 
     @property
     def normals(self) -> Floats:
@@ -245,8 +255,29 @@ class TriangleMesh:
         """
         return dataclasses.replace(self, density=density)  # type: ignore[call-arg]
 
+    def with_jump(self, jump: npt.ArrayLike | None) -> Self:
+        """Return the same mesh with another jump of brightness across its faces.
+
+        Parameters
+        ----------
+        jump : (n_faces,) float, float or None
+            Intensity per µm³ on the side that a face's normal leaves minus that on the side that it enters; one number
+            for all faces, None for 0: nothing is filled.
+
+        Returns
+        -------
+        TriangleMesh
+            Of the same kind, with all other fields the same.
+
+        Raises
+        ------
+        MeshError
+            When the shape is another one, or a value is not finite.
+        """
+        return dataclasses.replace(self, jump=jump)  # type: ignore[call-arg]
+
     def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Return the same mesh with positions and density in another precision.
+        """Return the same mesh with positions, density and jump in another precision.
 
         Parameters
         ----------
@@ -268,9 +299,10 @@ class TriangleMesh:
         Returns
         -------
         dict of str to array
-            Every field of the dataclass by its name.
+            Every field of the dataclass by its name, but a jump of 0 everywhere.
         """
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: array for name, array in found.items() if array is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:

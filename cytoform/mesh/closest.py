@@ -12,7 +12,7 @@ from . import geometry
 from .protocol import Mesh
 from .surface import SurfaceMesh
 
-__all__ = ["ClosestPointSearch", "closest_points", "interpolation_matrix", "transfer_density"]
+__all__ = ["ClosestPointSearch", "closest_points", "interpolation_matrix", "with_face_values_of"]
 
 
 class ClosestPointSearch:
@@ -90,12 +90,16 @@ def _closest_barycentric(queries: Floats, corners: Floats) -> Floats:
     return best
 
 
-def transfer_density(source: SurfaceMesh, target: SurfaceMesh) -> Array:
-    """Return for each face of `target` the density of the face of `source` whose centre is nearest, (n_faces,)."""
-    if (source.density == source.density[0]).all():
-        return np.full(target.n_faces, source.density[0])
-    centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
-    return source.density[cKDTree(centres[0]).query(centres[1])[1]]
+def with_face_values_of(source: SurfaceMesh, target: SurfaceMesh) -> SurfaceMesh:
+    """Return `target` with density and jump of another mesh of the same shape, each face's from the nearest face."""
+    values = [array for array in (source.density, source.jump) if array is not None]
+    if all((array == array[0]).all() for array in values):
+        nearest: Array = np.zeros(target.n_faces, dtype=np.int64)
+    else:
+        centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
+        nearest = cKDTree(centres[0]).query(centres[1])[1]
+    made = target.with_density(source.density[nearest])
+    return made if source.jump is None else made.with_jump(source.jump[nearest])
 
 
 def closest_points(mesh: Mesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:

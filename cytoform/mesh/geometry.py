@@ -306,6 +306,25 @@ def signed_volumes_times_six(corners: Floats) -> Floats:
     return volumes
 
 
+def face_volumes(vertices: Array, faces: Array) -> Floats:
+    """Return the signed volume of the tetrahedron between each face and the mean of all corners.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle, counter-clockwise seen from outside.
+
+    Returns
+    -------
+    (n_faces,) float64
+        µm³; over a closed surface they sum to the volume that it encloses.
+    """
+    corners = corner_points(vertices, faces)
+    return signed_volumes_times_six(corners - corners.reshape(-1, 3).mean(axis=0)) / 6.0
+
+
 def enclosed_volume(vertices: Array, faces: Array) -> float:
     """Return the signed volume that a closed surface encloses.
 

@@ -172,7 +172,8 @@ def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLi
     path = Path(path)
     mesh_format = _format_of(path, writing=True)
     assert mesh_format.write is not None
-    parts = Parts(mesh.vertices[:, ::-1], mesh.faces, *_face_data_to_write(path, mesh, mesh_format))
+    density, jump, labels = _face_data_to_write(path, mesh, mesh_format)
+    parts = Parts(mesh.vertices[:, ::-1], mesh.faces, density, labels, jump=jump)
     parts.vertex_data = _check_vertex_data(vertex_data or {}, mesh.n_vertices)
     if parts.vertex_data and not mesh_format.vertex_data:
         _LOG.warning("%s: %s files hold no data at vertices; they are left out", path, path.suffix.lower())
@@ -180,8 +181,10 @@ def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLi
         temporary.write_bytes(mesh_format.write(parts, np.dtype(mesh.vertices.dtype)))
 
 
-def _face_data_to_write(path: Path, mesh: Mesh, mesh_format: MeshFormat) -> tuple[Array | None, Array | None]:
-    """Return density (n_faces,) and region labels (n_faces, 2) to write; None for one that is not written.
+def _face_data_to_write(
+    path: Path, mesh: Mesh, mesh_format: MeshFormat
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Return density and jump (n_faces,) and region labels (n_faces, 2) to write; None for one that is not written.
 
     Density 1 everywhere is not written, except for a cluster. Raise MeshError if the format cannot hold region labels
     that the mesh has, or needs some that it lacks; log a warning if it cannot hold the density.
@@ -198,7 +201,9 @@ def _face_data_to_write(path: Path, mesh: Mesh, mesh_format: MeshFormat) -> tupl
     kept = density if labels is not None or not np.all(density == 1) else None
     if kept is not None and labels is None and not mesh_format.density:
         _LOG.warning("%s: %s files hold no density; it is left out", path, suffix)
-    return kept, labels
+    if mesh.jump is not None and not mesh_format.density:
+        _LOG.warning("%s: %s files hold no brightness of the inside; it is left out", path, suffix)
+    return kept, mesh.jump, labels
 
 
 def _check_vertex_data(vertex_data: Mapping[str, npt.ArrayLike], n_vertices: int) -> dict[str, Array]:
@@ -258,7 +263,7 @@ def _mesh_from_parts(parts: Parts, dtype: npt.DTypeLike, *, merge: bool) -> Surf
         left = int((~good).sum())
         parts.remarks.append(f"{plural(left, 'face')} with the same point at two corners {_is_or_are(left)} left out")
         points, faces = _drop_unused_points(points, faces[good])
-    density, labels = (None if a is None else a[good] for a in (parts.density, parts.labels))
+    density, jump, labels = (None if a is None else a[good] for a in (parts.density, parts.jump, parts.labels))
     if labels is None:  # in a cluster two coinciding faces may separate three regions
         first = np.argmin(faces, axis=1)[:, None]  # the same corners in the same sense, whichever comes first
         rotated = np.take_along_axis(faces, (first + np.arange(3)) % 3, axis=1)
@@ -268,9 +273,9 @@ def _mesh_from_parts(parts: Parts, dtype: npt.DTypeLike, *, merge: bool) -> Surf
                 f"{plural(again, 'face')} that {_is_or_are(again)} there already {_is_or_are(again)} left out"
             )
             points, faces = _drop_unused_points(points, faces[once])
-            density = None if density is None else density[once]
+            density, jump = (None if a is None else a[once] for a in (density, jump))
     vertices = np.ascontiguousarray(points[:, ::-1], dtype=dtype)
-    given: dict[str, Array] = {} if density is None else {"density": density}
+    given = {name: array for name, array in (("density", density), ("jump", jump)) if array is not None}
     if labels is not None:
         from .multimaterial import MultiMaterialMesh
 

@@ -60,6 +60,9 @@ class MultiMaterialMesh(TriangleMesh):
         The regions on the two sides, counted from 1; 0 is the outside.
     density : (n_faces,) float or float, optional
         Intensity per µm². By default 2 between two cells (two membranes) and 1 elsewhere.
+    jump : (n_faces,) float or float, optional
+        Intensity per µm³ in region labels[:, 0] minus that in region labels[:, 1] (:meth:`with_filling`); None, the
+        default, for 0.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class MultiMaterialMesh(TriangleMesh):
 
     labels: Ints
     density: Array = None  # type: ignore[assignment]
+    jump: Array | None = None
 
     if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
 
@@ -79,6 +83,7 @@ class MultiMaterialMesh(TriangleMesh):
             faces: npt.ArrayLike,
             labels: npt.ArrayLike,
             density: npt.ArrayLike | None = None,
+            jump: npt.ArrayLike | None = None,
         ) -> None: ...
 
     def _check_extra_fields(self) -> None:
@@ -88,6 +93,31 @@ class MultiMaterialMesh(TriangleMesh):
     def _default_density(self) -> Array:
         """Return density 2 for faces between two cells (two membranes) and 1 for faces to the outside, (n_faces,)."""
         return np.where((self.labels > 0).all(axis=1), 2.0, 1.0)
+
+    def with_filling(self, filling: Mapping[int, float]) -> MultiMaterialMesh:
+        """Return the same mesh with regions filled with dye.
+
+        Parameters
+        ----------
+        filling : mapping of int to float
+            Intensity per µm³ inside of regions, by the region's number; 0 for those that are left out, and outside.
+
+        Returns
+        -------
+        MultiMaterialMesh
+            With the difference of the two regions of every face as its jump.
+
+        Raises
+        ------
+        MeshError
+            When the mesh has no such region.
+        """
+        unknown = sorted(set(filling) - set(self.region_ids))
+        if unknown:
+            raise MeshError(f"filling names the regions {unknown}; expected some of {list(self.region_ids)}.")
+        values = np.zeros(int(self.labels.max()) + 1)
+        values[list(filling)] = list(filling.values())
+        return self.with_jump(values[self.labels[:, 0]] - values[self.labels[:, 1]])
 
     def regions(self) -> Mapping[int, SurfaceMesh]:
         """Return the closed surface of every region.
@@ -176,9 +206,11 @@ class MultiMaterialMesh(TriangleMesh):
             When there is no such region, or it is 0.
         """
         chosen = self.region_faces(region)
-        faces = topology.reverse_faces(self.faces[chosen], self.labels[chosen, 1] == region)
+        inward = self.labels[chosen, 1] == region
+        faces = topology.reverse_faces(self.faces[chosen], inward)
         used, index = np.unique(faces, return_inverse=True)
-        return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen])
+        jump = None if self.jump is None else np.where(inward, -self.jump[chosen], self.jump[chosen])
+        return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen], jump)
 
     def repaired(self) -> MultiMaterialMesh:
         """Return the cluster without zero-area faces and with windings that agree with the labels.
@@ -207,11 +239,12 @@ class MultiMaterialMesh(TriangleMesh):
         if len(faces) == 0:
             raise MeshError("no face is left after repair: all of them are without area.")
         labels, density = self.labels[kept], self.density[kept]
+        jump = None if self.jump is None else self.jump[kept]
         flips = _faces_wound_against_labels(self.vertices, faces, labels)
         if flips.any():
             log.info("reversed %d of %d faces", int(flips.sum()), len(faces))
         used, index = np.unique(topology.reverse_faces(faces, flips), return_inverse=True)
-        return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density)
+        return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density, jump)
 
 
 def _drop_degenerate_faces(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:

@@ -33,6 +33,10 @@ class Mesh(Protocol):
         """Intensity of every face per µm², (n_faces,), in the dtype of the vertices."""
 
     @property
+    def jump(self) -> Array | None:
+        """Intensity per µm³ on the side that a face's normal leaves minus that on the other, (n_faces,); None for 0."""
+
+    @property
     def n_vertices(self) -> int:
         """Number of vertices."""
 
@@ -58,7 +62,7 @@ class Mesh(Protocol):
 
     @property
     def mass(self) -> float:
-        """Sum over faces of density times area: the total intensity."""
+        """Total intensity: density times area, and jump times volume, summed over the faces."""
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
@@ -76,6 +80,9 @@ class Mesh(Protocol):
 
     def with_density(self, density: npt.ArrayLike | None) -> Self:
         """Return the same mesh with another density of the faces, (n_faces,)."""
+
+    def with_jump(self, jump: npt.ArrayLike | None) -> Self:
+        """Return the same mesh with another jump of the faces, (n_faces,); None for 0."""
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
         """Return the same mesh with positions and density converted to float32 or float64."""

@@ -1,4 +1,4 @@
-"""A closed (or open) triangle surface with a fluorophore density on every face."""
+"""A closed (or open) triangle surface with a fluorophore density on every face, and a brightness inside."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ class SurfaceMesh(TriangleMesh):
         Indices of the three vertices of every triangle, counter-clockwise seen from outside.
     density : (n_faces,) float or float, optional
         Intensity per µm² of membrane; 1 by default.
+    jump : (n_faces,) float or float, optional
+        Intensity per µm³ inside of every face minus that outside, for a body that is filled with dye: 1 is a filled
+        body (with `density` 0, nothing else). None, the default, for an inside as dark as the outside.
 
     Raises
     ------
@@ -36,11 +39,16 @@ class SurfaceMesh(TriangleMesh):
     """
 
     density: Array = None  # type: ignore[assignment]
+    jump: Array | None = None
 
     if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
 
         def __init__(
-            self, vertices: npt.ArrayLike, faces: npt.ArrayLike, density: npt.ArrayLike | None = None
+            self,
+            vertices: npt.ArrayLike,
+            faces: npt.ArrayLike,
+            density: npt.ArrayLike | None = None,
+            jump: npt.ArrayLike | None = None,
         ) -> None: ...
 
     @property

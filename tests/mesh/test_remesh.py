@@ -11,7 +11,7 @@ import trimesh
 
 from cytoform.errors import ConfigError, MeshError
 from cytoform.mesh import topology
-from cytoform.mesh.closest import closest_points, interpolation_matrix, transfer_density
+from cytoform.mesh.closest import closest_points, interpolation_matrix, with_face_values_of
 from cytoform.mesh.remesh import (
     faces_around,
     needs_remesh,
@@ -153,7 +153,8 @@ def test_density_follows_the_place():
     height = made.vertices[made.faces].mean(axis=1)[:, 0]
     assert (made.density[height > 0.5] == 3).all() and (made.density[height < -0.5] == 1).all()
     assert set(np.unique(made.density)) == {1.0, 3.0}
-    assert (transfer_density(mesh.with_density(2.5), made) == 2.5).all()
+    carried = with_face_values_of(mesh.with_density(2.5).with_jump(-1.5), made)
+    assert (carried.density == 2.5).all() and carried.jump is not None and (carried.jump == -1.5).all()
 
 
 def test_closest_points_agree_with_trimesh():

@@ -49,6 +49,8 @@ class Parts:
         surface.
     remarks : list of str, optional
         What a reader left out or guessed, in words that may follow "file: ".
+    jump : (n_faces,) float, optional
+        Intensity per µm³ behind every face minus that in front of it; None where the file has none.
 
     Attributes
     ----------
@@ -63,10 +65,12 @@ class Parts:
         density: Array | None = None,
         labels: Array | None = None,
         remarks: list[str] | None = None,
+        jump: Array | None = None,
     ) -> None:
         self.points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
         self.faces = np.asarray(faces, dtype=np.int64).reshape(-1, 3)
         self.density = density
+        self.jump = jump
         self.labels = labels
         self.remarks = [] if remarks is None else remarks
         self.vertex_data: dict[str, Array] = {}  # at the vertices, only when written
@@ -91,7 +95,7 @@ class MeshFormat:
     labels : "none", "optional" or "required", optional
         Whether the faces have region labels.
     density : bool, optional
-        Whether it holds a density of the faces.
+        Whether it holds density and jump of the faces.
     vertex_data : bool, optional
         Whether it holds further numbers at the vertices, ``Parts.vertex_data``.
     merge : bool, optional
