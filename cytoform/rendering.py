@@ -441,7 +441,7 @@ class Renderer:
             Loss, gain, background, and gradient for the mesh.
         """
         slope, value, gain, background = self._loss_gradient(self._times_otf(here.forward()), target)
-        return LeastSquares(value, gain, background, here.vjp(self._otf.conj() * slope))
+        return LeastSquares(value, gain, background, here.vjp(self._otf.conj() * slope, with_jump=False))
 
     def psf_least_squares(self, spectrum: Array, target: Target) -> PSFLeastSquares:
         """Return the least-squares loss at the best gain and background, and its gradient for the PSF's parameters.

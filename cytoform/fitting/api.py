@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -32,6 +33,7 @@ from .request import Request, is_searched
 from .result import FitResult
 from .scene import Scene
 from .start.begin import default_edge
+from .stain import choose_stain
 from .state import State
 from .verdict import warn_of_several_cells
 
@@ -64,7 +66,8 @@ def fit(
     Parameters
     ----------
     volume : Volume
-        Fluorescence image of a stained membrane, (z, y, x), with its voxel size in µm.
+        Fluorescence image of a stained membrane or a filled body (``config.stain``), (z, y, x), with its voxel size in
+        µm.
     mesh : SurfaceMesh or another registered kind of mesh, optional
         Start of the surface, µm, (z, y, x); a SurfaceMesh has to be closed. By default a start is found in the image,
         as ``config.init`` says.
@@ -117,6 +120,9 @@ def fit(
     path = None if out is None else ensure_folder(out) / CHECKPOINT
     digest_of_image, input_digests = ("", {}) if path is None else (image_digest(volume), request.digests())
     state = _load_state(path, digest_of_image, input_digests, config) if resume else None
+    asked = config
+    if config.stain == "auto":
+        request, config = _with_stain_chosen(request, state)
     body = _make_body(request, state)
     if state is None:
         state = _begin(body, request)
@@ -126,7 +132,7 @@ def fit(
 
     def save(now: State) -> None:
         assert path is not None
-        save_checkpoint(path, now, digest_of_image, config, input_digests)
+        save_checkpoint(path, now, digest_of_image, asked, input_digests)
 
     save_or_none = None if path is None else save
     if save_or_none is not None and not resume:
@@ -139,6 +145,20 @@ def fit(
         return finish(state, body, config, volume)
     except KeyboardInterrupt:
         raise Interrupted(_interruption_message(state, path)) from None
+
+
+def _with_stain_chosen(request: Request, state: State | None) -> tuple[Request, FitConfig]:
+    """Return a request whose settings say what is stained, and these settings.
+
+    It is what the mesh of `state` is stained as, or, for a new fit, what explains the image better.
+    """
+    if state is not None:
+        stain = "membrane" if state.mesh.jump is None else "filled"
+    else:
+        stain, message = choose_stain(request, lambda trial: _make_body(trial, None))
+        _LOG.info(message)
+    config = dataclasses.replace(request.config, stain=stain)
+    return dataclasses.replace(request, config=config), config
 
 
 def _begin(body: Body[Any], request: Request) -> State:

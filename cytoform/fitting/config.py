@@ -23,6 +23,7 @@ FORMER_NAMES = {
     "contact": "contact_weight",
     "staining_reach": "staining_correlation_length",
 }
+STAINS = ("membrane", "filled", "auto")
 PER_STAGE = ("preconditioning", "step", "smoothness_weight", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
 NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields that hold one number
@@ -99,8 +100,11 @@ class FitConfig:
     contact_weight : float
         Weight of the energy that keeps two parts of the surface that face each other from passing through each other
         (:class:`cytoform.fitting.priors.smoothness.Contact`), in the same unit.
+    stain : "membrane", "filled" or "auto"
+        What is stained: the surface, or the inside of the body, as in a nucleus; "auto" fits both for a few steps and
+        takes what explains the image better.
     infer_staining : bool
-        Whether to fit the density of the staining at every vertex with the shape.
+        Whether to fit the density of the staining at every vertex with the shape; not for filled bodies.
     staining_spread : float
         Expected standard deviation of the density's logarithm; a smaller one may be estimated from the image.
     staining_correlation_length : float
@@ -178,6 +182,9 @@ class FitConfig:
     step: tuple[float, ...] = (2.0, 1.0, 0.5)
     smoothness_weight: tuple[float, ...] = (1.0, 10.0, 25.0)
     contact_weight: float = 30.0
+    stain: str = option(
+        "membrane", metavar="KIND", help="What is stained: membrane (default), filled (nuclei, condensates), or auto."
+    )
     infer_staining: bool = True
     staining_spread: float = 0.35
     staining_correlation_length: float = 15.0
@@ -238,6 +245,7 @@ class FitConfig:
             self._require(getattr(self, name) > 0, name, "a positive number")
         for name in ("psf_steps", "pause_every"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._require(self.stain in STAINS, "stain", "one of " + ", ".join(STAINS))
         self._require(self.psf_shape in ("axial", "free"), "psf_shape", "'axial' or 'free'")
         self._require(self.contact_weight >= 0, "contact_weight", "0 or more")
         self._require(self.psf_after >= 0, "psf_after", "0 or more steps")
@@ -257,6 +265,11 @@ class FitConfig:
             if name in FORMER_NAMES:
                 return getattr(self, _rename(name))
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def fits_staining(self) -> bool:
+        """Whether the staining of the surface is fitted: if `infer_staining` is set and the surface is stained."""
+        return self.infer_staining and self.stain != "filled"
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the settings of a pickle, which an earlier version may have made with former names."""

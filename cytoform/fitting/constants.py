@@ -30,6 +30,8 @@ NEWTON_AFTER_STEPS = 15
 """Steps of the last stage before the first Newton step: farther from the optimum its quadratic model is wrong."""
 NEWTON_MOST_VERTICES = 30_000
 """Vertices above which no Newton step is taken: its sparse factors would take minutes."""
+TRIAL_STEPS = 40
+"""Steps of the trial fits that tell a stained membrane from a filled body."""
 NEWTON_MODES = 64
 """Smoothest modes of the surface, and as many of its staining, that a Newton step moves; L-BFGS moves the others."""
 MOVED_SHARES = (1.0 / 3.0, 0.8)

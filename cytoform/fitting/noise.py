@@ -72,13 +72,17 @@ def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformat
     square = float((band.kept_weights * np.abs(psf.otf_on(band)) ** 2).sum(dtype=np.float64)) / band.grid.volume
     sigma = (8.0 * np.pi**1.5 * square) ** (-1.0 / 3.0)
     areas = geometry.face_areas(mesh.vertices, mesh.faces)
-    density_square = float((np.asarray(mesh.density, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
+    density_square, jump_square = (
+        0.0 if values is None else float((np.asarray(values, dtype=np.float64) ** 2 * areas).sum() / areas.sum())
+        for values in (mesh.density, mesh.jump)
+    )
     squared_image = np.where(problem.region, image_fit.rendered, 0).astype(np.float64) ** 2
     mean_weight = float((weights * squared_image).sum() / squared_image.sum()) * float(problem.region.sum()) / total
     noise = (_transform_variance(problem) + power) * float(np.prod(problem.volume.spacing))
     everywhere = float((residual**2).sum(dtype=np.float64)) / total
+    scale = gain**2 * mean_weight / noise
     return FisherInformation(
-        gain**2 * density_square * mean_weight / noise, sigma, _misfit_share(power, everywhere, band)
+        scale * density_square, sigma, _misfit_share(power, everywhere, band), scale * jump_square
     )
 
 

@@ -108,7 +108,7 @@ def even_triangles(state: State, body: Body[Any], config: FitConfig) -> None:
     better = body.evened(state.mesh)
     if better is None:
         return
-    _carry_over(state, better, body, stained=config.infer_staining)
+    _carry_over(state, better, body, stained=config.fits_staining)
 
 
 def undo_folding(state: State, stage: Stage) -> str:

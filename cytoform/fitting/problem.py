@@ -92,7 +92,7 @@ class Problem:
         self._light: Array | None = None  # of neighbours, in the unblurred image
         self._reweighted_target: Target | None = None  # the unblurred image with weights of residuals
         self._psf_weights = self.region.astype(self.dtype)
-        self._observed = lru_cache(maxsize=4)(self._scaled_image)
+        self._observed = lru_cache(maxsize=4)(self.scaled_image)
         self._blurred = lru_cache(maxsize=2)(self._target_at)
         self._psf_target = lru_cache(maxsize=1)(lambda: Target(self._sharp_image(), self._psf_weights))
         self._narrow_band = lru_cache(maxsize=2)(self._new_shape_renderer)  # an unchanged PSF is the same object
@@ -164,7 +164,7 @@ class Problem:
             self._narrow_band.cache_clear()
             self._with_transform.cache_clear()
 
-    def _scaled_image(self, blur: float) -> Array:
+    def scaled_image(self, blur: float = 0.0) -> Array:
         """Return the scaled image in the region's box, (z, y, x), blurred by a Gaussian of σ `blur` in voxels."""
         image = (self._image_without_neighbours - self.dtype.type(self.offset)) / self.dtype.type(self.scale)
         if blur > 0:

@@ -42,9 +42,9 @@ def staining_prior(state: State, config: FitConfig, body: Body[Any]) -> Staining
 
     It is a random field on the present mesh. Its standard deviation is the one that was estimated from the image
     (``state.estimates.staining_spread``), or ``config.staining_spread`` while none is (NaN). Its correlation length is
-    ``config.staining_correlation_length`` voxels. None if ``config.infer_staining`` is False.
+    ``config.staining_correlation_length`` voxels. None if ``config.fits_staining`` is False.
     """
-    if not config.infer_staining:
+    if not config.fits_staining:
         return None
     spread = config.staining_spread if np.isnan(state.estimates.staining_spread) else state.estimates.staining_spread
     return body.staining(state.mesh, body.edge, spread, config.staining_correlation_length * body.scene.voxel)

@@ -93,11 +93,10 @@ def _closest_barycentric(queries: Floats, corners: Floats) -> Floats:
 def with_face_values_of(source: SurfaceMesh, target: SurfaceMesh) -> SurfaceMesh:
     """Return `target` with density and jump of another mesh of the same shape, each face's from the nearest face."""
     values = [array for array in (source.density, source.jump) if array is not None]
-    if all((array == array[0]).all() for array in values):
-        nearest: Array = np.zeros(target.n_faces, dtype=np.int64)
-    else:
+    nearest: Ints = np.zeros(target.n_faces, dtype=np.int64)
+    if not all((array == array[0]).all() for array in values):
         centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
-        nearest = cKDTree(centres[0]).query(centres[1])[1]
+        nearest = np.asarray(cKDTree(centres[0]).query(centres[1])[1], dtype=np.int64)
     made = target.with_density(source.density[nearest])
     return made if source.jump is None else made.with_jump(source.jump[nearest])
 

@@ -52,11 +52,14 @@ class FisherInformation:
     misfit : float
         Part of the residual's power on the modes that the optics pass that is not white noise, 0 to 1: what exceeds the
         power on the other modes.
+    filling : float
+        The same as `contrast` with the mean square of the jump of brightness across the sheet, 1/µm⁵.
     """
 
     contrast: float
     sigma: float
     misfit: float = 0.0
+    filling: float = 0.0
 
     @property
     def reliability(self) -> float:
@@ -71,7 +74,9 @@ class FisherInformation:
 
         `squares` are squared wave numbers, (n,) 1/µm².
         """
-        return self.contrast / (4.0 * math.sqrt(math.pi) * self.sigma**3) * self._transfer(squares)
+        sheet = self.contrast / (4.0 * math.sqrt(math.pi) * self.sigma**3)
+        edge = self.filling / (2.0 * math.sqrt(math.pi) * self.sigma)  # a filled body's edge that moves is a sheet
+        return (sheet + edge) * self._transfer(squares)
 
     def of_staining(self, squares: Floats) -> Floats:
         """Return the information about a plane wave of the density's logarithm, (n,); `squares` as for a position."""

@@ -52,7 +52,7 @@ def measures_of(result: FitResult, *, cells: int = 0, stability: float | None = 
     crop = Crop.of(result)
     profiles = Profiles.of(result, crop)
     return {
-        **_image_measures(crop, profiles),
+        **_image_measures(crop, profiles, filled=result.mesh.jump is not None),
         **_shape_measures(result, profiles),
         **_optics_measures(result),
         **_border_measures(result, profiles),
@@ -65,8 +65,11 @@ def measures_of(result: FitResult, *, cells: int = 0, stability: float | None = 
 # -- The image on and around the surface ------------------------------------------------------------------------------
 
 
-def _image_measures(crop: Crop, profiles: Profiles) -> dict[str, float | None]:
-    """Return what the profiles through the surface say: noise, misfit, missing membrane, inside, neighbours' light."""
+def _image_measures(crop: Crop, profiles: Profiles, *, filled: bool) -> dict[str, float | None]:
+    """Return what the profiles through the surface say: noise, misfit, missing membrane, inside, neighbours' light.
+
+    The inside of a body that is fitted as `filled` may be bright.
+    """
     noise = _noise_of(crop.image - crop.model, crop.region)
     own, light = profiles.image - profiles.light, profiles.light
     contrast = _contrast_of(profiles)
@@ -85,7 +88,7 @@ def _image_measures(crop: Crop, profiles: Profiles) -> dict[str, float | None]:
         "one_sided": _bounded(profiles.mean(one_sided)),
         "misfit_area": profiles.share(one_sided > MISFIT_OF_A_PATCH),
         "no_membrane": profiles.share((fall < NO_MEMBRANE * expected) & (expected > MISFIT_OF_A_PATCH * contrast)),
-        "no_dark_inside": float(np.clip(bright, 0.0, 2.0)),
+        "no_dark_inside": 0.0 if filled else float(np.clip(bright, 0.0, 2.0)),
         "neighbour_light": profiles.share(light[:, middle] > 0.3 * contrast),
         "saturated": _saturated_share(crop.image, crop.region),
     }
@@ -144,7 +147,7 @@ def _shape_measures(result: FitResult, profiles: Profiles) -> dict[str, float | 
     """Return how much of the surface is thinner than the blur, how narrow its neck is, and its staining's bounds."""
     mesh = result.mesh
     areas, density = mesh.face_areas, np.asarray(mesh.density, dtype=np.float64)
-    field = np.abs(np.log(np.maximum(density, 1e-9))) / STAINING_LIMIT
+    field = np.abs(np.log(np.maximum(density, 1e-9))) / STAINING_LIMIT if density.any() else np.zeros(len(density))
     return {
         "thin": profiles.share(profiles.thickness < FWHM_PER_SIGMA),
         "neck": FWHM_PER_SIGMA / max(neck_width(result), 1e-3),

@@ -20,6 +20,7 @@ from ..constants import BRIGHT_RIM_SHARE, CLOSE_START, CLOSEST_START, LABEL_SLAC
 from ..problem import Problem
 from ..request import Request
 from ..scene import Scene, typical_voxel
+from ..stain import stained
 from ..state import State, VoxelMasks
 from . import alignment
 from .labels import LabelledCell, bright_rim, labelled_cell, matches_search, search_result_for
@@ -72,6 +73,15 @@ class _Setup:
     def staining_scale_um(self) -> float:
         """How far (µm) a vertex moves to change the image about as much as a unit of the staining's field does."""
         return STAINING_SCALE * self.scene.voxel
+
+    def starts(self, mask: Bools, init: str) -> list[Any]:
+        """Return the body's starts for a mask, stained as the settings say."""
+        return [stained(mesh, self.config.stain) for mesh in self.body.starts(mask, init)]
+
+    def checked(self, mesh: Any) -> tuple[Any, tuple[str, ...]]:
+        """Return the body's checked start, stained as the settings say, and remarks."""
+        mesh, remarks = self.body.checked(mesh)
+        return stained(mesh, self.config.stain), remarks
 
     @property
     def label_stage(self) -> int:
@@ -200,11 +210,11 @@ def _begin_from_label(setup: _Setup, outlined: LabelledCell, mesh: Mesh | None) 
     reach = setup.margin + LABEL_SLACK * scene.voxel
     region = scene.where_measured(scene.dilated(outlined.mask, reach))
     check_region(region, scene.volume)
-    starts = [mesh] if mesh is not None else body.starts(outlined.mask, setup.config.init)
+    starts = [mesh] if mesh is not None else setup.starts(outlined.mask, setup.config.init)
     guesses = 0 if mesh is None and setup.config.init == "label" else len(starts)
     if mesh is None and setup.config.init == "auto":
-        starts = [*starts, *body.starts(outlined.mask, "label")]
-    checked, remarks = zip(*(body.checked(start) for start in starts))
+        starts = [*starts, *setup.starts(outlined.mask, "label")]
+    checked, remarks = zip(*(setup.checked(start) for start in starts))
     chosen = setup.index_of_least_loss(checked, region, outlined.neighbours)
     best = checked[chosen]
     padding = body.padding(best, setup.psf, region)
@@ -225,7 +235,7 @@ def _start_on_label(setup: _Setup, state: State, outlined: LabelledCell) -> None
     """
     if setup.config.init != "auto":
         return
-    starts = [state.mesh, *(setup.body.checked(mesh)[0] for mesh in setup.body.starts(outlined.mask, "label"))]
+    starts = [state.mesh, *(setup.checked(mesh)[0] for mesh in setup.starts(outlined.mask, "label"))]
     chosen = setup.index_of_least_loss(starts, state.masks.region, state.masks.neighbours)
     state.count.evaluations += len(starts)
     if chosen > 0:
@@ -247,9 +257,9 @@ def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | 
     remarks: tuple[str, ...] = ()
     if mesh is None:
         found = seen.largest_object()
-        mesh, cell, candidates = body.starts(found.mask, config.init)[0], found.mask, found.other_objects
+        mesh, cell, candidates = setup.starts(found.mask, config.init)[0], found.mask, found.other_objects
     else:
-        mesh, remarks = body.checked(mesh)
+        mesh, remarks = setup.checked(mesh)
         target = alignment.object_overlapping(body.inside(mesh), seen)
         if given is None:
             cell = none if target is None else target

@@ -6,6 +6,9 @@ changes depends only on the autocorrelation C of h at the distance of the two po
 two moves, m_p m_q n_p·∇C for a move and a change of mass, and m_p m_q C for two changes of mass. Changes of h itself
 enter by their correlation with h. Tables of these correlations, which fall to nothing within a few widths of h, give
 all inner products, with the vertices as points. A further filter behind the optics multiplies their spectra.
+
+The edge of a filled body that moves by a changes the image as a sheet of density a times the jump of brightness does:
+its points have the jump times the area as their masses, and moves are changes of mass.
 """
 
 from __future__ import annotations
@@ -202,8 +205,9 @@ class SurfacePoints:
 
     @cached_property
     def _face_masses(self) -> Floats:
-        """Density times area of each face, (n_faces,)."""
-        return np.asarray(self.mesh.face_areas, dtype=np.float64) * self.mesh.density
+        """Density (of a filled body: jump) times area of each face, (n_faces,)."""
+        per_area = self.mesh.density if self.mesh.jump is None else self.mesh.jump
+        return np.asarray(self.mesh.face_areas, dtype=np.float64) * per_area
 
     @cached_property
     def _pairs(self) -> tuple[Ints, Ints]:
@@ -229,10 +233,11 @@ class SurfacePoints:
         thirds = self._corners.T @ self._face_masses / 3.0
         mean = csr_matrix(diags(1.0 / thirds) @ (self._corners.T @ diags(self._face_masses / 9.0) @ self._corners))
         moves = 0.625 * self.positions + 0.375 * np.asarray(mean @ self.positions)  # the mass matrix is (1 + 3 mean)/4
-        dims = [self._bending[:, None] * moves]
+        dims = [self._bending[:, None] * moves if self.mesh.jump is None else moves]
         if self.staining is not None:
             dims.append(0.375 * self.staining + 0.625 * np.asarray(mean @ self.staining))
         ones = np.ones((len(thirds), 1))
+        moves = moves if self.mesh.jump is None else np.zeros_like(moves)
         return moves.astype(np.float32), np.hstack([*dims, ones]).astype(np.float32)
 
     @cached_property

@@ -17,6 +17,7 @@ from ..evaluations import ImageFit
 from ..priors.staining import staining_slope
 from ..problem import Problem
 from .gram import SurfacePoints, optics_widths
+from .inside import fill_whole_columns
 from .residuals import residual_power
 
 __all__ = ["ImageInformation", "Unknowns"]
@@ -111,9 +112,10 @@ class ImageInformation:
         units = np.full(unknowns.n_surface + len(self._otfs) + 1, image_fit.gain)
         units[-2:] = 1.0  # gain and background by themselves
         self._scale = np.outer(units, units)
-        self.information: Floats = self._scale * _without_rounding(
-            self._points.normal_matrix(band, self._otfs, 1.0, self._voxels)
-        )
+        matrix = self._points.normal_matrix(band, self._otfs, 1.0, self._voxels)
+        if unknowns.mesh.jump is not None:
+            fill_whole_columns(matrix, self._renderer, self._otfs[1:], problem, unknowns, image_fit)
+        self.information: Floats = self._scale * _without_rounding(matrix)
 
     def scatter(self, absorbed: float) -> Floats:
         """Return Jᵀ W^½ Σ W^½ J, (n, n), with Σ the covariance of what the model left unexplained before it was fitted.
@@ -127,6 +129,8 @@ class ImageInformation:
             Share of the data's degrees of freedom on the band that the fit has taken up, 0 to 1.
         """
         residual, band, otfs = self.residual, self._renderer.band, self._otfs
+        if self._mesh.jump is not None:  # gain and PSF change the whole inside, so the power is taken as even
+            return max(residual.mean_square / max(1.0 - absorbed, LEAST_FREE_SHARE), residual.white) * self.information
         white, inside = self._local_powers()
         misfit = np.maximum(inside / max(1.0 - absorbed, LEAST_FREE_SHARE) - white, 0.0)
         excess = max(residual.mean_square / max(1.0 - absorbed, LEAST_FREE_SHARE) - residual.white, 0.0)
