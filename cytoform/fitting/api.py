@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ from .progress import ProgressTeller
 from .request import Request, is_searched
 from .result import FitResult
 from .scene import Scene
-from .start.begin import default_edge
 from .stain import choose_stain
+from .start.begin import default_edge
 from .state import State
 from .verdict import warn_of_several_cells
 
@@ -120,7 +120,7 @@ def fit(
     path = None if out is None else ensure_folder(out) / CHECKPOINT
     digest_of_image, input_digests = ("", {}) if path is None else (image_digest(volume), request.digests())
     state = _load_state(path, digest_of_image, input_digests, config) if resume else None
-    asked = config
+    save = None if path is None else _saver(path, digest_of_image, config, input_digests)
     if config.stain == "auto":
         request, config = _with_stain_chosen(request, state)
     body = _make_body(request, state)
@@ -130,21 +130,21 @@ def fit(
     if is_searched(state.inputs):
         warn_of_several_cells(body.scene.cell_count, volume)
 
-    def save(now: State) -> None:
-        assert path is not None
-        save_checkpoint(path, now, digest_of_image, asked, input_digests)
-
-    save_or_none = None if path is None else save
-    if save_or_none is not None and not resume:
-        save_or_none(state)  # replaces the checkpoint of an earlier fit in the folder
+    if save is not None and not resume:
+        save(state)  # replaces the checkpoint of an earlier fit in the folder
     teller = ProgressTeller(config, callbacks, newton=not body.branching)
     message = _ended_message(state)
     try:
-        run_stages(state, FitContext(body, config, prior, teller, save_or_none))
+        run_stages(state, FitContext(body, config, prior, teller, save))
         teller.begin_errors(state, message)
         return finish(state, body, config, volume)
     except KeyboardInterrupt:
         raise Interrupted(_interruption_message(state, path)) from None
+
+
+def _saver(path: Path, digest: str, config: FitConfig, input_digests: dict[str, str]) -> Callable[[State], None]:
+    """Return a function that saves a state in the checkpoint at `path`, with what it belongs to."""
+    return lambda state: save_checkpoint(path, state, digest, config, input_digests)
 
 
 def _with_stain_chosen(request: Request, state: State | None) -> tuple[Request, FitConfig]:
@@ -154,11 +154,12 @@ def _with_stain_chosen(request: Request, state: State | None) -> tuple[Request, 
     """
     if state is not None:
         stain = "membrane" if state.mesh.jump is None else "filled"
+        inputs = request.inputs
     else:
-        stain, message = choose_stain(request, lambda trial: _make_body(trial, None))
-        _LOG.info(message)
+        stain, reason = choose_stain(request, lambda trial: _make_body(trial, None))
+        inputs = {**(request.inputs or {}), "stain": {"reason": reason}}
     config = dataclasses.replace(request.config, stain=stain)
-    return dataclasses.replace(request, config=config), config
+    return dataclasses.replace(request, config=config, inputs=inputs), config
 
 
 def _begin(body: Body[Any], request: Request) -> State:

@@ -3,68 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..optics import Camera
 from ..options import option
+from .former_names import FORMER_NAMES, by_present_name, present_name, take_former_names
 from .json_values import python_number, short_repr
 
 __all__ = ["FitConfig"]
 
-# Former names of settings; FitConfig still takes and reads them, with a DeprecationWarning.
-FORMER_NAMES = {
-    "smoothness": "preconditioning",
-    "stiffness": "smoothness_weight",
-    "place_start": "align_start",
-    "contact": "contact_weight",
-    "staining_reach": "staining_correlation_length",
-}
 STAINS = ("membrane", "filled", "auto")
 PER_STAGE = ("preconditioning", "step", "smoothness_weight", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
 NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields that hold one number
 
 
-def _rename(name: str) -> str:
-    """Return the present name of a setting, with a DeprecationWarning if `name` is its former one."""
-    if name not in FORMER_NAMES:
-        return name
-    message = f"FitConfig's {name} is called {FORMER_NAMES[name]} now; the old name will go in version 0.3."
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
-    return FORMER_NAMES[name]
-
-
-def _by_present_name(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return stored settings by their present names; those under former names need no warning."""
-    return {FORMER_NAMES.get(name, name): value for name, value in stored.items()}
-
-
-def _take_former_names(cls: type[FitConfig]) -> type[FitConfig]:
-    """Wrap the constructor of a class of settings so that it takes former names too; return the changed class.
-
-    A former name gives a DeprecationWarning; a setting under both names raises ConfigError.
-    """
-    make = cls.__init__
-
-    @functools.wraps(make)
-    def init(self: FitConfig, *values: Any, **named: Any) -> None:
-        present = {}
-        for name, value in named.items():  # no comprehension: the warning finds its caller by counting stack frames
-            present[_rename(name)] = value
-        if len(present) < len(named):
-            both = [f"{old} and {new}" for old, new in FORMER_NAMES.items() if {old, new} <= set(named)]
-            raise ConfigError(f"{'; '.join(both)} are two names of one setting; pass only the second.")
-        make(self, *values, **present)
-
-    cls.__init__ = init  # type: ignore[method-assign]
-    return cls
-
-
-@_take_former_names
+@take_former_names
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
     """Settings of a fit. Lengths in voxels refer to the geometric mean of the voxel's edges.
@@ -263,7 +219,7 @@ class FitConfig:
         def __getattr__(self, name: str) -> Any:
             """Return the value of a setting by its former name, with a DeprecationWarning."""
             if name in FORMER_NAMES:
-                return getattr(self, _rename(name))
+                return getattr(self, present_name(name))
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
@@ -273,7 +229,7 @@ class FitConfig:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the settings of a pickle, which an earlier version may have made with former names."""
-        vars(self).update(_by_present_name(state))
+        vars(self).update(by_present_name(state))
 
     def _convert_values(self) -> None:
         """Convert numbers of numpy to Python's and settings of each stage to tuples of floats, in place.
@@ -359,4 +315,4 @@ class FitConfig:
                 camera = Camera(**camera)
             except TypeError:
                 raise ConfigError(f"the camera is {short_repr(camera)}; expected numbers for {names}.") from None
-        return cls(**{**_by_present_name(values), "camera": camera})
+        return cls(**{**by_present_name(values), "camera": camera})

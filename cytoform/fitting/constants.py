@@ -32,6 +32,8 @@ NEWTON_MOST_VERTICES = 30_000
 """Vertices above which no Newton step is taken: its sparse factors would take minutes."""
 TRIAL_STEPS = 40
 """Steps of the trial fits that tell a stained membrane from a filled body."""
+LEAST_EXPLAINED = 0.5
+"""Share of the image's variance that the better of the two explains at least, or it says nothing."""
 NEWTON_MODES = 64
 """Smoothest modes of the surface, and as many of its staining, that a Newton step moves; L-BFGS moves the others."""
 MOVED_SHARES = (1.0 / 3.0, 0.8)

@@ -81,9 +81,7 @@ def fisher_information(problem: Problem, mesh: Mesh, psf: PSF) -> FisherInformat
     noise = (_transform_variance(problem) + power) * float(np.prod(problem.volume.spacing))
     everywhere = float((residual**2).sum(dtype=np.float64)) / total
     scale = gain**2 * mean_weight / noise
-    return FisherInformation(
-        scale * density_square, sigma, _misfit_share(power, everywhere, band), scale * jump_square
-    )
+    return FisherInformation(scale * density_square, sigma, _misfit_share(power, everywhere, band), scale * jump_square)
 
 
 def _transform_variance(problem: Problem) -> float:

@@ -233,6 +233,12 @@ def _standard_errors(result: FitResult) -> Any:
     return result.uncertainty.as_dict() if result.uncertainty else (result.saved or {}).get("standard_errors")
 
 
+def _stain_text(result: FitResult) -> str:
+    """Return what is stained, for the terminal, with the reason if it was chosen; "" for the usual membrane."""
+    chosen = result.inputs.get("stain", {}).get("reason")
+    return chosen or ("" if result.config.stain == "membrane" else result.config.stain)
+
+
 _BUILT_IN = (
     Number("volume_um3", lambda r: r.volume_um3, "Volume", unit="µm³", brief="volume"),
     Number("area_um2", lambda r: r.area_um2, "Area", unit="µm²", brief="area"),
@@ -241,8 +247,11 @@ _BUILT_IN = (
     Number("r2_cell", lambda r: r.r2_cell),
     Number(
         "density_range", lambda r: list(r.density_range), "Staining, 5 % to 95 %",
-        lambda r: "{:.2f} to {:.2f} of its mean".format(*r.density_range),
+        lambda r: "–" if r.filling is not None else "{:.2f} to {:.2f} of its mean".format(*r.density_range),
     ),
+    Number("stain", lambda r: r.config.stain, "Stained"),
+    Number("", _no_value, brief="stained", formatter=_stain_text),
+    Number("filling", lambda r: r.filling, "Brightness inside"),
     Number("standard_errors", _standard_errors),
     Number("", _no_value, "± from noise alone", _noise_only_text),
     Number("gain", lambda r: r.gain, "Gain", lambda r: f"{r.gain:.5g}"),

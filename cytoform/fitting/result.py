@@ -23,6 +23,7 @@ from ..metrics.shape import sphericity
 from ..optics import PSF
 from .bodies import Body, body_class_of
 from .bodies.measures import Measure
+from .brightness import density_range, filling_of
 from .config import FitConfig
 from .intervals import confidence_interval
 from .numbers import numbers
@@ -193,13 +194,14 @@ class FitResult:
         return sphericity(self.volume_um3, self.area_um2)
 
     @property
+    def filling(self) -> float | None:
+        """Brightness inside a filled body, over the background, in the image's intensities; None for a membrane."""
+        return filling_of(self.mesh, self.gain)
+
+    @property
     def density_range(self) -> tuple[float, float]:
-        """5th and 95th percentile of the staining over its mean, weighted by area."""
-        order = np.argsort(self.mesh.density)
-        areas, density = self.mesh.face_areas[order], self.mesh.density[order].astype(np.float64)
-        share = (np.cumsum(areas) - 0.5 * areas) / areas.sum()
-        low, high = np.interp((0.05, 0.95), share, density) * areas.sum() / (areas * density).sum()
-        return float(low), float(high)
+        """5th and 95th percentile of the staining over its mean, weighted by area; NaN for a filled body."""
+        return density_range(self.mesh)
 
     def interval(self, name: str, level: float = 0.9) -> tuple[float, float]:
         """Return a confidence interval of a quantity from its standard error, taken as normally distributed.

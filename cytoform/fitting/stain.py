@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import CytoformError
 from ..loss import best_affine
 from ..mesh.protocol import Mesh
-from .constants import TRIAL_STEPS
+from .constants import LEAST_EXPLAINED, TRIAL_STEPS
 from .loop import FitContext, run_stages
 from .problem import Problem, padding_for
 
@@ -46,11 +46,12 @@ def stained(mesh: MeshT, stain: str) -> MeshT:
     return mesh if mesh.jump is None else mesh.with_jump(None)
 
 
-def choose_stain(request: Request, make_body: Callable[[Request], Body]) -> tuple[str, str]:
+def choose_stain(request: Request, make_body: Callable[[Request], Body[Any]]) -> tuple[str, str]:
     """Choose what is stained: of a membrane and a filled body the one that explains the image better.
 
     Each is fitted for TRIAL_STEPS steps. Their Gaussian likelihoods, with noise of any variance, are compared on all
-    voxels that either region of interest has.
+    voxels that either region of interest has. If neither explains LEAST_EXPLAINED of the variance there, it is a
+    membrane.
 
     Parameters
     ----------
@@ -63,10 +64,10 @@ def choose_stain(request: Request, make_body: Callable[[Request], Body]) -> tupl
     -------
     stain : "membrane" or "filled"
         The better one.
-    message : str
+    reason : str
         The choice and its reason, for the user.
     """
-    found: dict[str, tuple[Body, State]] = {}
+    found: dict[str, tuple[Body[Any], State]] = {}
     failure: CytoformError | None = None
     for stain in ("membrane", "filled"):
         config = dataclasses.replace(
@@ -85,13 +86,18 @@ def choose_stain(request: Request, make_body: Callable[[Request], Body]) -> tupl
         raise failure  # type: ignore[misc]
     if len(found) == 1:
         (stain,) = found
-        return stain, f"Stain: {stain}, as no other start was found."
+        return stain, f"{stain}, as no other start was found"
     shares = _explained(found, request)
     stain, other = sorted(shares, key=lambda name: -shares[name])
-    return stain, f"Stain: {stain} (explains {shares[stain]:.1%} of the image around the cell; {other} {shares[other]:.1%})."
+    if shares[stain] < LEAST_EXPLAINED:
+        return "membrane", (
+            f"membrane, as neither a membrane ({shares['membrane']:.1%} of the image around the cell) nor a filled "
+            f"body ({shares['filled']:.1%}) explains the image; say which with --stain"
+        )
+    return stain, f"{stain}: explains {shares[stain]:.1%} of the image around the cell, {other} {shares[other]:.1%}"
 
 
-def _explained(found: dict[str, tuple[Body, State]], request: Request) -> dict[str, float]:
+def _explained(found: dict[str, tuple[Body[Any], State]], request: Request) -> dict[str, float]:
     """Return the share of the image's variance that each fit explains on the voxels of all their regions.
 
     The light of neighbours is left out: voxels of either fit's neighbours do not count.

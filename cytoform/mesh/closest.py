@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from .._typing import Array, Floats, Ints
+from .._typing import Floats, Ints
 from . import geometry
 from .protocol import Mesh
 from .surface import SurfaceMesh

@@ -84,8 +84,8 @@ RULES = (
     Rule(
         "no_dark_inside", 0.62, 1.1,
         lambda v: f"The inside is not dark: from the surface inward the image loses {max(1.0 - v, 0.0):.0%} of what it "
-        "loses outward. The body is filled, as a nucleus is, or thinner than the blur; the model is a membrane. Use an "
-        "image of a membrane stain.",
+        "loses outward. The body is filled, as a nucleus is (fit it with --stain filled), or thinner than the blur; "
+        "the model is a membrane.",
     ),
     Rule(
         "saturated", 0.02, 0.25,

@@ -181,9 +181,9 @@ def _outlined_cell(setup: _Setup, request: Request) -> tuple[LabelledCell | None
 
     A region counts as an outline if ``FitConfig.widen_roi`` is set and at least BRIGHT_RIM_SHARE of its rim is bright.
     """
-    scene = setup.scene
+    scene, filled = setup.scene, setup.config.stain == "filled"
     if request.label_image is not None:
-        cell = labelled_cell(request.label_image, request.label, scene)
+        cell = labelled_cell(request.label_image, request.label, scene, filled=filled)
         return cell, cell.remarks
     if request.region is None or not setup.config.widen_roi:
         return None, ()

@@ -52,7 +52,9 @@ class LabelledCell:
     remarks: tuple[str, ...] = ()
 
 
-def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, noun: str = "") -> LabelledCell:
+def labelled_cell(
+    labels: npt.ArrayLike, label: int | None, scene: Scene, *, noun: str = "", filled: bool = False
+) -> LabelledCell:
     """Take one cell out of a label image: its largest piece, holes filled, and the voxels of its neighbours.
 
     Parameters
@@ -65,6 +67,9 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, nou
         The image.
     noun : str
         What messages call the cell; "label N" by default.
+    filled : bool
+        Whether the cells are filled: all voxels of other labels then emit light, those that touch the cell as well. (A
+        membrane that two cells share belongs to both.)
 
     Returns
     -------
@@ -90,7 +95,7 @@ def labelled_cell(labels: npt.ArrayLike, label: int | None, scene: Scene, *, nou
     off = np.full(whole.shape, np.inf, dtype=np.float32)
     off[box] = ndimage.distance_transform_edt(~mask[box], sampling=scene.spacing)
     other_labels = (values > 0) & ~whole
-    clear = off > LABEL_CLEARANCE * scene.voxel
+    clear = off > (0.0 if filled else LABEL_CLEARANCE * scene.voxel)
     if other_labels.any():
         neighbours = clear & (
             other_labels | (scene.bright & (values <= 0) & (off > NEIGHBOUR_DISTANCE * scene.shortest_edge))

@@ -41,6 +41,8 @@ class StandardErrors:
         Those of the PSF's FWHM along z, y and x, µm; 0 if the PSF was not fitted.
     surface_um : (n_vertices,) float
         Those of the surface's position along its normal, µm.
+    gain : float
+        That of the gain, in the image's intensities; of a filled body it is that of its brightness inside (`filling`).
     """
 
     volume_um3: float
@@ -48,6 +50,12 @@ class StandardErrors:
     sphericity: float
     psf_fwhm_um: Floats
     surface_um: Floats
+    gain: float
+
+    @property
+    def filling(self) -> float:
+        """Standard error of the brightness inside a filled body, in the image's intensities."""
+        return self.gain
 
     def as_dict(self) -> dict[str, Any]:
         """Return the standard errors as plain values for a JSON file.
@@ -63,6 +71,7 @@ class StandardErrors:
             "sphericity": self.sphericity,
             "psf_fwhm_um": self.psf_fwhm_um.tolist(),
             "surface_um": float(np.median(self.surface_um)),
+            "gain": self.gain,
         }
 
 
@@ -70,13 +79,14 @@ class StandardErrors:
 class Uncertainty(StandardErrors):
     """Standard errors at the end of a fit, of noise and of what the model leaves unexplained.
 
-    They follow from a Gauss–Newton approximation. The unknowns are the surface along its normals and its staining, each
-    in the smoothest modes of the mesh's Laplacian, the PSF's parameters, gain and background. With J the derivatives of
-    the modelled image for them, σ² the residuals' variance on the modes that the optics pass, for each degree of
-    freedom left, and Q the second derivatives of the priors, the covariance is (Jᵀ J / σ² + Q)⁻¹ for white noise
-    (`noise_only`). A residual that the model leaves unexplained is smooth, so it counts for more than noise of its
-    variance: the standard errors here take its spectrum into account (a sandwich estimate). A quantity's variance
-    follows by its gradient.
+    They are at least those of white noise, and follow from a Gauss–Newton approximation. The unknowns are the surface
+    along its normals and its staining, each in the smoothest modes of the mesh's Laplacian, the PSF's parameters, gain
+    and background. With J the derivatives of the modelled image for them, σ² the residuals' variance on the modes that
+    the optics pass, for each degree of freedom left, and Q the second derivatives of the priors, the covariance is
+    (Jᵀ J / σ² + Q)⁻¹ for white noise (`noise_only`). A residual that the model leaves unexplained is smooth, so it
+    counts for more than noise of its variance: the standard errors here take its spectrum into account (a sandwich
+    estimate; for filled bodies only its power on the modes that the optics pass). A quantity's variance follows by its
+    gradient.
 
     Not included: a misfit that surface, staining and PSF have taken up without a trace in the residual, such as a
     membrane's thickness in the PSF's width; roughness finer than the modes; other optima; and the priors of contact and
@@ -90,6 +100,8 @@ class Uncertainty(StandardErrors):
         Those of the PSF's FWHM along z, y and x, µm; 0 if the PSF was not fitted.
     surface_um : (n_vertices,) float
         Those of the surface's position along its normal, µm.
+    gain : float
+        That of the gain, in the image's intensities.
     noise_only : StandardErrors
         The same if all of the residual were white noise.
     area_excess_um2 : float
@@ -179,7 +191,9 @@ def estimate_uncertainty(
     rough = modes.T @ (cotangent_laplacian(mesh.vertices, mesh.faces) @ modes)
     excess = _facet_area_excess(mesh) + 0.5 * float((rough * posterior.scatter[:n, :n]).sum())
     parts = measures or volume_and_area(mesh)
-    aware, noise_only = (_errors(unknowns, c, parts) for c in (posterior.misfit_aware, posterior.noise_only))
+    aware, noise_only = (
+        _errors(unknowns, c, parts, problem.scale) for c in (posterior.misfit_aware, posterior.noise_only)
+    )
     return Uncertainty(
         **{
             name: max(error, noise_only[name]) if isinstance(error, float) else np.maximum(error, noise_only[name])
@@ -192,8 +206,8 @@ def estimate_uncertainty(
     )
 
 
-def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measure]) -> dict[str, Any]:
-    """Return standard errors of volume, area, sphericity, PSF widths and surface, by field of :class:`StandardErrors`.
+def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measure], scale: float) -> dict[str, Any]:
+    """Return the standard errors by field of :class:`StandardErrors`.
 
     Parameters
     ----------
@@ -203,6 +217,8 @@ def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measu
         Their covariance.
     measures : mapping of str to Measure
         Volume and area with their gradients.
+    scale : float
+        The image's intensities for a unit of the gain.
     """
     n, start, end = unknowns.modes.shape[1], unknowns.n_surface, unknowns.n_surface + unknowns.directions.shape[1]
     surface = covariance[:n, :n]
@@ -224,6 +240,7 @@ def _errors(unknowns: Unknowns, covariance: Floats, measures: Mapping[str, Measu
             np.maximum(np.einsum("ka,kl,la->a", widths, covariance[start:end, start:end], widths), 0.0)
         ),
         "surface_um": np.sqrt(unknowns.surface_variances(covariance)),
+        "gain": scale * math.sqrt(max(float(covariance[-2, -2]), 0.0)),
     }
 
 
