@@ -30,10 +30,9 @@ def result_warnings(result: FitResult) -> tuple[str, ...]:
             f"{1.0 - result.measured.mean():.0%} of the voxels are filled with one value at the image's border, as "
             "deskewing and rotating leave them. They do not count."
         )
-    kind = "membrane" if result.mesh.jump is None else "filled body"
     if not result.r2 >= WARN_BELOW_R2:  # NaN too
         warnings.append(
-            f"R² is {result.r2:.2f}: the model, a {kind}, explains little of the image around the surface. Look at "
+            f"R² is {result.r2:.2f}: the model explains little of the image around the surface. Look at "
             "the residual in the report."
         )
     warnings += _saturation_warnings(result)

@@ -109,14 +109,14 @@ def test_a_newton_step_that_lowers_nothing_is_left_out(monkeypatch):
     bad = type(step)(-50.0 * step.moves + 0.3, step.stain, step.psf, step.value, {"volume": 9.0, "surface": 0.0}, 1.0)
     monkeypatch.setattr(pauses, "newton_step", lambda *_: bad)
     before = state.mesh
-    pauses._take_newton_step(state, stage, config, 0.0)
+    pauses._take_newton_step(state, stage, config, 0.0, 0.0)
     assert state.mesh is before and state.remaining == {"volume": 9.0, "surface": 0.0}
 
     def singular(*_):
         raise FitError("singular")
 
     monkeypatch.setattr(pauses, "newton_step", singular)
-    pauses._take_newton_step(state, stage, config, 0.0)
+    pauses._take_newton_step(state, stage, config, 0.0, 0.0)
     assert state.mesh is before
 
 
