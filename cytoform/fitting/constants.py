@@ -98,6 +98,9 @@ OUTLIER_RADIUS = 1.25
 """In semi-axes: voxels farther out do not shape the start's ellipsoid."""
 FLAT_OUTLIER_RADIUS = 1.08
 """The same for the outline of a flat object, which neighbours touch along the rim."""
+FRAGMENT_SHARE, FRAGMENT_LEVEL = 0.05, 0.6
+"""Size of a filled body's fragment, of the body's voxels, at most; and the level above the background, of Otsu's
+threshold, at which it is connected with the body."""
 OUTLINE_INSET = 1.5
 """Finest voxels by which a start lies inside the object's outline, as the threshold lies outside the membrane."""
 LEAST_MOMENT_POINTS = 100

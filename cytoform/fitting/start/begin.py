@@ -24,6 +24,7 @@ from ..stain import stained
 from ..state import State, VoxelMasks
 from . import alignment
 from .labels import LabelledCell, bright_rim, labelled_cell, matches_search, search_result_for
+from .search import with_fragments
 
 if TYPE_CHECKING:
     from ..bodies.base import Body
@@ -266,6 +267,8 @@ def _begin_from_search_or_mesh(setup: _Setup, mesh: Mesh | None, given: Bools | 
             found, same = search_result_for(cell | body.inside(mesh), scene)
             cell, candidates = found.mask if same else cell, found.other_objects
             target = None if target is None else cell
+    if config.stain == "filled" and cell.any() and candidates.any():
+        cell, candidates = with_fragments(cell, candidates, scene)
     if given is None:
         neighbours = body.neighbours(mesh, candidates, cell, last=False)
         region = body.region(mesh, setup.margin, cell, neighbours, last=len(config.blurs) == 1)

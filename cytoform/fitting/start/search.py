@@ -15,6 +15,8 @@ from ..constants import (
     CLIP_DISTANCE,
     CLIP_RADIUS,
     FLAT_RATIO,
+    FRAGMENT_LEVEL,
+    FRAGMENT_SHARE,
     LARGE_NEIGHBOUR_SHARE,
     LEAST_BORDER_NEIGHBOUR_SHARE,
     LEAST_LUMEN_SHARE,
@@ -29,7 +31,7 @@ from .moments import Moments, object_moments
 if TYPE_CHECKING:
     from ..scene import Scene
 
-__all__ = ["BrightObject", "filled", "largest_object"]
+__all__ = ["BrightObject", "filled", "largest_object", "with_fragments"]
 
 GIVE_A_START = "Give a start: --init MESH, or mesh= in Python."
 
@@ -90,6 +92,31 @@ def largest_object(scene: Scene) -> BrightObject:
     if (bright & ~mask).any():
         mask = _clipped(mask, bright & ~mask, scene)
     return BrightObject(mask, bright & ~mask)
+
+
+def with_fragments(cell: Bools, others: Bools, scene: Scene) -> tuple[Bools, Bools]:
+    """Return a filled body with its fragments, and the other bright voxels without these.
+
+    Thin parts of a filled body are dim, and may be bright pieces of their own. A piece of at most FRAGMENT_SHARE of the
+    body's voxels is a fragment of it if both are connected where the smoothed image exceeds the background by
+    FRAGMENT_LEVEL of what Otsu's threshold does.
+
+    Parameters
+    ----------
+    cell, others : (z, y, x) bool
+        The body, and the other bright voxels.
+    scene : Scene
+        The image.
+    """
+    dark = float(np.median(scene.smooth[~scene.bright]))
+    level = dark + FRAGMENT_LEVEL * (float(scene.smooth[scene.bright].min()) - dark)
+    reached, _ = ndimage.label((scene.smooth > level) | cell | others)
+    own = np.isin(reached, np.unique(reached[cell]))
+    pieces, _ = ndimage.label(others)
+    small = np.bincount(pieces.ravel()) <= FRAGMENT_SHARE * cell.sum()
+    small[0] = False
+    fragments = small[pieces] & own
+    return cell | fragments, others & ~fragments
 
 
 def _clipped(mask: Bools, other_objects: Bools, scene: Scene) -> Bools:
