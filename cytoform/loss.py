@@ -10,7 +10,7 @@ import numpy as np
 
 from ._typing import Array, Bools, Floats
 
-__all__ = ["affine_of_moments", "best_affine", "huber_weights", "signal_weights"]
+__all__ = ["affine_of_moments", "best_affine", "best_pair", "huber_weights", "signal_weights"]
 
 
 def best_affine(rendered: Array, observed: Array, weights: Array | None = None) -> tuple[float, float]:
@@ -73,6 +73,39 @@ def affine_of_moments(
     spread = (variance_observed / variance) ** 0.5
     gain = max(covariance / variance, 0.1 * spread)
     return gain, mean_observed - gain * mean_rendered
+
+
+def best_pair(variances: Floats, covariances: Floats, variance_observed: float) -> tuple[float, float]:
+    """Return the gains of two renderings, zero or more, whose weighted sum is nearest to a measured image.
+
+    They are non-negative least squares for two unknowns, with the background at its best. The first gain is never below
+    a hundredth of what it would be alone for the whole contrast, so that it stays positive.
+
+    Parameters
+    ----------
+    variances : (2, 2) float
+        Σ w (r_i - r̄_i)(r_j - r̄_j), the weighted products of the renderings about their means.
+    covariances : (2,) float
+        Σ w (r_i - r̄_i)(o - ō), their products with the measured image.
+    variance_observed : float
+        Σ w (o - ō)², the weighted sum of squares of the measured image about its mean.
+
+    Returns
+    -------
+    first, second : float
+        The gains.
+    """
+    least = 0.01 * (variance_observed / max(float(variances[0, 0]), 1e-300)) ** 0.5
+    determinant = float(np.linalg.det(variances))
+    if determinant > 1e-12 * float(variances[0, 0] * variances[1, 1]):
+        first, second = np.linalg.solve(variances, covariances)
+        if first >= least and second >= 0:
+            return float(first), float(second)
+    alone = max(float(covariances[0] / max(variances[0, 0], 1e-300)), least)
+    with_least = max(float((covariances[1] - variances[0, 1] * least) / max(variances[1, 1], 1e-300)), 0.0)
+    tried = [np.array([alone, 0.0]), np.array([least, with_least])]
+    first, second = min(tried, key=lambda g: float(g @ variances @ g - 2.0 * g @ covariances))
+    return float(first), float(second)
 
 
 def signal_weights(observed: Array, background: float, *, floor: float = 0.0) -> Array:

@@ -19,7 +19,7 @@ from .errors import ConfigError, GridError, VolumeError
 from .fourier import BackendName, MeshGradient, MeshOnBand, MeshTransform, Shells, device_for, on_device, pruned
 from .image.band import Band
 from .image.volume import Grid
-from .loss import affine_of_moments
+from .loss import affine_of_moments, best_pair
 from .mesh.protocol import Mesh
 from .optics import PSF
 
@@ -88,12 +88,15 @@ class LeastSquares:
         Intensity of the measured image where the rendering is zero.
     mesh : MeshGradient
         Derivative of the loss for vertices and densities.
+    filling : float
+        Factor on the mesh's jump at which the loss is least; 1 unless surface and inside are both bright.
     """
 
     value: float
     gain: float
     background: float
     mesh: MeshGradient
+    filling: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -440,8 +443,42 @@ class Renderer:
         LeastSquares
             Loss, gain, background, and gradient for the mesh.
         """
-        slope, value, gain, background = self._loss_gradient(self._times_otf(here.forward()), target)
+        sheet, inside = here.parts()
+        if sheet is not None and inside is not None:
+            return self._loss_of_both(here, sheet, inside, target)
+        slope, value, gain, background = self._loss_gradient(
+            self._times_otf(inside if sheet is None else here.forward() if self.normalize else sheet), target
+        )
         return LeastSquares(value, gain, background, here.vjp(self._otf.conj() * slope, with_jump=False))
+
+    def _loss_of_both(self, here: MeshOnBand, sheet: Any, inside: Any, target: Target) -> LeastSquares:
+        """Return :meth:`least_squares` of a stained surface with a bright inside, each at its best brightness.
+
+        `sheet` and `inside` are the two transforms of the mesh. Both brightnesses, zero or more, and the background
+        minimise the loss, so the gradient needs no term for them (variable projection).
+        """
+        boxes = [self._times_otf(part) for part in (sheet, inside)]
+        visit = (
+            _moments_visitor_on_device(*target.arrays_on_device)
+            if self._uses_cuda
+            else _moments_visitor(target.observed, target.weights)
+        )
+        found = [self._fft_module.through_image(box, self.band, visit, workers=self._workers) for box in boxes]
+        weighted, (one, two) = [box for box, _ in found], [np.sum(sums, axis=0) for _, sums in found]
+        cross = (self.band.kept_weights * _devices.to_host(weighted[0].conj() * boxes[1]).real).sum(dtype=np.float64)
+        mixed = float(cross) / self.band.grid.volume - one[0] * two[0] / target.total
+        variances = np.array([[one[1] - one[0] ** 2 / target.total, mixed],
+                              [mixed, two[1] - two[0] ** 2 / target.total]])  # fmt: skip
+        covariances = np.array([part[2] - part[0] * target.mean for part in (one, two)])
+        gains = np.array(best_pair(variances, covariances, target.variance))
+        value = float(gains @ variances @ gains - 2.0 * gains @ covariances) + target.variance
+        background = target.mean - float(gains @ [one[0], two[0]]) / target.total
+        of_weights, of_image = target.transforms(self.band, self._fft_module, self._workers)
+        slope = gains[0] * weighted[0] + gains[1] * weighted[1] + (background - target.level) * of_weights - of_image
+        slope = (slope * (gains[0] * 2.0 / (target.total * self.band.grid.volume))).astype(sheet.dtype)
+        ratio = float(gains[1] / gains[0])
+        gradient = here.vjp(self._otf.conj() * slope, filling=ratio, with_jump=False)
+        return LeastSquares(max(value, 0.0) / target.total, float(gains[0]), background, gradient, ratio)
 
     def psf_least_squares(self, spectrum: Array, target: Target) -> PSFLeastSquares:
         """Return the least-squares loss at the best gain and background, and its gradient for the PSF's parameters.

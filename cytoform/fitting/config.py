@@ -14,7 +14,7 @@ from .json_values import python_number, short_repr
 
 __all__ = ["FitConfig"]
 
-STAINS = ("membrane", "filled", "auto")
+STAINS = ("membrane", "filled", "both", "auto")
 PER_STAGE = ("preconditioning", "step", "smoothness_weight", "patience", "min_gain")
 INITS = ("auto", "sphere", "ellipsoid")
 NUMBERS = ("int", "float", "float | None", int, float)  # types of the fields that hold one number
@@ -56,8 +56,9 @@ class FitConfig:
     contact_weight : float
         Weight of the energy that keeps two parts of the surface that face each other from passing through each other
         (:class:`cytoform.fitting.priors.smoothness.Contact`), in the same unit.
-    stain : "membrane", "filled" or "auto"
-        What is stained: the surface, or the inside of the body, as in a nucleus; "auto" fits both for a few steps and
+    stain : "membrane", "filled", "both" or "auto"
+        What is stained: the surface; the inside of the body, as in a nucleus; or both, each with its own brightness, as
+        where a membrane dye leaks into the cytoplasm. "auto" fits a membrane and a filled body for a few steps and
         takes what explains the image better.
     infer_staining : bool
         Whether to fit the density of the staining at every vertex with the shape; not for filled bodies.
@@ -139,7 +140,9 @@ class FitConfig:
     smoothness_weight: tuple[float, ...] = (1.0, 10.0, 25.0)
     contact_weight: float = 30.0
     stain: str = option(
-        "membrane", metavar="KIND", help="What is stained: membrane (default), filled (nuclei, condensates), or auto."
+        "membrane",
+        metavar="KIND",
+        help="What is stained: membrane (default), filled (nuclei), both, or auto.",
     )
     infer_staining: bool = True
     staining_spread: float = 0.35

@@ -32,6 +32,8 @@ NEWTON_MOST_VERTICES = 30_000
 """Vertices above which no Newton step is taken: its sparse factors would take minutes."""
 TRIAL_STEPS = 40
 """Steps of the trial fits that tell a stained membrane from a filled body."""
+START_FILLING = 0.1
+"""1/µm: brightness inside, over the density of the membrane, at which a fit of both starts; each step solves for it."""
 LEAST_EXPLAINED = 0.5
 """Share of the image's variance that the better of the two explains at least, or it says nothing."""
 NEWTON_MODES = 64

@@ -23,6 +23,8 @@ class ShapeLoss:
         Gradient for the faces' densities.
     gain, background : float
         Their best values, in units of the scaled image.
+    filling : float
+        Best factor on the mesh's jump; 1 unless surface and inside are both bright.
     """
 
     loss: float
@@ -30,6 +32,7 @@ class ShapeLoss:
     density: Floats
     gain: float
     background: float
+    filling: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -265,7 +265,7 @@ class Problem:
         renderer = self.shape_renderer(psf, blur)
         found = renderer.loss_of(renderer.prepared(mesh), self.target(blur))
         vertices, density = (np.asarray(g, dtype=np.float64) for g in (found.mesh.vertices, found.mesh.density))
-        return ShapeLoss(found.value, vertices, density, found.gain, found.background)
+        return ShapeLoss(found.value, vertices, density, found.gain, found.background, found.filling)
 
     def image_fit(self, mesh: Mesh, psf: PSF, blur: float = 0.0) -> ImageFit:
         """Render a mesh, fit gain and background to the image, and return rendering and residuals.

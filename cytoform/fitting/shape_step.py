@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .brightness import with_filling
 from .config import FitConfig
 from .priors.staining import staining_gradient
 from .stage import Stage
@@ -35,6 +36,7 @@ def step_shape(state: State, stage: Stage, config: FitConfig) -> float:
     taken = optimiser.point
     if taken is not None and not np.array_equal(taken, state.best_point):
         state.mesh, state.stain = stage.mesh_at(state, taken), taken[:, 3] / state.staining_scale_um
+    state.mesh = with_filling(state.mesh, evaluated.filling)
     moved = float(np.sqrt(((state.mesh.vertices - before) ** 2).sum(axis=1)).max())
     state.count.count_shape_step()
     if np.isfinite(value_before):

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import CytoformError
 from ..loss import best_affine
 from ..mesh.protocol import Mesh
-from .constants import LEAST_EXPLAINED, TRIAL_STEPS
+from .constants import LEAST_EXPLAINED, START_FILLING, TRIAL_STEPS
 from .loop import FitContext, run_stages
 from .problem import Problem, padding_for
 
@@ -32,9 +32,9 @@ def stained(mesh: MeshT, stain: str) -> MeshT:
     ----------
     mesh : Mesh
         A surface.
-    stain : "membrane" or "filled"
+    stain : "membrane", "filled" or "both"
         For "membrane" its density stays and its inside is dark; for "filled" its brightness inside is 1 per µm³, and
-        its surface is not stained.
+        its surface is not stained; for "both" its density stays and its inside is a tenth as bright per µm as that.
 
     Returns
     -------
@@ -43,6 +43,8 @@ def stained(mesh: MeshT, stain: str) -> MeshT:
     """
     if stain == "filled":
         return mesh.with_density(0.0).with_jump(1.0)
+    if stain == "both":
+        return mesh.with_jump(START_FILLING * float(mesh.density.mean()))
     return mesh if mesh.jump is None else mesh.with_jump(None)
 
 

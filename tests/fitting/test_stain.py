@@ -29,10 +29,12 @@ def filled_image(seed: int = 1, noise: float = 0.05) -> cf.Volume:
     return cf.Volume(image.astype(np.float32), GRID.spacing)
 
 
-def shell_image(seed: int = 1) -> cf.Volume:
-    psf = cf.GaussianPSF.from_sigma(SIGMA)
+def shell_image(seed: int = 1, cytoplasm: float = 0.0) -> cf.Volume:
+    """A stained surface and a cytoplasm, whose brightness is in parts of the membrane's in the image."""
+    psf, noise = cf.GaussianPSF.from_sigma(SIGMA), np.random.default_rng(seed).normal(0.0, 20.0, GRID.shape)
     light = render_on(mesh(seed), psf, GRID, margin=psf.reach())
-    image = 100.0 + 400.0 * light / light.max() + np.random.default_rng(seed).normal(0.0, 20.0, GRID.shape)
+    inside = (np.asarray(filled_image(seed, 0.0).data) - 100.0) / 400.0
+    image = 100.0 + 400.0 * light / light.max() + 400.0 * cytoplasm * inside + noise
     return cf.Volume(image.astype(np.float32), GRID.spacing)
 
 
@@ -51,6 +53,28 @@ def test_a_filled_body_is_fitted_with_its_brightness_and_errors(nucleus):
     assert abs(nucleus.filling - 400.0) <= 4.0 * errors.filling <= 20.0
     assert nucleus.psf.sigma == pytest.approx(np.array(SIGMA), rel=0.04)
     assert not nucleus.mesh.density.any()
+
+
+@pytest.mark.parametrize("cytoplasm", [0.1, 0.5])
+def test_a_membrane_with_a_cytoplasm_has_two_brightnesses(cytoplasm):
+    truth, image = mesh(2), shell_image(2, cytoplasm)
+    result = cf.fit(image, config=cf.FitConfig(stain="both"))
+    errors = result.uncertainty
+    assert errors is not None and result.filling is not None
+    assert result.volume_um3 == pytest.approx(truth.volume, rel=0.01)
+    assert abs(result.volume_um3 - truth.volume) <= 4.0 * errors.volume_um3
+    low, high = result.interval("area_um2", 0.9999)
+    assert low < truth.area < high
+    assert abs(result.filling - 400.0 * cytoplasm) <= 4.0 * errors.filling <= 20.0
+    assert result.filling == pytest.approx(400.0 * cytoplasm, rel=0.05)
+    psf = cf.GaussianPSF.from_sigma(SIGMA)
+    membrane = 400.0 / render_on(truth, psf, GRID, margin=psf.reach()).max()
+    assert result.gain * float(result.mesh.face_areas @ result.mesh.density) == pytest.approx(
+        membrane * truth.area, rel=0.03
+    )
+    assert result.psf.sigma == pytest.approx(np.array(SIGMA), rel=0.02)
+    shell = cf.fit(image, config=cf.FitConfig(uncertainty=False))
+    assert abs(shell.volume_um3 - truth.volume) > 5.0 * abs(result.volume_um3 - truth.volume)
 
 
 def test_a_result_keeps_what_is_stained(nucleus, tmp_path):
@@ -91,5 +115,5 @@ def test_neighbours_of_a_filled_cell_may_touch_it():
 
 
 def test_an_unknown_stain_is_refused():
-    with pytest.raises(ConfigError, match="expected one of membrane, filled, auto"):
+    with pytest.raises(ConfigError, match="expected one of membrane, filled, both, auto"):
         cf.FitConfig(stain="nuclei")

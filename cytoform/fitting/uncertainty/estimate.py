@@ -42,7 +42,9 @@ class StandardErrors:
     surface_um : (n_vertices,) float
         Those of the surface's position along its normal, µm.
     gain : float
-        That of the gain, in the image's intensities; of a filled body it is that of its brightness inside (`filling`).
+        That of the gain, in the image's intensities.
+    filling : float
+        That of the brightness inside a filled body, in the image's intensities; 0 for a membrane.
     """
 
     volume_um3: float
@@ -51,11 +53,7 @@ class StandardErrors:
     psf_fwhm_um: Floats
     surface_um: Floats
     gain: float
-
-    @property
-    def filling(self) -> float:
-        """Standard error of the brightness inside a filled body, in the image's intensities."""
-        return self.gain
+    filling: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the standard errors as plain values for a JSON file.
@@ -72,6 +70,7 @@ class StandardErrors:
             "psf_fwhm_um": self.psf_fwhm_um.tolist(),
             "surface_um": float(np.median(self.surface_um)),
             "gain": self.gain,
+            "filling": self.filling,
         }
 
 
@@ -102,6 +101,8 @@ class Uncertainty(StandardErrors):
         Those of the surface's position along its normal, µm.
     gain : float
         That of the gain, in the image's intensities.
+    filling : float
+        That of the brightness inside a filled body, in the image's intensities; 0 for a membrane.
     noise_only : StandardErrors
         The same if all of the residual were white noise.
     area_excess_um2 : float
@@ -114,10 +115,10 @@ class Uncertainty(StandardErrors):
         Degrees of freedom that the unknowns take from the data.
     """
 
-    noise_only: StandardErrors
-    area_excess_um2: float
-    noise: float
-    freedom: float
+    noise_only: StandardErrors = None  # type: ignore[assignment]
+    area_excess_um2: float = 0.0
+    noise: float = 0.0
+    freedom: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the standard errors as plain values for a JSON file.
@@ -184,9 +185,8 @@ def estimate_uncertainty(
     if image_fit is None:
         image_fit = problem.image_fit(mesh.astype(problem.dtype), psf)
     unknowns = Unknowns(mesh, normals, modes, stain, psf, directions)
-    posterior = posterior_of(
-        ImageInformation(problem, unknowns, image_fit), prior_precision(unknowns, smoothness, staining)
-    )
+    image = ImageInformation(problem, unknowns, image_fit)
+    posterior = posterior_of(image, prior_precision(unknowns, smoothness, staining))
     n = modes.shape[1]
     rough = modes.T @ (cotangent_laplacian(mesh.vertices, mesh.faces) @ modes)
     excess = _facet_area_excess(mesh) + 0.5 * float((rough * posterior.scatter[:n, :n]).sum())
@@ -194,6 +194,10 @@ def estimate_uncertainty(
     aware, noise_only = (
         _errors(unknowns, c, parts, problem.scale) for c in (posterior.misfit_aware, posterior.noise_only)
     )
+    if mesh.jump is not None:
+        unit = problem.scale * abs(float(mesh.jump.mean()))
+        for errors, c in ((aware, posterior.misfit_aware), (noise_only, posterior.noise_only)):
+            errors["filling"] = unit * image.filling_error(c, posterior.variance)
     return Uncertainty(
         **{
             name: max(error, noise_only[name]) if isinstance(error, float) else np.maximum(error, noise_only[name])

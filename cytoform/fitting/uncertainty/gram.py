@@ -205,9 +205,24 @@ class SurfacePoints:
 
     @cached_property
     def _face_masses(self) -> Floats:
-        """Density (of a filled body: jump) times area of each face, (n_faces,)."""
-        per_area = self.mesh.density if self.mesh.jump is None else self.mesh.jump
-        return np.asarray(self.mesh.face_areas, dtype=np.float64) * per_area
+        """Density (of a body that is filled alone: jump) times area of each face, (n_faces,)."""
+        jump, areas = self.mesh.jump, np.asarray(self.mesh.face_areas, dtype=np.float64)
+        return areas * (jump if jump is not None and self._filled_alone else self.mesh.density)
+
+    @cached_property
+    def _filled_alone(self) -> bool:
+        """Whether the inside is bright and the surface not stained."""
+        return self.mesh.jump is not None and not self.mesh.density.any()
+
+    @cached_property
+    def _growth(self) -> Floats:
+        """Share by which each vertex's mass grows as it moves along its normal by 1 µm, (n_vertices,)."""
+        if self._filled_alone:
+            return np.ones(self.mesh.n_vertices)
+        if self.mesh.jump is None:
+            return self._bending
+        filled = self._corners.T @ (np.asarray(self.mesh.face_areas, dtype=np.float64) * self.mesh.jump)
+        return np.asarray(self._bending + filled / np.maximum(self._corners.T @ self._face_masses, 1e-300))
 
     @cached_property
     def _pairs(self) -> tuple[Ints, Ints]:
@@ -233,11 +248,11 @@ class SurfacePoints:
         thirds = self._corners.T @ self._face_masses / 3.0
         mean = csr_matrix(diags(1.0 / thirds) @ (self._corners.T @ diags(self._face_masses / 9.0) @ self._corners))
         moves = 0.625 * self.positions + 0.375 * np.asarray(mean @ self.positions)  # the mass matrix is (1 + 3 mean)/4
-        dims = [self._bending[:, None] * moves if self.mesh.jump is None else moves]
+        dims = [self._growth[:, None] * moves]
         if self.staining is not None:
             dims.append(0.375 * self.staining + 0.625 * np.asarray(mean @ self.staining))
         ones = np.ones((len(thirds), 1))
-        moves = moves if self.mesh.jump is None else np.zeros_like(moves)
+        moves = np.zeros_like(moves) if self._filled_alone else moves
         return moves.astype(np.float32), np.hstack([*dims, ones]).astype(np.float32)
 
     @cached_property

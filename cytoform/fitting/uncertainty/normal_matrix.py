@@ -113,9 +113,26 @@ class ImageInformation:
         units[-2:] = 1.0  # gain and background by themselves
         self._scale = np.outer(units, units)
         matrix = self._points.normal_matrix(band, self._otfs, 1.0, self._voxels)
+        self._filling: tuple[Floats, float] | None = None
         if unknowns.mesh.jump is not None:
-            fill_whole_columns(matrix, self._renderer, self._otfs[1:], problem, unknowns, image_fit)
+            self._filling = fill_whole_columns(matrix, self._renderer, self._otfs[1:], problem, unknowns, image_fit)
         self.information: Floats = self._scale * _without_rounding(matrix)
+
+    def filling_error(self, covariance: Floats, variance: float) -> float:
+        """Return the standard error of the brightness inside over that of the mesh's jump, in the scaled unit.
+
+        Parameters
+        ----------
+        covariance : (n, n) float
+            Covariance of the unknowns.
+        variance : float
+            Variance of white noise, in the squared unit of the scaled image.
+        """
+        if self._filling is None:  # the gain of a body that is filled alone
+            return float(np.sqrt(max(float(covariance[-2, -2]), 0.0)))
+        column, square = self._filling
+        column = column * np.sqrt(np.diag(self._scale)) / square
+        return float(np.sqrt(max(variance / square + float(column @ covariance @ column), 0.0)))
 
     def scatter(self, absorbed: float) -> Floats:
         """Return Jᵀ W^½ Σ W^½ J, (n, n), with Σ the covariance of what the model left unexplained before it was fitted.
