@@ -1,8 +1,9 @@
 """What losses are made of: closed forms, numpy's least squares."""
 
 import numpy as np
+from scipy.optimize import nnls
 
-from cytoform.loss import best_affine, huber_weights, signal_weights
+from cytoform.loss import best_affine, best_pair, huber_weights, signal_weights
 
 
 def _case(dtype=np.float64):
@@ -17,6 +18,23 @@ def test_best_affine_is_least_squares():
     design = np.stack([rendered.ravel() * root, root], axis=1)
     wanted = np.linalg.lstsq(design, observed.ravel() * root, rcond=None)[0]
     np.testing.assert_allclose(best_affine(rendered, observed, weights), wanted, rtol=1e-10)
+
+
+def test_best_pair_is_non_negative_least_squares():
+    rng = np.random.default_rng(4)
+    for _ in range(40):
+        renderings = rng.normal(size=(2, 200))
+        renderings[1] += 0.6 * renderings[0]
+        observed = rng.uniform(0.2, 2.0) * renderings[0] + rng.uniform(-1.0, 1.0) * renderings[1]
+        observed += 0.3 * rng.normal(size=200)
+        renderings -= renderings.mean(axis=1, keepdims=True)
+        observed -= observed.mean()
+        found = best_pair(renderings @ renderings.T, renderings @ observed, observed @ observed)
+        wanted = nnls(renderings.T, observed)[0]
+        if wanted[0] > 0.02:
+            np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-10)
+        else:  # the first one stays positive
+            assert found[0] > 0 and found[1] >= 0
 
 
 def test_gain_stays_positive():

@@ -8,6 +8,7 @@ from cytoform.errors import ConfigError, MeshError
 from cytoform.fourier.transform import MeshTransform, mesh_ft, mesh_ft_vjp
 from cytoform.image.band import Band
 from cytoform.mesh import shapes
+from cytoform.rendering import Renderer, Target
 from tests.oracles.filled import filled_ft
 
 GRID = cf.Grid((20, 24, 22), (0.3, 0.25, 0.25), (0.4, -0.2, 0.1))
@@ -157,3 +158,35 @@ def test_files_keep_the_jump(tmp_path, suffix):
     assert found.jump is not None and np.allclose(found.jump, mesh.jump) and np.allclose(found.density, 0.25)
     cf.write_mesh(tmp_path / f"b.{suffix}", mesh.with_jump(None))
     assert cf.read_mesh(tmp_path / f"b.{suffix}").jump is None
+
+
+def test_both_brightnesses_are_solved_for_and_their_gradient_needs_no_term():
+    rng = np.random.default_rng(8)
+    mesh = body().with_density(rng.uniform(0.8, 1.2, body().n_faces)).with_jump(0.9)
+    psf = cf.GaussianPSF.from_sigma((0.4, 0.3, 0.3))
+    renderer = Renderer(psf, psf.band(GRID, 1e-12), backend="exact")
+    sheet = renderer.render(mesh.with_jump(None))
+    inside = renderer.render(mesh.with_density(0.0))
+    observed = 2.0 * sheet + 3.0 * inside + 5.0 + 0.05 * rng.normal(size=GRID.shape)
+    target = Target(observed, rng.uniform(0.5, 1.0, GRID.shape))
+
+    found = renderer.least_squares(mesh, target)
+    root = np.sqrt(target.weights).ravel()
+    design = np.stack([sheet.ravel() * root, inside.ravel() * root, root], axis=1)
+    wanted, squares = np.linalg.lstsq(design, observed.ravel() * root, rcond=None)[:2]
+    assert found.gain == pytest.approx(wanted[0], rel=1e-8)
+    assert found.gain * found.filling == pytest.approx(wanted[1], rel=1e-8)
+    assert found.background == pytest.approx(wanted[2], rel=1e-8)
+    assert found.value == pytest.approx(float(squares[0]) / target.total, rel=1e-6)
+
+    moved = mesh.with_vertices(mesh.vertices + 0.02 * rng.normal(size=mesh.vertices.shape))
+    gradient = renderer.least_squares(moved, target).mesh
+    step, move, change = 1e-5, rng.normal(size=mesh.vertices.shape), rng.normal(size=mesh.n_faces)
+    values = [
+        renderer.least_squares(moved.with_vertices(moved.vertices + s * move), target).value for s in (step, -step)
+    ]
+    assert (gradient.vertices * move).sum() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5)
+    values = [
+        renderer.least_squares(moved.with_density(moved.density + s * change), target).value for s in (step, -step)
+    ]
+    assert (gradient.density * change).sum() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5)
