@@ -1,6 +1,6 @@
 """Fits of simulated images against the surfaces that they were made from, one set of defaults for all.
 
-    CYTOFORM_TEST_DATA=DATA python benchmarks/truth.py shapes|starts|noise|psf|filled|fine|baseline [--only NAME …]
+    CYTOFORM_TEST_DATA=DATA python benchmarks/truth.py shapes|starts|noise|psf|filled|both|fine|baseline [--only NAME …]
 
 Each prints a Markdown table. Shapes and starts follow Ichbiah et al., ICCV 2025, figures 7 to 9: Gaussian PSF of two
 voxels, known but in `psf`; images are scaled to a maximum of 1; a start is a sphere (or a torus) of the truth's volume
@@ -231,6 +231,41 @@ def filled_table(options: argparse.Namespace) -> None:
         )  # fmt: skip
 
 
+def both_table(options: argparse.Namespace) -> None:
+    """A membrane and a cytoplasm 10 and 50 % as bright as its peak, noise 0.001; beside a fit of a membrane alone."""
+    print(
+        "| body, cytoplasm | volume, % | ± | membrane, % | cytoplasm, % | ± | σ, % | membrane alone: volume, % | time |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in options.only or ("lobed", "biconcave"):
+        for share in (0.1, 0.5):
+            plain = sample(name, options.size)
+            peak = float(render_on(plain.truth, plain.psf, plain.image.grid, margin=plain.psf.reach()).max())
+            truth = plain.truth.with_jump(share * peak)
+            made = make_sample(
+                truth, plain.psf, plain.image.grid, noise=GaussianNoise(0.001**0.5), peak=1.0, margin=plain.psf.reach()
+            )
+            unit = float(made.light.max()) / float(
+                render_on(truth, made.psf, made.image.grid, margin=made.psf.reach()).max()
+            )
+            guess = cf.GaussianPSF.from_sigma(1.15 * made.psf.sigma)
+            clock = time.perf_counter()
+            result = cf.fit(made.image, start(plain.truth), guess, cf.FitConfig(stain="both"))
+            clock = time.perf_counter() - clock
+            alone = cf.fit(made.image, start(plain.truth), guess, cf.FitConfig(uncertainty=False))
+            light = result.gain * float(result.mesh.face_areas @ result.mesh.density) / (unit * plain.truth.area)
+            inside, errors, volume = result.filling / (unit * share * peak), result.uncertainty, plain.truth.volume
+            row = [
+                result.volume_um3 / volume - 1, errors.volume_um3 / volume, light - 1, inside - 1,
+                errors.filling / (unit * share * peak), result.psf.sigma[1] / made.psf.sigma[1] - 1,
+                alone.volume_um3 / volume - 1,
+            ]  # fmt: skip
+            print(
+                f"| {name}, {share:g} | " + " | ".join(f"{100 * v:+.2f}" for v in row) + f" | {clock:.0f} s |",
+                flush=True,
+            )
+
+
 def fine_table(options: argparse.Namespace) -> None:
     """The cow at 200³: image MSE after 50 iterations and at the end."""
     made, seen = sample("cow", 200), []
@@ -278,6 +313,7 @@ TABLES = {
     "noise": noise_table,
     "psf": psf_table,
     "filled": filled_table,
+    "both": both_table,
     "fine": fine_table,
     "baseline": baseline_table,
 }

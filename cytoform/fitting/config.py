@@ -133,7 +133,7 @@ class FitConfig:
     init: str = "auto"
     align_start: bool = True
     edge: float | None = option(None, metavar="µm", help="Mean edge length of the mesh in µm; two voxels by default.")
-    iterations: int = option(240, metavar="N", help="Maximal number of steps of the fit.")
+    iterations: int = option(260, metavar="N", help="Maximal number of steps of the fit.")
     blurs: tuple[float, ...] = (2.0, 1.0, 0.0)
     preconditioning: tuple[float, ...] = (20.0, 5.0, 1.0)
     step: tuple[float, ...] = (2.0, 1.0, 0.5)

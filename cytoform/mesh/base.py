@@ -88,8 +88,9 @@ def check_density(density: Any, n_faces: int, dtype: Any, name: str = "density")
 class TriangleMesh:
     """The base class of a triangle mesh: vertices and faces, checked when made; a kind of mesh adds its own fields.
 
-    A kind is a frozen dataclass whose fields are arrays. It has the fields `density` and `jump`, returns the default of
-    the density in :meth:`_default_density`, and checks its further fields in :meth:`_check_extra_fields`.
+    A kind is a frozen dataclass whose fields are arrays. It has a field `density`, and `jump` if it can be filled,
+    returns the default of the density in :meth:`_default_density`, and checks its further fields in
+    :meth:`_check_extra_fields`.
 
     Parameters
     ----------
@@ -118,6 +119,9 @@ class TriangleMesh:
         def jump(self) -> Array | None:
             """Intensity per µm³ behind every face minus that in front of it, (n_faces,); None for 0 everywhere."""
             raise NotImplementedError
+
+    else:
+        jump = None  # a kind of mesh without this field cannot be filled
 
     def __post_init__(self) -> None:
         vertices = check_vertices(self.vertices)
@@ -272,8 +276,10 @@ class TriangleMesh:
         Raises
         ------
         MeshError
-            When the shape is another one, or a value is not finite.
+            When the shape is another one, a value is not finite, or this kind of mesh has no field `jump`.
         """
+        if "jump" not in {field.name for field in dataclasses.fields(self)}:
+            raise MeshError(f"a {type(self).__name__} has no jump: this kind of mesh cannot be filled.")
         return dataclasses.replace(self, jump=jump)  # type: ignore[call-arg]
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
