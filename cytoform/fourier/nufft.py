@@ -180,7 +180,7 @@ class Faces:
         return box
 
     def forward_each(self, strengths: Floats) -> Array:
-        """Return the transforms for other strengths of the faces, (m, n_faces), on the band's box, (m, *band.shape)."""
+        """Return the transforms for other strengths of the faces, (m, n_faces): m band's boxes, (m, z, y, x) complex."""
         p = self.points
         sources = np.empty((len(strengths), len(p)), dtype=self._complex)
         with devices.parallel_kernels("points") as loops:
@@ -199,7 +199,7 @@ class Faces:
 
         Parameters
         ----------
-        cotangents : (m, *band.shape) complex
+        cotangents : (m, z, y, x) complex
             Cotangents c on the band's box.
 
         Returns
