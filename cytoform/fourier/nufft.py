@@ -180,7 +180,7 @@ class Faces:
         return box
 
     def forward_each(self, strengths: Floats) -> Array:
-        """Return the transforms for other strengths of the faces, (m, n_faces): m band's boxes, (m, z, y, x) complex."""
+        """Return the transforms for other strengths of the faces, (m, n_faces), on boxes (m, z, y, x), complex."""
         p = self.points
         sources = np.empty((len(strengths), len(p)), dtype=self._complex)
         with devices.parallel_kernels("points") as loops:
