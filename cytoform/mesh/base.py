@@ -68,19 +68,19 @@ def check_faces(faces: Any, n_vertices: int) -> Ints:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
-def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
-    """Return the density of the faces as an array of shape (n_faces,) and the given dtype.
+def check_per_face(name: str, values: Any, n_faces: int, dtype: Any, default: float) -> Array:
+    """Return numbers of the faces, such as their density, as an array of shape (n_faces,) and the given dtype.
 
-    None gives 1 everywhere, one number the same for all faces. Raise MeshError if the shape is another one or a value
-    is not finite.
+    None gives `default` everywhere, one number the same for all faces. Raise MeshError, with the argument's `name`, if
+    the shape is another one or a value is not finite.
     """
-    if density is None:
-        return np.ones(n_faces, dtype=dtype)
-    array = np.asarray(density, dtype=dtype)
+    if values is None:
+        return np.full(n_faces, default, dtype=dtype)
+    array = np.asarray(values, dtype=dtype)
     if array.ndim == 0:
         array = np.full(n_faces, array[()], dtype=dtype)
     if array.shape != (n_faces,) or not np.isfinite(array).all():
-        raise MeshError(f"density has shape {array.shape}; expected ({n_faces},) finite values, one for each face.")
+        raise MeshError(f"{name} has shape {array.shape}; expected ({n_faces},) finite values, one for each face.")
     return np.ascontiguousarray(array)
 
 
@@ -88,8 +88,8 @@ def check_density(density: Any, n_faces: int, dtype: Any) -> Array:
 class TriangleMesh:
     """The base class of a triangle mesh: vertices and faces, checked when made; a kind of mesh adds its own fields.
 
-    A kind is a frozen dataclass whose fields are arrays. It has a field `density`, returns the default of that in
-    :meth:`_default_density`, and checks its further fields in :meth:`_check_extra_fields`.
+    A kind is a frozen dataclass whose fields are arrays. It has fields `density` and `jump`, returns the default of the
+    former in :meth:`_default_density`, and checks its further fields in :meth:`_check_extra_fields`.
 
     Parameters
     ----------
@@ -107,11 +107,16 @@ class TriangleMesh:
     vertices: Array
     faces: Ints
 
-    if TYPE_CHECKING:  # each kind of mesh has this field, after its further ones
+    if TYPE_CHECKING:  # each kind of mesh has these fields, after its further ones
 
         @property
         def density(self) -> Array:
             """Intensity of every face per µm², (n_faces,)."""
+            raise NotImplementedError
+
+        @property
+        def jump(self) -> Array:
+            """Brightness per µm³ behind every face minus that before it, (n_faces,)."""
             raise NotImplementedError
 
     def __post_init__(self) -> None:
@@ -122,7 +127,8 @@ class TriangleMesh:
         object.__setattr__(self, "faces", faces)
         self._check_extra_fields()
         density = self._default_density() if self.density is None else self.density
-        object.__setattr__(self, "density", check_density(density, len(faces), vertices.dtype))
+        object.__setattr__(self, "density", check_per_face("density", density, len(faces), vertices.dtype, 1.0))
+        object.__setattr__(self, "jump", check_per_face("jump", self.jump, len(faces), vertices.dtype, 0.0))
 
     def _check_extra_fields(self) -> None:
         """Check the fields that a kind of mesh adds; raise MeshError if one is wrong.
@@ -148,6 +154,11 @@ class TriangleMesh:
     def dtype(self) -> np.dtype[Any]:
         """Dtype of the vertices, float32 or float64."""
         return self.vertices.dtype
+
+    @cached_property
+    def is_filled(self) -> bool:
+        """Whether the jump of some face is not 0: the mesh then bounds bodies that are bright inside."""
+        return bool(self.jump.any())
 
     @cached_property
     def face_areas(self) -> Floats:
@@ -176,8 +187,9 @@ class TriangleMesh:
 
     @property
     def mass(self) -> float:
-        """Sum over faces of density times area: the total intensity, and the Fourier transform at frequency zero."""
-        return float((self.face_areas * self.density.astype(np.float64)).sum())
+        """Total intensity, the Fourier transform at frequency zero: Σ density · area, and Σ jump · volume if filled."""
+        mass = float((self.face_areas * self.density.astype(np.float64)).sum())
+        return mass + geometry.filled_mass(self.vertices, self.faces, self.jump) if self.is_filled else mass
 
     @property
     def normals(self) -> Floats:
@@ -245,8 +257,29 @@ class TriangleMesh:
         """
         return dataclasses.replace(self, density=density)  # type: ignore[call-arg]
 
+    def with_jump(self, jump: npt.ArrayLike | None) -> Self:
+        """Return the same mesh with another jump of brightness at its faces.
+
+        Parameters
+        ----------
+        jump : (n_faces,) float, float or None
+            Brightness per µm³ on the side that the normal leaves minus that on the side that it enters; one number for
+            all faces, None for 0.
+
+        Returns
+        -------
+        TriangleMesh
+            Of the same kind, with all other fields the same.
+
+        Raises
+        ------
+        MeshError
+            When the shape is another one, or a value is not finite.
+        """
+        return dataclasses.replace(self, jump=jump)  # type: ignore[call-arg]
+
     def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Return the same mesh with positions and density in another precision.
+        """Return the same mesh with positions, density and jump in another precision.
 
         Parameters
         ----------
@@ -259,7 +292,7 @@ class TriangleMesh:
             Of the same kind.
         """
         return dataclasses.replace(  # type: ignore[call-arg]
-            self, vertices=self.vertices.astype(dtype), density=self.density.astype(dtype)
+            self, vertices=self.vertices.astype(dtype), density=self.density.astype(dtype), jump=self.jump.astype(dtype)
         )
 
     def arrays(self) -> dict[str, Array]:
@@ -268,9 +301,10 @@ class TriangleMesh:
         Returns
         -------
         dict of str to array
-            Every field of the dataclass by its name.
+            Every field of the dataclass by its name; without a jump that is 0 everywhere.
         """
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        names = [field.name for field in dataclasses.fields(self)]
+        return {name: getattr(self, name) for name in names if name != "jump" or self.is_filled}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:

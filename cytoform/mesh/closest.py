@@ -8,11 +8,11 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from .._typing import Array, Floats, Ints
-from . import geometry
+from . import geometry, topology
 from .protocol import Mesh
 from .surface import SurfaceMesh
 
-__all__ = ["ClosestPointSearch", "closest_points", "interpolation_matrix", "transfer_density"]
+__all__ = ["ClosestPointSearch", "closest_points", "interpolation_matrix", "transfer_density", "transfer_jump"]
 
 
 class ClosestPointSearch:
@@ -96,6 +96,26 @@ def transfer_density(source: SurfaceMesh, target: SurfaceMesh) -> Array:
         return np.full(target.n_faces, source.density[0])
     centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
     return source.density[cKDTree(centres[0]).query(centres[1])[1]]
+
+
+def transfer_jump(source: SurfaceMesh, target: SurfaceMesh) -> Array | None:
+    """Return the jump of `source` for the faces of `target`, (n_faces,); None where it is 0.
+
+    Each connected component takes the jump that most of its faces have nearest by, since the jump of a closed surface
+    has to be the same all over it.
+    """
+    if not source.is_filled:
+        return None
+    values, index = np.unique(source.jump, return_inverse=True)
+    if len(values) == 1:
+        return np.full(target.n_faces, values[0])
+    centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
+    nearest = index.reshape(-1)[cKDTree(centres[0]).query(centres[1])[1]]
+    pieces = topology.components(target.faces)
+    votes = np.zeros((int(pieces.max()) + 1, len(values)), dtype=np.int64)
+    np.add.at(votes, (pieces, nearest), 1)
+    jump: Array = values[votes.argmax(axis=1)][pieces]
+    return jump
 
 
 def closest_points(mesh: Mesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:

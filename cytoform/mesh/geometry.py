@@ -16,6 +16,7 @@ __all__ = [
     "enclosed_volume",
     "face_areas",
     "face_normals",
+    "filled_mass",
     "mean_at_vertices",
     "sum_at_vertices",
     "surface_centroid",
@@ -327,6 +328,28 @@ def enclosed_volume(vertices: Array, faces: Array) -> float:
     corners = corner_points(vertices, faces)
     corners = corners - corners.reshape(-1, 3).mean(axis=0)
     return float(signed_volumes_times_six(corners).sum() / 6.0)
+
+
+def filled_mass(vertices: Array, faces: Array, jump: Array) -> float:
+    """Return the total brightness of what a mesh encloses: Σ jump · volume of the cone between a face and one point.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float
+        Positions in µm, (z, y, x).
+    faces : (n_faces, 3) int
+        Indices of the three vertices of every triangle, counter-clockwise seen from outside.
+    jump : (n_faces,) float
+        Brightness per µm³ behind each face minus that before it.
+
+    Returns
+    -------
+    float
+        Brightness times µm³.
+    """
+    corners = corner_points(vertices, faces)
+    corners = corners - corners.reshape(-1, 3).mean(axis=0)
+    return float((np.asarray(jump, dtype=np.float64) * signed_volumes_times_six(corners)).sum() / 6.0)
 
 
 def surface_centroid(vertices: Array, faces: Array) -> Floats:

@@ -3,10 +3,10 @@
 ==========  ===================================================  ================================================
 extension   reads                                                writes
 ==========  ===================================================  ================================================
-``.ply``    text and binary, polygons and triangle strips        binary; text where faces have a density or labels
+``.ply``    text and binary, polygons and triangle strips        binary; text where faces have data
 ``.obj``    polygons                                             positions and faces
 ``.stl``    text and binary                                      binary, float32
-``.vtp``    text, base64 and raw, compressed or not; polygons    base64 and zlib; density and region labels
+``.vtp``    text, base64 and raw, compressed or not; polygons    base64 and zlib; density, jump, region labels
             and triangle strips, several pieces
 ``.rec``    multimaterial, text and binary                       multimaterial, text, without density
 ==========  ===================================================  ================================================
@@ -146,8 +146,9 @@ def read_surface(path: PathLike) -> SurfaceMesh:
 def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLike] | None = None) -> None:
     """Write a mesh in µm, (x, y, z), completely or not at all.
 
-    PLY and VTP keep the vertices' precision, the density (where it is not 1 everywhere) and region labels; OBJ and STL
-    keep the surface alone, REC the surface and its labels (a log message tells what is left out). PLY is read by most
+    PLY and VTP keep the vertices' precision, the density (where it is not 1 everywhere), the jump (where it is not 0
+    everywhere) and region labels; OBJ and STL keep the surface alone, REC the surface and its labels (a log message
+    tells what is left out). PLY is read by most
     programs; ParaView and PyVista see only its surface, but all of the data in VTP.
 
     Parameters
@@ -173,6 +174,10 @@ def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLi
     mesh_format = _format_of(path, writing=True)
     assert mesh_format.write is not None
     parts = Parts(mesh.vertices[:, ::-1], mesh.faces, *_face_data_to_write(path, mesh, mesh_format))
+    if mesh.is_filled and mesh_format.jump:
+        parts.jump = np.asarray(mesh.jump)
+    elif mesh.is_filled:
+        _LOG.warning("%s: %s files hold no jump of brightness; it is left out", path, path.suffix.lower())
     parts.vertex_data = _check_vertex_data(vertex_data or {}, mesh.n_vertices)
     if parts.vertex_data and not mesh_format.vertex_data:
         _LOG.warning("%s: %s files hold no data at vertices; they are left out", path, path.suffix.lower())
@@ -258,7 +263,9 @@ def _mesh_from_parts(parts: Parts, dtype: npt.DTypeLike, *, merge: bool) -> Surf
         left = int((~good).sum())
         parts.remarks.append(f"{plural(left, 'face')} with the same point at two corners {_is_or_are(left)} left out")
         points, faces = _drop_unused_points(points, faces[good])
-    density, labels = (None if a is None else a[good] for a in (parts.density, parts.labels))
+    numbers = {"density": parts.density, "jump": parts.jump}
+    given = {name: a[good] for name, a in numbers.items() if a is not None}
+    labels = None if parts.labels is None else parts.labels[good]
     if labels is None:  # in a cluster two coinciding faces may separate three regions
         first = np.argmin(faces, axis=1)[:, None]  # the same corners in the same sense, whichever comes first
         rotated = np.take_along_axis(faces, (first + np.arange(3)) % 3, axis=1)
@@ -268,9 +275,8 @@ def _mesh_from_parts(parts: Parts, dtype: npt.DTypeLike, *, merge: bool) -> Surf
                 f"{plural(again, 'face')} that {_is_or_are(again)} there already {_is_or_are(again)} left out"
             )
             points, faces = _drop_unused_points(points, faces[once])
-            density = None if density is None else density[once]
+            given = {name: a[once] for name, a in given.items()}
     vertices = np.ascontiguousarray(points[:, ::-1], dtype=dtype)
-    given: dict[str, Array] = {} if density is None else {"density": density}
     if labels is not None:
         from .multimaterial import MultiMaterialMesh
 

@@ -60,6 +60,9 @@ class MultiMaterialMesh(TriangleMesh):
         The regions on the two sides, counted from 1; 0 is the outside.
     density : (n_faces,) float or float, optional
         Intensity per µm². By default 2 between two cells (two membranes) and 1 elsewhere.
+    jump : (n_faces,) float or float, optional
+        Brightness per µm³ of region labels[:, 0] minus that of region labels[:, 1]; 0 by default. :meth:`with_filling`
+        makes it from one brightness for each region.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class MultiMaterialMesh(TriangleMesh):
 
     labels: Ints
     density: Array = None  # type: ignore[assignment]
+    jump: Array = None  # type: ignore[assignment]
 
     if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
 
@@ -79,6 +83,7 @@ class MultiMaterialMesh(TriangleMesh):
             faces: npt.ArrayLike,
             labels: npt.ArrayLike,
             density: npt.ArrayLike | None = None,
+            jump: npt.ArrayLike | None = None,
         ) -> None: ...
 
     def _check_extra_fields(self) -> None:
@@ -88,6 +93,38 @@ class MultiMaterialMesh(TriangleMesh):
     def _default_density(self) -> Array:
         """Return density 2 for faces between two cells (two membranes) and 1 for faces to the outside, (n_faces,)."""
         return np.where((self.labels > 0).all(axis=1), 2.0, 1.0)
+
+    def with_filling(self, brightness: Mapping[int, float]) -> MultiMaterialMesh:
+        """Return the same mesh with its regions filled: the jump of each face is the difference of its two regions.
+
+        Parameters
+        ----------
+        brightness : mapping of int to float
+            Brightness per µm³ by the region's number; 0 for a region that is not named, and for the outside.
+
+        Returns
+        -------
+        MultiMaterialMesh
+            With another jump and all other fields the same.
+
+        Raises
+        ------
+        MeshError
+            When there is no such region, the outside (0) is named, or a brightness is not finite.
+        """
+        unknown = sorted(set(brightness) - set(self.region_ids))
+        if unknown:
+            raise MeshError(
+                f"brightness names region {unknown[0]}; expected some of {', '.join(map(str, self.region_ids))}.",
+                remedy="Region 0 is the outside: its brightness is the image's background.",
+            )
+        bad = [region for region, value in brightness.items() if not np.isfinite(value)]
+        if bad:
+            raise MeshError(f"the brightness of region {bad[0]} is {brightness[bad[0]]}; expected a finite number.")
+        table = np.zeros(max(self.region_ids) + 1)
+        for region, value in brightness.items():
+            table[region] = value
+        return dataclasses.replace(self, jump=table[self.labels[:, 0]] - table[self.labels[:, 1]])
 
     def regions(self) -> Mapping[int, SurfaceMesh]:
         """Return the closed surface of every region.
@@ -168,7 +205,7 @@ class MultiMaterialMesh(TriangleMesh):
         Returns
         -------
         SurfaceMesh
-            The region's faces with their density, and only the vertices that they use.
+            The region's faces with their density and jump, and only the vertices that they use.
 
         Raises
         ------
@@ -176,9 +213,11 @@ class MultiMaterialMesh(TriangleMesh):
             When there is no such region, or it is 0.
         """
         chosen = self.region_faces(region)
-        faces = topology.reverse_faces(self.faces[chosen], self.labels[chosen, 1] == region)
+        turned = self.labels[chosen, 1] == region
+        faces = topology.reverse_faces(self.faces[chosen], turned)
+        jump = np.where(turned, -self.jump[chosen], self.jump[chosen])
         used, index = np.unique(faces, return_inverse=True)
-        return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen])
+        return SurfaceMesh(self.vertices[used], index.reshape(-1, 3), self.density[chosen], jump)
 
     def repaired(self) -> MultiMaterialMesh:
         """Return the cluster without zero-area faces and with windings that agree with the labels.
@@ -196,7 +235,7 @@ class MultiMaterialMesh(TriangleMesh):
         Returns
         -------
         MultiMaterialMesh
-            A new mesh; the remaining faces keep their labels, density and order.
+            A new mesh; the remaining faces keep their labels, density, jump and order.
 
         Raises
         ------
@@ -206,12 +245,12 @@ class MultiMaterialMesh(TriangleMesh):
         faces, kept = _drop_degenerate_faces(self)
         if len(faces) == 0:
             raise MeshError("no face is left after repair: all of them are without area.")
-        labels, density = self.labels[kept], self.density[kept]
+        labels, density, jump = self.labels[kept], self.density[kept], self.jump[kept]
         flips = _faces_wound_against_labels(self.vertices, faces, labels)
         if flips.any():
             log.info("reversed %d of %d faces", int(flips.sum()), len(faces))
         used, index = np.unique(topology.reverse_faces(faces, flips), return_inverse=True)
-        return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density)
+        return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density, jump)
 
 
 def _drop_degenerate_faces(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:

@@ -33,6 +33,17 @@ class Mesh(Protocol):
         """Intensity of every face per µm², (n_faces,), in the dtype of the vertices."""
 
     @property
+    def jump(self) -> Array:
+        """Brightness per µm³ behind every face minus that before it, (n_faces,), in the dtype of the vertices.
+
+        Behind is the side that the normal leaves, the inside of a closed surface.
+        """
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the jump of some face is not 0."""
+
+    @property
     def n_vertices(self) -> int:
         """Number of vertices."""
 
@@ -58,7 +69,7 @@ class Mesh(Protocol):
 
     @property
     def mass(self) -> float:
-        """Sum over faces of density times area: the total intensity."""
+        """Total intensity: density times area, and the brightness of what is filled times its volume."""
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
@@ -77,8 +88,11 @@ class Mesh(Protocol):
     def with_density(self, density: npt.ArrayLike | None) -> Self:
         """Return the same mesh with another density of the faces, (n_faces,)."""
 
+    def with_jump(self, jump: npt.ArrayLike | None) -> Self:
+        """Return the same mesh with another jump of the faces, (n_faces,)."""
+
     def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Return the same mesh with positions and density converted to float32 or float64."""
+        """Return the same mesh with positions, density and jump converted to float32 or float64."""
 
     def regions(self) -> Mapping[int, Mesh]:
         """Return the closed surface of every region by the region's number, from 1 on; 0 is the outside."""

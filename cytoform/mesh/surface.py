@@ -1,4 +1,4 @@
-"""A closed (or open) triangle surface with a fluorophore density on every face."""
+"""A closed (or open) triangle surface with a fluorophore density on every face, empty or filled."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ class SurfaceMesh(TriangleMesh):
         Indices of the three vertices of every triangle, counter-clockwise seen from outside.
     density : (n_faces,) float or float, optional
         Intensity per µm² of membrane; 1 by default.
+    jump : (n_faces,) float or float, optional
+        Brightness per µm³ on the side that the normal leaves (inside) minus that on the side that it enters; 0 by
+        default. One number fills a closed surface with that brightness.
 
     Raises
     ------
@@ -36,11 +39,16 @@ class SurfaceMesh(TriangleMesh):
     """
 
     density: Array = None  # type: ignore[assignment]
+    jump: Array = None  # type: ignore[assignment]
 
     if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
 
         def __init__(
-            self, vertices: npt.ArrayLike, faces: npt.ArrayLike, density: npt.ArrayLike | None = None
+            self,
+            vertices: npt.ArrayLike,
+            faces: npt.ArrayLike,
+            density: npt.ArrayLike | None = None,
+            jump: npt.ArrayLike | None = None,
         ) -> None: ...
 
     @property

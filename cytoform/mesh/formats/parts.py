@@ -49,6 +49,8 @@ class Parts:
         surface.
     remarks : list of str, optional
         What a reader left out or guessed, in words that may follow "file: ".
+    jump : (n_faces,) float, optional
+        Brightness per µm³ behind every face minus that before it; None where the file has none.
 
     Attributes
     ----------
@@ -63,11 +65,13 @@ class Parts:
         density: Array | None = None,
         labels: Array | None = None,
         remarks: list[str] | None = None,
+        jump: Array | None = None,
     ) -> None:
         self.points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
         self.faces = np.asarray(faces, dtype=np.int64).reshape(-1, 3)
         self.density = density
         self.labels = labels
+        self.jump = jump
         self.remarks = [] if remarks is None else remarks
         self.vertex_data: dict[str, Array] = {}  # at the vertices, only when written
 
@@ -96,6 +100,8 @@ class MeshFormat:
         Whether it holds further numbers at the vertices, ``Parts.vertex_data``.
     merge : bool, optional
         Whether vertices at exactly equal positions are merged when it is read.
+    jump : bool, optional
+        Whether it holds a jump of brightness at the faces.
     """
 
     name: str
@@ -106,6 +112,7 @@ class MeshFormat:
     density: bool = False
     vertex_data: bool = False
     merge: bool = True
+    jump: bool = False
 
     def claims(self, path: Path) -> bool:
         """Tell whether a file is of this format by its suffix.

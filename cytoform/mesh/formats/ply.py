@@ -83,7 +83,7 @@ def _cut_short_error(element: _Element, actual: int) -> FileFormatError:
 
 
 def read(path: Path) -> Parts:
-    """Read a PLY file: vertices, polygons and triangle strips; density and region labels at the faces.
+    """Read a PLY file: vertices, polygons and triangle strips; density, jump and region labels at the faces.
 
     Raise FileFormatError or MeshError if it is damaged, cut short or without vertices.
     """
@@ -131,20 +131,22 @@ def _parse_header(data: bytes) -> tuple[str, list[_Element], bytes]:
 def _assemble_parts(points: Array, face: dict[str, Any], tristrips: dict[str, Any], remarks: list[str]) -> Parts:
     """Return the file's parts from the columns of its elements "face" and "tristrips", by property name.
 
-    Polygons and strips become triangles; density and region labels are kept unless there are strips, which have none.
+    Polygons and strips become triangles; density, jump and labels are kept unless there are strips, which have none.
     """
     faces, source = triangulate(points, Polygons.of(_corner_lists(face, "face")), remarks)
     more, _ = triangulate_strips(_split_at_restarts(Polygons.of(_corner_lists(tristrips, "tristrips"))))
-    numbers = [name for name in ("density", *LABELS) if name in face]
+    numbers = [name for name in ("density", "jump", *LABELS) if name in face]
     if len(more):
         if numbers:
             remarks.append(f"{' and '.join(numbers)} at the faces are left out, as its triangle strips have none")
         return Parts(points, np.concatenate([faces, more]), remarks=remarks)
-    density = np.asarray(face["density"], dtype=np.float64)[source] if "density" in face else None
+    density, jump = (
+        np.asarray(face[name], dtype=np.float64)[source] if name in face else None for name in ("density", "jump")
+    )
     labels = None
     if all(name in face for name in LABELS):
         labels = np.column_stack([np.asarray(face[name], dtype=np.int64)[source] for name in LABELS])
-    return Parts(points, faces, density, labels, remarks)
+    return Parts(points, faces, density, labels, remarks, jump)
 
 
 def _corner_lists(columns: dict[str, Any], element: str) -> Any:
@@ -334,17 +336,18 @@ def _read_binary_row_by_row(body: bytes, start: int, element: _Element, order: s
 
 
 def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
-    """Return a PLY file's bytes: binary, or text where faces have a density or labels.
+    """Return a PLY file's bytes: binary, or text where faces have a density, jump or labels.
 
     meshio reads such numbers from text alone. Numbers have the precision of `dtype`.
     """
     name = "float" if dtype == np.float32 else "double"
-    text = parts.density is not None or parts.labels is not None
+    numbers = [a for a in ("density", "jump") if getattr(parts, a) is not None]
+    text = bool(numbers) or parts.labels is not None
     head = ["ply", f"format {'ascii' if text else 'binary_little_endian'} 1.0"]
     head += ["comment cytoform, (x, y, z) in micrometres", f"element vertex {len(parts.points)}"]
     head += [f"property {name} {a}" for a in ("x", "y", "z", *parts.vertex_data)]
     head += [f"element face {len(parts.faces)}", "property list uchar int vertex_indices"]
-    head += [f"property {name} density"] * (parts.density is not None)
+    head += [f"property {name} {a}" for a in numbers]
     head += [f"property int {label}" for label in LABELS] * (parts.labels is not None)
     points = np.column_stack([parts.points, *parts.vertex_data.values()])
     body = _text_body(points, parts, exact_number_format(dtype)) if text else _binary_body(points, parts, dtype)
@@ -352,7 +355,7 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
 
 
 def _text_body(points: Array, parts: Parts, number_format: str) -> bytes:
-    """Return the rows of a text file: points, then faces with their density and labels.
+    """Return the rows of a text file: points, then faces with their density, jump and labels.
 
     points (n, 3 + k) hold the numbers at the points after the coordinates.
     """
@@ -360,8 +363,9 @@ def _text_body(points: Array, parts: Parts, number_format: str) -> bytes:
     lines = [row.format(*values) for values in points.tolist()]
     columns: list[list[Any]] = parts.faces.T.tolist()
     row = "3 {} {} {}"
-    if parts.density is not None:
-        row, columns = row + f" {{:{number_format}}}", [*columns, parts.density.tolist()]
+    for numbers in (parts.density, parts.jump):
+        if numbers is not None:
+            row, columns = row + f" {{:{number_format}}}", [*columns, numbers.tolist()]
     if parts.labels is not None:
         row, columns = row + " {} {}", columns + parts.labels.T.tolist()
     lines += [row.format(*values) for values in zip(*columns)]
@@ -378,4 +382,4 @@ def _binary_body(points: Array, parts: Parts, dtype: np.dtype[Any]) -> bytes:
     return points.astype("<f4" if dtype == np.float32 else "<f8").tobytes() + table.tobytes()
 
 
-FORMAT = MeshFormat("a PLY file", (".ply",), read, write, labels="optional", density=True, vertex_data=True)
+FORMAT = MeshFormat("a PLY file", (".ply",), read, write, labels="optional", density=True, vertex_data=True, jump=True)

@@ -30,7 +30,7 @@ _GHOST = "vtkGhostType"
 
 
 def read(path: Path) -> Parts:
-    """Read a VTP file: points, polygons and triangle strips of all its pieces; density and region labels at the cells.
+    """Read a VTP file: points, polygons and triangle strips of all its pieces; density, jump and labels at the cells.
 
     Raise FileFormatError if it is of another type or damaged, MeshError if it has no faces. Numbers that only some of
     the pieces have are left out, with a remark.
@@ -50,17 +50,18 @@ def read(path: Path) -> Parts:
     starts = np.cumsum([0, *(len(piece.points) for piece in pieces)])
     faces = np.concatenate([piece.faces + start for piece, start in zip(pieces, starts)])
     found: dict[str, Array | None] = {}
-    for name in ("density", "labels"):
+    for name in ("density", "labels", "jump"):
         columns = [getattr(piece, name) for piece in pieces]
         there = [column is not None for column in columns]
         if any(there) and not all(there):
             remarks.append(f"{name} are left out, as not all of its pieces have them")
         found[name] = np.concatenate(columns) if all(there) else None
-    return Parts(np.concatenate([p.points for p in pieces]), faces, found["density"], found["labels"], remarks)
+    points = np.concatenate([p.points for p in pieces])
+    return Parts(points, faces, found["density"], found["labels"], remarks, found["jump"])
 
 
 class _Piece:
-    """One of the pieces of a file: points, triangles, and the density and labels of these."""
+    """One of the pieces of a file: points, triangles, and the density, jump and labels of these."""
 
     def __init__(self, file: VtkFile, element: ElementTree.Element) -> None:
         self.file, self.element = file, element
@@ -84,7 +85,7 @@ class _Piece:
             self._cell_array("labels"),
             tuple(map(self._cell_array, _LABELS)),
         )
-        self.density = density
+        self.density, self.jump = density, self._cell_array("jump")
         self.labels = None
         if labels is not None and labels.ndim == 2 and labels.shape[1] == 2:
             self.labels = labels.astype(np.int64)
@@ -156,7 +157,8 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     """
     real = np.dtype(np.float32 if dtype == np.float32 else np.float64)
     offsets = 3 * np.arange(1, len(parts.faces) + 1)
-    cells = [] if parts.density is None else [_array_element("density", np.asarray(parts.density, dtype=real))]
+    numbers = {"density": parts.density, "jump": parts.jump}
+    cells = [_array_element(name, np.asarray(a, dtype=real)) for name, a in numbers.items() if a is not None]
     if parts.labels is not None:
         cells.append(_array_element("labels", np.asarray(parts.labels, dtype=np.int32)))
     lines = [
@@ -192,4 +194,4 @@ def _array_element(name: str, values: Array) -> str:
     return f'<DataArray type="{kind}" Name="{name}" {components}format="binary">{encode_array(values)}</DataArray>'
 
 
-FORMAT = MeshFormat("a VTP file", (".vtp",), read, write, labels="optional", density=True, vertex_data=True)
+FORMAT = MeshFormat("a VTP file", (".vtp",), read, write, labels="optional", density=True, vertex_data=True, jump=True)

@@ -9,7 +9,7 @@ import numpy as np
 from ..._typing import Bools, Floats, Ints
 from ...errors import MeshError
 from .. import topology
-from ..closest import ClosestPointSearch, transfer_density
+from ..closest import ClosestPointSearch, transfer_density, transfer_jump
 from ..surface import SurfaceMesh
 from .collapsing import collapse
 from .edges import build_edges, drop_unused_vertices
@@ -56,7 +56,7 @@ def remesh(
     Returns
     -------
     SurfaceMesh
-        Same dtype; the density of a face is that of the closest input face.
+        Same dtype; the density of a face is that of the closest input face, its jump that of the component.
 
     Raises
     ------
@@ -144,4 +144,5 @@ def _accept_or_keep(mesh: SurfaceMesh, points: Floats, faces: Ints, *, may_untan
         log.info("remeshing left %d folded and %d empty faces; the mesh is left as it is", after.n_folded,
                     after.n_zero_area)  # fmt: skip
         return mesh
-    return made.with_density(transfer_density(mesh, made))
+    made = made.with_density(transfer_density(mesh, made))
+    return made.with_jump(transfer_jump(mesh, made)) if mesh.is_filled else made
