@@ -67,11 +67,15 @@ class RenderGradient:
         Derivative for the density of each face.
     psf : (n_parameters,) float64
         Derivative for the PSF's free parameters.
+    jump : (n_faces,) float or None
+        Derivative for the jump of each face of a filled mesh, as :class:`~cytoform.fourier.MeshGradient` has it; None
+        for a mesh without a jump.
     """
 
     vertices: Array
     density: Array
     psf: Floats
+    jump: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ class LeastSquares:
     background : float
         Intensity of the measured image where the rendering is zero.
     mesh : MeshGradient
-        Derivative of the loss for vertices and densities.
+        Derivative of the loss for vertices and densities, not for jumps.
     """
 
     value: float
@@ -264,7 +268,8 @@ class Renderer:
         Relative error allowed to the mesh's transform, weighted by the OTF where an image is rendered; 1e-5 for float32
         and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the mesh's weighted area Σ density · area; off by default.
+        Divide by the mesh's total intensity: Σ density · area, and brightness · volume of what is filled; off by
+        default.
     deterministic : bool
         Run FFTs on one thread, so that results are bit-identical from run to run; off by default.
     """
@@ -441,7 +446,7 @@ class Renderer:
             Loss, gain, background, and gradient for the mesh.
         """
         slope, value, gain, background = self._loss_gradient(self._times_otf(here.forward()), target)
-        return LeastSquares(value, gain, background, here.vjp(self._otf.conj() * slope))
+        return LeastSquares(value, gain, background, here.vjp(self._otf.conj() * slope, of_jump=False))
 
     def psf_least_squares(self, spectrum: Array, target: Target) -> PSFLeastSquares:
         """Return the least-squares loss at the best gain and background, and its gradient for the PSF's parameters.
@@ -673,7 +678,8 @@ def render(
     Parameters
     ----------
     mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), with its density in intensity per µm².
+        Vertices in µm, (z, y, x), with its density in intensity per µm² and, where bodies are filled, its jump in
+        intensity per µm³.
     psf : PSF
         The point spread function.
     grid : Grid
@@ -689,7 +695,8 @@ def render(
         Frequencies are kept where |ĥ| is at least this part of its maximum; a tenth of the tolerance by default, 0 for
         all. The error is about 1.3 times the cutoff.
     normalize : bool
-        Divide by the mesh's weighted area Σ density · area; off by default.
+        Divide by the mesh's total intensity: Σ density · area, and brightness · volume of what is filled; off by
+        default.
     deterministic : bool
         Run finufft and FFTs on one thread, so that results are bit-identical from run to run; off by default.
 
@@ -728,7 +735,8 @@ def render_vjp(
     Parameters
     ----------
     mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), with its density in intensity per µm².
+        Vertices in µm, (z, y, x), with its density in intensity per µm² and, where bodies are filled, its jump in
+        intensity per µm³.
     psf : PSF
         The point spread function.
     grid : Grid
@@ -745,15 +753,15 @@ def render_vjp(
         Frequencies are kept where |ĥ| is at least this part of its maximum; a tenth of the tolerance by default, 0 for
         all.
     normalize : bool
-        Differentiate the image divided by the mesh's weighted area; off by default.
+        Differentiate the image divided by the mesh's total intensity; off by default.
     deterministic : bool
         Run finufft and FFTs on one thread, so that results are bit-identical from run to run; off by default.
 
     Returns
     -------
     RenderGradient
-        d/d(vertices), d/d(density) and d/d(PSF parameters) of Σ cotangent · image. The PSF's part is taken on the modes
-        that are kept (the band itself is not differentiated).
+        d/d(vertices), d/d(density), d/d(PSF parameters) and, for a filled mesh, d/d(jump) of Σ cotangent · image. The
+        PSF's part is taken on the modes that are kept (the band itself is not differentiated).
 
     Raises
     ------
@@ -770,4 +778,5 @@ def render_vjp(
         deterministic=deterministic,
     )  # fmt: skip
     moved = renderer.mesh_vjp(mesh, cotangent)
-    return RenderGradient(moved.vertices, moved.density, renderer.psf_vjp(renderer.spectrum(mesh), cotangent))
+    of_psf = renderer.psf_vjp(renderer.spectrum(mesh), cotangent)
+    return RenderGradient(moved.vertices, moved.density, of_psf, moved.jump)

@@ -3,6 +3,11 @@
 û(ξ) = Σ over faces of density · ∫ exp(-i x·ξ) dS, where the integral of a face is 2 A G, a function of its corners'
 phases (:mod:`cytoform.kernels.triangle`). The derivative for a corner is 2 A ∂G/∂phase ξ + 2 G ∂A/∂corner. Ref:
 Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
+
+A mesh with a jump of brightness at its faces adds the bodies that it bounds (:mod:`.filled`): (i / |ξ|²) Σ jump ·
+(ξ·n) ∫ exp(-i x·ξ) dS. As a moved boundary changes an integral by the integrand times its normal velocity, the
+derivative for vertex p is Σ over faces of jump · n ∫ φ_p c dS, with c the cotangent's image and φ_p the linear hat
+function of p.
 """
 
 from __future__ import annotations
@@ -14,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import devices as _devices
-from .._typing import Array
+from .._typing import Array, Floats
 from ..errors import BackendError, ConfigError, GridError
 from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
 from ..mesh.protocol import Mesh
 from . import cost, exact, nufft, on_device
+from .filled import Filling
 from .quadrature import Shells
 
 __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells", "choose_backend", "device_for",
@@ -33,7 +39,7 @@ TIGHTEST_NUFFT = 1e-12
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeshGradient:
-    """Gradient of a scalar for the vertices and densities of a mesh, in the dtype of the mesh.
+    """Gradient of a scalar for the vertices, densities and jumps of a mesh, in the dtype of the mesh.
 
     Parameters
     ----------
@@ -41,10 +47,14 @@ class MeshGradient:
         Derivative for each coordinate, per µm, (z, y, x).
     density : (n_faces,) float
         Derivative for the density of each face.
+    jump : (n_faces,) float or None
+        Derivative for the jump of each face, for changes of the jumps that leave no gap, such as one of a region's
+        brightness; None for a mesh without a jump, or where it was not asked for.
     """
 
     vertices: Array
     density: Array
+    jump: Array | None = None
 
 
 def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
@@ -127,7 +137,8 @@ class MeshTransform:
     tolerance : float, optional
         Relative error allowed; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the weighted area Σ density · area (Eq. 5).
+        Divide by the total intensity, so that û(0) = 1: the weighted area Σ density · area (Eq. 5), plus Σ brightness ·
+        volume of what is filled.
     deterministic : bool
         Give bit-identical results from run to run.
     shells : Shells, optional
@@ -222,7 +233,7 @@ class MeshTransform:
         Returns
         -------
         MeshGradient
-            Derivatives for vertices and densities.
+            Derivatives for vertices and densities, and for the jumps of a filled mesh.
         """
         return self.prepare(mesh).vjp(cotangent)
 
@@ -244,9 +255,14 @@ class MeshOnBand:
     mesh : Mesh
         The mesh.
     normalize : bool
-        Whether the transform is divided by the weighted area.
+        Whether the transform is divided by the total intensity.
     backend : "exact" or "nufft"
         The back end that was chosen.
+
+    Raises
+    ------
+    MeshError
+        When the faces with a jump do not close.
     """
 
     def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
@@ -256,17 +272,24 @@ class MeshOnBand:
         self._normals = geometry.doubled_normals(corners, precise=dtype != np.float32)
         self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
         self._corners = corners - np.asarray(how.band.grid.origin)
-        device, tolerance = device_for(how.device, how.backend), how.tolerance_for(dtype)
-        self.backend = name = how._backend_for(self._corners, dtype)
+        self._filling: Filling | None = None
+        if mesh.is_filled:
+            self._filling = Filling.of(self._corners, self._normals, mesh.jump.astype(np.float64), dtype)
+        self.backend = how._backend_for(self._corners, dtype)
+        self._faces = self._place(how)
+
+    def _place(self, how: MeshTransform) -> Any:
+        """Return the faces on the band for the back end, with the bodies that they bound where they have a jump."""
+        options: dict[str, Any] = {"dtype": self.mesh.vertices.dtype}
+        module: Any = on_device if device_for(how.device, how.backend) == "cuda" else exact
+        if self.backend == "nufft":
+            module = nufft
+            options |= {"tolerance": how.tolerance_for(options["dtype"]), "shells": how.shells}
+            options["deterministic"] = how.deterministic
         strengths = 2.0 * self._areas * self._density
-        if name == "exact":
-            make: type[exact.Faces] | type[on_device.Faces] = on_device.Faces if device == "cuda" else exact.Faces
-            self._faces: Any = make(self._corners, strengths, how.band, dtype=dtype)
-        else:
-            self._faces = nufft.Faces(
-                self._corners, strengths, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
-                deterministic=how.deterministic,
-            )  # fmt: skip
+        if self._filling is None:
+            return module.Faces(self._corners, strengths, how.band, **options)
+        return module.FilledFaces(self._corners, strengths, self._filling, how.band, **options)
 
     def forward(self) -> Any:
         """Return the transform of the mesh on the band's box.
@@ -276,21 +299,45 @@ class MeshOnBand:
         (band.shape) complex64 or complex128
             û, with phases relative to the grid's origin; on the device where the transform runs.
         """
+        if self._filling is not None:
+            shell, body = self.parts()
+            return body if shell is None else shell + body
         box = self._faces.forward()
-        return (box / _weighted_area(self._areas, self._density)).astype(box.dtype) if self.normalize else box
+        return (box / self._mass()).astype(box.dtype) if self.normalize else box
 
-    def vjp(self, cotangent: Any) -> MeshGradient:
+    def parts(self) -> tuple[Any | None, Any | None]:
+        """Return the transforms of the membranes and of the bodies apart, whose sum :meth:`forward` returns.
+
+        Returns
+        -------
+        shell : (band.shape) complex64 or complex128, or None
+            The part of the density; None where it is 0 everywhere.
+        body : (band.shape) complex64 or complex128, or None
+            The part of the jump; None where it is 0 everywhere.
+        """
+        if self._filling is None:
+            return (self.forward() if self._density.any() else None), None
+        shell, body = self._faces.forward()
+        if self.normalize:
+            mass = self._mass()
+            shell, body = (None if part is None else (part / mass).astype(part.dtype) for part in (shell, body))
+        return (shell if self._density.any() else None), body
+
+    def vjp(self, cotangent: Any, *, of_jump: bool = True) -> MeshGradient:
         """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
 
         Parameters
         ----------
         cotangent : (band.shape) complex
             Cotangent c on the band's box, on the host or the device.
+        of_jump : bool
+            Compute the derivative for the jump, too, which takes the non-uniform FFT three more transforms; on by
+            default. A mesh without a jump has none.
 
         Returns
         -------
         MeshGradient
-            Derivatives for vertices and densities, on the host.
+            Derivatives for vertices, densities and jumps, on the host.
 
         Raises
         ------
@@ -299,31 +346,51 @@ class MeshOnBand:
         """
         if tuple(cotangent.shape) != tuple(self._band.shape):
             raise GridError(f"cotangent has shape {cotangent.shape}; expected {self._band.shape}, the band's box.")
-        areas, density = self._areas, self._density
-        values, moves = self._faces.adjoint(cotangent)
+        areas, density, filling = self._areas, self._density, self._filling
+        if filling is None:
+            values, moves = self._faces.adjoint(cotangent)
+            inside, by_jump = np.zeros(0), None
+        else:
+            values, moves, inside, by_jump = self._faces.adjoint(cotangent, of_jump=of_jump or self.normalize)
         if self.normalize:
-            scale = 1.0 / _weighted_area(areas, density)
-            values, moves = values * scale, moves * scale
-            # the derivative of 1 / Σ density · area
-            values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
+            values, moves, inside, by_jump = self._normalized(values, moves, inside, by_jump)
         corner = geometry.area_gradient_from_normals(self._corners, self._normals)
         corner *= (2.0 * density * values)[:, None, None]
         moves *= (2.0 * areas * density)[:, None, None]
         corner += moves
+        if filling is not None:
+            corner += filling.fluxes[:, None, :] * inside[:, :, None]
         dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
         return MeshGradient(
-            _sum_at_vertices(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype)
-        )
+            _sum_at_vertices(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype),
+            by_jump.astype(dtype) if of_jump and by_jump is not None else None,
+        )  # fmt: skip
 
+    def _normalized(
+        self, values: Floats, moves: Floats, inside: Floats, by_jump: Floats | None
+    ) -> tuple[Floats, Floats, Floats, Floats | None]:
+        """Return what the adjoint of the faces gives for the transform divided by the total intensity."""
+        scale = 1.0 / self._mass()
+        values, moves = values * scale, moves * scale
+        # the derivative of 1 / Σ density · area
+        total = float((2.0 * self._areas * self._density * values).sum())
+        if self._filling is not None and by_jump is not None:
+            inside, by_jump = inside * scale, by_jump * scale
+            total += float(self._filling.jump @ by_jump)
+            inside, by_jump = inside - total * scale / 6.0, by_jump - total * scale * self._filling.cones
+        return values - 0.5 * scale * total, moves, inside, by_jump
 
-def _weighted_area(areas: Array, density: Array) -> float:
-    """Return Σ density · area, by which a normalised transform is divided; raise ConfigError where it is 0."""
-    mass = float((areas * density).sum())
-    if mass == 0.0:
-        raise ConfigError(
-            "normalize=True divides by the weighted area, which is 0 here.", remedy="Use normalize=False."
-        )
-    return mass
+    def _mass(self) -> float:
+        """Return û(0), by which a normalised transform is divided; raise ConfigError where it is 0."""
+        mass = float((self._areas * self._density).sum())
+        mass += 0.0 if self._filling is None else self._filling.mass
+        if mass == 0.0:
+            raise ConfigError(
+                "normalize=True divides by the total intensity, which is 0 here: the weighted area Σ density · area, "
+                "and Σ jump · volume of what is filled.",
+                remedy="Use normalize=False.",
+            )
+        return mass
 
 
 def _sum_at_vertices(corner: Array, faces: Array, n_vertices: int) -> Array:
@@ -346,6 +413,8 @@ def mesh_ft(
 ) -> Array:
     """Return the Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
 
+    Where faces have a jump, the bodies that they bound are added, ∫ brightness · exp(-i x·ξ) dV.
+
     Parameters
     ----------
     mesh : SurfaceMesh or MultiMaterialMesh
@@ -359,7 +428,8 @@ def mesh_ft(
     tolerance : float, optional
         Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5); off by default.
+        Divide by the total intensity û(0): the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5), plus Σ
+        brightness · volume of what is filled; off by default.
     band : Band, optional
         Compute only the modes of this band of the grid; the others are zero. All are computed by default.
     deterministic : bool
@@ -375,6 +445,8 @@ def mesh_ft(
     ConfigError, BackendError, GridError
         For a tolerance or a normalisation that is not possible, a back end that cannot be used, or a band of another
         grid.
+    MeshError
+        When the faces with a jump do not close.
     """
     band = _band_or_full(band, grid)
     transform = MeshTransform(band, backend, device, tolerance, normalize, deterministic)
@@ -411,7 +483,7 @@ def mesh_ft_vjp(
     tolerance : float, optional
         Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Differentiate the transform divided by the weighted area Σ density · area; off by default.
+        Differentiate the transform divided by the total intensity û(0); off by default.
     band : Band, optional
         Use only the modes of this band of the grid. All are used by default.
     deterministic : bool
@@ -420,13 +492,16 @@ def mesh_ft_vjp(
     Returns
     -------
     MeshGradient
-        d/d(vertices) and d/d(density) of Re Σ_k conj(c_k) û_k over the full spectrum that the half space stands for.
+        d/d(vertices), d/d(density) and, for a filled mesh, d/d(jump) of Re Σ_k conj(c_k) û_k over the full spectrum
+        that the half space stands for.
 
     Raises
     ------
     ConfigError, BackendError, GridError
         For a tolerance or a normalisation that is not possible, a back end that cannot be used, or a cotangent or band
         that does not match the grid.
+    MeshError
+        When the faces with a jump do not close.
     """
     band = _band_or_full(band, grid)
     cotangent = np.asarray(cotangent)

@@ -177,6 +177,26 @@ def test_public_names_on_the_device(kernels, dtype, shape):
     assert _differ(found.density, wanted.density) < BARS[dtype]
 
 
+@on_device
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("density", [0.0, 1.5])
+def test_filled_bodies_on_the_device(kernels, dtype, density):
+    vertices = np.array([[1.0, 1.2, 0.9], [3.1, 1.0, 1.1], [1.2, 2.9, 1.0], [1.1, 1.3, 3.2]], dtype=dtype)
+    mesh = cf.SurfaceMesh(vertices, [[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], density, jump=0.7)
+    grid = cf.Grid((4, 3, 5), (0.9, 1.0, 1.1), (0.2, -0.1, 0.3))
+    wanted = cf.mesh_ft(mesh, grid, backend="exact", device="cpu")
+    found = cf.mesh_ft(mesh, grid, backend="exact", device="cuda")
+    assert found.dtype == wanted.dtype == np.result_type(dtype, np.complex64)
+    assert _differ(found, wanted) < BARS[dtype]
+    rng = np.random.default_rng(0)
+    cotangent = rng.normal(size=grid.spectrum_shape) + 1j * rng.normal(size=grid.spectrum_shape)
+    wanted = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="exact", device="cpu")
+    found = cf.mesh_ft_vjp(mesh, grid, cotangent, backend="exact", device="cuda")
+    for name in ("vertices", "density", "jump"):
+        assert getattr(found, name).dtype == dtype
+        assert _differ(getattr(found, name), getattr(wanted, name)) < BARS[dtype]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(SIMULATED, reason="this is the simulator's process")
 def test_on_the_simulator():
@@ -193,7 +213,7 @@ def test_on_the_simulator():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.strip().splitlines()[-1]
-    assert int(re.search(r"(\d+) passed", last)[1]) == 24, done.stdout
+    assert int(re.search(r"(\d+) passed", last)[1]) == 28, done.stdout
     assert "skipped" not in last, done.stdout
 
 
