@@ -16,11 +16,12 @@ import numpy.typing as npt
 from . import devices as _devices
 from ._typing import Array, Floats
 from .errors import ConfigError, GridError, VolumeError
-from .fourier import BackendName, MeshGradient, MeshOnBand, MeshTransform, Shells, device_for, on_device, pruned
+from .fourier import BackendName, MeshGradient, MeshTransform, OnBand, Shells, device_for, on_device, pruned
 from .image.band import Band
 from .image.volume import Grid
 from .loss import affine_of_moments
 from .mesh.protocol import Mesh
+from .mesh.simplices import Simplices
 from .optics import PSF
 
 __all__ = [
@@ -282,31 +283,31 @@ class Renderer:
     normalize: bool = False
     deterministic: bool = False
 
-    def prepared(self, mesh: Mesh, *, behind_optics: bool = True) -> MeshOnBand:
+    def prepared(self, mesh: Mesh | Simplices, *, behind_optics: bool = True) -> OnBand:
         """Prepare a mesh for its transform on the band, and choose the back end.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         behind_optics : bool
             True (default) for the image: modes that the optics damp may err more. False for :meth:`spectrum`, in which
             all modes count alike.
 
         Returns
         -------
-        MeshOnBand
+        OnBand
             The prepared mesh.
         """
         return self._transform(self._shells if behind_optics else None).prepare(mesh)
 
-    def spectrum(self, mesh: Mesh) -> Array:
+    def spectrum(self, mesh: Mesh | Simplices) -> Array:
         """Return the Fourier transform of a mesh on the band, without the optics, so that any PSF may be applied to it.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
@@ -315,13 +316,13 @@ class Renderer:
         """
         return _devices.to_host(self.prepared(mesh, behind_optics=False).forward())
 
-    def render(self, mesh: Mesh) -> Array:
+    def render(self, mesh: Mesh | Simplices) -> Array:
         """Return the image of a mesh.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
@@ -390,13 +391,13 @@ class Renderer:
         box = self._fft_module.to_band(self._array_module.asarray(cotangent), self.band, workers=self._workers)
         return box / box.real.dtype.type(self.band.grid.volume)
 
-    def mesh_vjp(self, mesh: Mesh, cotangent: Array) -> MeshGradient:
+    def mesh_vjp(self, mesh: Mesh | Simplices, cotangent: Array) -> MeshGradient:
         """Return the gradient of Σ cotangent · image for the mesh.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         cotangent : (z, y, x) float
             Cotangent on the band's grid.
 
@@ -407,7 +408,7 @@ class Renderer:
         """
         return self._transform(self._shells).vjp(mesh, self._otf.conj() * self._spectrum_cotangent(cotangent))
 
-    def least_squares(self, mesh: Mesh, target: Target) -> LeastSquares:
+    def least_squares(self, mesh: Mesh | Simplices, target: Target) -> LeastSquares:
         """Return the least-squares loss of a mesh at the best gain and background, and its gradient for the mesh.
 
         The loss is Σ w (gain · rendering + background - observed)² / Σ w with gain and background from
@@ -418,8 +419,8 @@ class Renderer:
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         target : Target
             Measured image and weights.
 
@@ -430,12 +431,12 @@ class Renderer:
         """
         return self.loss_of(self.prepared(mesh), target)
 
-    def loss_of(self, here: MeshOnBand, target: Target) -> LeastSquares:
+    def loss_of(self, here: OnBand, target: Target) -> LeastSquares:
         """Return :meth:`least_squares` of a mesh that :meth:`prepared` has prepared.
 
         Parameters
         ----------
-        here : MeshOnBand
+        here : OnBand
             The prepared mesh.
         target : Target
             Measured image and weights.
@@ -652,8 +653,8 @@ def _moments_visitor_on_device(observed: Any, weights: Any) -> Any:
 
 
 def _renderer(
-    mesh: Mesh, psf: PSF, grid: Grid, *, backend: str, device: str, tolerance: float | None, cutoff: float | None,
-    normalize: bool, deterministic: bool,
+    mesh: Mesh | Simplices, psf: PSF, grid: Grid, *, backend: str, device: str, tolerance: float | None,
+    cutoff: float | None, normalize: bool, deterministic: bool,
 ) -> Renderer:  # fmt: skip
     """Return the renderer of :func:`render`: default tolerance, and the band of the modes above the cutoff."""
     tolerance = default_tolerance(mesh.vertices.dtype) if tolerance is None else tolerance
@@ -662,7 +663,7 @@ def _renderer(
 
 
 def render(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     psf: PSF,
     grid: Grid,
     *,
@@ -677,9 +678,9 @@ def render(
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), with its density in intensity per µm² and, where bodies are filled, its jump in
-        intensity per µm³.
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), with the density in intensity per µm² (of filaments per µm, of tetrahedra per µm³,
+        of points the brightness) and, where bodies are filled, the jump in intensity per µm³.
     psf : PSF
         The point spread function.
     grid : Grid
@@ -718,7 +719,7 @@ def render(
 
 
 def render_vjp(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     psf: PSF,
     grid: Grid,
     cotangent: Array,
@@ -734,9 +735,9 @@ def render_vjp(
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), with its density in intensity per µm² and, where bodies are filled, its jump in
-        intensity per µm³.
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), with the density in intensity per µm² (of filaments per µm, of tetrahedra per µm³,
+        of points the brightness) and, where bodies are filled, the jump in intensity per µm³.
     psf : PSF
         The point spread function.
     grid : Grid

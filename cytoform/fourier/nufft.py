@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import threading
 from typing import Any
@@ -22,7 +23,7 @@ from . import quadrature
 from .filled import Filling, inverse_squares
 from .scale import largest_modulus
 
-__all__ = ["Faces", "FilledFaces", "Points", "gauss_points", "split_tolerance", "upsampling_factor"]
+__all__ = ["Faces", "FilledFaces", "Points", "Simplices", "gauss_points", "split_tolerance", "upsampling_factor"]
 
 
 # Parts of the tolerance. A surface's spectrum falls with frequency, and the relative error over the whole band has to
@@ -97,6 +98,8 @@ def gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadratu
     Points
         The rules.
     """
+    if corners.shape[1] != 3:
+        return _gauss_points(corners, band, tolerance, shells)
     edges = np.roll(corners, -1, axis=1) - corners
     if shells is None:
         index, pieces = quadrature.rules_for(band.max_phase(edges).max(axis=1), tolerance)
@@ -113,6 +116,24 @@ def gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadratu
         np.concatenate([points for points, _ in tables]),
         np.concatenate([weights for _, weights in tables]),
     )
+
+
+def _gauss_points(corners: Floats, band: Band, tolerance: float, shells: quadrature.Shells | None) -> Points:
+    """Choose a rule for every simplex (n, k + 1 corners, 3), as :func:`gauss_points` does, from products of Gauss's."""
+    order = corners.shape[1] - 1
+    pairs = list(itertools.combinations(range(order + 1), 2))
+    edges = np.stack([corners[:, i] - corners[:, j] for i, j in pairs], axis=1) if pairs else np.zeros_like(corners)
+    spreads = (band.max_phase(edges) if shells is None else band.phase_bound(edges)).max(axis=1)
+    chosen = np.stack(quadrature.gauss_rules_for(order, spreads, tolerance, shells or quadrature.Shells()), axis=1)
+    found, rules = np.unique(chosen, axis=0, return_inverse=True)
+    tables = [quadrature.gauss_composite(order, int(count), int(pieces)) for count, pieces in found]
+    rules = rules.reshape(-1)
+    sizes = np.array([len(weights) for _, weights in tables])
+    return Points(
+        rules.astype(np.int64), np.concatenate([[0], np.cumsum(sizes[rules])]),
+        np.concatenate([[0], np.cumsum(sizes)]), np.concatenate([points for points, _ in tables]),
+        np.concatenate([weights for _, weights in tables]),
+    )  # fmt: skip
 
 
 class Faces:
@@ -236,13 +257,72 @@ class Faces:
     def _gather(self, fields: Array) -> tuple[Floats, Floats]:
         """Return values and moves of :meth:`adjoint` from the four fields at the points."""
         p = self.points
-        values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), 3, 3))
+        values, moves = np.empty(len(p.rules)), np.empty((len(p.rules), p.barycentric.shape[1], 3))
         with devices.parallel_kernels("points") as loops:
             loops.gather(
                 fields, self._positions, float(self._first_mode_shift), p.rules, p.starts, p.barycentric, p.weights,
                 p.offsets, values, moves,
             )  # fmt: skip
         return values, moves
+
+
+class Simplices(Faces):
+    """Points, segments or tetrahedra on a band, for their transform by a non-uniform FFT and its adjoint.
+
+    The transform is Σ strengths · G, with G = ∫ exp(-i x·ξ) / (k! size) of a simplex of order k.
+
+    Parameters
+    ----------
+    corners : (n, k + 1 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin.
+    strengths : (n,) float64
+        k! times the size times the density.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Precision of the result.
+    tolerance : float
+        Error allowed, as for :class:`Faces`.
+    shells : Shells, optional
+        Weights of the modes, as for :class:`Faces`.
+    deterministic : bool
+        Run finufft on one thread, so that sums have one order however many points there are.
+    """
+
+    def __init__(
+        self,
+        corners: Floats,
+        strengths: Floats,
+        band: Band,
+        *,
+        dtype: npt.DTypeLike = np.float64,
+        tolerance: float = 1e-8,
+        shells: quadrature.Shells | None = None,
+        deterministic: bool = False,
+    ) -> None:
+        self._per_half = 2.0 / math.factorial(corners.shape[1] - 1)  # the loops are a triangle's, of 1 / 2!
+        super().__init__(
+            corners, self._per_half * strengths, band, dtype=dtype, tolerance=tolerance, shells=shells,
+            deterministic=deterministic,
+        )  # fmt: skip
+
+    def adjoint(self, cotangent: Array) -> tuple[Floats, Floats]:
+        """Return the gradients of Re Σ conj(c) G over the full spectrum, for strength and corners of each simplex.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box.
+
+        Returns
+        -------
+        values : (n,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for.
+        moves : (n, k + 1 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm.
+        """
+        values, moves = super().adjoint(cotangent)
+        return self._per_half * values, self._per_half * moves
 
 
 class FilledFaces(Faces):

@@ -21,7 +21,7 @@ from ..image.band import Band
 from .filled import Filling, inverse_squares
 from .scale import largest_modulus
 
-__all__ = ["Faces", "FilledFaces", "through_image", "to_band", "to_image"]
+__all__ = ["Faces", "FilledFaces", "Simplices", "through_image", "to_band", "to_image"]
 
 Result = TypeVar("Result")
 
@@ -222,6 +222,76 @@ class FilledFaces(Faces):
             devices.to_host(values) * size, devices.to_host(moves) * per_um, devices.to_host(corner_values) * size,
             by_flux if of_jump else None,
         )  # fmt: skip
+
+
+class Simplices:
+    """Points, segments or tetrahedra on a band, for their transform by the closed formula on the device.
+
+    The transform is Σ strengths · G, with G = ∫ exp(-i x·ξ) / (k! size) of a simplex of order k.
+
+    Parameters
+    ----------
+    corners : (n, k + 1 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin; on the host.
+    strengths : (n,) float64
+        k! times the size times the density; on the host.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Working precision.
+    """
+
+    def __init__(self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64) -> None:
+        self.band, self.dtype, self.shape = band, np.dtype(dtype), corners.shape
+        xp, extent = devices.device_arrays(), np.asarray(band.grid.extent)
+        centres = corners.mean(axis=1)
+        offsets = np.zeros((len(corners), 3, 3))
+        offsets[:, : corners.shape[1] - 1] = (corners[:, :-1] - centres[:, None]) * (2.0 * np.pi / extent)
+        self._size = largest_modulus(strengths)
+        self._centres, self._offsets = xp.asarray(centres / extent), xp.asarray(offsets.astype(self.dtype))
+        self._strengths = xp.asarray((strengths / self._size).astype(self.dtype))
+
+    @devices.needs_device_memory
+    def forward(self) -> Any:
+        """Return the transform on the band's box, complex, on the device; 0 at modes that are not kept."""
+        xp, modes, n = devices.device_arrays(), _Modes.for_band(self.band), self.band.size
+        parts = xp.empty((devices.load_kernels("mesh_ft_cuda").count_slices(self.shape[0], n), n, 2))
+        devices.load_kernels("simplex_ft_cuda").value(
+            self.shape[1] - 1, self._centres, self._offsets, self._strengths, modes.numbers, parts,
+            stream=devices.device_stream(),
+        )  # fmt: skip
+        out = parts.sum(axis=0).view(np.complex128)[:, 0]
+        box = xp.zeros(math.prod(self.band.shape), np.result_type(self.dtype, np.complex64))
+        box[modes.box] = (self._size * out).astype(box.dtype)
+        return box.reshape(self.band.shape)
+
+    @devices.needs_device_memory
+    def adjoint(self, cotangent: Any) -> tuple[Floats, Floats]:
+        """Return the gradients of Re Σ conj(c) G over the full spectrum, for strength and corners of each simplex.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box, on the host or the device.
+
+        Returns
+        -------
+        values : (n,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for; on the host.
+        moves : (n, k + 1 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm; on the host.
+        """
+        xp, modes = devices.device_arrays(), _Modes.for_band(self.band)
+        weighted = xp.asarray(cotangent).ravel()[modes.box] * modes.weights
+        size = largest_modulus(weighted)
+        pairs = (weighted / size).astype(np.complex128).view(np.float64).reshape(-1, 2).astype(self.dtype)
+        values, moves = xp.empty(self.shape[0]), xp.empty(self.shape)
+        devices.load_kernels("simplex_ft_cuda").adjoint(
+            self.shape[1] - 1, self._centres, self._offsets, modes.numbers, pairs, values, moves,
+            stream=devices.device_stream(),
+        )  # fmt: skip
+        per_um = size * 2.0 * np.pi / np.asarray(self.band.grid.extent)
+        return devices.to_host(values) * size, devices.to_host(moves) * per_um
 
 
 @devices.needs_device_memory

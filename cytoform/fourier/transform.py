@@ -25,9 +25,12 @@ from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
 from ..mesh.protocol import Mesh
+from ..mesh.simplices import Simplices
 from . import cost, exact, nufft, on_device
 from .filled import Filling
+from .gradient import MeshGradient, sum_at_vertices
 from .quadrature import Shells
+from .simplices import SimplicesOnBand
 
 __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells", "choose_backend", "device_for",
            "mesh_ft", "mesh_ft_vjp"]  # fmt: skip
@@ -35,26 +38,6 @@ __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells
 BackendName = Literal["auto", "exact", "nufft"]
 # Least tolerance of the back end nufft; below it only the closed formula is accurate enough.
 TIGHTEST_NUFFT = 1e-12
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MeshGradient:
-    """Gradient of a scalar for the vertices, densities and jumps of a mesh, in the dtype of the mesh.
-
-    Parameters
-    ----------
-    vertices : (n_vertices, 3) float
-        Derivative for each coordinate, per µm, (z, y, x).
-    density : (n_faces,) float
-        Derivative for the density of each face.
-    jump : (n_faces,) float or None
-        Derivative for the jump of each face, for changes of the jumps that leave no gap, such as one of a region's
-        brightness; None for a mesh without a jump, or where it was not asked for.
-    """
-
-    vertices: Array
-    density: Array
-    jump: Array | None = None
 
 
 def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
@@ -164,10 +147,28 @@ class MeshTransform:
             raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
         choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=device_for(self.device, self.backend))
 
-    def _backend_for(self, corners: Array, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
-        """Return the back end for faces with corners (n_faces, 3, 3), µm: for "auto" the quicker by the cost model."""
+    @property
+    def runs_on(self) -> Literal["cpu", "cuda"]:
+        """Device on which the transform runs."""
+        return device_for(self.device, self.backend)
+
+    def backend_for(self, corners: Array, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
+        """Return the back end for an object: for "auto" the one that the cost model expects to be quicker.
+
+        Parameters
+        ----------
+        corners : (n, k + 1, 3) float64
+            Corners of its faces, segments or other simplices, µm, relative to the grid's origin.
+        dtype : float32 or float64
+            Working precision.
+
+        Returns
+        -------
+        "exact" or "nufft"
+            The back end.
+        """
         tolerance = self.tolerance_for(dtype)
-        name = choose_backend(self.backend, tolerance=tolerance, device=device_for(self.device, self.backend))
+        name = choose_backend(self.backend, tolerance=tolerance, device=self.runs_on)
         if name == "auto":
             name = cost.faster(
                 corners, self.band, dtype=dtype, tolerance=tolerance, shells=self.shells,
@@ -190,28 +191,29 @@ class MeshTransform:
         """
         return (1e-5 if np.dtype(dtype) == np.float32 else 1e-8) if self.tolerance is None else self.tolerance
 
-    def prepare(self, mesh: Mesh) -> MeshOnBand:
-        """Prepare a mesh for value and gradient: compute once what both need.
+    def prepare(self, mesh: Mesh | Simplices) -> OnBand:
+        """Prepare a mesh, or points, filaments or tetrahedra, for value and gradient: compute once what both need.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
-        MeshOnBand
-            The prepared mesh.
+        MeshOnBand or SimplicesOnBand
+            The prepared object.
         """
-        return MeshOnBand(self, mesh)
+        make: Any = next((made for kind, made in _PREPARED if isinstance(mesh, kind)), MeshOnBand)
+        return make(self, mesh)  # type: ignore[no-any-return]
 
-    def forward(self, mesh: Mesh) -> Array:
+    def forward(self, mesh: Mesh | Simplices) -> Array:
         """Return the transform of a mesh on the band's box.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
@@ -220,13 +222,13 @@ class MeshTransform:
         """
         return _devices.to_host(self.prepare(mesh).forward())
 
-    def vjp(self, mesh: Mesh, cotangent: Array) -> MeshGradient:
+    def vjp(self, mesh: Mesh | Simplices, cotangent: Array) -> MeshGradient:
         """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         cotangent : (band.shape) complex
             Cotangent c on the band's box.
 
@@ -275,7 +277,7 @@ class MeshOnBand:
         self._filling: Filling | None = None
         if mesh.is_filled:
             self._filling = Filling.of(self._corners, self._normals, mesh.jump.astype(np.float64), dtype)
-        self.backend = how._backend_for(self._corners, dtype)
+        self.backend = how.backend_for(self._corners, dtype)
         self._faces = self._place(how)
 
     def _place(self, how: MeshTransform) -> Any:
@@ -362,7 +364,7 @@ class MeshOnBand:
             corner += filling.fluxes[:, None, :] * inside[:, :, None]
         dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
         return MeshGradient(
-            _sum_at_vertices(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype),
+            sum_at_vertices(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype),
             by_jump.astype(dtype) if of_jump and by_jump is not None else None,
         )  # fmt: skip
 
@@ -393,15 +395,13 @@ class MeshOnBand:
         return mass
 
 
-def _sum_at_vertices(corner: Array, faces: Array, n_vertices: int) -> Array:
-    """Sum values at the corners of faces, (n_faces, 3, 3), to the vertices, (n_vertices, 3), in a fixed order."""
-    index = faces.ravel()
-    flat = corner.reshape(-1, 3)
-    return np.stack([np.bincount(index, weights=flat[:, d], minlength=n_vertices) for d in range(3)], axis=1)
+OnBand = MeshOnBand | SimplicesOnBand
+# What prepares which kind of object; anything else is a mesh of triangles.
+_PREPARED: tuple[tuple[type, Any], ...] = ((Simplices, SimplicesOnBand),)
 
 
 def mesh_ft(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     grid: Grid,
     *,
     backend: BackendName = "auto",
@@ -413,12 +413,13 @@ def mesh_ft(
 ) -> Array:
     """Return the Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
 
-    Where faces have a jump, the bodies that they bound are added, ∫ brightness · exp(-i x·ξ) dV.
+    Where faces have a jump, the bodies that they bound are added, ∫ brightness · exp(-i x·ξ) dV. Points, filaments and
+    tetrahedra have the transform Σ brightness · exp(-i x·ξ), or the integral over length or volume.
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), and a density per face.
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), and a density of each face, segment or tetrahedron, or a brightness of each point.
     grid : Grid
         Frequencies are 2π k / (n · spacing), rad/µm.
     backend : "auto", "exact" or "nufft"
@@ -455,7 +456,7 @@ def mesh_ft(
 
 
 def mesh_ft_vjp(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     grid: Grid,
     cotangent: Array,
     *,
@@ -470,8 +471,8 @@ def mesh_ft_vjp(
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), and a density per face.
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), and a density of each face, segment or tetrahedron, or a brightness of each point.
     grid : Grid
         Frequencies are 2π k / (n · spacing), rad/µm.
     cotangent : (nz, ny, nx // 2 + 1) complex

@@ -1,5 +1,7 @@
 """Loops over the quadrature points of a mesh: from faces to points for the transform, from points back to faces.
 
+A face may be any simplex, of k + 1 corners where a triangle has three.
+
 The quadrature rules lie one after another: rule r has the barycentric points `barycentric[starts[r] : starts[r + 1]]`
 and the weights beside them. The points of face f are `offsets[f] : offsets[f + 1]`.
 """
@@ -45,11 +47,10 @@ def scatter(
             r = first + n - offsets[f]
             angle = 0.0
             for d in range(3):
-                turns = inverse_periods[d] * (
-                    barycentric[r, 0] * corners[f, 0, d]
-                    + barycentric[r, 1] * corners[f, 1, d]
-                    + barycentric[r, 2] * corners[f, 2, d]
-                )
+                place = barycentric[r, 0] * corners[f, 0, d]
+                for p in range(1, corners.shape[1]):
+                    place += barycentric[r, p] * corners[f, p, d]
+                turns = inverse_periods[d] * place
                 angle = _TWO_PI * (turns - math.floor(turns + 0.5))
                 angles[d, n] = angle
             cosine, sine = math.cos(shift * angle), math.sin(shift * angle)
@@ -80,7 +81,7 @@ def gather(
     for f in numba.prange(len(face_sums)):
         first = starts[rules[f]]
         total = 0.0
-        for p in range(3):
+        for p in range(corner_sums.shape[1]):
             for d in range(3):
                 corner_sums[f, p, d] = 0.0
         for n in range(offsets[f], offsets[f + 1]):
@@ -91,7 +92,7 @@ def gather(
             total += cosine * fields[0, n].real + sine * fields[0, n].imag
             for d in range(3):
                 slope = cosine * fields[d + 1, n].real + sine * fields[d + 1, n].imag
-                for p in range(3):
+                for p in range(corner_sums.shape[1]):
                     corner_sums[f, p, d] += barycentric[r, p] * slope
         face_sums[f] = total
 

@@ -27,7 +27,17 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["BLOCK", "LANES", "SERIES_LIMIT", "SHORT_LIMIT", "Jit", "compile_formulas", "polynomial_sincos"]
+__all__ = [
+    "BLOCK",
+    "LANES",
+    "SERIES_LIMIT",
+    "SHORT_LIMIT",
+    "Jit",
+    "alternating_inverse_factorials",
+    "compile_formulas",
+    "polynomial",
+    "polynomial_sincos",
+]
 
 LANES = 16  # frequencies in a step of the CPU's loops: those of one or a few vector registers
 BLOCK = 32  # faces whose tables of phase factors these loops fill together
@@ -55,7 +65,7 @@ class Jit(Protocol):
     def __call__(self, function: F, /) -> F: ...
 
 
-def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
+def polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
     """Compile the polynomial c0 + c1 x + c2 x² + ... with `jit`, by Horner's scheme, unrolled four terms at a time.
 
     coefficients: c0, c1, ... in the working precision, at least one. The function returned takes and gives one number.
@@ -68,7 +78,7 @@ def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
             return c0 + x * (c1 + x * (c2 + x * c3))
 
         return last
-    rest = _polynomial(jit, coefficients[4:])
+    rest = polynomial(jit, coefficients[4:])
 
     @jit
     def value(x: Any) -> Any:
@@ -77,7 +87,7 @@ def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
     return value
 
 
-def _alternating_inverse_factorials(real: Any, factorials: Sequence[int]) -> list[Any]:
+def alternating_inverse_factorials(real: Any, factorials: Sequence[int]) -> list[Any]:
     """Return [1/k0!, -1/k1!, 1/k2!, ...] for the numbers k0, k1, ... in `factorials`, in the precision `real`."""
     return [real((-1.0) ** n / math.factorial(k)) for n, k in enumerate(factorials)]
 
@@ -91,8 +101,8 @@ def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any =
     numbers, as numbers of the same precision, where the compiler knows no NumPy.
     """
     count = _SINE_TERMS[real]
-    sine = _polynomial(jit, _alternating_inverse_factorials(real, range(1, 2 * count, 2)))
-    cosine = _polynomial(jit, _alternating_inverse_factorials(real, range(0, 2 * count, 2)))
+    sine = polynomial(jit, alternating_inverse_factorials(real, range(1, 2 * count, 2)))
+    cosine = polynomial(jit, alternating_inverse_factorials(real, range(0, 2 * count, 2)))
     first, second, third = (real(part) for part in _PI_PARTS[real])
     per_half_turn, half, one, two = real(1 / math.pi), real(0.5), real(1), real(2)
 
@@ -243,7 +253,7 @@ def _divided_differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any, An
     `sincos` is sine and cosine, compiled for the same target. The functions are those of :func:`_power_series`.
     """
     zero, one, half, two, limit = real(0), real(1), real(0.5), real(2), real(_GAP_LIMIT)
-    gap_series = _polynomial(jit, _alternating_inverse_factorials(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
+    gap_series = polynomial(jit, alternating_inverse_factorials(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
 
     @jit
     def in_order(p: Any, q: Any, r: Any) -> Any:
