@@ -344,6 +344,39 @@ def _divided_differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any, An
     return value, gradient, reduced_value, reduced_gradient
 
 
+def _without_branches(jit: Jit, spread: Any, long_limit: Any) -> tuple[Any, Any]:
+    """Return two functions that compile a formula which computes two others and selects one of them by the spread.
+
+    The first is for formulas of a value, of two reals, the second for those of a gradient, of eight. Both take the
+    formula up to `long_limit` and the one beyond; `spread` is compiled and gives the largest of |p|, |q|, |r|.
+    """
+
+    def mixed_value(long_value: Any, large_value: Any) -> Any:
+        @jit
+        def mixed(p: Any, q: Any, r: Any) -> Any:
+            near = spread(p, q, r) <= long_limit
+            one, two = long_value(p, q, r)
+            other_one, other_two = large_value(p, q, r)
+            return one if near else other_one, two if near else other_two
+
+        return mixed
+
+    def mixed_gradient(long_gradient: Any, large_gradient: Any) -> Any:
+        @jit
+        def mixed(p: Any, q: Any, r: Any) -> Any:
+            near = spread(p, q, r) <= long_limit
+            a, b, c, d, e, f, g, h = long_gradient(p, q, r)
+            s, t, u, v, w, x, y, z = large_gradient(p, q, r)
+            return (
+                a if near else s, b if near else t, c if near else u, d if near else v,
+                e if near else w, f if near else x, g if near else y, h if near else z,
+            )  # fmt: skip
+
+        return mixed
+
+    return mixed_value, mixed_gradient
+
+
 def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
     """Compile the formulas with `jit`: ``numba.njit`` or the decorator of CUDA device functions.
 
@@ -377,29 +410,6 @@ def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
     def spread(p: Any, q: Any, r: Any) -> Any:
         return max(abs(p), max(abs(q), abs(r)))
 
-    def mixed_value(long_value: Any, large_value: Any) -> Any:
-        @jit
-        def mixed(p: Any, q: Any, r: Any) -> Any:
-            near = spread(p, q, r) <= long_limit
-            one, two = long_value(p, q, r)
-            other_one, other_two = large_value(p, q, r)
-            return one if near else other_one, two if near else other_two
-
-        return mixed
-
-    def mixed_gradient(long_gradient: Any, large_gradient: Any) -> Any:
-        @jit
-        def mixed(p: Any, q: Any, r: Any) -> Any:
-            near = spread(p, q, r) <= long_limit
-            a, b, c, d, e, f, g, h = long_gradient(p, q, r)
-            s, t, u, v, w, x, y, z = large_gradient(p, q, r)
-            return (
-                a if near else s, b if near else t, c if near else u, d if near else v,
-                e if near else w, f if near else x, g if near else y, h if near else z,
-            )  # fmt: skip
-
-        return mixed
-
     def by_spread(short_case: Any, long_case: Any, large_case: Any) -> Any:
         @jit
         def formula(p: Any, q: Any, r: Any) -> Any:
@@ -413,6 +423,7 @@ def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
         return formula
 
     found: dict[str, Any] = {}
+    mixed_value, mixed_gradient = _without_branches(jit, spread, long_limit)
     for number, quantity in enumerate(("value", "gradient", "reduced_value", "reduced_gradient")):
         of_cases = {case: formulas[number] for case, formulas in cases.items()}
         mix = mixed_value if quantity.endswith("value") else mixed_gradient

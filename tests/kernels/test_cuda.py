@@ -284,4 +284,5 @@ def test_kernels_compile_and_fit_in_registers(architecture, real, tmp_path):
             assert "div.rn.f64" not in text and "setp.le.f64" not in text and "setp.gt.f64" not in text
         registers, spilled = ptx.assembled(text, architecture, tmp_path)
         assert spilled == 0
-        assert registers <= MOST_REGISTERS[real]
+        # tetrahedra, which are few, may take what a thread has: two blocks still fit
+        assert registers <= (255 if name.startswith("order 3") else MOST_REGISTERS[real])
