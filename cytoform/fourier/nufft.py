@@ -193,14 +193,16 @@ class Faces:
         """Difference of finufft's mode numbers along x, which are centred, and the band's, which begin at 0."""
         return self.band.shape[2] // 2
 
-    def _plan(self, kind: int, transforms: int) -> Any:
+    def _plan(self, kind: int, transforms: int, eps: float | None = None) -> Any:
         """Return a finufft plan of type `kind` (1 or 2) for so many transforms at a time, with the points set.
 
-        Up to `ORDERED` points a type 1 transform runs on one thread, so that its sums have one order.
+        `eps` is finufft's tolerance; None for that of the points. Up to `ORDERED` points a type 1 transform runs on one
+        thread, so that its sums have one order.
         """
         devices.check_fork()
         few = kind == 1 and len(self.points) <= ORDERED
-        plan = _plan(kind, self.band.shape, transforms, self._eps, self._complex, 1 if few else self._threads)
+        eps = self._eps if eps is None else eps
+        plan = _plan(kind, self.band.shape, transforms, eps, self._complex, 1 if few else self._threads)
         plan.setpts(*self._positions)
         return plan
 
@@ -366,6 +368,8 @@ class FilledFaces(Faces):
         self.band, self.dtype, self.filling = band, np.dtype(dtype), filling
         self.has_shell = bool(strengths.any())
         for_points, self._eps, self._complex = split_filled_tolerance(dtype, tolerance, band, shells, filling)
+        # the image at the points, for all but the jump, is not divided by |ξ|
+        self._image_eps = max(self._eps, split_tolerance(dtype, tolerance, band, shells)[1])
         self.points = gauss_points(corners, band, for_points, shells)
         fluxes = filling.fluxes.T
         self._place(corners, np.concatenate([strengths[None], fluxes]) if self.has_shell else fluxes, deterministic)
@@ -414,7 +418,7 @@ class FilledFaces(Faces):
             over = np.fft.fftshift(1j * inverse_squares(band), axes=(0, 1))
             for out, axis in zip(stack[own:], band.axes):
                 np.multiply(stack[0], (over * np.fft.fftshift(axis, axes=(0, 1))).astype(self._complex), out=out)
-        fields = self._plan(2, len(stack)).execute(stack)
+        fields = self._plan(2, len(stack), None if of_jump else self._image_eps).execute(stack)
         fields = fields.reshape(len(stack), -1)
         corner_values = np.empty((len(p.rules), 3))
         with devices.parallel_kernels("points") as loops:

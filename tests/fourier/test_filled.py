@@ -144,6 +144,7 @@ def test_back_ends_agree(dtype, tolerance, behind_optics, kind):
     assert given.vertices.dtype == given.jump.dtype == dtype
     assert _norm(given.vertices, wanted.vertices) < tolerance
     assert _norm(given.jump, wanted.jump) < tolerance
+    assert _norm(fast.vjp(cotangent, of_jump=False).vertices, wanted.vertices) < tolerance
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
