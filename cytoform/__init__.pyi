@@ -4,13 +4,14 @@ from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
 from .image.series import open_series
-from .mesh import MultiMaterialMesh, SurfaceMesh
+from .mesh import Filaments, MultiMaterialMesh, PointSet, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
 from .rendering import render, render_vjp
 
 __all__ = [
     "Camera",
+    "Filaments",
     "FitConfig",
     "FitJob",
     "FitResult",
@@ -19,8 +20,10 @@ __all__ = [
     "Grid",
     "MeasuredPSF",
     "MultiMaterialMesh",
+    "PointSet",
     "PupilPSF",
     "SurfaceMesh",
+    "TetrahedralMesh",
     "Volume",
     "__version__",
     "fit",

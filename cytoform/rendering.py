@@ -16,11 +16,12 @@ import numpy.typing as npt
 from . import devices as _devices
 from ._typing import Array, Floats
 from .errors import ConfigError, GridError, VolumeError
-from .fourier import BackendName, MeshGradient, MeshOnBand, MeshTransform, Shells, device_for, on_device, pruned
+from .fourier import BackendName, MeshGradient, MeshTransform, OnBand, Shells, device_for, on_device, pruned
 from .image.band import Band
 from .image.volume import Grid
 from .loss import affine_of_moments, best_pair
 from .mesh.protocol import Mesh
+from .mesh.simplices import Simplices
 from .optics import PSF
 
 __all__ = [
@@ -67,11 +68,15 @@ class RenderGradient:
         Derivative for the density of each face.
     psf : (n_parameters,) float64
         Derivative for the PSF's free parameters.
+    jump : (n_faces,) float or None
+        Derivative for the jump of each face of a filled mesh, as :class:`~cytoform.fourier.MeshGradient` has it; None
+        for a mesh without a jump.
     """
 
     vertices: Array
     density: Array
     psf: Floats
+    jump: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -267,7 +272,8 @@ class Renderer:
         Relative error allowed to the mesh's transform, weighted by the OTF where an image is rendered; 1e-5 for float32
         and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the mesh's weighted area Σ density · area; off by default.
+        Divide by the mesh's total intensity: Σ density · area, and brightness · volume of what is filled; off by
+        default.
     deterministic : bool
         Run FFTs on one thread, so that results are bit-identical from run to run; off by default.
     """
@@ -280,31 +286,31 @@ class Renderer:
     normalize: bool = False
     deterministic: bool = False
 
-    def prepared(self, mesh: Mesh, *, behind_optics: bool = True) -> MeshOnBand:
+    def prepared(self, mesh: Mesh | Simplices, *, behind_optics: bool = True) -> OnBand:
         """Prepare a mesh for its transform on the band, and choose the back end.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         behind_optics : bool
             True (default) for the image: modes that the optics damp may err more. False for :meth:`spectrum`, in which
             all modes count alike.
 
         Returns
         -------
-        MeshOnBand
+        OnBand
             The prepared mesh.
         """
         return self._transform(self._shells if behind_optics else None).prepare(mesh)
 
-    def spectrum(self, mesh: Mesh) -> Array:
+    def spectrum(self, mesh: Mesh | Simplices) -> Array:
         """Return the Fourier transform of a mesh on the band, without the optics, so that any PSF may be applied to it.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
@@ -313,13 +319,13 @@ class Renderer:
         """
         return _devices.to_host(self.prepared(mesh, behind_optics=False).forward())
 
-    def render(self, mesh: Mesh) -> Array:
+    def render(self, mesh: Mesh | Simplices) -> Array:
         """Return the image of a mesh.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
@@ -388,13 +394,13 @@ class Renderer:
         box = self._fft_module.to_band(self._array_module.asarray(cotangent), self.band, workers=self._workers)
         return box / box.real.dtype.type(self.band.grid.volume)
 
-    def mesh_vjp(self, mesh: Mesh, cotangent: Array) -> MeshGradient:
+    def mesh_vjp(self, mesh: Mesh | Simplices, cotangent: Array) -> MeshGradient:
         """Return the gradient of Σ cotangent · image for the mesh.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         cotangent : (z, y, x) float
             Cotangent on the band's grid.
 
@@ -405,7 +411,7 @@ class Renderer:
         """
         return self._transform(self._shells).vjp(mesh, self._otf.conj() * self._spectrum_cotangent(cotangent))
 
-    def least_squares(self, mesh: Mesh, target: Target) -> LeastSquares:
+    def least_squares(self, mesh: Mesh | Simplices, target: Target) -> LeastSquares:
         """Return the least-squares loss of a mesh at the best gain and background, and its gradient for the mesh.
 
         The loss is Σ w (gain · rendering + background - observed)² / Σ w with gain and background from
@@ -416,8 +422,8 @@ class Renderer:
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         target : Target
             Measured image and weights.
 
@@ -428,12 +434,12 @@ class Renderer:
         """
         return self.loss_of(self.prepared(mesh), target)
 
-    def loss_of(self, here: MeshOnBand, target: Target) -> LeastSquares:
+    def loss_of(self, here: OnBand, target: Target) -> LeastSquares:
         """Return :meth:`least_squares` of a mesh that :meth:`prepared` has prepared.
 
         Parameters
         ----------
-        here : MeshOnBand
+        here : OnBand
             The prepared mesh.
         target : Target
             Measured image and weights.
@@ -451,7 +457,7 @@ class Renderer:
         )
         return LeastSquares(value, gain, background, here.vjp(self._otf.conj() * slope, with_jump=False))
 
-    def _loss_of_both(self, here: MeshOnBand, sheet: Any, inside: Any, target: Target) -> LeastSquares:
+    def _loss_of_both(self, here: OnBand, sheet: Any, inside: Any, target: Target) -> LeastSquares:
         """Return :meth:`least_squares` of a stained surface with a bright inside, each at its best brightness.
 
         `sheet` and `inside` are the two transforms of the mesh. Both brightnesses, zero or more, and the background
@@ -684,8 +690,8 @@ def _moments_visitor_on_device(observed: Any, weights: Any) -> Any:
 
 
 def _renderer(
-    mesh: Mesh, psf: PSF, grid: Grid, *, backend: str, device: str, tolerance: float | None, cutoff: float | None,
-    normalize: bool, deterministic: bool,
+    mesh: Mesh | Simplices, psf: PSF, grid: Grid, *, backend: str, device: str, tolerance: float | None,
+    cutoff: float | None, normalize: bool, deterministic: bool,
 ) -> Renderer:  # fmt: skip
     """Return the renderer of :func:`render`: default tolerance, and the band of the modes above the cutoff."""
     tolerance = default_tolerance(mesh.vertices.dtype) if tolerance is None else tolerance
@@ -694,7 +700,7 @@ def _renderer(
 
 
 def render(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     psf: PSF,
     grid: Grid,
     *,
@@ -709,8 +715,9 @@ def render(
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), with its density in intensity per µm².
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), with the density in intensity per µm² (of filaments per µm, of tetrahedra per µm³,
+        of points the brightness) and, where bodies are filled, the jump in intensity per µm³.
     psf : PSF
         The point spread function.
     grid : Grid
@@ -726,7 +733,8 @@ def render(
         Frequencies are kept where |ĥ| is at least this part of its maximum; a tenth of the tolerance by default, 0 for
         all. The error is about 1.3 times the cutoff.
     normalize : bool
-        Divide by the mesh's weighted area Σ density · area; off by default.
+        Divide by the mesh's total intensity: Σ density · area, and brightness · volume of what is filled; off by
+        default.
     deterministic : bool
         Run finufft and FFTs on one thread, so that results are bit-identical from run to run; off by default.
 
@@ -748,7 +756,7 @@ def render(
 
 
 def render_vjp(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     psf: PSF,
     grid: Grid,
     cotangent: Array,
@@ -764,8 +772,9 @@ def render_vjp(
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), with its density in intensity per µm².
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), with the density in intensity per µm² (of filaments per µm, of tetrahedra per µm³,
+        of points the brightness) and, where bodies are filled, the jump in intensity per µm³.
     psf : PSF
         The point spread function.
     grid : Grid
@@ -782,15 +791,15 @@ def render_vjp(
         Frequencies are kept where |ĥ| is at least this part of its maximum; a tenth of the tolerance by default, 0 for
         all.
     normalize : bool
-        Differentiate the image divided by the mesh's weighted area; off by default.
+        Differentiate the image divided by the mesh's total intensity; off by default.
     deterministic : bool
         Run finufft and FFTs on one thread, so that results are bit-identical from run to run; off by default.
 
     Returns
     -------
     RenderGradient
-        d/d(vertices), d/d(density) and d/d(PSF parameters) of Σ cotangent · image. The PSF's part is taken on the modes
-        that are kept (the band itself is not differentiated).
+        d/d(vertices), d/d(density), d/d(PSF parameters) and, for a filled mesh, d/d(jump) of Σ cotangent · image. The
+        PSF's part is taken on the modes that are kept (the band itself is not differentiated).
 
     Raises
     ------
@@ -807,4 +816,5 @@ def render_vjp(
         deterministic=deterministic,
     )  # fmt: skip
     moved = renderer.mesh_vjp(mesh, cotangent)
-    return RenderGradient(moved.vertices, moved.density, renderer.psf_vjp(renderer.spectrum(mesh), cotangent))
+    of_psf = renderer.psf_vjp(renderer.spectrum(mesh), cotangent)
+    return RenderGradient(moved.vertices, moved.density, of_psf, moved.jump)

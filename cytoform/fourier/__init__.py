@@ -1,12 +1,14 @@
 """The Fourier transform of triangle meshes and its gradient, and the FFTs around it."""
 
 from . import cost, exact, nufft, on_device, pruned
+from .gradient import MeshGradient
 from .quadrature import Shells
+from .simplices import SimplicesOnBand
 from .transform import (
     BackendName,
-    MeshGradient,
     MeshOnBand,
     MeshTransform,
+    OnBand,
     choose_backend,
     device_for,
     mesh_ft,
@@ -18,7 +20,9 @@ __all__ = [
     "MeshGradient",
     "MeshOnBand",
     "MeshTransform",
+    "OnBand",
     "Shells",
+    "SimplicesOnBand",
     "choose_backend",
     "cost",
     "device_for",

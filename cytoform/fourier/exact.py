@@ -12,9 +12,10 @@ from .. import devices
 from .._typing import Array, Bools, Floats, Ints
 from ..image.band import Band
 from ..kernels.triangle import BLOCK, LANES
+from .filled import Filling, inverse_squares
 from .scale import largest_modulus
 
-__all__ = ["Faces", "forward_at", "lanes"]
+__all__ = ["Faces", "FilledFaces", "Simplices", "forward_at", "lanes"]
 
 PARTS_PER_THREAD = 8  # parts into which the faces are divided for the adjoint, so that threads end together
 
@@ -107,6 +108,167 @@ class Faces:
         return values * size, out * size
 
 
+class FilledFaces:
+    """The faces of a mesh and the bodies that they bound, on a band, for both transforms by the closed formula.
+
+    The transforms are Σ strengths · G, with G = ∫ exp(-i x·ξ) dS / (2 area) of a face, and that of the bodies.
+
+    Parameters
+    ----------
+    corners : (n_faces, 3 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin.
+    strengths : (n_faces,) float64
+        Twice the area times the density.
+    filling : Filling
+        The bodies, in the same coordinates.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Working precision.
+    """
+
+    def __init__(
+        self, corners: Floats, strengths: Floats, filling: Filling, band: Band, *, dtype: npt.DTypeLike = np.float64
+    ) -> None:
+        self.corners, self.strengths, self.filling = corners - filling.centre, strengths, filling
+        self.band, self.dtype = band, np.dtype(dtype)
+
+    def forward(self) -> tuple[Array, Array]:
+        """Return the transforms of membranes and of bodies on the band's box, complex; 0 at modes that are not kept.
+
+        They are complex64 for a working precision of float32, else complex128.
+        """
+        complex_type, band, lines = np.result_type(self.dtype, np.complex64), self.band, _lines(self.band)
+        out = np.empty((len(lines.numbers), 4, lines.length))
+        fluxes = lines.permuted(self.filling.fluxes[:, None])[:, 0]
+        with devices.parallel_kernels("filled_ft_cpu") as loops:
+            loops.filled_lines(
+                lines.permuted(self.corners), self.strengths, fluxes, *lines.kernel_arguments(self.dtype),
+                lines.workspace(BLOCK, self.dtype), out,
+            )  # fmt: skip
+        phase = band.phase(self.filling.centre, sign=-1.0)
+        shell = lines.to_box(out[:, :2], np.complex128) * phase
+        body = lines.to_box(out[:, 2:], np.complex128) * (1j * inverse_squares(band) * phase)
+        if band.mask is None or band.mask[0, 0, 0]:
+            body[0, 0, 0] = self.filling.mass
+        return shell.astype(complex_type), body.astype(complex_type)
+
+    def adjoint(self, cotangent: Array, *, of_jump: bool = True) -> tuple[Floats, Floats, Floats, Floats | None]:
+        """Return the gradients of Re Σ conj(c) û over the full spectrum for what each face adds to either transform.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box.
+        of_jump : bool
+            Return the derivative for the jump; on by default.
+
+        Returns
+        -------
+        values : (n_faces,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for.
+        moves : (n_faces, 3 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm.
+        corner_values : (n_faces, 3 corners) float64
+            Mean over the face of its corner's linear hat function times Σ w_k Re conj(c_k) exp(-i x·ξ_k), halved.
+        by_jump : (n_faces,) float64 or None
+            Derivative of the bodies' part for the face's jump; None unless asked for.
+        """
+        n_faces, band, lines, filling = len(self.corners), self.band, _lines(self.band), self.filling
+        values, moves = np.empty(n_faces), np.empty((n_faces, 3, 3))
+        corner_values, by_jump = np.empty((n_faces, 3)), np.empty(n_faces)
+        weighted = np.asarray(cotangent * band.weights * band.phase(filling.centre, sign=1.0), dtype=np.complex128)
+        over = weighted * inverse_squares(band)
+        size, over_size = (largest_modulus(a.ravel()[band.index]) for a in (weighted, over))
+        given = np.concatenate(
+            [lines.from_box(weighted / size, self.dtype), lines.from_box(over / over_size, self.dtype)], axis=1
+        )
+        parts = min(PARTS_PER_THREAD * devices.thread_count(), max(n_faces, 1))
+        normals = lines.permuted(filling.normals[:, None])[:, 0]
+        with devices.parallel_kernels("filled_ft_cpu") as loops:
+            loops.filled_lines_adjoint(
+                lines.permuted(self.corners), normals, *lines.kernel_arguments(self.dtype), given,
+                lines.workspace(parts, self.dtype), values, moves, corner_values, by_jump,
+            )  # fmt: skip
+        out = np.empty_like(moves)
+        out[:, :, list(lines.order)] = moves
+        by_jump = by_jump * over_size + _value_at_zero(cotangent, band) * filling.cones
+        return values * size, out * size, corner_values * size, by_jump if of_jump else None
+
+
+class Simplices:
+    """Points, segments, triangles or tetrahedra on a band, for their transform by the closed formula and its adjoint.
+
+    The transform is Σ strengths · G, with G = ∫ exp(-i x·ξ) / (k! size) of a simplex of order k.
+
+    Parameters
+    ----------
+    corners : (n, k + 1 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin.
+    strengths : (n,) float64
+        k! times the size times the density.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Working precision.
+    """
+
+    def __init__(self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64) -> None:
+        self.corners, self.strengths, self.band, self.dtype = corners, strengths, band, np.dtype(dtype)
+
+    def forward(self) -> Array:
+        """Return the transform on the band's box, complex64 or complex128; 0 at modes that are not kept."""
+        lines = _lines(self.band)
+        out = np.empty((len(lines.numbers), 2, lines.length))
+        with devices.parallel_kernels("simplex_ft_cpu") as loops:
+            loops.simplex_lines(
+                lines.permuted(self.corners), self.strengths, *_without_ends(lines.kernel_arguments(self.dtype)),
+                lines.workspace(BLOCK, self.dtype, offsets=3), out,
+            )  # fmt: skip
+        return lines.to_box(out, np.result_type(self.dtype, np.complex64))
+
+    def adjoint(self, cotangent: Array) -> tuple[Floats, Floats]:
+        """Return the gradients of Re Σ conj(c) G over the full spectrum, for strength and corners of each simplex.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box.
+
+        Returns
+        -------
+        values : (n,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for.
+        moves : (n, k + 1 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm.
+        """
+        band, lines, count = self.band, _lines(self.band), len(self.corners)
+        values, moves = np.empty(count), np.empty(self.corners.shape)
+        weighted = np.asarray(cotangent * band.weights, dtype=np.complex128)
+        size = largest_modulus(weighted.ravel()[band.index])
+        parts = min(PARTS_PER_THREAD * devices.thread_count(), max(count, 1))
+        with devices.parallel_kernels("simplex_ft_cpu") as loops:
+            loops.simplex_lines_adjoint(
+                lines.permuted(self.corners), *_without_ends(lines.kernel_arguments(self.dtype)),
+                lines.from_box(weighted / size, self.dtype), lines.workspace(parts, self.dtype, offsets=3), values,
+                moves,
+            )  # fmt: skip
+        out = np.empty_like(moves)
+        out[:, :, list(lines.order)] = moves
+        return values * size, out * size
+
+
+def _without_ends(arguments: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return the arguments of a loop without the ends of its steps, by which only triangles choose a formula."""
+    return *arguments[:4], arguments[6]
+
+
+def _value_at_zero(cotangent: Array, band: Band) -> float:
+    """Return the real part of a cotangent (band.shape) at frequency 0, or 0 where that mode is not kept."""
+    kept = band.mask is None or band.mask[0, 0, 0]
+    return float(cotangent[0, 0, 0].real) if kept else 0.0
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Lines:
     """The kept modes of a band as lines along one axis, as the loops of :mod:`cytoform.kernels.mesh_ft_cpu` take them.
@@ -154,11 +316,14 @@ class _Lines:
         ends = along[::LANES].copy(), along[LANES - 1 :: LANES].copy()
         return *self.axes, along.astype(dtype), *ends, self.numbers
 
-    def workspace(self, count: int, dtype: npt.DTypeLike) -> tuple[Array, ...]:
-        """Return empty arrays for the phase tables of `count` faces, in the order of the loops' arguments."""
+    def workspace(self, count: int, dtype: npt.DTypeLike, offsets: int = 2) -> tuple[Array, ...]:
+        """Return empty arrays for the phase tables of `count` faces, in the order of the loops' arguments.
+
+        `offsets` is the number of corners that a table has relative to the centroid.
+        """
         n0, n1, n2 = map(len, self.axes)
         return (
-            np.empty((count, 2, 3)), np.empty((count, 2, 3)), np.empty((count, n0, 2)), np.empty((count, n1, 2)),
+            np.empty((count, 2, 3)), np.empty((count, offsets, 3)), np.empty((count, n0, 2)), np.empty((count, n1, 2)),
             np.empty((count, 2, n2), dtype),
         )  # fmt: skip
 

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from .. import devices
 from .._typing import Floats
 from ..image.band import Band
+from .filled import Filling, inverse_squares
 from .scale import largest_modulus
 
-__all__ = ["Faces", "through_image", "to_band", "to_image"]
+__all__ = ["Faces", "FilledFaces", "Simplices", "through_image", "to_band", "to_image"]
 
 Result = TypeVar("Result")
 
@@ -129,6 +130,166 @@ class Faces:
         devices.load_kernels("mesh_ft_cuda").adjoint(
             self._centres, self._offsets, modes.numbers, pairs, values, moves, stream=devices.device_stream()
         )
+        per_um = size * 2.0 * np.pi / np.asarray(self.band.grid.extent)
+        return devices.to_host(values) * size, devices.to_host(moves) * per_um
+
+
+class FilledFaces(Faces):
+    """The faces of a mesh and the bodies that they bound, on a band, for both transforms on the device.
+
+    Parameters
+    ----------
+    corners : (n_faces, 3 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin; on the host.
+    strengths : (n_faces,) float64
+        Twice the area times the density; on the host.
+    filling : Filling
+        The bodies, in the same coordinates.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Working precision.
+    """
+
+    def __init__(
+        self, corners: Floats, strengths: Floats, filling: Filling, band: Band, *, dtype: npt.DTypeLike = np.float64
+    ) -> None:
+        super().__init__(corners - filling.centre, strengths, band, dtype=dtype)
+        xp, per_mode = devices.device_arrays(), 2.0 * np.pi / np.asarray(band.grid.extent)
+        self.filling = filling
+        fluxes, normals = filling.fluxes * per_mode, filling.normals * per_mode
+        self._flux_size, self._normal_size = largest_modulus(fluxes.ravel()), largest_modulus(normals.ravel())
+        self._fluxes = xp.asarray((fluxes / self._flux_size).astype(self.dtype))
+        self._normals = xp.asarray((normals / self._normal_size).astype(self.dtype))
+
+    @devices.needs_device_memory
+    def forward(self) -> tuple[Any, Any]:
+        """Return the transforms of membranes and of bodies on the band's box, on the device; 0 at modes not kept."""
+        xp, modes, loops = devices.device_arrays(), _Modes.for_band(self.band), devices.load_kernels("filled_ft_cuda")
+        n, band = len(modes.numbers), self.band
+        parts = xp.empty((devices.load_kernels("mesh_ft_cuda").count_slices(self.n_faces, n), n, 4))
+        faces = self._centres, self._offsets, self._strengths, self._fluxes
+        loops.value(*faces, modes.numbers, parts, stream=devices.device_stream())
+        out = parts.sum(axis=0).view(np.complex128)
+        phase = xp.asarray(band.phase(self.filling.centre).ravel()[band.index])
+        over = xp.asarray(inverse_squares(band).ravel()[band.index])
+        boxes = xp.zeros((2, math.prod(band.shape)), np.result_type(self.dtype, np.complex64))
+        boxes[0, modes.box] = (self._size * out[:, 0] * phase).astype(boxes.dtype)
+        boxes[1, modes.box] = (self._flux_size * 1j * out[:, 1] * over * phase).astype(boxes.dtype)
+        if band.mask is None or band.mask[0, 0, 0]:
+            boxes[1, 0] = self.filling.mass
+        return boxes[0].reshape(band.shape), boxes[1].reshape(band.shape)
+
+    @devices.needs_device_memory
+    def adjoint(self, cotangent: Any, *, of_jump: bool = True) -> tuple[Floats, Floats, Floats, Floats | None]:
+        """Return the gradients of Re Σ conj(c) û over the full spectrum for what each face adds to either transform.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box, on the host or the device.
+        of_jump : bool
+            Return the derivative for the jump; on by default.
+
+        Returns
+        -------
+        values : (n_faces,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for; on the host.
+        moves : (n_faces, 3 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm; on the host.
+        corner_values : (n_faces, 3 corners) float64
+            Mean over the face of its corner's linear hat function times Σ w_k Re conj(c_k) exp(-i x·ξ_k), halved.
+        by_jump : (n_faces,) float64 or None
+            Derivative of the bodies' part for the face's jump; None unless asked for.
+        """
+        xp, modes, band = devices.device_arrays(), _Modes.for_band(self.band), self.band
+        phase = xp.asarray(band.phase(self.filling.centre, sign=1.0).ravel()[band.index])
+        weighted = xp.asarray(cotangent).ravel()[modes.box] * modes.weights * phase
+        over = weighted * xp.asarray(inverse_squares(band).ravel()[band.index])
+        size, over_size = largest_modulus(weighted), largest_modulus(over)
+        both = xp.stack([weighted / size, over / over_size], axis=1).astype(np.complex128)
+        given = both.view(np.float64).reshape(-1, 4).astype(self.dtype)
+        values, by_jump = xp.empty(self.n_faces), xp.empty(self.n_faces)
+        moves, corner_values = xp.empty((self.n_faces, 3, 3)), xp.empty((self.n_faces, 3))
+        devices.load_kernels("filled_ft_cuda").adjoint(
+            self._centres, self._offsets, self._normals, modes.numbers, given, values, moves, corner_values, by_jump,
+            stream=devices.device_stream(),
+        )  # fmt: skip
+        per_um = size * 2.0 * np.pi / np.asarray(band.grid.extent)
+        at_zero = float(xp.asarray(cotangent).ravel()[0].real) if band.mask is None or band.mask[0, 0, 0] else 0.0
+        by_flux = devices.to_host(by_jump) * (over_size * self._normal_size) + at_zero * self.filling.cones
+        return (
+            devices.to_host(values) * size, devices.to_host(moves) * per_um, devices.to_host(corner_values) * size,
+            by_flux if of_jump else None,
+        )  # fmt: skip
+
+
+class Simplices:
+    """Points, segments or tetrahedra on a band, for their transform by the closed formula on the device.
+
+    The transform is Σ strengths · G, with G = ∫ exp(-i x·ξ) / (k! size) of a simplex of order k.
+
+    Parameters
+    ----------
+    corners : (n, k + 1 corners, 3 axes) float64
+        µm, (z, y, x), relative to the grid's origin; on the host.
+    strengths : (n,) float64
+        k! times the size times the density; on the host.
+    band : Band
+        Modes that are computed.
+    dtype : float32 or float64
+        Working precision.
+    """
+
+    def __init__(self, corners: Floats, strengths: Floats, band: Band, *, dtype: npt.DTypeLike = np.float64) -> None:
+        self.band, self.dtype, self.shape = band, np.dtype(dtype), corners.shape
+        xp, extent = devices.device_arrays(), np.asarray(band.grid.extent)
+        centres = corners.mean(axis=1)
+        offsets = np.zeros((len(corners), 3, 3))
+        offsets[:, : corners.shape[1] - 1] = (corners[:, :-1] - centres[:, None]) * (2.0 * np.pi / extent)
+        self._size = largest_modulus(strengths)
+        self._centres, self._offsets = xp.asarray(centres / extent), xp.asarray(offsets.astype(self.dtype))
+        self._strengths = xp.asarray((strengths / self._size).astype(self.dtype))
+
+    @devices.needs_device_memory
+    def forward(self) -> Any:
+        """Return the transform on the band's box, complex, on the device; 0 at modes that are not kept."""
+        xp, modes, n = devices.device_arrays(), _Modes.for_band(self.band), self.band.size
+        parts = xp.empty((devices.load_kernels("mesh_ft_cuda").count_slices(self.shape[0], n), n, 2))
+        devices.load_kernels("simplex_ft_cuda").value(
+            self.shape[1] - 1, self._centres, self._offsets, self._strengths, modes.numbers, parts,
+            stream=devices.device_stream(),
+        )  # fmt: skip
+        out = parts.sum(axis=0).view(np.complex128)[:, 0]
+        box = xp.zeros(math.prod(self.band.shape), np.result_type(self.dtype, np.complex64))
+        box[modes.box] = (self._size * out).astype(box.dtype)
+        return box.reshape(self.band.shape)
+
+    @devices.needs_device_memory
+    def adjoint(self, cotangent: Any) -> tuple[Floats, Floats]:
+        """Return the gradients of Re Σ conj(c) G over the full spectrum, for strength and corners of each simplex.
+
+        Parameters
+        ----------
+        cotangent : (band.shape) complex
+            Cotangent c on the band's box, on the host or the device.
+
+        Returns
+        -------
+        values : (n,) float64
+            Σ w_k Re conj(c_k) G_k, with w_k the modes of the full spectrum that mode k stands for; on the host.
+        moves : (n, k + 1 corners, 3 axes) float64
+            Σ w_k Re conj(c_k) ∂G_k/∂corner, per µm; on the host.
+        """
+        xp, modes = devices.device_arrays(), _Modes.for_band(self.band)
+        weighted = xp.asarray(cotangent).ravel()[modes.box] * modes.weights
+        size = largest_modulus(weighted)
+        pairs = (weighted / size).astype(np.complex128).view(np.float64).reshape(-1, 2).astype(self.dtype)
+        values, moves = xp.empty(self.shape[0]), xp.empty(self.shape)
+        devices.load_kernels("simplex_ft_cuda").adjoint(
+            self.shape[1] - 1, self._centres, self._offsets, modes.numbers, pairs, values, moves,
+            stream=devices.device_stream(),
+        )  # fmt: skip
         per_um = size * 2.0 * np.pi / np.asarray(self.band.grid.extent)
         return devices.to_host(values) * size, devices.to_host(moves) * per_um
 

@@ -6,6 +6,8 @@ spread* of the triangle, the largest difference of two corners' phases: :func:`l
 triangles of all shapes. Modes may count less the higher they are, as they do behind optics: :class:`Shells` holds their
 weights, and :func:`largest_spread` gives the largest spread at which a rule keeps a tolerance. A triangle that is too
 large for the largest rule is cut into m² equal ones.
+
+Segments and tetrahedra have products of Gauss rules, of n and n³ points; a point is its own rule.
 """
 
 from __future__ import annotations
@@ -21,7 +23,21 @@ from .._typing import Array, Floats, Ints
 from ..errors import ConfigError
 from ..image.band import Band
 
-__all__ = ["N_RULES", "Shells", "composite", "degree", "largest_errors", "largest_spread", "rule", "rules_for"]
+__all__ = [
+    "N_RULES",
+    "Shells",
+    "composite",
+    "degree",
+    "gauss_composite",
+    "gauss_rule",
+    "gauss_rules_for",
+    "largest_errors",
+    "largest_gauss_errors",
+    "largest_gauss_spread",
+    "largest_spread",
+    "rule",
+    "rules_for",
+]
 
 
 # Degree; weight of the centroid; (weight, b) of the 3 permutations of (1 - 2 b, b, b); (weight, a, b) of the 6
@@ -47,6 +63,7 @@ _PRODUCTS = (5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32)
 # (degree, index in _SYMMETRIC or -1, order of a product or 0) by number of points: 1, 3, 6, 7, 12, 16, then n².
 _RULES = [*((s[0], k, 0) for k, s in enumerate(_SYMMETRIC)), *((2 * n - 1, -1, n) for n in _PRODUCTS)]
 N_RULES = len(_RULES)
+_MOST_POINTS = {1: 24, 3: 10}  # along an axis, of the largest rule for segments and tetrahedra
 
 
 def degree(index: int) -> int:
@@ -87,6 +104,36 @@ def _product_rule(order: int) -> tuple[Floats, Floats]:
     return points, (weights / weights.sum()).ravel()
 
 
+@functools.lru_cache(maxsize=128)
+def gauss_rule(order: int, count: int) -> tuple[Floats, Floats]:
+    """Return the product rule of `count` Gauss points along each axis of the collapsed cube, for simplices of an order.
+
+    Parameters
+    ----------
+    order : 0, 1, 2 or 3
+        Order of the simplices.
+    count : int
+        Points along an axis; the rule is exact for polynomials up to degree 2 count - 1.
+
+    Returns
+    -------
+    points : (count^order, order + 1) float64
+        Barycentric coordinates.
+    weights : (count^order,) float64
+        Weights that sum to 1.
+    """
+    points, weights = np.ones((1, 1)), np.ones(1)
+    for k in range(1, order + 1):  # a simplex of order k is one of order k - 1, shrunk along a line to a corner
+        along, along_weights = special.roots_jacobi(count, k - 1.0, 0.0)
+        u = 0.5 * (1.0 + along)
+        shrunk = (1.0 - u)[:, None, None] * points[None]
+        corner = np.broadcast_to(u[:, None, None], (count, len(points), 1))
+        points = np.concatenate([shrunk, corner], axis=2).reshape(-1, k + 1)
+        weights = (along_weights[:, None] * weights[None]).ravel()
+        weights = weights / weights.sum()
+    return points, weights
+
+
 @functools.lru_cache(maxsize=64)
 def composite(index: int, pieces: int) -> tuple[Floats, Floats]:
     """Return the composite rule: rule number `index` on each of pieces² equal parts of the triangle, as one rule."""
@@ -103,6 +150,42 @@ def composite(index: int, pieces: int) -> tuple[Floats, Floats]:
                 parts.append(corner + np.array([[1, 1, -2], [1, 0, -1], [0, 1, -1]], dtype=np.float64))
     corners = np.stack(parts) / pieces
     return np.einsum("qp,tpd->tqd", points, corners).reshape(-1, 3), np.tile(weights, len(parts)) / len(parts)
+
+
+@functools.lru_cache(maxsize=128)
+def largest_gauss_errors(order: int, count: int) -> tuple[Floats, Floats]:
+    """Return the largest error of a product rule on exp(-i x·ξ) as a function of the simplex's phase spread.
+
+    Parameters
+    ----------
+    order : 0, 1, 2 or 3
+        Order of the simplices.
+    count : int
+        Points along an axis, as for :func:`gauss_rule`.
+
+    Returns
+    -------
+    spreads : (n,) float64
+        Phase spreads, radians, in geometric progression.
+    errors : (n,) float64
+        Largest error, divided by the simplex's size, of all simplices up to each spread, whatever their shape.
+    """
+    points, weights = gauss_rule(order, count)
+    fine_points, fine_weights = gauss_rule(order, count + (12 if order < 3 else 4))
+    spreads = np.geomspace(1e-3, 4.0 * count + (12.0 if order < 3 else 2.0), 64 if order < 3 else 32)
+    if order == 0:
+        return spreads, np.full(len(spreads), 1e-17)
+    middle = np.linspace(0.0, 1.0, 5 if order < 3 else 3)
+    inner = np.array(list(itertools.product(middle, repeat=order - 1))).reshape(len(middle) ** (order - 1), order - 1)
+    shapes = np.concatenate([np.zeros((len(inner), 1)), inner, np.ones((len(inner), 1))], axis=1)
+    shapes = np.unique(np.concatenate([shapes[:, list(p)] for p in itertools.permutations(range(order + 1))]), axis=0)
+    shapes -= shapes.mean(axis=1, keepdims=True)
+    worst = np.empty(len(spreads))
+    for number, spread in enumerate(spreads):
+        phases = spread * shapes
+        found = np.exp(-1j * (phases @ points.T)) @ weights - np.exp(-1j * (phases @ fine_points.T)) @ fine_weights
+        worst[number] = np.abs(found).max()
+    return spreads, np.maximum(np.maximum.accumulate(worst), 1e-17)
 
 
 @functools.lru_cache(maxsize=64)
@@ -190,7 +273,123 @@ def largest_spread(index: int, tolerance: float, shells: Shells = Shells()) -> f
     float
         Spread at the border of the band's ellipsoid, radians; 0 where the rule never keeps the tolerance.
     """
-    spreads, errors = largest_errors(index)
+    return _spread_within(*largest_errors(index), tolerance, shells)
+
+
+@functools.lru_cache(maxsize=512)
+def largest_gauss_spread(order: int, count: int, tolerance: float, shells: Shells = Shells()) -> float:
+    """Return the largest phase spread at which a product rule's weighted error is below the tolerance.
+
+    Parameters
+    ----------
+    order : 0, 1, 2 or 3
+        Order of the simplices.
+    count : int
+        Points along an axis, as for :func:`gauss_rule`.
+    tolerance : float
+        Error allowed for a unit of size.
+    shells : Shells
+        Weights of the modes; all 1 by default.
+
+    Returns
+    -------
+    float
+        Spread at the border of the band's ellipsoid, radians; 0 where the rule never keeps the tolerance.
+    """
+    return _spread_within(*largest_gauss_errors(order, count), tolerance, shells)
+
+
+def gauss_rules_for(order: int, spreads: Floats, tolerance: float, shells: Shells = Shells()) -> tuple[Ints, Ints]:
+    """Choose for each simplex the product rule of fewest points that keeps a tolerance.
+
+    Parameters
+    ----------
+    order : 0, 1 or 3
+        Order of the simplices.
+    spreads : (n,) float64
+        Phase spread of each simplex at the border of the band, radians.
+    tolerance : float
+        Error allowed for a unit of size.
+    shells : Shells
+        Weights of the modes; all 1 by default.
+
+    Returns
+    -------
+    counts : (n,) int
+        Points along an axis of each simplex's rule.
+    pieces : (n,) int
+        Parts along an edge into which each simplex is cut; 1 unless no rule is large enough.
+
+    Raises
+    ------
+    ConfigError
+        When no rule keeps the tolerance, however small the simplex.
+    """
+    pieces = np.ones(len(spreads), dtype=np.int64)
+    if order == 0:
+        return pieces.copy(), pieces
+    largest = float(spreads.max(initial=0.0))
+    limits: list[float] = []
+    for count in range(1, _MOST_POINTS[order] + 1):
+        limits.append(max(limits[-1] if limits else 0.0, largest_gauss_spread(order, count, tolerance, shells)))
+        if limits[-1] >= largest:
+            break
+    chosen = np.searchsorted(limits, spreads)
+    beyond = chosen >= len(limits)
+    if beyond.any():
+        if not limits[-1] > 0:
+            raise ConfigError(
+                f"a tolerance of {tolerance:.1e} for the points on a simplex is below rounding.",
+                remedy="Ask for a larger one, or use backend='exact'.",
+            )
+        # an edge of a part may be the sum of two edges, parted as well, that have no corner in common
+        pieces[beyond] = np.ceil((order + 1) // 2 * spreads[beyond] / limits[-1]).astype(np.int64)
+        chosen[beyond] = limits.index(limits[-1])
+    return chosen.astype(np.int64) + 1, pieces
+
+
+@functools.lru_cache(maxsize=64)
+def gauss_composite(order: int, count: int, pieces: int) -> tuple[Floats, Floats]:
+    """Return the product rule on each of pieces^order equal parts of a simplex, as one rule.
+
+    The parts are those of the cube's division along its diagonal. Ref: Freudenthal 1942, doi 10.2307/1968813.
+
+    Parameters
+    ----------
+    order : 0, 1 or 3
+        Order of the simplices.
+    count : int
+        Points along an axis, as for :func:`gauss_rule`.
+    pieces : int
+        Parts along an edge.
+
+    Returns
+    -------
+    points : (n, order + 1) float64
+        Barycentric coordinates.
+    weights : (n,) float64
+        Weights that sum to 1.
+    """
+    points, weights = gauss_rule(order, count)
+    if pieces == 1:
+        return points, weights
+    # the simplex is pieces >= x >= y >= z >= 0; a part goes from a cube's corner along the axes in some order
+    starts = np.stack(np.meshgrid(*[np.arange(pieces)] * order, indexing="ij"), axis=-1).reshape(-1, order)
+    parts = []
+    for path in itertools.permutations(range(order)):
+        steps = np.cumsum(np.eye(order, dtype=np.int64)[list(path)], axis=0)
+        corners = starts[:, None] + np.concatenate([np.zeros((1, order), dtype=np.int64), steps])
+        inside = (np.diff(corners, axis=2) <= 0).all(axis=(1, 2))
+        parts.append(corners[inside])
+    walls = np.concatenate(parts)
+    ends = np.full((*walls.shape[:2], 1), pieces), np.zeros((*walls.shape[:2], 1))
+    barycentric = -np.diff(np.concatenate([ends[0], walls, ends[1]], axis=2), axis=2) / pieces
+    found = np.einsum("qp,tpd->tqd", points, barycentric).reshape(-1, order + 1)
+    return found, np.tile(weights, len(barycentric)) / len(barycentric)
+
+
+def _spread_within(spreads: Floats, errors: Floats, tolerance: float, shells: Shells) -> float:
+    """Return the largest of some spreads at which the errors there, weighted by shells, are below the tolerance."""
     radii, weights = np.array(shells.radii), np.array(shells.weights)
     seen = np.interp(np.log(spreads[:, None] * radii), np.log(spreads), np.log(errors))
     worst = (np.exp(seen) * weights).max(axis=1)

@@ -2,14 +2,17 @@
 
 û(ξ) = Σ over faces of density · ∫ exp(-i x·ξ) dS, where the integral of a face is 2 A G, a function of its corners'
 phases (:mod:`cytoform.kernels.triangle`). The derivative for a corner is 2 A ∂G/∂phase ξ + 2 G ∂A/∂corner. Ref:
-Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9. What is filled adds the transform of its inside
-(:mod:`.filled`).
+Ichbiah, Sinha, Delbary, Turlier, ICCV 2025, Eqs. 5 to 9.
+
+A mesh with a jump of brightness at its faces adds the bodies that it bounds (:mod:`.filled`): (i / |ξ|²) Σ jump ·
+(ξ·n) ∫ exp(-i x·ξ) dS. As a moved boundary changes an integral by the integrand times its normal velocity, the
+derivative for vertex p is Σ over faces of jump · n ∫ φ_p c dS, with c the cotangent's image and φ_p the linear hat
+function of p.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -22,8 +25,12 @@ from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
 from ..mesh.protocol import Mesh
-from . import cost, exact, filled, nufft, on_device
+from ..mesh.simplices import Simplices
+from . import cost, exact, nufft, on_device
+from .filled import Filling
+from .gradient import MeshGradient, sum_at_vertices
 from .quadrature import Shells
+from .simplices import SimplicesOnBand
 
 __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells", "choose_backend", "device_for",
            "mesh_ft", "mesh_ft_vjp"]  # fmt: skip
@@ -31,25 +38,6 @@ __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells
 BackendName = Literal["auto", "exact", "nufft"]
 # Least tolerance of the back end nufft; below it only the closed formula is accurate enough.
 TIGHTEST_NUFFT = 1e-12
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class MeshGradient:
-    """Gradient of a scalar for the vertices, densities and jumps of a mesh, in the dtype of the mesh.
-
-    Parameters
-    ----------
-    vertices : (n_vertices, 3) float
-        Derivative for each coordinate, per µm, (z, y, x).
-    density : (n_faces,) float
-        Derivative for the density of each face.
-    jump : (n_faces,) float or None
-        Derivative for the jump of each face; None for a mesh without one, or if it was not wanted.
-    """
-
-    vertices: Array
-    density: Array
-    jump: Array | None = None
 
 
 def choose_backend(name: str, *, tolerance: float, device: str) -> Literal["auto", "exact", "nufft"]:
@@ -132,7 +120,8 @@ class MeshTransform:
     tolerance : float, optional
         Relative error allowed; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the weighted area Σ density · area (Eq. 5).
+        Divide by the total intensity, so that û(0) = 1: the weighted area Σ density · area (Eq. 5), plus Σ brightness ·
+        volume of what is filled.
     deterministic : bool
         Give bit-identical results from run to run.
     shells : Shells, optional
@@ -158,10 +147,28 @@ class MeshTransform:
             raise ConfigError(f"tolerance is {self.tolerance}; expected a number between 0 and 1, such as 1e-5.")
         choose_backend(self.backend, tolerance=self.tolerance or 1e-5, device=device_for(self.device, self.backend))
 
-    def _backend_for(self, corners: Array, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
-        """Return the back end for faces with corners (n_faces, 3, 3), µm: for "auto" the quicker by the cost model."""
+    @property
+    def runs_on(self) -> Literal["cpu", "cuda"]:
+        """Device on which the transform runs."""
+        return device_for(self.device, self.backend)
+
+    def backend_for(self, corners: Array, dtype: npt.DTypeLike) -> Literal["exact", "nufft"]:
+        """Return the back end for an object: for "auto" the one that the cost model expects to be quicker.
+
+        Parameters
+        ----------
+        corners : (n, k + 1, 3) float64
+            Corners of its faces, segments or other simplices, µm, relative to the grid's origin.
+        dtype : float32 or float64
+            Working precision.
+
+        Returns
+        -------
+        "exact" or "nufft"
+            The back end.
+        """
         tolerance = self.tolerance_for(dtype)
-        name = choose_backend(self.backend, tolerance=tolerance, device=device_for(self.device, self.backend))
+        name = choose_backend(self.backend, tolerance=tolerance, device=self.runs_on)
         if name == "auto":
             name = cost.faster(
                 corners, self.band, dtype=dtype, tolerance=tolerance, shells=self.shells,
@@ -184,28 +191,29 @@ class MeshTransform:
         """
         return (1e-5 if np.dtype(dtype) == np.float32 else 1e-8) if self.tolerance is None else self.tolerance
 
-    def prepare(self, mesh: Mesh) -> MeshOnBand:
-        """Prepare a mesh for value and gradient: compute once what both need.
+    def prepare(self, mesh: Mesh | Simplices) -> OnBand:
+        """Prepare a mesh, or points, filaments or tetrahedra, for value and gradient: compute once what both need.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
-        MeshOnBand
-            The prepared mesh.
+        MeshOnBand or SimplicesOnBand
+            The prepared object.
         """
-        return MeshOnBand(self, mesh)
+        make: Any = next((made for kind, made in _PREPARED if isinstance(mesh, kind)), MeshOnBand)
+        return make(self, mesh)  # type: ignore[no-any-return]
 
-    def forward(self, mesh: Mesh) -> Array:
+    def forward(self, mesh: Mesh | Simplices) -> Array:
         """Return the transform of a mesh on the band's box.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
 
         Returns
         -------
@@ -214,20 +222,20 @@ class MeshTransform:
         """
         return _devices.to_host(self.prepare(mesh).forward())
 
-    def vjp(self, mesh: Mesh, cotangent: Array) -> MeshGradient:
+    def vjp(self, mesh: Mesh | Simplices, cotangent: Array) -> MeshGradient:
         """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
 
         Parameters
         ----------
-        mesh : Mesh
-            Vertices in µm, (z, y, x).
+        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+            Positions in µm, (z, y, x).
         cotangent : (band.shape) complex
             Cotangent c on the band's box.
 
         Returns
         -------
         MeshGradient
-            Derivatives for vertices and densities.
+            Derivatives for vertices and densities, and for the jumps of a filled mesh.
         """
         return self.prepare(mesh).vjp(cotangent)
 
@@ -249,9 +257,14 @@ class MeshOnBand:
     mesh : Mesh
         The mesh.
     normalize : bool
-        Whether the transform is divided by the weighted area.
+        Whether the transform is divided by the total intensity.
     backend : "exact" or "nufft"
         The back end that was chosen.
+
+    Raises
+    ------
+    MeshError
+        When the faces with a jump do not close.
     """
 
     def __init__(self, how: MeshTransform, mesh: Mesh) -> None:
@@ -261,34 +274,24 @@ class MeshOnBand:
         self._normals = geometry.doubled_normals(corners, precise=dtype != np.float32)
         self._areas, self._density = 0.5 * np.linalg.norm(self._normals, axis=1), mesh.density.astype(np.float64)
         self._corners = corners - np.asarray(how.band.grid.origin)
-        self._jump = None if mesh.jump is None else mesh.jump.astype(np.float64)
-        self._stained = self._jump is None or bool(self._density.any())
-        tolerance = how.tolerance_for(dtype)
-        if self._jump is not None:
-            volume, area = abs(geometry.face_volumes(mesh.vertices, mesh.faces) * self._jump).sum(), self._areas
-            tolerance *= filled.tolerance_share(volume, float(area @ abs(self._jump)), how.band)
-            how = dataclasses.replace(how, tolerance=max(tolerance, TIGHTEST_NUFFT))
-        self.backend = how._backend_for(self._corners, dtype)
-        make = self._maker(how, np.dtype(dtype), tolerance)
-        self._faces: Any = make(2.0 * self._areas * self._density)
-        self._inside = (
-            None
-            if self._jump is None
-            else filled.Inside(self._faces, make, self._corners, self._normals, self._jump, how.band)
-        )
+        self._filling: Filling | None = None
+        if mesh.jump is not None and mesh.jump.any():
+            self._filling = Filling.of(self._corners, self._normals, mesh.jump.astype(np.float64), dtype)
+        self.backend = how.backend_for(self._corners, dtype)
+        self._faces = self._place(how)
 
-    def _maker(self, how: MeshTransform, dtype: np.dtype[Any], tolerance: float) -> Callable[[Floats], Any]:
-        """Return a function that makes the back end's faces for strengths, (n_faces,)."""
+    def _place(self, how: MeshTransform) -> Any:
+        """Return the faces on the band for the back end, with the bodies that they bound where they have a jump."""
+        options: dict[str, Any] = {"dtype": self.mesh.vertices.dtype}
+        module: Any = on_device if device_for(how.device, how.backend) == "cuda" else exact
         if self.backend == "nufft":
-            return lambda strengths: nufft.Faces(
-                self._corners, strengths, how.band, dtype=dtype, tolerance=tolerance, shells=how.shells,
-                deterministic=how.deterministic,
-            )  # fmt: skip
-        kind: type[exact.Faces] | type[on_device.Faces] = exact.Faces
-        if device_for(how.device, how.backend) == "cuda":
-            kind = on_device.Faces
-        precise = dtype if self._jump is None else np.float64  # low frequencies are differences of large terms
-        return lambda strengths: kind(self._corners, strengths, how.band, dtype=precise)
+            module = nufft
+            options |= {"tolerance": how.tolerance_for(options["dtype"]), "shells": how.shells}
+            options["deterministic"] = how.deterministic
+        strengths = 2.0 * self._areas * self._density
+        if self._filling is None:
+            return module.Faces(self._corners, strengths, how.band, **options)
+        return module.FilledFaces(self._corners, strengths, self._filling, how.band, **options)
 
     def forward(self) -> Any:
         """Return the transform of the mesh on the band's box.
@@ -298,35 +301,29 @@ class MeshOnBand:
         (band.shape) complex64 or complex128
             û, with phases relative to the grid's origin; on the device where the transform runs.
         """
-        sheet, inside = self.parts()
-        box: Any = inside if sheet is None else sheet if inside is None else sheet + inside
-        return (box / _weighted_area(self._areas, self._density)).astype(box.dtype) if self.normalize else box
+        if self._filling is not None:
+            shell, body = self.parts()
+            return body if shell is None else shell + body
+        box = self._faces.forward()
+        return (box / self._mass()).astype(box.dtype) if self.normalize else box
 
     def parts(self) -> tuple[Any | None, Any | None]:
-        """Return the transforms of the sheet (its density) and of what is filled (its jump); :meth:`forward` sums them.
+        """Return the transforms of the membranes and of the bodies apart, whose sum :meth:`forward` returns.
 
         Returns
         -------
-        sheet, inside : (band.shape) complex64 or complex128, or None
-            None for the inside of a mesh without jump, and for the sheet of one with a jump and no density.
-
-        Raises
-        ------
-        ConfigError
-            If the transform of a filled mesh is to be normalised.
+        sheet : (band.shape) complex64 or complex128, or None
+            The part of the density; None where a mesh with a jump has density 0 everywhere.
+        inside : (band.shape) complex64 or complex128, or None
+            The part of the jump; None where it is 0 everywhere.
         """
-        if self._inside is None:
-            return self._faces.forward(), None
+        if self._filling is None:
+            return self.forward(), None
+        shell, body = self._faces.forward()
         if self.normalize:
-            raise ConfigError(
-                "normalize=True divides by the area of a membrane; this mesh is filled (it has a jump).",
-                remedy="Use normalize=False, or mesh.with_jump(None).",
-            )
-        kind = np.result_type(self.mesh.dtype, np.complex64)
-        inside: Any = self._inside.forward().astype(kind)
-        if self.backend == "exact" and isinstance(self._faces, on_device.Faces):
-            inside = _devices.device_arrays().asarray(inside)
-        return (self._faces.forward().astype(kind) if self._stained else None), inside
+            mass = self._mass()
+            shell, body = (None if part is None else (part / mass).astype(part.dtype) for part in (shell, body))
+        return (shell if self._density.any() else None), body
 
     def vjp(self, cotangent: Any, *, filling: float = 1.0, with_jump: bool = True) -> MeshGradient:
         """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
@@ -338,7 +335,8 @@ class MeshOnBand:
         filling : float
             Factor on the transform of what is filled; 1 by default.
         with_jump : bool
-            Whether to compute the derivatives for the jumps, which takes about as long as all others.
+            Compute the derivatives for the jumps, too, which takes the non-uniform FFT three more transforms; on by
+            default. A mesh without a jump has none.
 
         Returns
         -------
@@ -352,52 +350,60 @@ class MeshOnBand:
         """
         if tuple(cotangent.shape) != tuple(self._band.shape):
             raise GridError(f"cotangent has shape {cotangent.shape}; expected {self._band.shape}, the band's box.")
-        areas, density = self._areas, self._density
-        dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
-        corner, jump = np.zeros((len(density), 3, 3)), None
-        if self._inside is not None:
-            corner, jump = self._inside.adjoint(filling * _devices.to_host(cotangent), with_jump=with_jump)
-        if not self._stained and not with_jump:  # only the vertices are wanted
-            vertices = _sum_at_vertices(corner, self.mesh.faces, n_vertices)
-            return MeshGradient(vertices.astype(dtype), np.zeros(len(density), dtype=dtype))
-        values, moves = self._faces.adjoint(cotangent)
+        areas, density, bodies = self._areas, self._density, self._filling
+        if bodies is None:
+            values, moves = self._faces.adjoint(cotangent)
+            inside, by_jump = np.zeros(0), None
+        else:
+            values, moves, inside, by_jump = self._faces.adjoint(cotangent, of_jump=with_jump or self.normalize)
         if self.normalize:
-            scale = 1.0 / _weighted_area(areas, density)
-            values, moves = values * scale, moves * scale
-            # the derivative of 1 / Σ density · area
-            values = values - 0.5 * scale * float((2.0 * areas * density * values).sum())
-        of_sheet = geometry.area_gradient_from_normals(self._corners, self._normals)
-        of_sheet *= (2.0 * density * values)[:, None, None]
+            values, moves, inside, by_jump = self._normalized(values, moves, inside, by_jump)
+        corner = geometry.area_gradient_from_normals(self._corners, self._normals)
+        corner *= (2.0 * density * values)[:, None, None]
         moves *= (2.0 * areas * density)[:, None, None]
-        of_sheet += moves
-        if self._inside is not None:
-            of_sheet += corner
+        corner += moves
+        if bodies is not None:
+            corner += (filling * bodies.fluxes)[:, None, :] * inside[:, :, None]
+        dtype, n_vertices = self.mesh.vertices.dtype, len(self.mesh.vertices)
         return MeshGradient(
-            _sum_at_vertices(of_sheet, self.mesh.faces, n_vertices).astype(dtype),
-            (2.0 * areas * values).astype(dtype),
-            None if jump is None else jump.astype(dtype),
-        )
+            sum_at_vertices(corner, self.mesh.faces, n_vertices).astype(dtype), (2.0 * areas * values).astype(dtype),
+            (filling * by_jump).astype(dtype) if with_jump and by_jump is not None else None,
+        )  # fmt: skip
+
+    def _normalized(
+        self, values: Floats, moves: Floats, inside: Floats, by_jump: Floats | None
+    ) -> tuple[Floats, Floats, Floats, Floats | None]:
+        """Return what the adjoint of the faces gives for the transform divided by the total intensity."""
+        scale = 1.0 / self._mass()
+        values, moves = values * scale, moves * scale
+        # the derivative of 1 / Σ density · area
+        total = float((2.0 * self._areas * self._density * values).sum())
+        if self._filling is not None and by_jump is not None:
+            inside, by_jump = inside * scale, by_jump * scale
+            total += float(self._filling.jump @ by_jump)
+            inside, by_jump = inside - total * scale / 6.0, by_jump - total * scale * self._filling.cones
+        return values - 0.5 * scale * total, moves, inside, by_jump
+
+    def _mass(self) -> float:
+        """Return û(0), by which a normalised transform is divided; raise ConfigError where it is 0."""
+        mass = float((self._areas * self._density).sum())
+        mass += 0.0 if self._filling is None else self._filling.mass
+        if mass == 0.0:
+            raise ConfigError(
+                "normalize=True divides by the total intensity, which is 0 here: the weighted area Σ density · area, "
+                "and Σ jump · volume of what is filled.",
+                remedy="Use normalize=False.",
+            )
+        return mass
 
 
-def _weighted_area(areas: Array, density: Array) -> float:
-    """Return Σ density · area, by which a normalised transform is divided; raise ConfigError where it is 0."""
-    mass = float((areas * density).sum())
-    if mass == 0.0:
-        raise ConfigError(
-            "normalize=True divides by the weighted area, which is 0 here.", remedy="Use normalize=False."
-        )
-    return mass
-
-
-def _sum_at_vertices(corner: Array, faces: Array, n_vertices: int) -> Array:
-    """Sum values at the corners of faces, (n_faces, 3, 3), to the vertices, (n_vertices, 3), in a fixed order."""
-    index = faces.ravel()
-    flat = corner.reshape(-1, 3)
-    return np.stack([np.bincount(index, weights=flat[:, d], minlength=n_vertices) for d in range(3)], axis=1)
+OnBand = MeshOnBand | SimplicesOnBand
+# What prepares which kind of object; anything else is a mesh of triangles.
+_PREPARED: tuple[tuple[type, Any], ...] = ((Simplices, SimplicesOnBand),)
 
 
 def mesh_ft(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     grid: Grid,
     *,
     backend: BackendName = "auto",
@@ -409,12 +415,13 @@ def mesh_ft(
 ) -> Array:
     """Return the Fourier transform of a mesh, û(ξ) = ∫ density · exp(-i x·ξ) dS, at the frequencies of a grid.
 
-    If the mesh has a `jump`, the integral of the brightness inside, ∫ brightness · exp(-i x·ξ) dV, is added.
+    Where faces have a jump, the bodies that they bound are added, ∫ brightness · exp(-i x·ξ) dV. Points, filaments and
+    tetrahedra have the transform Σ brightness · exp(-i x·ξ), or the integral over length or volume.
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), and a density per face.
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), and a density of each face, segment or tetrahedron, or a brightness of each point.
     grid : Grid
         Frequencies are 2π k / (n · spacing), rad/µm.
     backend : "auto", "exact" or "nufft"
@@ -424,7 +431,8 @@ def mesh_ft(
     tolerance : float, optional
         Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Divide by the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5); off by default.
+        Divide by the total intensity û(0): the weighted area Σ density · area (Ichbiah et al. 2025, Eq. 5), plus Σ
+        brightness · volume of what is filled; off by default.
     band : Band, optional
         Compute only the modes of this band of the grid; the others are zero. All are computed by default.
     deterministic : bool
@@ -440,6 +448,8 @@ def mesh_ft(
     ConfigError, BackendError, GridError
         For a tolerance or a normalisation that is not possible, a back end that cannot be used, or a band of another
         grid.
+    MeshError
+        When the faces with a jump do not close.
     """
     band = _band_or_full(band, grid)
     transform = MeshTransform(band, backend, device, tolerance, normalize, deterministic)
@@ -448,7 +458,7 @@ def mesh_ft(
 
 
 def mesh_ft_vjp(
-    mesh: Mesh,
+    mesh: Mesh | Simplices,
     grid: Grid,
     cotangent: Array,
     *,
@@ -463,8 +473,8 @@ def mesh_ft_vjp(
 
     Parameters
     ----------
-    mesh : SurfaceMesh or MultiMaterialMesh
-        Vertices in µm, (z, y, x), and a density per face.
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+        Positions in µm, (z, y, x), and a density of each face, segment or tetrahedron, or a brightness of each point.
     grid : Grid
         Frequencies are 2π k / (n · spacing), rad/µm.
     cotangent : (nz, ny, nx // 2 + 1) complex
@@ -476,7 +486,7 @@ def mesh_ft_vjp(
     tolerance : float, optional
         Relative error allowed to nufft; 1e-5 for float32 and 1e-8 for float64 by default.
     normalize : bool
-        Differentiate the transform divided by the weighted area Σ density · area; off by default.
+        Differentiate the transform divided by the total intensity û(0); off by default.
     band : Band, optional
         Use only the modes of this band of the grid. All are used by default.
     deterministic : bool
@@ -485,13 +495,16 @@ def mesh_ft_vjp(
     Returns
     -------
     MeshGradient
-        d/d(vertices) and d/d(density) of Re Σ_k conj(c_k) û_k over the full spectrum that the half space stands for.
+        d/d(vertices), d/d(density) and, for a filled mesh, d/d(jump) of Re Σ_k conj(c_k) û_k over the full spectrum
+        that the half space stands for.
 
     Raises
     ------
     ConfigError, BackendError, GridError
         For a tolerance or a normalisation that is not possible, a back end that cannot be used, or a cotangent or band
         that does not match the grid.
+    MeshError
+        When the faces with a jump do not close.
     """
     band = _band_or_full(band, grid)
     cotangent = np.asarray(cotangent)

@@ -24,7 +24,19 @@ from numba.extending import overload
 from .._typing import AnyFloats, Floats, Ints
 from . import triangle
 
-__all__ = ["FORMULAS", "mesh_ft", "mesh_ft_lines", "mesh_ft_lines_adjoint"]
+__all__ = [
+    "FORMULAS",
+    "cos_sin_of_product",
+    "dispatch_by_case",
+    "end_of_case",
+    "fill_offsets",
+    "formula_case",
+    "inline",
+    "inline_sums",
+    "mesh_ft",
+    "mesh_ft_lines",
+    "mesh_ft_lines_adjoint",
+]
 
 LANES, BLOCK = triangle.LANES, triangle.BLOCK
 _FAST = {"contract"}
@@ -38,11 +50,11 @@ _SHORT, _LONG = triangle.SHORT_LIMIT, triangle.SERIES_LIMIT
 # Tables of faces that _fill_tables fills: centres, edges and the phase factors on the three axes.
 Tables: TypeAlias = tuple[Floats, Floats, Floats, Floats, AnyFloats]
 
-_inline = cast(triangle.Jit, numba.njit(error_model="numpy", fastmath=_FAST, forceinline=True))
+inline = cast(triangle.Jit, numba.njit(error_model="numpy", fastmath=_FAST, forceinline=True))
 # Sums may be divided between vector lanes; the formulas themselves are compiled without permission to reorder.
-_inline_sums = cast(triangle.Jit, numba.njit(error_model="numpy", fastmath={"contract", "reassoc"}, forceinline=True))
+inline_sums = cast(triangle.Jit, numba.njit(error_model="numpy", fastmath={"contract", "reassoc"}, forceinline=True))
 _inline_exact = cast(triangle.Jit, numba.njit(error_model="numpy", forceinline=True))
-FORMULAS = {real: triangle.compile_formulas(_inline, real, triangle.polynomial_sincos(_inline, real)) for real in
+FORMULAS = {real: triangle.compile_formulas(inline, real, triangle.polynomial_sincos(inline, real)) for real in
             (np.float32, np.float64)}  # fmt: skip
 
 
@@ -95,7 +107,7 @@ def mesh_ft(corners: Floats, weights: Floats, frequencies: Floats, like: AnyFloa
         out[k, 1] = total_im
 
 
-@_inline
+@inline
 def _cos_sin(phase: float) -> tuple[float, float]:
     """Return cosine and sine of a float64 phase in radians."""
     return _cos_sin_of_sum(phase, 0.0)
@@ -113,7 +125,7 @@ def _cos_sin_of_sum(phase: float, rounding: float) -> tuple[float, float]:
 
 
 @_inline_exact
-def _cos_sin_of_product(position: float, position_rounding: float, frequency: float) -> tuple[float, float]:
+def cos_sin_of_product(position: float, position_rounding: float, frequency: float) -> tuple[float, float]:
     """Return cosine and sine of (position + position_rounding) · frequency, with no digit lost in the product.
 
     The rounding error of the product is computed exactly (Dekker's product of two split numbers).
@@ -125,8 +137,8 @@ def _cos_sin_of_product(position: float, position_rounding: float, frequency: fl
     return _cos_sin_of_sum(phase, (((a * b - phase) + a * d + c * b) + c * d) + position_rounding * frequency)
 
 
-@_inline
-def _formula_case(p0: float, p1: float, q0: float, q1: float, first: float, last: float) -> int:
+@inline
+def formula_case(p0: float, p1: float, q0: float, q1: float, first: float, last: float) -> int:
     """Return which formula serves all frequencies from `first` to `last` on a line: 0 short, 1 long, 2 large, 3 mixed.
 
     The centred phases at frequency y are p0 + p1 y, q0 + q1 y and minus their sum. The largest absolute phase at the
@@ -148,22 +160,22 @@ def _formula_case(p0: float, p1: float, q0: float, q1: float, first: float, last
     return 3
 
 
-@_inline
-def _end_of_case(
+@inline
+def end_of_case(
     case: int, step: int, stop: int, p0: float, p1: float, q0: float, q1: float, lows: Floats, highs: Floats
 ) -> int:
     """Return the first step after `step`, at most `stop`, that needs another formula than `case`.
 
-    Phases as in :func:`_formula_case`; lows and highs (n_steps,) are the first and the last frequency of every step.
+    Phases as in :func:`formula_case`; lows and highs (n_steps,) are the first and the last frequency of every step.
     """
     step += 1
-    while step < stop and _formula_case(p0, p1, q0, q1, lows[step], highs[step]) == case:
+    while step < stop and formula_case(p0, p1, q0, q1, lows[step], highs[step]) == case:
         step += 1
     return step
 
 
-def _dispatch_by_case(make: Callable[[Any], Any], quantity: str) -> Any:
-    """Return a compiled function that calls one of four loops by the case of :func:`_formula_case`.
+def dispatch_by_case(make: Callable[[Any], Any], quantity: str) -> Any:
+    """Return a compiled function that calls one of four loops by the case of :func:`formula_case`.
 
     `make` builds a loop from a formula; `quantity` ("value" or "gradient") names the formulas, one for each case. The
     function takes the case (0 to 3) and then the arguments of the loop.
@@ -172,7 +184,7 @@ def _dispatch_by_case(make: Callable[[Any], Any], quantity: str) -> Any:
         make(_formula_for_precision(f"{case}_{quantity}")) for case in ("short", "long", "large", "mixed")
     )
 
-    @_inline
+    @inline
     def chosen(case: int, *arguments: Any) -> Any:
         if case == 0:
             return short(*arguments)
@@ -193,7 +205,7 @@ def _make_value_loop(formula: Any) -> Any:
     sines), along the line.
     """
 
-    @_inline
+    @inline
     def add(
         start: int,
         stop: int,
@@ -220,7 +232,7 @@ def _make_value_loop(formula: Any) -> Any:
     return add
 
 
-_add_values = _dispatch_by_case(_make_value_loop, "value")
+_add_values = dispatch_by_case(_make_value_loop, "value")
 
 
 @numba.njit(error_model="numpy")
@@ -241,6 +253,22 @@ def _fill_tables(
     the centroid and its rounding error; edge (2, 3), first and second corner minus the centroid; factors0 (n0, 2),
     factors1 (n1, 2) and factors2 (2, n2), cosine and sine of centroid · frequency on each axis.
     """
+    fill_offsets(corner, centre, edge)
+    for i in range(len(axis0)):
+        factors0[i, 0], factors0[i, 1] = cos_sin_of_product(centre[0, 0], centre[1, 0], axis0[i])
+    for i in range(len(axis1)):
+        factors1[i, 0], factors1[i, 1] = cos_sin_of_product(centre[0, 1], centre[1, 1], axis1[i])
+    for i in range(len(axis2)):
+        factors2[0, i], factors2[1, i] = cos_sin_of_product(centre[0, 2], centre[1, 2], axis2[i])
+
+
+@numba.njit(error_model="numpy")
+def fill_offsets(corner: Floats, centre: Floats, edge: Floats) -> None:
+    """Fill the centroid of one face and two of its corners relative to it.
+
+    corner (3 corners, 3 axes), the face. Filled: centre (2, 3), the centroid and its rounding error; edge (2, 3), first
+    and second corner minus the centroid.
+    """
     for d in range(3):
         # edges from the first corner are far smaller than positions, and so are their rounding errors
         to_second, to_third = corner[1, d] - corner[0, d], corner[2, d] - corner[0, d]
@@ -250,12 +278,6 @@ def _fill_tables(
         centre[1, d] = (corner[0, d] - (centre[0, d] - part)) + (away - part)
         edge[0, d] = -away
         edge[1, d] = to_second - away
-    for i in range(len(axis0)):
-        factors0[i, 0], factors0[i, 1] = _cos_sin_of_product(centre[0, 0], centre[1, 0], axis0[i])
-    for i in range(len(axis1)):
-        factors1[i, 0], factors1[i, 1] = _cos_sin_of_product(centre[0, 1], centre[1, 1], axis1[i])
-    for i in range(len(axis2)):
-        factors2[0, i], factors2[1, i] = _cos_sin_of_product(centre[0, 2], centre[1, 2], axis2[i])
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)
@@ -305,8 +327,8 @@ def mesh_ft_lines(
                 pa, pb, qa, qb = along.dtype.type(p0), along.dtype.type(p1), along.dtype.type(q0), along.dtype.type(q1)
                 step = first
                 while step < stop:
-                    case = _formula_case(p0, p1, q0, q1, lows[step], highs[step])
-                    end = _end_of_case(case, step, stop, p0, p1, q0, q1, lows, highs)
+                    case = formula_case(p0, p1, q0, q1, lows[step], highs[step])
+                    end = end_of_case(case, step, stop, p0, p1, q0, q1, lows, highs)
                     _add_values(
                         case, step, end, pa, pb, qa, qb, cosine, sine, weight, along,
                         factors2[b, 0], factors2[b, 1], out[n, 0], out[n, 1],
@@ -321,7 +343,7 @@ def _make_gradient_loop(formula: Any) -> Any:
     derivatives for the phases of the corners, and with the three derivatives times the frequency along the line.
     """
 
-    @_inline_sums
+    @inline_sums
     def add(
         start: int,
         stop: int,
@@ -362,7 +384,7 @@ def _make_gradient_loop(formula: Any) -> Any:
     return add
 
 
-_sum_gradients = _dispatch_by_case(_make_gradient_loop, "gradient")
+_sum_gradients = dispatch_by_case(_make_gradient_loop, "gradient")
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy", fastmath=_FAST)
@@ -406,8 +428,8 @@ def mesh_ft_lines_adjoint(
                 here_re, here_im = cotangent[n, 0], cotangent[n, 1]
                 line_a, line_b, line_c = 0.0, 0.0, 0.0
                 while step < stop:
-                    case = _formula_case(p0, p1, q0, q1, lows[step], highs[step])
-                    end = _end_of_case(case, step, stop, p0, p1, q0, q1, lows, highs)
+                    case = formula_case(p0, p1, q0, q1, lows[step], highs[step])
+                    end = end_of_case(case, step, stop, p0, p1, q0, q1, lows, highs)
                     g, a, b, c, ya, yb, yc = _sum_gradients(
                         case, step, end, pa, pb, qa, qb, cosine, sine, along, cosines, sines, here_re, here_im
                     )

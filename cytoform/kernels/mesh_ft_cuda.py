@@ -21,23 +21,24 @@ import numpy as np
 
 from . import triangle
 
-__all__ = ["adjoint", "count_slices", "value"]
+__all__ = ["BLOCK", "RUN_LENGTH", "adjoint", "clamp_block_count", "compiled_formulas", "count_slices", "cuda",
+           "on_device", "value"]  # fmt: skip
 
 cuda: Any = importlib.import_module("numba.cuda")  # its attributes depend on whether it is the simulator
 _config: Any = numba.config
 _SIMULATED = bool(_config.ENABLE_CUDASIM)
-_BLOCK = 8 if _SIMULATED else 128  # threads in a block, a power of two; the simulator's are Python threads
-_kernel: triangle.Jit = cuda.jit  # decorator of what is launched on the device
+BLOCK = 8 if _SIMULATED else 128  # threads in a block, a power of two; the simulator's are Python threads
+on_device: triangle.Jit = cuda.jit  # decorator of what is launched on the device
 # Idle blocks cost nothing, and numba warns of fewer than 128; kernels stride over what more blocks would have done.
 _MIN_BLOCKS, _MAX_BLOCKS = (1, 16) if _SIMULATED else (128, 65_536)
 _ENOUGH_BLOCKS = 4 if _SIMULATED else 2048  # that keep every multiprocessor of a large device busy
-_RUN_LENGTH = 2 if _SIMULATED else 8  # pairs that are summed in the working precision, then added in float64
+RUN_LENGTH = 2 if _SIMULATED else 8  # pairs that are summed in the working precision, then added in float64
 _N_SUMS = 10  # sums of the adjoint for a face: three corners on three axes, and the value
 _TWO_PI = 2.0 * math.pi
 
 
 @functools.cache
-def _formulas(real: Any) -> tuple[Any, Any]:
+def compiled_formulas(real: Any) -> tuple[Any, Any]:
     """Return sine and cosine as one device function, and the namespace of formulas, compiled for a working precision.
 
     `real` is np.float32 or np.float64. The sine and cosine are polynomials: CUDA's own have a branch for huge
@@ -61,24 +62,24 @@ def _formulas(real: Any) -> tuple[Any, Any]:
 @functools.cache
 def _value_kernel(real: Any) -> Any:
     """Return the CUDA kernel of :func:`value` for a working precision, np.float32 or np.float64."""
-    sincos, formulas = _formulas(real)
+    sincos, formulas = compiled_formulas(real)
     formula, two_pi, zero = formulas.value, real(_TWO_PI), real(0)
 
-    @_kernel
+    @on_device
     def kernel(centres: Any, offsets: Any, weights: Any, numbers: Any, out: Any) -> None:
         """One thread per frequency, its sum in registers; the block reads its slice of the faces tile by tile."""
-        middles = cuda.shared.array((_BLOCK, 3), np.float64)
-        corners = cuda.shared.array((_BLOCK, 7), real)
+        middles = cuda.shared.array((BLOCK, 3), np.float64)
+        corners = cuda.shared.array((BLOCK, 7), real)
         lane = cuda.threadIdx.x
         n_faces, n = centres.shape[0], numbers.shape[0]
-        for first in range(cuda.blockIdx.x * _BLOCK, n, cuda.gridDim.x * _BLOCK):
+        for first in range(cuda.blockIdx.x * BLOCK, n, cuda.gridDim.x * BLOCK):
             k = first + lane
             at = min(k, n - 1)
             nz, ny, nx = real(numbers[at, 0]), real(numbers[at, 1]), real(numbers[at, 2])
             wide_z, wide_y, wide_x = np.float64(numbers[at, 0]), np.float64(numbers[at, 1]), np.float64(numbers[at, 2])
             total_re, total_im = 0.0, 0.0
-            for start in range(cuda.blockIdx.y * _BLOCK, n_faces, cuda.gridDim.y * _BLOCK):
-                count = min(_BLOCK, n_faces - start)
+            for start in range(cuda.blockIdx.y * BLOCK, n_faces, cuda.gridDim.y * BLOCK):
+                count = min(BLOCK, n_faces - start)
                 if lane < count:
                     for axis in range(3):
                         middles[lane, axis] = centres[start + lane, axis]
@@ -86,9 +87,9 @@ def _value_kernel(real: Any) -> Any:
                         corners[lane, 3 + axis] = offsets[start + lane, 1, axis]
                     corners[lane, 6] = weights[start + lane]
                 cuda.syncthreads()
-                for run in range(0, count, _RUN_LENGTH):
+                for run in range(0, count, RUN_LENGTH):
                     sum_re, sum_im = zero, zero
-                    for f in range(run, min(run + _RUN_LENGTH, count)):
+                    for f in range(run, min(run + RUN_LENGTH, count)):
                         p = corners[f, 0] * nz + corners[f, 1] * ny + corners[f, 2] * nx
                         q = corners[f, 3] * nz + corners[f, 4] * ny + corners[f, 5] * nx
                         re, im = formula(p, q, -(p + q))
@@ -109,13 +110,13 @@ def _value_kernel(real: Any) -> Any:
 @functools.cache
 def _adjoint_kernel(real: Any) -> Any:
     """Return the CUDA kernel of :func:`adjoint` for a working precision, np.float32 or np.float64."""
-    sincos, formulas = _formulas(real)
+    sincos, formulas = compiled_formulas(real)
     formula, two_pi, zero = formulas.gradient, real(_TWO_PI), real(0)
 
-    @_kernel
+    @on_device
     def kernel(centres: Any, offsets: Any, numbers: Any, cotangent: Any, out_values: Any, out_phases: Any) -> None:
         """One block per face, held in registers; its threads stride over the frequencies, a tree adds up their sums."""
-        sums = cuda.shared.array((_N_SUMS, _BLOCK), np.float64)
+        sums = cuda.shared.array((_N_SUMS, BLOCK), np.float64)
         lane = cuda.threadIdx.x
         n = numbers.shape[0]
         for f in range(cuda.blockIdx.x, centres.shape[0], cuda.gridDim.x):
@@ -124,10 +125,10 @@ def _adjoint_kernel(real: Any) -> Any:
             qz, qy, qx = offsets[f, 1, 0], offsets[f, 1, 1], offsets[f, 1, 2]
             for i in range(_N_SUMS):
                 sums[i, lane] = 0.0
-            for start in range(lane, n, _RUN_LENGTH * _BLOCK):
+            for start in range(lane, n, RUN_LENGTH * BLOCK):
                 total = zero
                 az, ay, ax, bz, by, bx, dz, dy, dx = zero, zero, zero, zero, zero, zero, zero, zero, zero
-                for k in range(start, min(start + _RUN_LENGTH * _BLOCK, n), _BLOCK):
+                for k in range(start, min(start + RUN_LENGTH * BLOCK, n), BLOCK):
                     nz, ny, nx = real(numbers[k, 0]), real(numbers[k, 1]), real(numbers[k, 2])
                     p, q = pz * nz + py * ny + px * nx, qz * nz + qy * ny + qx * nx
                     g_re, g_im, a_re, a_im, b_re, b_im, c_re, c_im = formula(p, q, -(p + q))
@@ -161,7 +162,7 @@ def _adjoint_kernel(real: Any) -> Any:
                 sums[8, lane] += np.float64(dx)
                 sums[9, lane] += np.float64(total)
             cuda.syncthreads()
-            half = _BLOCK // 2
+            half = BLOCK // 2
             while half > 0:
                 if lane < half:
                     for i in range(_N_SUMS):
@@ -178,7 +179,7 @@ def _adjoint_kernel(real: Any) -> Any:
     return kernel
 
 
-def _clamp_block_count(wanted: int) -> int:
+def clamp_block_count(wanted: int) -> int:
     """Return the wanted number of thread blocks, but at least _MIN_BLOCKS and at most _MAX_BLOCKS."""
     return min(max(wanted, _MIN_BLOCKS), _MAX_BLOCKS)
 
@@ -187,9 +188,9 @@ def count_slices(n_faces: int, n: int) -> int:
     """Return into how many slices :func:`value` should divide the faces for n frequencies: the first axis of its `out`.
 
     With few frequencies there are too few blocks to keep a device busy; several slices of the faces give more. It is at
-    least 1 and at most the number of tiles of _BLOCK faces.
+    least 1 and at most the number of tiles of BLOCK faces.
     """
-    blocks, tiles = -(-n // _BLOCK), -(-n_faces // _BLOCK)
+    blocks, tiles = -(-n // BLOCK), -(-n_faces // BLOCK)
     return max(1, min(tiles, _ENOUGH_BLOCKS // max(blocks, 1)))
 
 
@@ -205,8 +206,8 @@ def value(centres: Any, offsets: Any, weights: Any, numbers: Any, out: Any, stre
     if len(numbers) == 0 or len(centres) == 0:
         out[...] = 0.0
         return
-    blocks = _clamp_block_count(-(-len(numbers) // _BLOCK)), len(out)
-    kernel = _value_kernel(offsets.dtype.type)[blocks, _BLOCK, stream]
+    blocks = clamp_block_count(-(-len(numbers) // BLOCK)), len(out)
+    kernel = _value_kernel(offsets.dtype.type)[blocks, BLOCK, stream]
     kernel(centres, offsets, weights, numbers, out)
 
 
@@ -223,5 +224,5 @@ def adjoint(
         out_values[...] = 0.0
         out_phases[...] = 0.0
         return
-    kernel = _adjoint_kernel(offsets.dtype.type)[_clamp_block_count(len(centres)), _BLOCK, stream]
+    kernel = _adjoint_kernel(offsets.dtype.type)[clamp_block_count(len(centres)), BLOCK, stream]
     kernel(centres, offsets, numbers, cotangent, out_values, out_phases)

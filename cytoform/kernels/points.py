@@ -1,5 +1,7 @@
 """Loops over the quadrature points of a mesh: from faces to points for the transform, from points back to faces.
 
+A face may be any simplex, of k + 1 corners where a triangle has three.
+
 The quadrature rules lie one after another: rule r has the barycentric points `barycentric[starts[r] : starts[r + 1]]`
 and the weights beside them. The points of face f are `offsets[f] : offsets[f + 1]`.
 """
@@ -12,7 +14,7 @@ import numba
 
 from .._typing import AnyFloats, Array, Floats, Ints
 
-__all__ = ["gather", "gather_values", "scatter", "scatter_strengths"]
+__all__ = ["gather", "gather_at_corners", "gather_sums", "scatter"]
 
 _TWO_PI = 2.0 * math.pi
 
@@ -33,10 +35,11 @@ def scatter(
 ) -> None:
     """Fill the quadrature points of all faces as angles of the periodic box, and their strengths for a type-1 NUFFT.
 
-    corners (n_faces, 3 corners, 3 axes) and strengths (n_faces,) float64, twice the area times the density;
-    inverse_periods (3,), one over the box's sides; shift, a number of modes along x; rules (n_faces,), the rule of
-    every face. Filled: angles (3, n) real, 2π position / period in [-π, π), formed in float64; point_strengths (n,)
-    complex, half the strength times the weight times exp(-i shift x), which shifts the spectrum by `shift` modes.
+    corners (n_faces, 3 corners, 3 axes) and strengths (n_sets, n_faces) float64, such as twice the area times the
+    density, several for as many transforms; inverse_periods (3,), one over the box's sides; shift, a number of modes
+    along x; rules (n_faces,), the rule of every face. Filled: angles (3, n) real, 2π position / period in [-π, π),
+    formed in float64; point_strengths (n_sets, n) complex, half the strength times the weight times exp(-i shift x),
+    which shifts the spectrum by `shift` modes.
     """
     for f in numba.prange(corners.shape[0]):
         first = starts[rules[f]]
@@ -44,15 +47,16 @@ def scatter(
             r = first + n - offsets[f]
             angle = 0.0
             for d in range(3):
-                turns = inverse_periods[d] * (
-                    barycentric[r, 0] * corners[f, 0, d]
-                    + barycentric[r, 1] * corners[f, 1, d]
-                    + barycentric[r, 2] * corners[f, 2, d]
-                )
+                place = barycentric[r, 0] * corners[f, 0, d]
+                for p in range(1, corners.shape[1]):
+                    place += barycentric[r, p] * corners[f, p, d]
+                turns = inverse_periods[d] * place
                 angle = _TWO_PI * (turns - math.floor(turns + 0.5))
                 angles[d, n] = angle
-            mass = 0.5 * strengths[f] * weights[r]
-            point_strengths[n] = complex(mass * math.cos(shift * angle), -mass * math.sin(shift * angle))
+            cosine, sine = math.cos(shift * angle), math.sin(shift * angle)
+            for s in range(strengths.shape[0]):
+                mass = 0.5 * strengths[s, f] * weights[r]
+                point_strengths[s, n] = complex(mass * cosine, -mass * sine)
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
@@ -77,7 +81,7 @@ def gather(
     for f in numba.prange(len(face_sums)):
         first = starts[rules[f]]
         total = 0.0
-        for p in range(3):
+        for p in range(corner_sums.shape[1]):
             for d in range(3):
                 corner_sums[f, p, d] = 0.0
         for n in range(offsets[f], offsets[f + 1]):
@@ -88,39 +92,14 @@ def gather(
             total += cosine * fields[0, n].real + sine * fields[0, n].imag
             for d in range(3):
                 slope = cosine * fields[d + 1, n].real + sine * fields[d + 1, n].imag
-                for p in range(3):
+                for p in range(corner_sums.shape[1]):
                     corner_sums[f, p, d] += barycentric[r, p] * slope
         face_sums[f] = total
 
 
 @numba.njit(parallel=True, cache=True, error_model="numpy")
-def scatter_strengths(
-    strengths: Floats,
-    angles: AnyFloats,
-    shift: float,
-    rules: Ints,
-    starts: Ints,
-    weights: Floats,
-    offsets: Ints,
-    point_strengths: Array,
-) -> None:
-    """Fill further strengths of points whose angles :func:`scatter` has filled, for several type-1 NUFFTs at a time.
-
-    strengths (m, n_faces) float64; the other arguments as for :func:`scatter`. Filled: point_strengths (m, n) complex.
-    """
-    for f in numba.prange(strengths.shape[1]):
-        first = starts[rules[f]]
-        for n in range(offsets[f], offsets[f + 1]):
-            angle = shift * angles[2, n]
-            half = 0.5 * weights[first + n - offsets[f]]
-            cosine, sine = half * math.cos(angle), half * math.sin(angle)
-            for m in range(strengths.shape[0]):
-                point_strengths[m, n] = complex(strengths[m, f] * cosine, -strengths[m, f] * sine)
-
-
-@numba.njit(parallel=True, cache=True, error_model="numpy")
-def gather_values(
-    fields: Array,
+def gather_at_corners(
+    field: Array,
     angles: AnyFloats,
     shift: float,
     rules: Ints,
@@ -128,29 +107,48 @@ def gather_values(
     barycentric: Floats,
     weights: Floats,
     offsets: Ints,
-    face_sums: Floats,
     corner_sums: Floats,
 ) -> None:
-    """Sum fields over the quadrature points of every face, as a whole and with the weights of its corners.
+    """Sum a field over the quadrature points of every face, times the barycentric coordinate of each corner.
 
-    fields (m, n) complex; the other arguments as for :func:`gather`. Filled with real parts in float64: face_sums (m,
-    n_faces), half the weighted sum of each field; corner_sums (n_faces, 3 corners), half the weighted sum of the first
-    field times the point's barycentric coordinate of the corner.
+    field (n,) complex, to be multiplied by exp(-i shift x). Filled with real parts in float64: corner_sums (n_faces, 3
+    corners), half the weighted sums.
     """
-    for f in numba.prange(corner_sums.shape[0]):
+    for f in numba.prange(len(corner_sums)):
         first = starts[rules[f]]
-        for p in range(3):
+        for p in range(corner_sums.shape[1]):
             corner_sums[f, p] = 0.0
-        for m in range(fields.shape[0]):
-            face_sums[m, f] = 0.0
         for n in range(offsets[f], offsets[f + 1]):
             r = first + n - offsets[f]
             angle = shift * angles[2, n]
-            half = 0.5 * weights[r]
+            value = 0.5 * weights[r] * (math.cos(angle) * field[n].real + math.sin(angle) * field[n].imag)
+            for p in range(corner_sums.shape[1]):
+                corner_sums[f, p] += barycentric[r, p] * value
+
+
+@numba.njit(parallel=True, cache=True, error_model="numpy")
+def gather_sums(
+    fields: Array,
+    angles: AnyFloats,
+    shift: float,
+    rules: Ints,
+    starts: Ints,
+    weights: Floats,
+    offsets: Ints,
+    sums: Floats,
+) -> None:
+    """Sum fields over the quadrature points of every face.
+
+    fields (m, n) complex, to be multiplied by exp(-i shift x). Filled with real parts in float64: sums (m, n_faces),
+    half the weighted sums.
+    """
+    for f in numba.prange(sums.shape[1]):
+        first = starts[rules[f]]
+        for m in range(sums.shape[0]):
+            sums[m, f] = 0.0
+        for n in range(offsets[f], offsets[f + 1]):
+            half = 0.5 * weights[first + n - offsets[f]]
+            angle = shift * angles[2, n]
             cosine, sine = half * math.cos(angle), half * math.sin(angle)
-            for m in range(fields.shape[0]):
-                value = cosine * fields[m, n].real + sine * fields[m, n].imag
-                face_sums[m, f] += value
-                if m == 0:
-                    for p in range(3):
-                        corner_sums[f, p] += barycentric[r, p] * value
+            for m in range(sums.shape[0]):
+                sums[m, f] += cosine * fields[m, n].real + sine * fields[m, n].imag

@@ -27,7 +27,17 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["BLOCK", "LANES", "SERIES_LIMIT", "SHORT_LIMIT", "Jit", "compile_formulas", "polynomial_sincos"]
+__all__ = [
+    "BLOCK",
+    "LANES",
+    "SERIES_LIMIT",
+    "SHORT_LIMIT",
+    "Jit",
+    "alternating_inverse_factorials",
+    "compile_formulas",
+    "polynomial",
+    "polynomial_sincos",
+]
 
 LANES = 16  # frequencies in a step of the CPU's loops: those of one or a few vector registers
 BLOCK = 32  # faces whose tables of phase factors these loops fill together
@@ -55,7 +65,7 @@ class Jit(Protocol):
     def __call__(self, function: F, /) -> F: ...
 
 
-def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
+def polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
     """Compile the polynomial c0 + c1 x + c2 x² + ... with `jit`, by Horner's scheme, unrolled four terms at a time.
 
     coefficients: c0, c1, ... in the working precision, at least one. The function returned takes and gives one number.
@@ -68,7 +78,7 @@ def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
             return c0 + x * (c1 + x * (c2 + x * c3))
 
         return last
-    rest = _polynomial(jit, coefficients[4:])
+    rest = polynomial(jit, coefficients[4:])
 
     @jit
     def value(x: Any) -> Any:
@@ -77,7 +87,7 @@ def _polynomial(jit: Jit, coefficients: Sequence[Any]) -> Any:
     return value
 
 
-def _alternating_inverse_factorials(real: Any, factorials: Sequence[int]) -> list[Any]:
+def alternating_inverse_factorials(real: Any, factorials: Sequence[int]) -> list[Any]:
     """Return [1/k0!, -1/k1!, 1/k2!, ...] for the numbers k0, k1, ... in `factorials`, in the precision `real`."""
     return [real((-1.0) ** n / math.factorial(k)) for n, k in enumerate(factorials)]
 
@@ -91,8 +101,8 @@ def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any =
     numbers, as numbers of the same precision, where the compiler knows no NumPy.
     """
     count = _SINE_TERMS[real]
-    sine = _polynomial(jit, _alternating_inverse_factorials(real, range(1, 2 * count, 2)))
-    cosine = _polynomial(jit, _alternating_inverse_factorials(real, range(0, 2 * count, 2)))
+    sine = polynomial(jit, alternating_inverse_factorials(real, range(1, 2 * count, 2)))
+    cosine = polynomial(jit, alternating_inverse_factorials(real, range(0, 2 * count, 2)))
     first, second, third = (real(part) for part in _PI_PARTS[real])
     per_half_turn, half, one, two = real(1 / math.pi), real(0.5), real(1), real(2)
 
@@ -106,11 +116,12 @@ def polynomial_sincos(jit: Jit, real: Any, floor: Any = np.floor, nearest: Any =
     return sincos
 
 
-def _power_series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
+def _power_series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any, Any, Any]:
     """Compile K, and K with its derivatives, by the power series in e2 and e3 (module docstring), for p + q + r = 0.
 
-    `terms` is the order up to which the series are summed. Both functions take (p, q, r); the first gives K as (real,
-    imaginary), the second K, dG/da, dG/db, dG/dc (the latter three times exp(i m)) as eight reals.
+    `terms` is the order up to which the series are summed. All functions take (p, q, r); the first gives K as (real,
+    imaginary), the second K, dG/da, dG/db, dG/dc (the latter three times exp(i m)) as eight reals. The third and the
+    fourth do the same with K - 1/2 in the place of K: the series without its first term.
     """
     # (-i)^n / (n + k)!: the sign of its real or imaginary part, for n = 0, 1, 2, ...
     by2, by4, by5 = ([real((-1.0) ** (n // 2) / math.factorial(n + k)) for n in range(terms + 1)] for k in (2, 4, 5))
@@ -193,38 +204,56 @@ def _power_series(jit: Jit, real: Any, terms: int) -> tuple[Any, Any]:
     k0, k2, a0, a2, b0, b2 = by2[0], by2[2], by4[0], by4[2], by5[0], by5[2]
 
     @jit
-    def value(p: Any, q: Any, r: Any) -> Any:
-        s2 = -(p * q + r * (p + q))
-        return sum_value(s2, p * q * r, one, zero, s2, k0 + s2 * k2, zero)
+    def alone(x: Any) -> Any:
+        return x
 
     @jit
-    def gradient(p: Any, q: Any, r: Any) -> Any:
-        qr, rp, pq = q * r, r * p, p * q
-        e2 = pq + r * (p + q)
-        s2 = -e2
-        k_re, k_im, a_re, a_im, b_re, b_im = sum_gradient(
-            s2, p * qr, one, zero, s2, one, zero, s2 + s2,
-            k0 + s2 * k2, zero, a0 + (s2 + s2) * a2, zero, b0 + (s2 + s2) * b2, zero,
-        )  # fmt: skip
-        common, m_re, m_im = e2 * third, k_im * third, -(k_re * third)
-        slope = qr - common
-        p_re, p_im = m_re - p * a_re - slope * b_im, m_im - p * a_im + slope * b_re
-        slope = rp - common
-        q_re, q_im = m_re - q * a_re - slope * b_im, m_im - q * a_im + slope * b_re
-        slope = pq - common
-        r_re, r_im = m_re - r * a_re - slope * b_im, m_im - r * a_im + slope * b_re
-        return k_re, k_im, p_re, p_im, q_re, q_im, r_re, r_im
+    def with_first(x: Any) -> Any:
+        return k0 + x
 
-    return value, gradient
+    def value_begun(begin: Any) -> Any:
+        @jit
+        def value(p: Any, q: Any, r: Any) -> Any:
+            s2 = -(p * q + r * (p + q))
+            return sum_value(s2, p * q * r, one, zero, s2, begin(s2 * k2), zero)
+
+        return value
+
+    def gradient_begun(begin: Any, whole: Any) -> Any:
+        @jit
+        def gradient(p: Any, q: Any, r: Any) -> Any:
+            qr, rp, pq = q * r, r * p, p * q
+            e2 = pq + r * (p + q)
+            s2 = -e2
+            k_re, k_im, a_re, a_im, b_re, b_im = sum_gradient(
+                s2, p * qr, one, zero, s2, one, zero, s2 + s2,
+                begin(s2 * k2), zero, a0 + (s2 + s2) * a2, zero, b0 + (s2 + s2) * b2, zero,
+            )  # fmt: skip
+            common, m_re, m_im = e2 * third, k_im * third, -(whole(k_re) * third)
+            slope = qr - common
+            p_re, p_im = m_re - p * a_re - slope * b_im, m_im - p * a_im + slope * b_re
+            slope = rp - common
+            q_re, q_im = m_re - q * a_re - slope * b_im, m_im - q * a_im + slope * b_re
+            slope = pq - common
+            r_re, r_im = m_re - r * a_re - slope * b_im, m_im - r * a_im + slope * b_re
+            return k_re, k_im, p_re, p_im, q_re, q_im, r_re, r_im
+
+        return gradient
+
+    # begun with the first term (and then whole), or without it
+    return (
+        value_begun(with_first), gradient_begun(with_first, alone),
+        value_begun(alone), gradient_begun(alone, with_first),
+    )  # fmt: skip
 
 
-def _divided_differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
+def _divided_differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any, Any, Any]:
     """Compile K, and K with its derivatives, by divided differences; for spreads above SERIES_LIMIT.
 
     `sincos` is sine and cosine, compiled for the same target. The functions are those of :func:`_power_series`.
     """
     zero, one, half, two, limit = real(0), real(1), real(0.5), real(2), real(_GAP_LIMIT)
-    gap_series = _polynomial(jit, _alternating_inverse_factorials(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
+    gap_series = polynomial(jit, alternating_inverse_factorials(real, range(3, 2 * _GAP_TERMS[real] + 3, 2)))
 
     @jit
     def in_order(p: Any, q: Any, r: Any) -> Any:
@@ -302,7 +331,50 @@ def _divided_differences(jit: Jit, real: Any, sincos: Any) -> tuple[Any, Any]:
         )
         return k_re, k_im, p_re, p_im, q_re, q_im, r_re, r_im
 
-    return value, gradient
+    @jit
+    def reduced_value(p: Any, q: Any, r: Any) -> Any:
+        re, im = value(p, q, r)
+        return re - half, im
+
+    @jit
+    def reduced_gradient(p: Any, q: Any, r: Any) -> Any:
+        re, im, a, b, c, d, e, f = gradient(p, q, r)
+        return re - half, im, a, b, c, d, e, f
+
+    return value, gradient, reduced_value, reduced_gradient
+
+
+def _without_branches(jit: Jit, spread: Any, long_limit: Any) -> tuple[Any, Any]:
+    """Return two functions that compile a formula which computes two others and selects one of them by the spread.
+
+    The first is for formulas of a value, of two reals, the second for those of a gradient, of eight. Both take the
+    formula up to `long_limit` and the one beyond; `spread` is compiled and gives the largest of |p|, |q|, |r|.
+    """
+
+    def mixed_value(long_value: Any, large_value: Any) -> Any:
+        @jit
+        def mixed(p: Any, q: Any, r: Any) -> Any:
+            near = spread(p, q, r) <= long_limit
+            one, two = long_value(p, q, r)
+            other_one, other_two = large_value(p, q, r)
+            return one if near else other_one, two if near else other_two
+
+        return mixed
+
+    def mixed_gradient(long_gradient: Any, large_gradient: Any) -> Any:
+        @jit
+        def mixed(p: Any, q: Any, r: Any) -> Any:
+            near = spread(p, q, r) <= long_limit
+            a, b, c, d, e, f, g, h = long_gradient(p, q, r)
+            s, t, u, v, w, x, y, z = large_gradient(p, q, r)
+            return (
+                a if near else s, b if near else t, c if near else u, d if near else v,
+                e if near else w, f if near else x, g if near else y, h if near else z,
+            )  # fmt: skip
+
+        return mixed
+
+    return mixed_value, mixed_gradient
 
 
 def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
@@ -324,34 +396,19 @@ def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
         times exp(i m)) as eight reals. p + q + r = 0 in all. Each chooses by the spread, the largest of |p|, |q|, |r|,
         between three cases that are there by name as well: ``short_`` up to SHORT_LIMIT and ``long_`` up to
         SERIES_LIMIT (power series), ``large_`` above (divided differences). ``mixed_`` chooses between the latter two
-        without a branch.
+        without a branch. ``reduced_value`` and ``reduced_gradient``, and those of each case (``short_reduced_value``
+        and so on), give K - 1/2 in the place of K, with all its digits where the spread is small.
     """
     short, long = _TERMS[real]
-    short_value, short_gradient = _power_series(jit, real, short)
-    long_value, long_gradient = _power_series(jit, real, long)
-    large_value, large_gradient = _divided_differences(jit, real, sincos)
+    cases = {
+        "short": _power_series(jit, real, short), "long": _power_series(jit, real, long),
+        "large": _divided_differences(jit, real, sincos),
+    }  # fmt: skip
     short_limit, long_limit = real(SHORT_LIMIT), real(SERIES_LIMIT)
 
     @jit
     def spread(p: Any, q: Any, r: Any) -> Any:
         return max(abs(p), max(abs(q), abs(r)))
-
-    @jit
-    def mixed_value(p: Any, q: Any, r: Any) -> Any:
-        near = spread(p, q, r) <= long_limit
-        one, two = long_value(p, q, r)
-        other_one, other_two = large_value(p, q, r)
-        return one if near else other_one, two if near else other_two
-
-    @jit
-    def mixed_gradient(p: Any, q: Any, r: Any) -> Any:
-        near = spread(p, q, r) <= long_limit
-        a, b, c, d, e, f, g, h = long_gradient(p, q, r)
-        s, t, u, v, w, x, y, z = large_gradient(p, q, r)
-        return (
-            a if near else s, b if near else t, c if near else u, d if near else v,
-            e if near else w, f if near else x, g if near else y, h if near else z,
-        )  # fmt: skip
 
     def by_spread(short_case: Any, long_case: Any, large_case: Any) -> Any:
         @jit
@@ -365,10 +422,12 @@ def compile_formulas(jit: Jit, real: Any, sincos: Any) -> SimpleNamespace:
 
         return formula
 
-    value = by_spread(short_value, long_value, large_value)
-    gradient = by_spread(short_gradient, long_gradient, large_gradient)
-    return SimpleNamespace(
-        value=value, short_value=short_value, long_value=long_value, large_value=large_value, mixed_value=mixed_value,
-        gradient=gradient, short_gradient=short_gradient, long_gradient=long_gradient, large_gradient=large_gradient,
-        mixed_gradient=mixed_gradient,
-    )  # fmt: skip
+    found: dict[str, Any] = {}
+    mixed_value, mixed_gradient = _without_branches(jit, spread, long_limit)
+    for number, quantity in enumerate(("value", "gradient", "reduced_value", "reduced_gradient")):
+        of_cases = {case: formulas[number] for case, formulas in cases.items()}
+        mix = mixed_value if quantity.endswith("value") else mixed_gradient
+        found |= {f"{case}_{quantity}": formula for case, formula in of_cases.items()}
+        found[f"mixed_{quantity}"] = mix(of_cases["long"], of_cases["large"])
+        found[quantity] = by_spread(*of_cases.values())
+    return SimpleNamespace(**found)

@@ -1,6 +1,9 @@
-"""Triangle meshes: surfaces, clusters, their geometry, topology, upkeep and files."""
+"""Triangle meshes: surfaces, clusters, their geometry, topology, upkeep and files; points, filaments, tetrahedra."""
 
+from .filaments import Filaments
 from .multimaterial import MultiMaterialMesh
+from .points import PointSet
 from .surface import SurfaceMesh
+from .tetrahedra import TetrahedralMesh
 
-__all__ = ["MultiMaterialMesh", "SurfaceMesh"]
+__all__ = ["Filaments", "MultiMaterialMesh", "PointSet", "SurfaceMesh", "TetrahedralMesh"]

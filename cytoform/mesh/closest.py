@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from .._typing import Floats, Ints
-from . import geometry
+from . import geometry, topology
 from .protocol import Mesh
 from .surface import SurfaceMesh
 
@@ -91,14 +91,23 @@ def _closest_barycentric(queries: Floats, corners: Floats) -> Floats:
 
 
 def with_face_values_of(source: SurfaceMesh, target: SurfaceMesh) -> SurfaceMesh:
-    """Return `target` with density and jump of another mesh of the same shape, each face's from the nearest face."""
-    values = [array for array in (source.density, source.jump) if array is not None]
+    """Return `target` with density and jump of another mesh of the same shape.
+
+    The density of a face is that of the nearest face. The jump of a connected component is the one that most of its
+    faces have nearest by, since a closed surface has the same jump all over it.
+    """
     nearest: Ints = np.zeros(target.n_faces, dtype=np.int64)
-    if not all((array == array[0]).all() for array in values):
+    if not all((array == array[0]).all() for array in (source.density, source.jump) if array is not None):
         centres = [geometry.corner_points(m.vertices, m.faces).mean(axis=1) for m in (source, target)]
         nearest = np.asarray(cKDTree(centres[0]).query(centres[1])[1], dtype=np.int64)
     made = target.with_density(source.density[nearest])
-    return made if source.jump is None else made.with_jump(source.jump[nearest])
+    if source.jump is None:
+        return made
+    values, index = np.unique(source.jump, return_inverse=True)
+    pieces = topology.components(target.faces)
+    votes = np.zeros((int(pieces.max()) + 1, len(values)), dtype=np.int64)
+    np.add.at(votes, (pieces, index.reshape(-1)[nearest]), 1)
+    return made.with_jump(values[votes.argmax(axis=1)][pieces])
 
 
 def closest_points(mesh: Mesh, points: npt.ArrayLike) -> tuple[Ints, Floats, Floats]:

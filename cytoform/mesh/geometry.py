@@ -17,6 +17,8 @@ __all__ = [
     "face_areas",
     "face_normals",
     "mean_at_vertices",
+    "simplex_size_gradient",
+    "simplex_sizes",
     "sum_at_vertices",
     "surface_centroid",
     "used_points",
@@ -103,6 +105,90 @@ def _two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     a_high, b_high = a_high - (a_high - a), b_high - (b_high - b)
     a_low, b_low = a - a_high, b - b_high
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _exact_product(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Return the product of two numbers that have a rounding error each, with that of the product."""
+    product, rest = _two_product(a[0], b[0])
+    return _two_sum(product, rest + (a[0] * b[1] + a[1] * b[0]))
+
+
+def _exact_sum(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Return the sum of two numbers that have a rounding error each, with that of the sum."""
+    total, rest = _two_sum(a[0], b[0])
+    return _two_sum(total, rest + (a[1] + b[1]))
+
+
+def _signed_volumes(corners: Floats, *, precise: bool) -> Floats:
+    """Return the signed volumes of tetrahedra (n, 4, 3) in µm³; `precise` as for :func:`doubled_normals`."""
+    if not precise:
+        edges = corners[:, 1:] - corners[:, :1]
+        return np.asarray(np.einsum("ij,ij->i", edges[:, 0], np.cross(edges[:, 1], edges[:, 2])) / 6.0)
+    a, b, c = ([_two_sum(corners[:, i, d], -corners[:, 0, d]) for d in range(3)] for i in (1, 2, 3))
+    total = np.zeros(len(corners)), np.zeros(len(corners))
+    even, odd = ((0, 1, 2), (1, 2, 0), (2, 0, 1)), ((0, 2, 1), (1, 0, 2), (2, 1, 0))
+    for (i, j, k), sign in [*((axes, 1.0) for axes in even), *((axes, -1.0) for axes in odd)]:
+        high, low = _exact_product(_exact_product(a[i], b[j]), c[k])
+        total = _exact_sum(total, (sign * high, sign * low))
+    size = np.prod([np.abs(corners[:, i] - corners[:, 0]).max(axis=1) for i in (1, 2, 3)], axis=0)
+    volumes: Floats = np.where(np.abs(total[0]) <= _ROUNDING_LIMIT * size, 0.0, total[0] + total[1]) / 6.0
+    return volumes
+
+
+def simplex_sizes(corners: Floats, *, precise: bool = True) -> Floats:
+    """Return the size of points, segments, triangles or tetrahedra: 1, length, area or volume.
+
+    Parameters
+    ----------
+    corners : (n, k + 1, 3) float64
+        Corner positions in µm, (z, y, x), of simplices of order k, 0 to 3.
+    precise : bool, optional
+        Carry the rounding errors of edges and products along, so that slivers are right as well; on by default. Corners
+        that come from float32 need no such care.
+
+    Returns
+    -------
+    (n,) float64
+        Sizes in µm^k, zero or more.
+    """
+    order = corners.shape[1] - 1
+    if order == 0:
+        return np.ones(len(corners))
+    if order == 3:
+        return np.abs(_signed_volumes(corners, precise=precise))
+    if order == 2:
+        return 0.5 * np.asarray(np.linalg.norm(doubled_normals(corners, precise=precise), axis=1))
+    return np.asarray(np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1))
+
+
+def simplex_size_gradient(corners: Floats, *, precise: bool = True) -> Floats:
+    """Return the derivative of the size of each simplex with respect to its corners.
+
+    Parameters
+    ----------
+    corners : (n, k + 1, 3) float64
+        Corner positions in µm, (z, y, x), of simplices of order k, 0 to 3.
+    precise : bool, optional
+        As for :func:`simplex_sizes`.
+
+    Returns
+    -------
+    (n, k + 1, 3) float64
+        Derivatives in µm^(k - 1): (simplex, corner, axis). Zero where the size is zero, where no derivative exists.
+    """
+    order = corners.shape[1] - 1
+    out = np.zeros_like(corners)
+    if order == 1:
+        out[:, 1] = _unit_vectors(corners[:, 1] - corners[:, 0])
+        out[:, 0] = -out[:, 1]
+    elif order == 2:
+        out = area_gradient_from_normals(corners, doubled_normals(corners, precise=precise))
+    elif order == 3:
+        signs = np.sign(_signed_volumes(corners, precise=precise))
+        # a corner's derivative is a third of the opposite face's area along its normal, wound so that it points to it
+        for i, opposite in enumerate(((1, 2, 3), (0, 3, 2), (0, 1, 3), (0, 2, 1))):
+            out[:, i] = doubled_normals(corners[:, opposite], precise=precise) * (signs / 6.0)[:, None]
+    return out
 
 
 def face_areas(vertices: Array, faces: Array) -> Floats:

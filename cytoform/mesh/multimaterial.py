@@ -115,6 +115,9 @@ class MultiMaterialMesh(TriangleMesh):
         unknown = sorted(set(filling) - set(self.region_ids))
         if unknown:
             raise MeshError(f"filling names the regions {unknown}; expected some of {list(self.region_ids)}.")
+        bad = [region for region, value in filling.items() if not np.isfinite(value)]
+        if bad:
+            raise MeshError(f"the filling of region {bad[0]} is {filling[bad[0]]}; expected a finite number.")
         values = np.zeros(int(self.labels.max()) + 1)
         values[list(filling)] = list(filling.values())
         return self.with_jump(values[self.labels[:, 0]] - values[self.labels[:, 1]])

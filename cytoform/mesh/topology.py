@@ -416,7 +416,8 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
     Returns
     -------
     SurfaceMesh
-        The surface with the same vertices and density; the faces stay in their order.
+        The surface with the same vertices and density; the faces stay in their order. The jump of a reversed face
+        changes its sign, so that each body keeps its brightness.
 
     Raises
     ------
@@ -435,8 +436,9 @@ def orient_outward(mesh: SurfaceMesh) -> SurfaceMesh:
     corners = geometry.corner_points(mesh.vertices, faces)
     corners = corners - (origins / np.bincount(pieces)[:, None])[pieces][:, None]
     signed = geometry.signed_volumes_times_six(corners)
-    faces = reverse_faces(faces, (np.bincount(groups, weights=signed) < 0)[groups])
-    return SurfaceMesh(mesh.vertices, faces, mesh.density)
+    inwards = (np.bincount(groups, weights=signed) < 0)[groups]
+    jump = None if mesh.jump is None else np.where(flips ^ inwards, -mesh.jump, mesh.jump)
+    return SurfaceMesh(mesh.vertices, reverse_faces(faces, inwards), mesh.density, jump)
 
 
 def zero_area_faces(mesh: HasVerticesAndFaces) -> Bools:

@@ -1,5 +1,6 @@
 """Rules on triangles: their degree, and the reach promised by the error model."""
 
+import itertools
 import math
 
 import numpy as np
@@ -91,3 +92,15 @@ def test_shells_take_the_most_of_each():
     vectors = np.random.default_rng(0).normal(size=(20, 3))
     phases = np.abs(vectors @ band.frequencies.T)
     assert (phases <= band.phase_bound(vectors)[:, None] * band.radii * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize(("order", "count", "pieces"), [(1, 3, 1), (1, 2, 5), (3, 4, 1), (3, 2, 4), (0, 1, 1)])
+def test_gauss_rules_of_other_orders_are_exact_for_polynomials(order, count, pieces):
+    points, weights = quadrature.gauss_composite(order, count, pieces)
+    assert weights.sum() == pytest.approx(1.0, rel=1e-14) and np.allclose(points.sum(axis=1), 1.0)
+    assert (points > 0).all() and len(points) == (count * pieces) ** order
+    for powers in itertools.product(range(2 * count), repeat=order + 1):
+        if sum(powers) < 2 * count:  # ∫ λ^a over a simplex of size 1 is k! Π a! / (k + Σ a)!
+            wanted = math.factorial(order) * math.prod(map(math.factorial, powers))
+            wanted /= math.factorial(order + sum(powers))
+            assert weights @ np.prod(points ** np.array(powers), axis=1) == pytest.approx(wanted, rel=1e-12)

@@ -79,6 +79,32 @@ def test_each_case_up_to_its_limits(prefix, spreads, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("prefix", ["", "short_", "long_", "large_", "mixed_"])
+def test_what_is_left_of_one_half_keeps_its_digits(prefix, dtype):
+    """K - 1/2 is of the size of the spread's square: its error is to be as small, relative to that."""
+    formulas = FORMULAS[dtype]
+    eps = np.finfo(dtype).eps
+    low, high = {"short_": (0.0, 1.0), "long_": (0.0, 3.0), "large_": (3.01, np.inf)}.get(prefix, (0.0, np.inf))
+    for spread in (0.0, 1e-12, 1e-6, 1e-3, 0.3, 1.0, 1.001, 2.999, 3.02, 20.0, 300.0):
+        if not low <= spread <= high:
+            continue
+        for ratio in (-1.0, -0.75, -0.5, -1e-3, 0.0):
+            p, q = dtype(spread), dtype(ratio * spread)
+            r = dtype(-(p + q))
+            points = [float(p), float(q), float(r)]
+            off = abs(math.fsum(points)) / 3.0
+            with mpmath.workdps(60):
+                wanted = complex(oracle.value_exact(points) - mpmath.mpf(1) / 2)
+            size = min(spread**2, 1.0 + spread)
+            found = getattr(formulas, f"{prefix}reduced_value")(p, q, r)
+            assert abs(complex(*found) - wanted) <= VALUE_DIGITS * eps * size + off
+            both = getattr(formulas, f"{prefix}reduced_gradient")(p, q, r)
+            usual = getattr(formulas, f"{prefix}gradient")(p, q, r)
+            assert abs(complex(*both[:2]) - wanted) <= VALUE_DIGITS * eps * size + off
+            assert np.abs(np.subtract(both[2:], usual[2:])).max() <= 2.0 * eps
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_sine_and_cosine_without_branches(dtype):
     sincos = triangle.polynomial_sincos(numba.njit, dtype)
     rng = np.random.default_rng(0)

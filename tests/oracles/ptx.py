@@ -16,7 +16,9 @@ from unittest import mock
 import numpy as np
 
 ARCHITECTURES = [(7, 5), (8, 0), (9, 0), (12, 0)]
-KERNELS = ("value", "adjoint")
+# of triangles, of filled bodies, of simplices by their order
+KERNELS = ("value", "adjoint", "filled value", "filled adjoint",
+           *(f"order {k} {quantity}" for k in (0, 1, 3) for quantity in ("value", "adjoint")))  # fmt: skip
 
 
 def missing() -> str | None:
@@ -42,19 +44,29 @@ def ptxas() -> str | None:
 
 
 def compiled(name: str, real: type, architecture: tuple[int, int]) -> str:
-    """PTX of the kernel behind `value` or `adjoint`, with the arguments of a grid's modes."""
+    """PTX of one of KERNELS, with the arguments of a grid's modes."""
     from numba import cuda, float32, float64
     from numba.cuda import dispatcher
 
-    from cytoform.kernels import mesh_ft_cuda
+    from cytoform.kernels import filled_ft_cuda, mesh_ft_cuda, simplex_ft_cuda
 
     lane = float32 if real is np.float32 else float64
     centres, offsets, numbers, pairs = float64[:, ::1], lane[:, :, ::1], float32[:, ::1], lane[:, ::1]
-    arguments = {
-        "value": (centres, offsets, lane[::1], numbers, float64[:, :, ::1]),
-        "adjoint": (centres, offsets, numbers, pairs, float64[::1], float64[:, :, ::1]),
-    }[name]
-    kernel = {"value": mesh_ft_cuda._value_kernel, "adjoint": mesh_ft_cuda._adjoint_kernel}[name](real)
+    values, sums = float64[::1], float64[:, :, ::1]
+    kind, _, quantity = name.rpartition(" ")
+    if kind == "filled":
+        module, order = filled_ft_cuda, ()
+        arguments = {
+            "value": (centres, offsets, lane[::1], pairs, numbers, sums),
+            "adjoint": (centres, offsets, pairs, numbers, pairs, values, sums, float64[:, ::1], values),
+        }[quantity]
+    else:
+        module, order = (simplex_ft_cuda, (int(kind[-1]),)) if kind else (mesh_ft_cuda, ())
+        arguments = {
+            "value": (centres, offsets, lane[::1], numbers, sums),
+            "adjoint": (centres, offsets, numbers, pairs, values, sums),
+        }[quantity]
+    kernel = {"value": module._value_kernel, "adjoint": module._adjoint_kernel}[quantity](real, *order)
     # numba asks the current device even when told what to compile for
     device = types.SimpleNamespace(compute_capability=architecture)
     with mock.patch.object(dispatcher, "get_current_device", lambda: device):
