@@ -4,7 +4,7 @@ from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
 from .image.series import open_series
-from .mesh import Filaments, MultiMaterialMesh, PointSet, SurfaceMesh, TetrahedralMesh
+from .mesh import Filaments, MultiMaterialMesh, PointSet, Scene, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
 from .rendering import render, render_vjp
@@ -22,6 +22,7 @@ __all__ = [
     "MultiMaterialMesh",
     "PointSet",
     "PupilPSF",
+    "Scene",
     "SurfaceMesh",
     "TetrahedralMesh",
     "Volume",

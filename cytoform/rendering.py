@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -16,11 +17,22 @@ import numpy.typing as npt
 from . import devices as _devices
 from ._typing import Array, Floats
 from .errors import ConfigError, GridError, VolumeError
-from .fourier import BackendName, MeshGradient, MeshTransform, OnBand, Shells, device_for, on_device, pruned
+from .fourier import (
+    BackendName,
+    MeshGradient,
+    MeshTransform,
+    OnBand,
+    SceneGradient,
+    Shells,
+    device_for,
+    on_device,
+    pruned,
+)
 from .image.band import Band
 from .image.volume import Grid
 from .loss import affine_of_moments, best_pair
 from .mesh.protocol import Mesh
+from .mesh.scene import Scene
 from .mesh.simplices import Simplices
 from .optics import PSF
 
@@ -71,12 +83,15 @@ class RenderGradient:
     jump : (n_faces,) float or None
         Derivative for the jump of each face of a filled mesh, as :class:`~cytoform.fourier.MeshGradient` has it; None
         for a mesh without a jump.
+    bodies : mapping of str to MeshGradient
+        For a scene, the derivatives of every body by its name; `vertices` and `density` hold them one after another.
     """
 
     vertices: Array
     density: Array
     psf: Floats
     jump: Array | None = None
+    bodies: Mapping[str, MeshGradient] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -286,12 +301,12 @@ class Renderer:
     normalize: bool = False
     deterministic: bool = False
 
-    def prepared(self, mesh: Mesh | Simplices, *, behind_optics: bool = True) -> OnBand:
+    def prepared(self, mesh: Mesh | Simplices | Scene, *, behind_optics: bool = True) -> OnBand:
         """Prepare a mesh for its transform on the band, and choose the back end.
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
         behind_optics : bool
             True (default) for the image: modes that the optics damp may err more. False for :meth:`spectrum`, in which
@@ -304,12 +319,12 @@ class Renderer:
         """
         return self._transform(self._shells if behind_optics else None).prepare(mesh)
 
-    def spectrum(self, mesh: Mesh | Simplices) -> Array:
+    def spectrum(self, mesh: Mesh | Simplices | Scene) -> Array:
         """Return the Fourier transform of a mesh on the band, without the optics, so that any PSF may be applied to it.
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
 
         Returns
@@ -319,12 +334,12 @@ class Renderer:
         """
         return _devices.to_host(self.prepared(mesh, behind_optics=False).forward())
 
-    def render(self, mesh: Mesh | Simplices) -> Array:
+    def render(self, mesh: Mesh | Simplices | Scene) -> Array:
         """Return the image of a mesh.
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
 
         Returns
@@ -394,12 +409,12 @@ class Renderer:
         box = self._fft_module.to_band(self._array_module.asarray(cotangent), self.band, workers=self._workers)
         return box / box.real.dtype.type(self.band.grid.volume)
 
-    def mesh_vjp(self, mesh: Mesh | Simplices, cotangent: Array) -> MeshGradient:
+    def mesh_vjp(self, mesh: Mesh | Simplices | Scene, cotangent: Array) -> MeshGradient:
         """Return the gradient of Σ cotangent · image for the mesh.
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
         cotangent : (z, y, x) float
             Cotangent on the band's grid.
@@ -411,7 +426,27 @@ class Renderer:
         """
         return self._transform(self._shells).vjp(mesh, self._otf.conj() * self._spectrum_cotangent(cotangent))
 
-    def least_squares(self, mesh: Mesh | Simplices, target: Target) -> LeastSquares:
+    def prepared_vjp(self, here: OnBand, cotangent: Array, *, filling: float = 1.0) -> MeshGradient:
+        """Return the gradient of Σ cotangent · image for a mesh that :meth:`prepared` has prepared, not for its jumps.
+
+        Parameters
+        ----------
+        here : OnBand
+            The prepared mesh.
+        cotangent : (z, y, x) float
+            Cotangent on the band's grid.
+        filling : float
+            Factor on the image of what is filled; 1 by default.
+
+        Returns
+        -------
+        MeshGradient
+            Derivatives for vertices and densities.
+        """
+        slope = self._otf.conj() * self._spectrum_cotangent(cotangent)
+        return here.vjp(slope, filling=filling, with_jump=False)
+
+    def least_squares(self, mesh: Mesh | Simplices | Scene, target: Target) -> LeastSquares:
         """Return the least-squares loss of a mesh at the best gain and background, and its gradient for the mesh.
 
         The loss is Σ w (gain · rendering + background - observed)² / Σ w with gain and background from
@@ -422,7 +457,7 @@ class Renderer:
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
         target : Target
             Measured image and weights.
@@ -690,7 +725,7 @@ def _moments_visitor_on_device(observed: Any, weights: Any) -> Any:
 
 
 def _renderer(
-    mesh: Mesh | Simplices, psf: PSF, grid: Grid, *, backend: str, device: str, tolerance: float | None,
+    mesh: Mesh | Simplices | Scene, psf: PSF, grid: Grid, *, backend: str, device: str, tolerance: float | None,
     cutoff: float | None, normalize: bool, deterministic: bool,
 ) -> Renderer:  # fmt: skip
     """Return the renderer of :func:`render`: default tolerance, and the band of the modes above the cutoff."""
@@ -700,7 +735,7 @@ def _renderer(
 
 
 def render(
-    mesh: Mesh | Simplices,
+    mesh: Mesh | Simplices | Scene,
     psf: PSF,
     grid: Grid,
     *,
@@ -715,7 +750,7 @@ def render(
 
     Parameters
     ----------
-    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments, TetrahedralMesh or Scene
         Positions in µm, (z, y, x), with the density in intensity per µm² (of filaments per µm, of tetrahedra per µm³,
         of points the brightness) and, where bodies are filled, the jump in intensity per µm³.
     psf : PSF
@@ -756,7 +791,7 @@ def render(
 
 
 def render_vjp(
-    mesh: Mesh | Simplices,
+    mesh: Mesh | Simplices | Scene,
     psf: PSF,
     grid: Grid,
     cotangent: Array,
@@ -772,7 +807,7 @@ def render_vjp(
 
     Parameters
     ----------
-    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments, TetrahedralMesh or Scene
         Positions in µm, (z, y, x), with the density in intensity per µm² (of filaments per µm, of tetrahedra per µm³,
         of points the brightness) and, where bodies are filled, the jump in intensity per µm³.
     psf : PSF
@@ -817,4 +852,5 @@ def render_vjp(
     )  # fmt: skip
     moved = renderer.mesh_vjp(mesh, cotangent)
     of_psf = renderer.psf_vjp(renderer.spectrum(mesh), cotangent)
-    return RenderGradient(moved.vertices, moved.density, of_psf, moved.jump)
+    bodies = moved.bodies if isinstance(moved, SceneGradient) else {}
+    return RenderGradient(moved.vertices, moved.density, of_psf, moved.jump, bodies)

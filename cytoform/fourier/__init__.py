@@ -3,6 +3,7 @@
 from . import cost, exact, nufft, on_device, pruned
 from .gradient import MeshGradient
 from .quadrature import Shells
+from .scene import SceneGradient, SceneOnBand
 from .simplices import SimplicesOnBand
 from .transform import (
     BackendName,
@@ -21,6 +22,8 @@ __all__ = [
     "MeshOnBand",
     "MeshTransform",
     "OnBand",
+    "SceneGradient",
+    "SceneOnBand",
     "Shells",
     "SimplicesOnBand",
     "choose_backend",

@@ -25,11 +25,13 @@ from ..image.band import Band
 from ..image.volume import Grid
 from ..mesh import geometry
 from ..mesh.protocol import Mesh
+from ..mesh.scene import Scene
 from ..mesh.simplices import Simplices
 from . import cost, exact, nufft, on_device
 from .filled import Filling
 from .gradient import MeshGradient, sum_at_vertices
 from .quadrature import Shells
+from .scene import SceneOnBand
 from .simplices import SimplicesOnBand
 
 __all__ = ["BackendName", "MeshGradient", "MeshOnBand", "MeshTransform", "Shells", "choose_backend", "device_for",
@@ -191,12 +193,12 @@ class MeshTransform:
         """
         return (1e-5 if np.dtype(dtype) == np.float32 else 1e-8) if self.tolerance is None else self.tolerance
 
-    def prepare(self, mesh: Mesh | Simplices) -> OnBand:
+    def prepare(self, mesh: Mesh | Simplices | Scene) -> OnBand:
         """Prepare a mesh, or points, filaments or tetrahedra, for value and gradient: compute once what both need.
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
 
         Returns
@@ -207,12 +209,12 @@ class MeshTransform:
         make: Any = next((made for kind, made in _PREPARED if isinstance(mesh, kind)), MeshOnBand)
         return make(self, mesh)  # type: ignore[no-any-return]
 
-    def forward(self, mesh: Mesh | Simplices) -> Array:
+    def forward(self, mesh: Mesh | Simplices | Scene) -> Array:
         """Return the transform of a mesh on the band's box.
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
 
         Returns
@@ -222,12 +224,12 @@ class MeshTransform:
         """
         return _devices.to_host(self.prepare(mesh).forward())
 
-    def vjp(self, mesh: Mesh | Simplices, cotangent: Array) -> MeshGradient:
+    def vjp(self, mesh: Mesh | Simplices | Scene, cotangent: Array) -> MeshGradient:
         """Return the gradient of Re Σ conj(c) û over the full spectrum that the band's box stands for.
 
         Parameters
         ----------
-        mesh : Mesh, PointSet, Filaments or TetrahedralMesh
+        mesh : Mesh, PointSet, Filaments, TetrahedralMesh or Scene
             Positions in µm, (z, y, x).
         cotangent : (band.shape) complex
             Cotangent c on the band's box.
@@ -397,13 +399,13 @@ class MeshOnBand:
         return mass
 
 
-OnBand = MeshOnBand | SimplicesOnBand
+OnBand = MeshOnBand | SimplicesOnBand | SceneOnBand
 # What prepares which kind of object; anything else is a mesh of triangles.
-_PREPARED: tuple[tuple[type, Any], ...] = ((Simplices, SimplicesOnBand),)
+_PREPARED: tuple[tuple[type, Any], ...] = ((Simplices, SimplicesOnBand), (Scene, SceneOnBand))
 
 
 def mesh_ft(
-    mesh: Mesh | Simplices,
+    mesh: Mesh | Simplices | Scene,
     grid: Grid,
     *,
     backend: BackendName = "auto",
@@ -420,7 +422,7 @@ def mesh_ft(
 
     Parameters
     ----------
-    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments, TetrahedralMesh or Scene
         Positions in µm, (z, y, x), and a density of each face, segment or tetrahedron, or a brightness of each point.
     grid : Grid
         Frequencies are 2π k / (n · spacing), rad/µm.
@@ -458,7 +460,7 @@ def mesh_ft(
 
 
 def mesh_ft_vjp(
-    mesh: Mesh | Simplices,
+    mesh: Mesh | Simplices | Scene,
     grid: Grid,
     cotangent: Array,
     *,
@@ -473,7 +475,7 @@ def mesh_ft_vjp(
 
     Parameters
     ----------
-    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments or TetrahedralMesh
+    mesh : SurfaceMesh, MultiMaterialMesh, PointSet, Filaments, TetrahedralMesh or Scene
         Positions in µm, (z, y, x), and a density of each face, segment or tetrahedron, or a brightness of each point.
     grid : Grid
         Frequencies are 2π k / (n · spacing), rad/µm.

@@ -3,7 +3,8 @@
 from .filaments import Filaments
 from .multimaterial import MultiMaterialMesh
 from .points import PointSet
+from .scene import Scene
 from .surface import SurfaceMesh
 from .tetrahedra import TetrahedralMesh
 
-__all__ = ["Filaments", "MultiMaterialMesh", "PointSet", "SurfaceMesh", "TetrahedralMesh"]
+__all__ = ["Filaments", "MultiMaterialMesh", "PointSet", "Scene", "SurfaceMesh", "TetrahedralMesh"]
