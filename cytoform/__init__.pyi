@@ -1,11 +1,12 @@
 from ._version import __version__
-from .fitting import FitConfig, FitJob, FitResult, fit, load_result
+from .fitting import FitConfig, FitJob, FitResult, SceneResult, fit, fit_scene, load_result
 from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
 from .image.series import open_series
 from .mesh import Filaments, MultiMaterialMesh, PointSet, Scene, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
+from .mesh.scene_files import read_scene, write_scene
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
 from .rendering import render, render_vjp
 
@@ -23,19 +24,23 @@ __all__ = [
     "PointSet",
     "PupilPSF",
     "Scene",
+    "SceneResult",
     "SurfaceMesh",
     "TetrahedralMesh",
     "Volume",
     "__version__",
     "fit",
+    "fit_scene",
     "load_result",
     "mesh_ft",
     "mesh_ft_vjp",
     "open_series",
     "read_mesh",
+    "read_scene",
     "read_volume",
     "render",
     "render_vjp",
     "write_mesh",
+    "write_scene",
     "write_volume",
 ]

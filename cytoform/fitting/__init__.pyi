@@ -3,6 +3,8 @@ from .bodies import Body, register_body
 from .callbacks import Callback, Film, Progress
 from .config import FitConfig
 from .job import FitJob
+from .joint.api import fit_scene
+from .joint.result import SceneResult
 from .priors.smoothness import Prior
 from .references import ImageFile, Region
 from .result import FitResult, load_result
@@ -20,9 +22,11 @@ __all__ = [
     "Prior",
     "Progress",
     "Region",
+    "SceneResult",
     "Uncertainty",
     "Verdict",
     "fit",
+    "fit_scene",
     "load_result",
     "register_body",
 ]

@@ -196,6 +196,16 @@ class Simplices:
         """
         return dataclasses.replace(self, **{self._names[2]: density})  # type: ignore[type-var]
 
+    def arrays(self) -> dict[str, Array]:
+        """Return the fields by name, from which the constructor makes the same simplices again.
+
+        Returns
+        -------
+        dict of str to array
+            Every field of the dataclass.
+        """
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
     def astype(self, dtype: npt.DTypeLike) -> Self:
         """Return the same simplices with positions and brightness in another precision.
 

@@ -92,8 +92,9 @@ class JointModel:
     def _solve(
         self, views: Sequence[View], spectra: list[list[Any]]
     ) -> tuple[Brightness, list[tuple[int, ...]], Array, float]:
-        """Return the best brightnesses for the spectra of all parts, the parts' columns, w (model - observed), and loss."""
-        columns, parts = [], []
+        """Return the best brightnesses for the parts' spectra, each body's columns, w (model - observed), and loss."""
+        columns: list[Column] = []
+        parts: list[tuple[int, ...]] = []
         for view, boxes in zip(views, spectra):
             parts.append(tuple(range(len(columns), len(columns) + len(boxes))))
             columns += [Column(view.image, view.visible(view.renderer.image(box))) for box in boxes]
