@@ -25,7 +25,8 @@ from .callbacks import Callback
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import FitConfig
 from .digests import image_digest
-from .finish import finish
+from .finish import finish, with_light_added
+from .joint.labels import with_neighbours_fitted
 from .loop import FitContext, run_stages
 from .priors.smoothness import Prior
 from .progress import ProgressTeller
@@ -123,9 +124,12 @@ def fit(
     save = None if path is None else _saver(path, digest_of_image, config, input_digests)
     if config.stain == "auto":
         request, config = _with_stain_chosen(request, state)
-    body = _make_body(request, state)
+    known = with_neighbours_fitted(request, Scene.from_volume(volume)) if config.stain == "filled" else None
+    fitted = request if known is None else known.request
+    config = fitted.config
+    body = _make_body(fitted, state)
     if state is None:
-        state = _begin(body, request)
+        state = _begin(body, fitted, request)
         state.count.seconds = time.perf_counter() - begin
     if is_searched(state.inputs):
         warn_of_several_cells(body.scene.cell_count, volume)
@@ -137,7 +141,8 @@ def fit(
     try:
         run_stages(state, FitContext(body, config, prior, teller, save))
         teller.begin_errors(state, message)
-        return finish(state, body, config, volume)
+        result = finish(state, body, config, volume)
+        return result if known is None else with_light_added(result, known.light)
     except KeyboardInterrupt:
         raise Interrupted(_interruption_message(state, path)) from None
 
@@ -162,10 +167,10 @@ def _with_stain_chosen(request: Request, state: State | None) -> tuple[Request, 
     return dataclasses.replace(request, config=config, inputs=inputs), config
 
 
-def _begin(body: Body[Any], request: Request) -> State:
-    """Make the state that the fit of a request starts from, with its inputs, remarks and device."""
+def _begin(body: Body[Any], request: Request, given: Request) -> State:
+    """Make the state that the fit of a request starts from, with inputs, remarks and device; `given` is the user's."""
     state = body.begin(request)
-    state.inputs, state.remarks = request.description(), (*request.remarks(), *state.remarks)
+    state.inputs, state.remarks = given.description(), (*given.remarks(), *state.remarks)
     state.device = device_for(request.config.device, request.config.backend)
     return state
 

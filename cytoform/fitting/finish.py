@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from typing import Any
@@ -23,7 +24,7 @@ from .state import State
 from .uncertainty import Uncertainty, estimate_uncertainty
 from .uncertainty.directions import fitted_psf_directions
 
-__all__ = ["finish"]
+__all__ = ["finish", "with_light_added"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,6 +78,12 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
         inputs=state.inputs,
         touching_cells=body.scene.cell_count.touching if is_searched(state.inputs) else 0,
     )
+
+
+def with_light_added(result: FitResult, light: Array) -> FitResult:
+    """Return a result with more light of the surroundings, (z, y, x), which had been taken from the image before."""
+    total = light if result.surroundings is None else result.surroundings.data + light
+    return dataclasses.replace(result, surroundings=_volume_like(result.model, total))
 
 
 def _volume_like(volume: Volume, data: Array) -> Volume:

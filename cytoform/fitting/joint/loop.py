@@ -79,7 +79,7 @@ class JointFit:
             Mover(body, edge, config.preconditioning[-1], config.smoothness_weight[-1], moves=moved)
             for body, moved in zip(bodies, moves)
         ]
-        self.bodies = [mover.tidied(body) for mover, body in zip(self.movers, bodies)]
+        self.bodies = [mover.tidied(body, first=True) for mover, body in zip(self.movers, bodies)]
         self.textured = textured
         self.texture: Texture | None = None
         self.steps = 0

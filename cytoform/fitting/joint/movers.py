@@ -8,12 +8,12 @@ import numpy as np
 
 from ..._typing import Floats
 from ...mesh.base import TriangleMesh
-from ...mesh.remesh import needs_remesh, remesh
+from ...mesh.remesh import faces_around, needs_remesh, poor_faces, remesh
 from ...mesh.simplices import Simplices
 from ...mesh.surface import SurfaceMesh
 from ...mesh.topology import edge_lengths, is_embedded
 from ...optim import LaplacianPreconditioner
-from ..constants import MOST_VOLUME_CHANGE
+from ..constants import MOST_VOLUME_CHANGE, REMESHED_RINGS, TRIANGLE_BOUNDS
 from ..priors.smoothness import Smoothness
 
 __all__ = ["Mover"]
@@ -76,13 +76,23 @@ class Mover:
             return np.zeros_like(gradient)
         return gradient if self._preconditioner is None else self._preconditioner.solve(gradient)
 
-    def tidied(self, body: Any) -> Any:
-        """Return a surface with better triangles where some are poor and the shape is kept, else the body itself."""
-        if not (self.moves and isinstance(body, SurfaceMesh)) or not needs_remesh(body, self.edge):
+    def tidied(self, body: Any, *, first: bool = False) -> Any:
+        """Return a surface with better triangles where some are poor and the shape is kept, else the body itself.
+
+        Between rounds only triangles near poor ones are touched; the first time all are made even.
+        """
+        if not (self.moves and isinstance(body, SurfaceMesh)):
             return body
-        better = remesh(body, self.edge)
+        if first:
+            better = remesh(body, self.edge) if needs_remesh(body, self.edge) else body
+        else:
+            poor = poor_faces(body, self.edge, **TRIANGLE_BOUNDS)
+            near = faces_around(body, poor, REMESHED_RINGS)
+            better = remesh(body, self.edge, within=near) if poor.any() else body
+        if better is body:
+            return body
         kept = abs(better.volume - body.volume) <= MOST_VOLUME_CHANGE * abs(body.volume)
-        if better is body or not kept or not is_embedded(better):
+        if not kept or not is_embedded(better):
             return body
         self.set_connectivity(better)
         return better
