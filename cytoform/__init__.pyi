@@ -1,5 +1,5 @@
 from ._version import __version__
-from .fitting import FitConfig, FitJob, FitResult, SceneResult, fit, fit_scene, load_result
+from .fitting import FitConfig, FitJob, FitResult, SceneResult, fit, fit_scene, load_result, scene_from_labels
 from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
@@ -40,6 +40,7 @@ __all__ = [
     "read_volume",
     "render",
     "render_vjp",
+    "scene_from_labels",
     "write_mesh",
     "write_scene",
     "write_volume",

@@ -4,6 +4,7 @@ from .callbacks import Callback, Film, Progress
 from .config import FitConfig
 from .job import FitJob
 from .joint.api import fit_scene
+from .joint.labels import scene_from_labels
 from .joint.result import SceneResult
 from .priors.smoothness import Prior
 from .references import ImageFile, Region
@@ -29,4 +30,5 @@ __all__ = [
     "fit_scene",
     "load_result",
     "register_body",
+    "scene_from_labels",
 ]

@@ -124,10 +124,8 @@ def fit(
     save = None if path is None else _saver(path, digest_of_image, config, input_digests)
     if config.stain == "auto":
         request, config = _with_stain_chosen(request, state)
-    known = with_neighbours_fitted(request, Scene.from_volume(volume)) if config.stain == "filled" else None
-    fitted = request if known is None else known.request
-    config = fitted.config
-    body = _make_body(fitted, state)
+    fitted, light = with_neighbours_fitted(request)
+    config, body = fitted.config, _make_body(fitted, state)
     if state is None:
         state = _begin(body, fitted, request)
         state.count.seconds = time.perf_counter() - begin
@@ -141,8 +139,7 @@ def fit(
     try:
         run_stages(state, FitContext(body, config, prior, teller, save))
         teller.begin_errors(state, message)
-        result = finish(state, body, config, volume)
-        return result if known is None else with_light_added(result, known.light)
+        return with_light_added(finish(state, body, config, volume), light)
     except KeyboardInterrupt:
         raise Interrupted(_interruption_message(state, path)) from None
 

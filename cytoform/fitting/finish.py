@@ -80,8 +80,13 @@ def finish(state: State, body: Body[Any], config: FitConfig, image: Volume) -> F
     )
 
 
-def with_light_added(result: FitResult, light: Array) -> FitResult:
-    """Return a result with more light of the surroundings, (z, y, x), which had been taken from the image before."""
+def with_light_added(result: FitResult, light: Array | None) -> FitResult:
+    """Return a result with more light of the surroundings, (z, y, x), which had been taken from the image before.
+
+    None stands for no such light.
+    """
+    if light is None:
+        return result
     total = light if result.surroundings is None else result.surroundings.data + light
     return dataclasses.replace(result, surroundings=_volume_like(result.model, total))
 

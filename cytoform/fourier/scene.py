@@ -24,6 +24,12 @@ class SceneGradient(MeshGradient):
 
     Parameters
     ----------
+    vertices : (n_vertices, 3) float
+        Derivative for each coordinate, per µm, (z, y, x).
+    density : (n,) float
+        Derivative for the density of each face, segment or tetrahedron, or the brightness of each point.
+    jump : None
+        The derivatives for jumps are in `bodies`.
     bodies : mapping of str to MeshGradient
         Derivatives for vertices, densities and jumps by the body's name.
     """
@@ -67,13 +73,27 @@ class SceneOnBand:
         return found.pop() if len(found) == 1 else "mixed"
 
     def forward(self) -> Any:
-        """Return the transform of all bodies together on the band's box, (band.shape) complex64 or complex128."""
+        """Return the transform of all bodies together on the band's box.
+
+        Returns
+        -------
+        (band.shape) complex64 or complex128
+            û, with phases relative to the grid's origin; on the device where the transform runs.
+        """
         boxes = [here.forward() for here in self.bodies.values()]
         kind = np.result_type(*(box.dtype for box in boxes))
         return sum(boxes[1:], boxes[0].astype(kind))
 
     def parts(self) -> tuple[Any | None, Any | None]:
-        """Return the transform as the first of two parts, as :meth:`.MeshOnBand.parts` does."""
+        """Return the transform as the first of two parts, as :meth:`.MeshOnBand.parts` does.
+
+        Returns
+        -------
+        transform : (band.shape) complex64 or complex128
+            The transform of all bodies.
+        inside : None
+            What is filled is in the first part.
+        """
         return self.forward(), None
 
     def vjp(self, cotangent: Any, *, filling: float = 1.0, with_jump: bool = True) -> SceneGradient:

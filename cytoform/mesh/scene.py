@@ -127,7 +127,18 @@ class Scene:
         return self.with_bodies({name: scaled_brightness(self[name], factor) for name, factor in factors.items()})
 
     def astype(self, dtype: npt.DTypeLike) -> Scene:
-        """Return the scene with all bodies in another precision, float32 or float64."""
+        """Return the scene with all bodies in another precision.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+            The number type to convert to.
+
+        Returns
+        -------
+        Scene
+            The same bodies.
+        """
         return Scene({name: body.astype(dtype) for name, body in self._bodies.items()})
 
 

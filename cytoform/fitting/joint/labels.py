@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -13,21 +14,22 @@ from ..._typing import Array, Bools, Ints
 from ...errors import CytoformError, VolumeError
 from ...image.volume import Grid, Volume
 from ...masks import largest_part, mask_to_mesh
+from ...mesh.protocol import Mesh
 from ...mesh.scene import Scene
-from ...mesh.surface import SurfaceMesh
 from ...rendering import render
+from ..scene import Scene as ImageScene
 from ..stain import stained
 from ..start.begin import guess_psf
 from ..start.labels import labelled_cell
 from .api import fit_scene
 
 if TYPE_CHECKING:
-    from ...mesh.protocol import Mesh
     from ..request import Request
-    from ..scene import Scene as ImageScene
     from .result import SceneResult
 
-__all__ = ["KnownNeighbours", "scene_from_labels", "with_neighbours_fitted"]
+__all__ = ["scene_from_labels", "with_neighbours_fitted"]
+
+_LOG = logging.getLogger(__name__)
 
 BEYOND = 4
 """Voxels by which a body that the image's border cuts goes on outside of it, as wide as at the border."""
@@ -85,7 +87,7 @@ def _numbered(values: Array) -> Ints:
     return np.asarray((np.searchsorted(positive, values) + 1) * (values > 0), dtype=np.int64)
 
 
-def _surface(mask: Bools, grid: Grid) -> SurfaceMesh:
+def _surface(mask: Bools, grid: Grid) -> Mesh:
     """Return the closed surface of a mask's largest piece, continued beyond the image's border."""
     wide = np.pad(largest_part(mask), BEYOND, mode="edge")
     origin = np.asarray(grid.origin) - BEYOND * np.asarray(grid.spacing)
@@ -94,23 +96,7 @@ def _surface(mask: Bools, grid: Grid) -> SurfaceMesh:
     return mask_to_mesh(wide, around, largest=True).astype(np.float64)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class KnownNeighbours:
-    """A request for one labelled cell whose neighbours have been fitted with it.
-
-    Attributes
-    ----------
-    request : Request
-        The cell alone: the image less the light of the neighbours, the cell's surface and the PSF of the common fit.
-    light : (z, y, x) float32
-        Light of the neighbours, and of uneven brightness inside the cell, in the image's intensities.
-    """
-
-    request: Request
-    light: Array
-
-
-def with_neighbours_fitted(request: Request, scene: ImageScene) -> KnownNeighbours | None:
+def with_neighbours_fitted(request: Request) -> tuple[Request, Array | None]:
     """Fit a labelled filled cell with its labelled neighbours, and return the request for the cell alone.
 
     The bodies share the light between them, and one PSF: a single small body says too little about it.
@@ -119,17 +105,20 @@ def with_neighbours_fitted(request: Request, scene: ImageScene) -> KnownNeighbou
     ----------
     request : Request
         The user's request.
-    scene : Scene
-        Its image.
 
     Returns
     -------
-    KnownNeighbours or None
-        None if the request has no labels or a start of its own, the cell has no labelled neighbour, or the common fit
-        is not possible.
+    request : Request
+        The cell alone: the image less the light of the neighbours, the cell's surface and the PSF of the common fit,
+        which is held. The user's own request if it has no labels or a start, if the cell has no labelled neighbour, or
+        if the common fit is not possible.
+    light : (z, y, x) float32, or None
+        Light of the neighbours, and of uneven brightness inside the cell, in the image's intensities; None without a
+        common fit.
     """
     if request.label_image is None or request.mesh is not None or request.config.stain != "filled":
-        return None
+        return request, None
+    scene = ImageScene.from_volume(request.volume)
     cell = labelled_cell(request.label_image, request.label, scene, filled=True)
     labels = np.asarray(request.label_image)
     own = int(labels[cell.mask][0]) if request.label is None else int(request.label)
@@ -137,16 +126,15 @@ def with_neighbours_fitted(request: Request, scene: ImageScene) -> KnownNeighbou
     box = _box(cell.mask, NEAR * np.asarray(psf.fwhm), scene)
     cropped = labels[box]
     if not ((cropped > 0) & (cropped != own)).any():
-        return None
-    start, stop = [s.start for s in box], [s.stop for s in box]
-    part = scene.volume.crop(start, stop)
+        return request, None
+    part = scene.volume.crop([s.start for s in box], [s.stop for s in box])
     config = dataclasses.replace(request.config, iterations=min(STEPS, request.config.iterations))
+    region = ndimage.binary_dilation(cropped > 0, iterations=3)
     try:
-        bodies = scene_from_labels(cropped, part.grid)
-        region = ndimage.binary_dilation(cropped > 0, iterations=3)
-        found = fit_scene(part, bodies, psf, config, roi=region, texture=True)
-    except CytoformError:
-        return None
+        found = fit_scene(part, scene_from_labels(cropped, part.grid), psf, config, roi=region, texture=True)
+    except CytoformError as error:
+        _LOG.warning("the neighbours are not fitted as bodies: %s", error)
+        return request, None
     return _cell_alone(request, found, own, scene, box)
 
 
@@ -160,8 +148,8 @@ def _box(mask: Bools, margin: Array, scene: ImageScene) -> tuple[slice, slice, s
 
 def _cell_alone(
     request: Request, found: SceneResult, own: int, scene: ImageScene, box: tuple[slice, slice, slice]
-) -> KnownNeighbours:
-    """Return the request for one cell of a common fit, with the light of all else taken from the image.
+) -> tuple[Request, Array]:
+    """Return the request for one cell of a common fit, and the light of all else, taken from the image.
 
     Its own uneven brightness counts as such light. The PSF is the common one, and is held.
     """
@@ -178,7 +166,7 @@ def _cell_alone(
     assert request.label_image is not None
     only = np.where(np.asarray(request.label_image) == own, own, 0)
     made = dataclasses.replace(
-        request, volume=volume, mesh=stained(cast("Mesh", body), "filled"), psf=found.psf, labels=only, label=own,
+        request, volume=volume, mesh=stained(cast(Mesh, body), "filled"), psf=found.psf, labels=only, label=own,
         config=dataclasses.replace(request.config, infer_psf=False),
     )  # fmt: skip
-    return KnownNeighbours(made, light)
+    return made, light

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..scene import typical_voxel
 from .model import JointLoss, JointModel
 from .movers import Mover
 from .texture import Texture, estimate_texture
+from .unknowns import Unknowns
 from .view import View, view_of
 
 __all__ = ["JointFit", "Round"]
@@ -80,6 +80,8 @@ class JointFit:
             for body, moved in zip(bodies, moves)
         ]
         self.bodies = [mover.tidied(body, first=True) for mover, body in zip(self.movers, bodies)]
+        self.fits_psf = config.infer_psf and psf.parameters.size > 0
+        self.axial = config.psf_shape == "axial"
         self.textured = textured
         self.texture: Texture | None = None
         self.steps = 0
@@ -118,8 +120,7 @@ class JointFit:
 
     def step_psf(self) -> None:
         """Fit the PSF's parameters with the bodies held, by a few L-BFGS evaluations."""
-        config, psf = self.config, self.psf
-        axial = config.psf_shape == "axial"
+        config, psf, axial = self.config, self.psf, self.axial
         model = self.model(PSF_CUTOFF)
         spectra = model.spectra(self.working())
         optimiser, tried = LBFGS(psf.parameters.shape), psf
@@ -140,10 +141,9 @@ class JointFit:
     def run(self) -> JointLoss:
         """Run rounds until one gains little or the iterations are used up; return the loss of the last one."""
         config = self.config
-        fits_psf = config.infer_psf and self.psf.parameters.size > 0
         before = np.inf
         while True:
-            if self.history and fits_psf:
+            if len(self.history) == 1 and self.fits_psf:
                 self.step_psf()
             if self.history and self.textured:
                 spread = None if self.texture is None else self.texture.spread
@@ -168,38 +168,41 @@ class JointFit:
         return 1.0 - found.value / max(spread, 1e-300)
 
     def round(self, n_steps: int) -> JointLoss:
-        """Move all bodies by some steps of one optimiser; return the loss at the best point, without gradients."""
+        """Move all bodies, and the PSF with them, by some steps of one optimiser; return the loss at the best point."""
         model, config = self.model(), self.config
-        ends = np.cumsum([0, *(len(body.vertices) for body in self.bodies)])
-        parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
         first = model.loss(self.working(), gradients=False)
         prior_weight = 2.0 * first.value / max(float((self.weights > 0).sum()), 1.0)
-        point = np.concatenate([np.asarray(body.vertices, dtype=np.float64) for body in self.bodies])
-        optimiser, scales = LBFGS(point.shape, memory=MEMORY), self._scales(first)
-        best = first
+        unknowns = Unknowns(self.bodies, self.psf, free_psf=self.fits_psf and bool(self.history), axial=self.axial)
+        optimiser, scales = LBFGS(unknowns.start.shape, memory=MEMORY), self._scales(first)
+        point, best = unknowns.start, first
 
         def precondition(slope: Array) -> Array:
-            """Apply each body's preconditioner and the scale of its brightness."""
-            moved = [m.precondition(slope[p]) * s for m, p, s in zip(self.movers, parts, scales)]
-            return np.concatenate(moved)
+            """Apply each body's preconditioner and the scale of its brightness, and the scale of the PSF."""
+            parts = [m.precondition(g) * s for m, g, s in zip(self.movers, unknowns.of_bodies(slope), scales)]
+            return unknowns.joined(parts, unknowns.of_psf(slope) / unknowns.n_vertices)
 
         for _ in range(n_steps):
-            bodies = [body.with_vertices(point[p]) for body, p in zip(self.bodies, parts)]
-            found = model.loss(self.working(bodies))
+            bodies = [body.with_vertices(own) for body, own in zip(self.bodies, unknowns.of_bodies(point))]
+            found = model.loss(self.working(bodies), psf=unknowns.psf_at(point))
             value, slopes = found.value, []
             for mover, body, gradient in zip(self.movers, bodies, found.gradients):
                 energy, slope = mover.energy(body)
                 value += prior_weight * energy
                 slope = prior_weight * slope + gradient.vertices
                 slopes.append(slope if self._moves(mover) else np.zeros_like(slope))
-            point = optimiser.step(point, value, np.concatenate(slopes), precondition, config.step[-1] * self.voxel)
+            point = optimiser.step(
+                point, value, unknowns.joined(slopes, unknowns.psf_slope(found.psf)), precondition,
+                config.step[-1] * self.voxel,
+            )  # fmt: skip
             self.steps += 1
             if optimiser.value == value:
                 best = found
             if optimiser.failed:
                 break
         assert optimiser.point is not None
-        self.bodies = [body.with_vertices(optimiser.point[p]) for body, p in zip(self.bodies, parts)]
+        self.bodies = [body.with_vertices(own) for body, own in zip(self.bodies, unknowns.of_bodies(optimiser.point))]
+        self.psf = unknowns.psf_at(optimiser.point) or self.psf
+        self.psf = self.psf.prolate() if self.axial and self.fits_psf else self.psf
         return dataclasses.replace(best, gradients=[])
 
     def _moves(self, mover: Mover) -> bool:

@@ -32,12 +32,15 @@ class JointLoss:
         The columns of each body: one, or its surface and its inside.
     gradients : list of MeshGradient
         Derivative of the value for each body; empty if they were not asked for.
+    psf : (n_parameters,) float64
+        Derivative for the PSF's parameters; empty if it was not asked for.
     """
 
     value: float
     brightness: Brightness
     parts: list[tuple[int, ...]]
     gradients: list[MeshGradient]
+    psf: Floats = dataclasses.field(default_factory=lambda: np.zeros(0))
 
 
 class JointModel:
@@ -57,7 +60,7 @@ class JointModel:
         self.observed, self.weights, self.views = observed, weights, list(views)
         self.total = float(weights.sum(dtype=np.float64))
 
-    def loss(self, bodies: Sequence[Any], *, gradients: bool = True) -> JointLoss:
+    def loss(self, bodies: Sequence[Any], *, gradients: bool = True, psf: PSF | None = None) -> JointLoss:
         """Return the loss of bodies, each at its best brightness, and its gradient for every body.
 
         The brightnesses minimise the loss, so the gradients need no term for them (variable projection; Golub and
@@ -69,17 +72,20 @@ class JointModel:
             One for each view.
         gradients : bool
             Whether the gradients are computed.
+        psf : PSF, optional
+            Another PSF on the same modes, for whose parameters the gradient is computed, too.
 
         Returns
         -------
         JointLoss
             Value, brightnesses and gradients.
         """
-        prepared = [view.renderer.prepared(body) for view, body in zip(self.views, bodies)]
+        views = self.views if psf is None else [view.with_psf(psf) for view in self.views]
+        prepared = [view.renderer.prepared(body) for view, body in zip(views, bodies)]
         spectra = [[part for part in here.parts() if part is not None] for here in prepared]
-        found, parts, misfit, value = self._solve(self.views, spectra)
+        found, parts, misfit, value = self._solve(views, spectra)
         slopes: list[MeshGradient] = []
-        for view, here, own in zip(self.views, prepared, parts) if gradients else ():
+        for view, here, own in zip(views, prepared, parts) if gradients else ():
             gain = found.gains[own[0]]
             ratio = 1.0
             if len(own) == 2:
@@ -87,7 +93,21 @@ class JointModel:
                 ratio = float(found.gains[own[1]] / gain)
             cotangent = view.spread(misfit[view.image] * misfit.dtype.type(2.0 * gain / self.total))
             slopes.append(view.renderer.prepared_vjp(here, cotangent, filling=ratio))
-        return JointLoss(value, found, parts, slopes)
+        if psf is None or not gradients:
+            return JointLoss(value, found, parts, slopes)
+        return JointLoss(value, found, parts, slopes, self._psf_slope(psf, views, spectra, parts, found, misfit))
+
+    def _psf_slope(
+        self, psf: PSF, views: Sequence[View], spectra: list[list[Any]], parts: list[tuple[int, ...]],
+        found: Brightness, misfit: Array,
+    ) -> Floats:  # fmt: skip
+        """Return the gradient of the loss for the PSF's parameters from the parts' spectra and w (model - observed)."""
+        gradient = np.zeros(psf.parameters.shape)
+        for view, boxes, own in zip(views, spectra, parts):
+            box: Any = sum(found.gains[i] * to_host(part) for i, part in zip(own, boxes))
+            cotangent = view.spread(misfit[view.image] * misfit.dtype.type(2.0 / self.total))
+            gradient += view.renderer.psf_vjp(box, cotangent)
+        return gradient
 
     def _solve(
         self, views: Sequence[View], spectra: list[list[Any]]
@@ -129,9 +149,4 @@ class JointModel:
         """
         views = [view.with_psf(psf) for view in self.views]
         found, parts, misfit, value = self._solve(views, spectra)
-        gradient = np.zeros(psf.parameters.shape)
-        for view, boxes, own in zip(views, spectra, parts):
-            box: Any = sum(found.gains[i] * part for i, part in zip(own, boxes))
-            cotangent = view.spread(misfit[view.image] * misfit.dtype.type(2.0 / self.total))
-            gradient += view.renderer.psf_vjp(box, cotangent)
-        return value, gradient
+        return value, self._psf_slope(psf, views, spectra, parts, found, misfit)

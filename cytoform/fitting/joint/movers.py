@@ -10,9 +10,9 @@ from ..._typing import Floats
 from ...mesh.base import TriangleMesh
 from ...mesh.remesh import faces_around, needs_remesh, poor_faces, remesh
 from ...mesh.simplices import Simplices
-from ...mesh.surface import SurfaceMesh
 from ...mesh.topology import edge_lengths, is_embedded
 from ...optim import LaplacianPreconditioner
+from ..bodies import body_class_of
 from ..constants import MOST_VOLUME_CHANGE, REMESHED_RINGS, TRIANGLE_BOUNDS
 from ..priors.smoothness import Smoothness
 
@@ -48,7 +48,8 @@ class Mover:
         self.moves, self._weight, self._preconditioning = moves, weight, preconditioning
         self.fine = isinstance(body, Simplices)
         self.edge = edge
-        if isinstance(body, SurfaceMesh) and moves:
+        self._remeshed = moves and isinstance(body, TriangleMesh) and body_class_of(body).remeshed
+        if self._remeshed:
             radius = (3.0 * abs(body.volume) / (4.0 * np.pi)) ** (1.0 / 3.0)
             self.edge = min(edge, FINEST_EDGE * radius)
         elif isinstance(body, TriangleMesh):
@@ -81,7 +82,7 @@ class Mover:
 
         Between rounds only triangles near poor ones are touched; the first time all are made even.
         """
-        if not (self.moves and isinstance(body, SurfaceMesh)):
+        if not self._remeshed:
             return body
         if first:
             better = remesh(body, self.edge) if needs_remesh(body, self.edge) else body

@@ -110,9 +110,12 @@ class SceneResult:
         return self.stop_reason.startswith("converged")
 
     def table(self) -> Array:
-        """Return one row for each body as a structured array: kind, brightness, place, volume, area or length.
+        """Return one row for each body: kind, brightness with standard errors, place, volume, area or length.
 
-        A number that a kind of body does not have is NaN.
+        Returns
+        -------
+        (n_bodies,) structured array
+            A number that a kind of body does not have is NaN.
         """
         return structured([self._row(name) for name in self.scene.bodies], COLUMNS)
 
@@ -133,7 +136,13 @@ class SceneResult:
         return dict(zip(COLUMNS, cells))
 
     def summary(self) -> dict[str, Any]:
-        """Return the numbers of the fit as plain values, as ``fit.json`` has them."""
+        """Return the numbers of the fit as plain values, as ``fit.json`` has them.
+
+        Returns
+        -------
+        dict
+            Bodies, background, PSF, R², noise, and how the fit ended.
+        """
         rows = [self._row(name) for name in self.scene.bodies]
         tidy = [{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()} for row in rows]
         return {
