@@ -313,7 +313,8 @@ class FitResult:
         maps = {} if self.body.branching else {f"{kind} curvature ({unit})": found[f"{kind.lower()}_curvature"]
                 for kind, unit in (("mean", "1/µm"), ("Gaussian", "1/µm²"))}  # fmt: skip
         if not np.allclose(density, density[0]):
-            share = density / (self.mesh.mass / self.mesh.area)
+            areas = self.mesh.face_areas
+            share = density / (float(areas @ density) / float(areas.sum()))
             maps["staining over its mean"] = mean_at_vertices(share, self.mesh.faces, self.mesh.n_vertices)
         if "standard_error" in found:
             maps["standard error (nm)"] = 1000.0 * found["standard_error"]
