@@ -1,0 +1,1 @@
+"""Meshes of touching cells from label images, and label images from such meshes."""
