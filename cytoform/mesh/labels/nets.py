@@ -101,7 +101,35 @@ def _build_nets(padded: Array, split: Array, n_split: int) -> tuple[Nets, Ints]:
     used = np.zeros(len(points), dtype=bool)
     used[polygons[polygons >= 0]] = True
     number = np.where(used, np.cumsum(used) - 1, -1)
-    return Nets(points[used], np.where(polygons >= 0, number[polygons], -1), pairs, n_split), cube[used]
+    polygons = np.where(polygons >= 0, number[polygons], -1)
+    return _divide_polygons_at_sides(points[used], polygons, pairs, cube[used], np.array(split.shape) - 1.5, n_split)
+
+
+def _divide_polygons_at_sides(
+    points: Floats, polygons: Ints, pairs: Array, cube: Ints, last: Floats, n_split: int
+) -> tuple[Nets, Ints]:
+    """Return nets and the cube of every vertex, with a vertex in the middle of polygons that might lie on a side.
+
+    A polygon between two regions with three vertices or more on one side of the image would else get triangles that lie
+    on it. last (3,) voxels is where the sides at high indices are; the others are at −0.5.
+    """
+    there = polygons >= 0
+    inner = (pairs >= 0).all(axis=1)
+    at_side = np.stack([points == -0.5, points == last], axis=1)[polygons] & there[:, :, None, None]
+    some = np.flatnonzero(inner & (at_side.sum(axis=1) >= 3).any(axis=(1, 2)))
+    if len(some) == 0:
+        return Nets(points, polygons, pairs, n_split), cube
+    middles = np.array([points[polygons[p][there[p]]].mean(axis=0) for p in some])
+    fans, source = [], []
+    for number, p in enumerate(some):
+        ring = polygons[p][there[p]]
+        fans += [(a, b, len(points) + number, -1, -1, -1) for a, b in zip(ring, np.roll(ring, -1))]
+        source += [p] * len(ring)
+    rest = np.ones(len(polygons), dtype=bool)
+    rest[some] = False
+    polygons, pairs = np.concatenate([polygons[rest], fans]), np.concatenate([pairs[rest], pairs[source]])
+    cube = np.concatenate([cube, cube[[f[0] for f in fans]][np.unique(source, return_index=True)[1]]])
+    return Nets(np.concatenate([points, middles]), polygons, pairs, n_split), cube
 
 
 def _vertex_positions(split: Array, n: int) -> Floats:
