@@ -162,22 +162,27 @@ def _fill_boxes(p: Floats, faces: Ints, low: Floats, size: float, shape: Ints, b
 
 
 @numba.njit(cache=True)
-def _fill_grid(boxes: Array, shape: Ints) -> tuple[Array, Array]:
-    """Return the faces in every box of the grid: where each box's faces start, and the faces, box after box."""
+def _fill_grid(boxes: Array, active: Bools, shape: Ints) -> tuple[Array, Array]:
+    """Return the faces in the boxes that an active face reaches: where each box's faces start, and the faces in turn."""
     start = np.zeros(shape[0] * shape[1] * shape[2] + 1, np.int32)
-    for turn in range(2):
-        if turn == 1:
+    wanted = np.zeros(len(start), np.bool_)
+    for turn in range(3):
+        if turn == 2:
             for i in range(1, len(start)):
                 start[i] += start[i - 1]
             entries = np.empty(start[-1], np.int32)
         for f in range(len(boxes) - 1, -1, -1):
+            if turn == 0 and not active[f]:
+                continue
             for i in range(boxes[f, 0], boxes[f, 3] + 1):
                 for j in range(boxes[f, 1], boxes[f, 4] + 1):
                     for k in range(boxes[f, 2], boxes[f, 5] + 1):
                         cell = (i * shape[1] + j) * shape[2] + k
                         if turn == 0:
-                            start[cell] += 1
-                        else:
+                            wanted[cell] = True
+                        elif turn == 1:
+                            start[cell] += wanted[cell]
+                        elif wanted[cell]:
                             start[cell] -= 1
                             entries[start[cell]] = f
     return start, entries
@@ -194,7 +199,7 @@ def crossing_pairs(
     """
     boxes = np.empty((len(faces), 6), np.int32)
     _fill_boxes(p, faces, low, size, shape, boxes)
-    start, entries = _fill_grid(boxes, shape)
+    start, entries = _fill_grid(boxes, active, shape)
     found = 0
     for cell in range(len(start) - 1):
         if start[cell + 1] - start[cell] < 2:

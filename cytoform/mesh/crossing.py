@@ -6,6 +6,7 @@ import numpy as np
 
 from .._typing import Array, Bools, Floats, Ints
 from ..kernels import crossings
+from . import geometry
 
 __all__ = ["FOLD_COSINE", "crossing_faces", "undo_crossing_moves"]
 
@@ -42,9 +43,12 @@ def crossing_faces(
         active = np.ones(len(faces), dtype=bool)
     if len(faces) == 0 or not active.any():
         return np.zeros((0, 2), dtype=np.int64)
-    corners = points[faces]
-    low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
-    size = max(float(np.mean(np.ptp(corners, axis=1).max(axis=1))), 1e-12 * float((high - low).max()), 1e-300)
+    low, high = geometry.bounding_box(points, faces)
+    spans = np.zeros(len(faces))
+    for column in points.T:
+        a, b, c = column[faces.T]
+        np.maximum(spans, np.maximum(np.maximum(a, b), c) - np.minimum(np.minimum(a, b), c), out=spans)
+    size = max(float(spans.mean()), 1e-12 * float((high - low).max()), 1e-300)
     while np.prod((high - low) / size + 1.0) > _MAX_BOXES:
         size *= 1.5
     shape = np.floor((high - low) / size).astype(np.int64) + 1
@@ -80,7 +84,7 @@ def undo_crossing_moves(
         Number of pairs that cross still; they crossed before.
     """
     points, share = after.copy(), np.ones(len(after))
-    active = (before != after).any(axis=1)[faces].any(axis=1)
+    active = _faces_with(np.any(before != after, axis=1), faces)
     pairs = crossing_faces(points, faces, active, fold=fold)
     for turn in range(4 * rounds):
         if len(pairs) == 0:
@@ -93,7 +97,14 @@ def undo_crossing_moves(
         points[at] = before[at] + share[at, None] * (after[at] - before[at])
         touched = np.zeros(len(points), dtype=bool)
         touched[at] = True
-        again = touched[faces].any(axis=1)
+        again = _faces_with(touched, faces)
         others = pairs[~again[pairs].any(axis=1)]
         pairs = np.concatenate([others, crossing_faces(points, faces, again, fold=fold)])
     return points, len(pairs)
+
+
+def _faces_with(vertices: Bools, faces: Ints) -> Bools:
+    """Tell which faces have a vertex of a selection (n_vertices,), (n_faces,) bool."""
+    a, b, c = vertices[faces.T]
+    found: Bools = a | b | c
+    return found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, eye
+from scipy.sparse import coo_matrix, eye
 from scipy.sparse.linalg import cg, splu
 
 from .._typing import Array, Bools, Floats, Ints
+from ..kernels import region_slopes
 from . import geometry
 
 __all__ = ["region_volumes", "restore_volumes"]
@@ -23,25 +24,6 @@ def region_volumes(points: Floats, faces: Ints, pairs: Ints, n_regions: int) -> 
     pairs = np.maximum(pairs, 0)
     found: Floats = np.bincount(pairs[:, 0], cones, n_regions + 1) - np.bincount(pairs[:, 1], cones, n_regions + 1)
     return found[1:]
-
-
-def volume_gradients(points: Floats, faces: Ints, pairs: Ints, n_regions: int, free: Bools) -> csr_matrix[np.float64]:
-    """Return the derivative of each region's volume by all positions, sparse (n_regions, 3 n_vertices).
-
-    free (n_vertices, 3) tells which coordinates may change; the derivative by others is 0.
-    """
-    corners = points[faces] - points[faces].reshape(-1, 3).mean(axis=0)
-    sign = np.sign(geometry.signed_volumes_times_six(np.eye(3)[None])[0])
-    slopes = sign / 6.0 * np.cross(np.roll(corners, -1, axis=1), np.roll(corners, -2, axis=1))
-    slopes = (slopes * free[faces]).reshape(-1)
-    columns = (3 * faces[:, :, None] + np.arange(3)).reshape(-1)
-    both = np.maximum(pairs, 0)
-    rows = np.concatenate([np.repeat(both[:, 0], 9), np.repeat(both[:, 1], 9)]) - 1
-    keep = rows >= 0
-    values = np.concatenate([slopes, -slopes])[keep]
-    return csr_matrix(
-        coo_matrix((values, (rows[keep], np.tile(columns, 2)[keep])), shape=(n_regions, points.size)), dtype=np.float64
-    )
 
 
 def restore_volumes(
@@ -73,15 +55,26 @@ def restore_volumes(
     """
     scale = np.broadcast_to(np.asarray(scale, dtype=np.float64), (3,))
     missing = wanted - region_volumes(points, faces, pairs, len(wanted))
-    slopes = volume_gradients(points, faces, pairs, len(wanted), free)
-    slopes = csr_matrix(slopes.multiply(np.tile(scale, len(points))[None]))
-    system = (slopes @ slopes.T).tocsc()
-    size = system.diagonal()
-    system = system + 1e-9 * max(float(size.max()), 1e-300) * eye(len(wanted), format="csc")
-    if len(wanted) <= _DIRECT:
-        pressure = splu(system.tocsc()).solve(missing)
-    else:
-        pressure = cg(system, missing, rtol=1e-6, maxiter=500)[0]
-    step = np.clip(np.asarray(slopes.T @ pressure).reshape(-1, 3), -max_step, max_step)
-    moved: Floats = points + step * scale
+    region = np.full((len(points), region_slopes.MAX_REGIONS), -1, dtype=np.int64)
+    slopes = np.zeros((*region.shape, 3))
+    origin = points[faces[0, 0]]
+    region_slopes.fill_slopes((points - origin) / scale, faces, np.maximum(pairs, 0), free, region, slopes)
+    step = np.zeros_like(points)
+    region_slopes.add_steps(region, slopes, _pressures(region, slopes, missing / np.prod(scale)), step)
+    moved: Floats = points + np.clip(step, -max_step, max_step) * scale
     return moved
+
+
+def _pressures(region: Ints, slopes: Floats, missing: Floats) -> Floats:
+    """Return the factors of the regions' slopes that make up for the missing volumes, (n_regions,).
+
+    region (n_vertices, k) and slopes (n_vertices, k, 3) as :func:`region_slopes.fill_slopes` leaves them.
+    """
+    n = len(missing)
+    count = (region >= 0).sum(axis=1)
+    rows, cols, values = (np.empty(int((count**2).sum()), dtype=t) for t in (np.int64, np.int64, np.float64))
+    region_slopes.fill_products(region, slopes, rows, cols, values)
+    system = coo_matrix((values, (rows, cols)), shape=(n, n)).tocsc()
+    system = system + 1e-9 * max(float(system.diagonal().max()), 1e-300) * eye(n, format="csc")
+    pressures: Floats = splu(system).solve(missing) if n <= _DIRECT else cg(system, missing, rtol=1e-6, maxiter=500)[0]
+    return pressures

@@ -130,8 +130,8 @@ def euler_numbers(faces: Ints, pairs: Ints, n_regions: int) -> Ints:
     index = index.reshape(-1, 3)
     for things, sign in ((faces, 1), (index, -1)):
         m = int(things.max()) + 1
-        keys = np.unique(np.concatenate([(pairs[:, [side]] * m + things).reshape(-1) for side in (0, 1)]))
-        found += sign * np.bincount(keys // m, minlength=n_regions + 1)[1:]
+        keys = np.sort(np.concatenate([(pairs[:, [side]] * m + things).reshape(-1) for side in (0, 1)]))
+        found += sign * np.bincount(keys[np.diff(keys, prepend=-1) > 0] // m, minlength=n_regions + 1)[1:]
     return found + np.bincount(pairs.reshape(-1), minlength=n_regions + 1)[1:]
 
 
