@@ -135,7 +135,7 @@ def edge_state(c: Complex, a: int, b: int) -> tuple[int, int, int]:
 def split_edge(c: Complex, a: int, b: int, curved: bool) -> int:
     """Put a vertex in the middle of edge a, b; return it, or −1 where there is no room or nothing to split.
 
-    `curved`: it lies on the curved sheet or line, unless faces would cross there.
+    `curved`: c.bend is filled with what would move it onto the curved sheet or line.
     """
     k, f0, on_line = edge_state(c, a, b)
     if k == 0 or c.count[0] + 1 > len(c.points) or c.count[1] + k > len(c.faces) or k > MAX_STAR // 2:
@@ -144,11 +144,12 @@ def split_edge(c: Complex, a: int, b: int, curved: bool) -> int:
     c.count[0] += 1
     c.head[m] = -1
     c.held[m] = c.held[a] & c.held[b]
-    straight, bent = 0.5 * (c.points[a] + c.points[b]), np.empty(3)
-    c.points[m] = straight
+    c.points[m] = 0.5 * (c.points[a] + c.points[b])
+    c.bend[m] = 0.5 * (c.bend[a] + c.bend[b])
     if curved:
-        _middle(c, a, b, f0, on_line == 1, bent)
-        c.points[m] = bent
+        place = np.empty(3)
+        _middle(c, a, b, f0, on_line == 1, place)
+        c.bend[m] += place - c.points[m]
     n = gather_star(c, a, c.star)
     for s in range(n):
         f = c.star[s]
@@ -165,29 +166,10 @@ def split_edge(c: Complex, a: int, b: int, curved: bool) -> int:
                 set_corner(c, f, corner, m)  # a, m, third stays
                 new = np.empty(3, np.int64)
                 new[ca], new[corner], new[third] = m, b, ct
-                add_face(c, new[0], new[1], new[2], c.pairs[f, 0], c.pairs[f, 1])
+                add_face(c, new[0], new[1], new[2], f)
                 break
-    if curved and not _star_is_sound(c, m, straight):
-        c.points[m] = straight
     enter_star(c, m)
     return m
-
-
-@numba.njit(cache=True)
-def _star_is_sound(c: Complex, m: int, straight: Floats) -> bool:
-    """Tell whether the faces at a new vertex cross nothing and are turned as where it is at its straight position."""
-    n = gather_star(c, m, c.star)
-    corners, bent = np.empty((n, 3), np.int64), c.points[m].copy()
-    for s in range(n):
-        f = c.star[s]
-        corners[s] = c.faces[f]
-        after = normal(c, c.faces[f, 0], c.faces[f, 1], c.faces[f, 2])
-        c.points[m] = straight
-        before = normal(c, c.faces[f, 0], c.faces[f, 1], c.faces[f, 2])
-        c.points[m] = bent
-        if not _turns_little(before, after):
-            return False
-    return new_star_fits(c, c.star[:n], corners, n, m, -1)
 
 
 @numba.njit(cache=True)

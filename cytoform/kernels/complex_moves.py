@@ -27,8 +27,11 @@ _MIN_TURN = 0.5  # cosine: a move may not turn a face's normal by more than 60°
 
 
 @numba.njit(cache=True)
-def _move_is_sound(c: Complex, v: int, place: Floats, least: float) -> bool:
-    """Move a vertex if no face there crosses another, turns by 60° or gets a smaller sine than `least`; tell if done."""
+def _move_is_sound(c: Complex, v: int, place: Floats, least: float, check: bool) -> bool:
+    """Move a vertex if no face there turns by 60°, gets a smaller sine than `least` or (`check`) crosses another face.
+
+    Tell whether it was moved.
+    """
     n = gather_star(c, v, c.star)
     if n <= 0:
         return False
@@ -46,6 +49,8 @@ def _move_is_sound(c: Complex, v: int, place: Floats, least: float) -> bool:
         if sine < least or dot <= 0 or dot * dot < _MIN_TURN * _MIN_TURN * square:
             return False
     c.points[v] = place
+    if not check:
+        return True
     if not new_star_fits(c, c.star[:n], corners, n, v, -1):
         c.points[v] = old
         return False
@@ -148,6 +153,9 @@ def _place_on_line(c: Complex, v: int, n: int, share: float, out: Floats) -> Non
         da += (c.points[a, x] - c.points[v, x]) ** 2
         db += (c.points[b, x] - c.points[v, x]) ** 2
     da, db = math.sqrt(da), math.sqrt(db)
+    if da == 0.0 or db == 0.0:
+        out[:] = c.points[v]
+        return
     s = share * 0.5 * (db - da)
     for x in range(3):
         p, q = c.points[a, x] - c.points[v, x], c.points[b, x] - c.points[v, x]
@@ -161,7 +169,8 @@ def _place_on_line(c: Complex, v: int, n: int, share: float, out: Floats) -> Non
 def relax_vertex(c: Complex, v: int, share: float, enough: float) -> bool:
     """Move a vertex along its sheet or line towards even spacing; tell whether it moved. Corners stay.
 
-    The smallest angle's sine around it must not become less than it was and less than `enough`.
+    The smallest angle's sine around it must not become less than it was and less than `enough`. Whether faces cross is not
+    checked, and the table not kept.
     """
     n = ring(c, v, c.near)
     if n <= 0:
@@ -177,7 +186,7 @@ def relax_vertex(c: Complex, v: int, share: float, enough: float) -> bool:
     for x in range(3):
         if c.held[v] >> x & 1:
             place[x] = c.points[v, x]
-    return _move_is_sound(c, v, place, min(enough, worst_sine_at(c, v)))
+    return _move_is_sound(c, v, place, min(enough, worst_sine_at(c, v)), False)
 
 
 @numba.njit(cache=True)
@@ -240,7 +249,7 @@ def search_place(c: Complex, v: int, reach: float, leave: bool, middle: Floats, 
             c.points[v] = place
             sine = worst_sine_at(c, v)
             c.points[v] = old
-            if sine > best * 1.02 and _move_is_sound(c, v, place, best):
+            if sine > best * 1.02 and _move_is_sound(c, v, place, best, True):
                 best, moved = sine, True
         step *= 0.5
     return moved
@@ -248,7 +257,7 @@ def search_place(c: Complex, v: int, reach: float, leave: bool, middle: Floats, 
 
 @numba.njit(cache=True)
 def relax_all(c: Complex, share: float, enough: float, rounds: int) -> int:
-    """Relax all vertices in turn, `rounds` times; return how many moves were made."""
+    """Relax all vertices in turn, `rounds` times; return how many moves were made. See :func:`relax_vertex`."""
     done = 0
     for _ in range(rounds):
         for v in range(c.count[0]):

@@ -29,12 +29,16 @@ class Complex(NamedTuple):
     ----------
     points : (capacity, 3) float64
         Positions.
+    bend : (capacity, 3) float64
+        What would move a new vertex from the middle of its edge onto the curved sheet or line.
     held : (capacity,) int64
         Bits 1, 2, 4 for each axis along which a vertex must not move.
     faces : (capacity, 3) int64
         Vertices of every face; −1 where a face is no more.
     pairs : (capacity, 2) int64
         Regions on the two sides.
+    source : (capacity,) int64
+        The face of the first mesh from which each face comes.
     head : (capacity,) int64
         The first corner, 3 f + c, at every vertex; −1 for none.
     following : (3 capacity,) int64
@@ -52,9 +56,11 @@ class Complex(NamedTuple):
     """
 
     points: Floats
+    bend: Floats
     held: Ints
     faces: Ints
     pairs: Ints
+    source: Ints
     head: Ints
     following: Ints
     count: Ints
@@ -106,12 +112,12 @@ def remove_face(c: Complex, f: int) -> None:
 
 
 @numba.njit(cache=True)
-def add_face(c: Complex, i: int, j: int, k: int, first: int, second: int) -> int:
-    """Add a face with its two regions; return its number. There must be room for it."""
+def add_face(c: Complex, i: int, j: int, k: int, like: int) -> int:
+    """Add a face with the two regions of the face `like`; return its number. There must be room for it."""
     f = c.count[1]
     c.count[1] += 1
     c.faces[f, 0], c.faces[f, 1], c.faces[f, 2] = i, j, k
-    c.pairs[f, 0], c.pairs[f, 1] = first, second
+    c.pairs[f, 0], c.pairs[f, 1], c.source[f] = c.pairs[like, 0], c.pairs[like, 1], c.source[like]
     for corner in range(3):
         attach(c, f, corner)
     return f
@@ -246,6 +252,11 @@ def add_to_table(c: Complex, f: int) -> bool:
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
                 bucket = _box_hash(c, z, y, x)
+                entry = c.bucket[bucket]
+                while entry >= 0 and c.entry_face[entry] != f:
+                    entry = c.entry_next[entry]
+                if entry >= 0:
+                    continue  # it is there already
                 entry = c.count[2]
                 c.count[2] += 1
                 c.entry_face[entry] = f

@@ -9,11 +9,9 @@ import numpy as np
 
 from ..._typing import Floats
 from ...kernels import complex_sweeps
-from ...kernels.complexes import Complex
-from ..crossing import undo_crossing_moves
-from ..remesh.complexes import arrays_of, grown, make_complex
+from ..remesh.complexes import arrays_of, make_complex
+from ..remesh.finishing import give_volumes, remove_small_angles, volume_error
 from ..remesh.sweeping import sweep
-from ..volumes import region_volumes, restore_volumes
 from .checking import mean_spacing
 
 if TYPE_CHECKING:
@@ -21,13 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["refine"]
 
-_WANTED = float(np.sin(np.radians(14.5)))  # sine of the smallest angle to reach; a step for the volumes may take of it
 _ACCEPTED = float(np.sin(np.radians(12.5)))
 _BOUND = 0.49  # voxels; a vertex moves no further from its middle for the sake of angles
 _FLAT = 1.7  # ratio of a voxel's sides from which the mesh is remeshed to even edges
 _VOLUME_ERROR = 1e-3
 _ROUNDS = 5
-_PASSES = 12
 
 
 def refine(soup: Soup, middle: Floats, volumes: Floats, size: Floats, edge: float | None) -> Soup:
@@ -63,52 +59,9 @@ def refine(soup: Soup, middle: Floats, volumes: Floats, size: Floats, edge: floa
         middle, bound = np.zeros((0, 3)), np.zeros((0, 3))
     for _ in range(_ROUNDS):
         c = remove_small_angles(c, middle, bound)
-        _give_volumes(c, volumes * np.prod(size), 0.3 * length)
-        if complex_sweeps.worst_sine(c) >= _ACCEPTED and _volume_error(c, volumes * np.prod(size)) < _VOLUME_ERROR:
+        give_volumes(c, volumes * np.prod(size), 0.3 * length)
+        if complex_sweeps.worst_sine(c) >= _ACCEPTED and volume_error(c, volumes * np.prod(size)) < _VOLUME_ERROR:
             break
     points, faces, pairs, bits, _ = arrays_of(c)
     kept = (bits[:, None] & np.array([1, 2, 4])) > 0
     return dataclasses.replace(soup, points=points / size, faces=faces, pairs=pairs, held=kept)
-
-
-def remove_small_angles(c: Complex, middle: Floats, bound: Floats, leave: bool = True) -> Complex:
-    """Return the mesh with edges flipped, collapsed, moved and split where angles are small.
-
-    Parameters
-    ----------
-    c : Complex
-        The mesh; it is changed.
-    middle, bound : (n, 3) float64
-        The first n vertices stay within `bound` of `middle` along each axis; others are free.
-    leave : bool, optional
-        Whether vertices may leave their sheet or line a little.
-
-    Returns
-    -------
-    Complex
-        The same mesh, or one with more room.
-    """
-    for turn in range(_PASSES):
-        found = complex_sweeps.improve_angles(c, _WANTED, leave, middle, bound, turn >= 2)
-        if found == 0:
-            break
-        if found < 0:
-            c = grown(c)
-    return c
-
-
-def _give_volumes(c: Complex, volumes: Floats, max_step: float) -> None:
-    """Move vertices so that regions have the given volumes, µm³, unless faces would cross; points of `c` change."""
-    n, alive = int(c.count[0]), c.faces[: c.count[1], 0] >= 0
-    faces, pairs = c.faces[: c.count[1]][alive], c.pairs[: c.count[1]][alive]
-    before = c.points[:n].copy()
-    free = (c.held[:n, None] & np.array([1, 2, 4])) == 0
-    after = restore_volumes(before, faces, pairs, volumes, free, max_step)
-    c.points[:n] = undo_crossing_moves(before, after, faces)[0]
-
-
-def _volume_error(c: Complex, volumes: Floats) -> float:
-    """Return the largest relative error of a volume."""
-    alive = c.faces[: c.count[1], 0] >= 0
-    found = region_volumes(c.points, c.faces[: c.count[1]][alive], c.pairs[: c.count[1]][alive], len(volumes))
-    return float(np.abs(found / volumes - 1.0).max())

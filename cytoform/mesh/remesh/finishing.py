@@ -1,0 +1,60 @@
+"""Finish a remeshed mesh of touching cells: no small angles, the regions' volumes as they were."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..._typing import Floats
+from ...kernels import complex_sweeps
+from ...kernels.complexes import Complex
+from ..crossing import undo_crossing_moves
+from ..volumes import region_volumes, restore_volumes
+from .complexes import grown
+
+__all__ = ["give_volumes", "remove_small_angles", "volume_error"]
+
+_WANTED = float(np.sin(np.radians(14.5)))  # sine of the smallest angle to reach; a step for the volumes may take of it
+_PASSES = 12
+
+
+def remove_small_angles(c: Complex, middle: Floats, bound: Floats, leave: bool = True) -> Complex:
+    """Return the mesh with edges flipped, collapsed, moved and split where angles are small.
+
+    Parameters
+    ----------
+    c : Complex
+        The mesh; it is changed.
+    middle, bound : (n, 3) float64
+        The first n vertices stay within `bound` of `middle` along each axis; others are free.
+    leave : bool, optional
+        Whether vertices may leave their sheet or line a little.
+
+    Returns
+    -------
+    Complex
+        The same mesh, or one with more room.
+    """
+    for turn in range(_PASSES):
+        found = complex_sweeps.improve_angles(c, _WANTED, leave, middle, bound, turn >= 2)
+        if found == 0:
+            break
+        if found < 0:
+            c = grown(c)
+    return c
+
+
+def give_volumes(c: Complex, volumes: Floats, max_step: float) -> None:
+    """Move vertices so that regions have the given volumes, µm³, unless faces would cross; points of `c` change."""
+    n, alive = int(c.count[0]), c.faces[: c.count[1], 0] >= 0
+    faces, pairs = c.faces[: c.count[1]][alive], c.pairs[: c.count[1]][alive]
+    before = c.points[:n].copy()
+    free = (c.held[:n, None] & np.array([1, 2, 4])) == 0
+    after = restore_volumes(before, faces, pairs, volumes, free, max_step)
+    c.points[:n] = undo_crossing_moves(before, after, faces)[0]
+
+
+def volume_error(c: Complex, volumes: Floats) -> float:
+    """Return the largest relative error of a volume."""
+    alive = c.faces[: c.count[1], 0] >= 0
+    found = region_volumes(c.points, c.faces[: c.count[1]][alive], c.pairs[: c.count[1]][alive], len(volumes))
+    return float(np.abs(found / volumes - 1.0).max())
