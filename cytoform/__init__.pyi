@@ -6,6 +6,7 @@ from .image.io import read_volume, write_volume
 from .image.series import open_series
 from .mesh import MultiMaterialMesh, SurfaceMesh
 from .mesh.io import read_mesh, write_mesh
+from .mesh.labels import labels_from_mesh, mesh_from_labels
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
 from .rendering import render, render_vjp
 
@@ -24,9 +25,11 @@ __all__ = [
     "Volume",
     "__version__",
     "fit",
+    "labels_from_mesh",
     "load_result",
     "mesh_ft",
     "mesh_ft_vjp",
+    "mesh_from_labels",
     "open_series",
     "read_mesh",
     "read_volume",

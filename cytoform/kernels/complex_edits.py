@@ -421,6 +421,4 @@ def _both_fit(c: Complex, f: int, g: int) -> bool:
 @numba.njit(cache=True)
 def worst_of(c: Complex, f: int) -> float:
     """Return the smallest sine among the faces at the three corners of a face."""
-    return min(
-        worst_sine_at(c, c.faces[f, 0]), worst_sine_at(c, c.faces[f, 1]), worst_sine_at(c, c.faces[f, 2])
-    )
+    return min(worst_sine_at(c, c.faces[f, 0]), worst_sine_at(c, c.faces[f, 1]), worst_sine_at(c, c.faces[f, 2]))

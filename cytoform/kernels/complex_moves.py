@@ -264,5 +264,3 @@ def relax_all(c: Complex, share: float, enough: float, rounds: int) -> int:
             if c.head[v] >= 0 and relax_vertex(c, v, share, enough):
                 done += 1
     return done
-
-

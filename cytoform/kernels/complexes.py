@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numba
 
-from .._typing import Floats, Ints
+from .._typing import Bools, Floats, Ints
 from .crossings import faces_cross
 
-__all__ = ["Complex", "add_to_table", "dimension", "fill_table", "link_faces", "new_star_fits", "ring", "smallest_sine"]
+__all__ = ["Complex", "add_to_table", "dimension", "fill_table", "link_faces", "mark_corners", "new_star_fits", "ring", "smallest_sine"]
 
 MAX_STAR = 400  # faces at a vertex; an operation that would need more is refused
 FOLD_IN_SHEET = math.cos(math.radians(25.0))  # two faces of one sheet at a smaller angle count as folded
@@ -193,6 +193,14 @@ def dimension(near: Ints, n: int) -> int:
 
 
 @numba.njit(cache=True)
+def mark_corners(c: Complex, out: Bools) -> None:
+    """Set `out` (capacity,) for the vertices of dimension 0."""
+    for v in range(c.count[0]):
+        if c.head[v] >= 0:
+            out[v] = dimension(c.near, ring(c, v, c.near)) == 0
+
+
+@numba.njit(cache=True)
 def find_near(near: Ints, n: int, w: int) -> int:
     """Return where vertex w stands among neighbours; −1 if it does not."""
     for k in range(n):
@@ -352,5 +360,3 @@ def worst_sine_at(c: Complex, v: int) -> float:
         worst = min(worst, smallest_sine(c, c.faces[f, 0], c.faces[f, 1], c.faces[f, 2]))
         at = c.following[at]
     return worst
-
-

@@ -115,9 +115,7 @@ def _visit(
 @numba.njit(cache=True)
 def count_polygons(padded: Array, split: Array, first: Array, ways: Ints, cycles: Ints, sizes: Ints) -> int:
     """Return the number of polygons that :func:`fill_polygons` makes."""
-    return _visit(
-        padded, split, first, ways, cycles, sizes, np.zeros((0, 6), np.int64), np.zeros((0, 2), padded.dtype)
-    )
+    return _visit(padded, split, first, ways, cycles, sizes, np.zeros((0, 6), np.int64), np.zeros((0, 2), padded.dtype))
 
 
 @numba.njit(cache=True)

@@ -16,9 +16,7 @@ FOLD_COSINE = float(np.cos(np.radians(5.0)))
 _MAX_BOXES = 8_000_000
 
 
-def crossing_faces(
-    vertices: Array, faces: Array, active: Bools | None = None, *, fold: float = FOLD_COSINE
-) -> Ints:
+def crossing_faces(vertices: Array, faces: Array, active: Bools | None = None, *, fold: float = FOLD_COSINE) -> Ints:
     """Return the pairs of faces that cross, touch without a common vertex, or are folded at a common edge.
 
     Parameters

@@ -1,1 +1,18 @@
 """What a mesh of touching cells consists of: contacts, junction lines, corners, angles; its defects and their repair."""
+
+from .contacts import Contact, JunctionLine, contacts, corners, dihedral_angles, junction_lines
+from .repair import RepairedCells, repair_cells
+from .validity import CellsValidity, check_cells
+
+__all__ = [
+    "CellsValidity",
+    "Contact",
+    "JunctionLine",
+    "RepairedCells",
+    "check_cells",
+    "contacts",
+    "corners",
+    "dihedral_angles",
+    "junction_lines",
+    "repair_cells",
+]

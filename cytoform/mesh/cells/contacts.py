@@ -213,7 +213,9 @@ def _angles_at(mesh: MultiMaterialMesh, ends: Ints, faces: Ints) -> dict[int, fl
     for k, gap in enumerate(gaps):
         here, there = faces[order[k]], faces[order[(k + 1) % len(order)]]
         common = set(mesh.labels[here].tolist()) & set(mesh.labels[there].tolist())
-        if len(common) > 1:  # two sheets of the same two regions: the one behind the first face's normal or in front of it
+        if (
+            len(common) > 1
+        ):  # two sheets of the same two regions: the one behind the first face's normal or in front of it
             common = {_region_ahead(mesh, int(here), ends, axis, arms[order[k]])}
         for region in common:
             found[region] = found.get(region, 0.0) + float(np.degrees(gap))

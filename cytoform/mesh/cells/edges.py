@@ -63,9 +63,7 @@ def cell_edges(mesh: MultiMaterialMesh) -> CellEdges:
     kind = face_kinds(mesh)
     first = kind[order[start[:-1]] // 3]
     differs = np.bincount(edge_of, weights=np.repeat(kind, 3) != first[edge_of], minlength=len(keys)) > 0
-    return CellEdges(
-        np.stack([keys // base, keys % base], axis=1), start, order, edge_of, differs | (counts != 2)
-    )
+    return CellEdges(np.stack([keys // base, keys % base], axis=1), start, order, edge_of, differs | (counts != 2))
 
 
 def face_kinds(mesh: MultiMaterialMesh) -> Ints:

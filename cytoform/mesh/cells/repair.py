@@ -154,7 +154,9 @@ def _mean_along_kind(mesh: MultiMaterialMesh) -> csr_matrix[np.float64]:
     edges, n = cell_edges(mesh), mesh.n_vertices
     degree: Ints = np.bincount(edges.ends[edges.on_line].reshape(-1), minlength=n)
     rows, cols = np.concatenate([edges.ends, edges.ends[:, ::-1]]).T
-    weight: Floats = np.where(degree[rows] == 0, 1.0, (degree[rows] == 2) & np.tile(edges.on_line, 2)).astype(np.float64)
+    weight: Floats = np.where(degree[rows] == 0, 1.0, (degree[rows] == 2) & np.tile(edges.on_line, 2)).astype(
+        np.float64
+    )
     matrix = csr_matrix(coo_matrix((weight, (rows, cols)), shape=(n, n)))
     total = np.asarray(matrix.sum(axis=1)).reshape(-1)
     return csr_matrix(diags(1.0 / np.maximum(total, 1.0)) @ matrix + diags((total == 0).astype(np.float64)))

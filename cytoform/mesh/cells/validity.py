@@ -150,7 +150,9 @@ def check_cells(mesh: MultiMaterialMesh) -> CellsValidity:
     edges, edge = np.unique(low * n + high, return_inverse=True)
     keys, inverse, counts = np.unique(region * len(edges) + edge, return_inverse=True, return_counts=True)
     forward = np.bincount(inverse, weights=starts == low, minlength=len(keys))
-    rows = np.stack([sheets.numbers[keys // len(edges)], edges[keys % len(edges)] // n, edges[keys % len(edges)] % n], 1)
+    rows = np.stack(
+        [sheets.numbers[keys // len(edges)], edges[keys % len(edges)] // n, edges[keys % len(edges)] % n], 1
+    )
     _, first = np.unique(np.sort(mesh.faces, axis=1), axis=0, return_index=True)
     sound = topology.zero_area_faces(mesh)
     return CellsValidity(

@@ -178,5 +178,3 @@ def join_specks(regions: Array, smallest: int) -> tuple[Array, dict[int, int]]:
 def mean_spacing(spacing: Floats) -> float:
     """Return the geometric mean of a voxel's three sides, µm."""
     return math.prod(spacing.tolist()) ** (1 / 3)
-
-

@@ -13,7 +13,7 @@ from ..._typing import Array, Bools, Floats, Ints
 from ...errors import ConfigError
 from ..crossing import undo_crossing_moves
 from ..multimaterial import MultiMaterialMesh
-from ..volumes import region_volumes, restore_volumes
+from ..volumes import restore_volumes
 from .checking import check_label_image, check_triple, join_specks, number_regions
 from .nets import extract_nets, triangulate
 from .refining import refine
@@ -115,9 +115,7 @@ def mesh_from_labels(
     ConfigError
         When an option is out of range.
     """
-    made = mesh_labels(
-        labels, spacing, origin=origin, edge=edge, smoothing=smoothing, smallest_part=smallest_part
-    )
+    made = mesh_labels(labels, spacing, origin=origin, edge=edge, smoothing=smoothing, smallest_part=smallest_part)
     for remark in made.report.remarks:
         log.info("%s", remark)
     for problem in made.report.problems:
@@ -194,12 +192,4 @@ def _as_mesh(soup: Soup, numbers: Ints, size: Floats, start: Floats) -> MultiMat
     """Return the mesh in µm with the labels' numbers as regions, and faces on the image's sides marked as cropped."""
     table = np.concatenate([[0], numbers])
     inner = np.maximum(soup.pairs, 0)
-    return MultiMaterialMesh(
-        soup.points * size + start, soup.faces, table[inner], cropped=(soup.pairs < 0).any(axis=1)
-    )
-
-
-def volume_errors(soup: Soup, volumes: Floats) -> Floats:
-    """Return the relative error of every region's volume, (n_regions,)."""
-    errors: Floats = region_volumes(soup.points, soup.faces, soup.pairs, len(volumes)) / volumes - 1.0
-    return errors
+    return MultiMaterialMesh(soup.points * size + start, soup.faces, table[inner], cropped=(soup.pairs < 0).any(axis=1))

@@ -239,7 +239,5 @@ def _largest_cosine(points: Floats, a: Ints, b: Ints, c: Ints) -> Floats:
     p, q, r = points[b] - points[a], points[c] - points[b], points[a] - points[c]
     lengths = [np.maximum(np.linalg.norm(e, axis=1), 1e-300) for e in (p, q, r)]
     pairs = ((p, r, 0, 2), (q, p, 1, 0), (r, q, 2, 1))
-    cosines: Floats = np.max(
-        [-np.einsum("ij,ij->i", e, f) / (lengths[i] * lengths[j]) for e, f, i, j in pairs], axis=0
-    )
+    cosines: Floats = np.max([-np.einsum("ij,ij->i", e, f) / (lengths[i] * lengths[j]) for e, f, i, j in pairs], axis=0)
     return cosines

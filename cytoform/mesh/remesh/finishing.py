@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..._typing import Floats
-from ...kernels import complex_sweeps
+from ...kernels import complex_sweeps, complexes
 from ...kernels.complexes import Complex
 from ..crossing import undo_crossing_moves
 from ..volumes import region_volumes, restore_volumes
@@ -43,12 +43,28 @@ def remove_small_angles(c: Complex, middle: Floats, bound: Floats, leave: bool =
     return c
 
 
-def give_volumes(c: Complex, volumes: Floats, max_step: float) -> None:
-    """Move vertices so that regions have the given volumes, µm³, unless faces would cross; points of `c` change."""
+def give_volumes(c: Complex, volumes: Floats, max_step: float, *, hold_corners: bool = False) -> None:
+    """Move vertices so that regions have the given volumes unless faces would cross; the points of `c` change.
+
+    Parameters
+    ----------
+    c : Complex
+        The mesh; it is changed.
+    volumes : (n_regions,) float64
+        Wanted volumes, in the units of the points.
+    max_step : float
+        No coordinate moves further.
+    hold_corners : bool, optional
+        Whether corners, where lines meet, stay.
+    """
     n, alive = int(c.count[0]), c.faces[: c.count[1], 0] >= 0
     faces, pairs = c.faces[: c.count[1]][alive], c.pairs[: c.count[1]][alive]
     before = c.points[:n].copy()
     free = (c.held[:n, None] & np.array([1, 2, 4])) == 0
+    if hold_corners:
+        corners = np.zeros(n, dtype=bool)
+        complexes.mark_corners(c, corners)
+        free &= ~corners[:, None]
     after = restore_volumes(before, faces, pairs, volumes, free, max_step)
     c.points[:n] = undo_crossing_moves(before, after, faces)[0]
 

@@ -48,8 +48,8 @@ def remesh_cells(
     Returns
     -------
     MultiMaterialMesh
-        Same dtype; density and jump of a face are those of the face that it comes from. The mesh itself, with a warning,
-        if a region is open.
+        Same dtype; density and jump of a face are those of the face that it comes from. The mesh itself, with a
+        warning, if a region is open.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def remesh_cells(
     c = remove_small_angles(c, np.zeros((0, 3)), np.zeros((0, 3)), leave=False)
     if keep_volumes:
         for _ in range(_VOLUME_STEPS):
-            give_volumes(c, volumes, 0.3 * target)
+            give_volumes(c, volumes, 0.3 * target, hold_corners=True)
     made, faces, new_pairs, _, source = arrays_of(c)
     table = np.concatenate([[0], numbers])
     return dataclasses.replace(
