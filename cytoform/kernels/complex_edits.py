@@ -61,7 +61,7 @@ def _line_tangent(c: Complex, v: int, near: Ints, n: int, out: Floats) -> bool:
 
 @numba.njit(cache=True)
 def _bend_by_normals(c: Complex, a: int, b: int, f: int, out: Floats) -> None:
-    """Add to `out` what lifts the middle of edge a, b onto the cubic curve at right angles to the normals at its ends."""
+    """Add to `out` what lifts the middle of edge a, b onto the cubic curve across the normals at its ends."""
     na, nb = vertex_normal(c, a, f), vertex_normal(c, b, f)
     if na[0] * nb[0] + na[1] * nb[1] + na[2] * nb[2] < _SMOOTH:
         return
@@ -138,10 +138,10 @@ def split_edge(c: Complex, a: int, b: int, curved: bool) -> int:
     `curved`: c.bend is filled with what would move it onto the curved sheet or line.
     """
     k, f0, on_line = edge_state(c, a, b)
-    if k == 0 or c.count[0] + 1 > len(c.points) or c.count[1] + k > len(c.faces) or k > MAX_STAR // 2:
+    if k == 0 or c.used[0] + 1 > len(c.points) or c.used[1] + k > len(c.faces) or k > MAX_STAR // 2:
         return -1
-    m = c.count[0]
-    c.count[0] += 1
+    m = c.used[0]
+    c.used[0] += 1
     c.head[m] = -1
     c.held[m] = c.held[a] & c.held[b]
     c.points[m] = 0.5 * (c.points[a] + c.points[b])
@@ -373,7 +373,7 @@ def flip_edge(c: Complex, a: int, b: int, gain: float, flatness: float) -> bool:
 
 @numba.njit(cache=True)
 def _flip_if_sound(c: Complex, f: int, g: int, a: int, b: int, d: int, e: int, flatness: float) -> bool:
-    """Replace faces a, b, d and b, a, e by d, e, b and e, d, a if they are flat and cross nothing; tell whether done."""
+    """Replace faces a, b, d and b, a, e by those at edge d, e if they are flat and cross nothing; tell if done."""
     alike = 1.0 if c.pairs[f, 0] == c.pairs[g, 0] else -1.0
     p, q = normal(c, a, b, d), normal(c, b, a, e)
     if alike < 0:

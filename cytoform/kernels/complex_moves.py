@@ -90,7 +90,7 @@ def _frame(nx: float, ny: float, nz: float) -> tuple[float, float, float, float,
 
 @numba.njit(cache=True)
 def _place_in_sheet(c: Complex, v: int, n: int, share: float, out: Floats) -> None:
-    """Fill `out` with where a vertex of a sheet goes: towards the centre of its faces, on a paraboloid through its ring.
+    """Fill `out` with where a vertex of a sheet goes: towards its faces' centre, on a paraboloid through its ring.
 
     c.near (n) holds its neighbours.
     """
@@ -143,7 +143,7 @@ def _place_in_sheet(c: Complex, v: int, n: int, share: float, out: Floats) -> No
 
 @numba.njit(cache=True)
 def _place_on_line(c: Complex, v: int, n: int, share: float, out: Floats) -> None:
-    """Fill `out` with where a vertex of a line goes: towards the middle between its neighbours, along their parabola."""
+    """Fill `out` with where a vertex of a line goes: towards the middle of its neighbours, along their parabola."""
     a, b = -1, -1
     for k in range(n):
         if c.near[k, 2] == 1:
@@ -169,8 +169,8 @@ def _place_on_line(c: Complex, v: int, n: int, share: float, out: Floats) -> Non
 def relax_vertex(c: Complex, v: int, share: float, enough: float) -> bool:
     """Move a vertex along its sheet or line towards even spacing; tell whether it moved. Corners stay.
 
-    The smallest angle's sine around it must not become less than it was and less than `enough`. Whether faces cross is not
-    checked, and the table not kept.
+    The smallest angle's sine around it must not become less than it was and less than `enough`. Whether faces cross is
+    not checked, and the table not kept.
     """
     n = ring(c, v, c.near)
     if n <= 0:
@@ -213,7 +213,8 @@ def _directions(c: Complex, v: int, leave: bool, out: Floats) -> int:
         k = 0
         for t in range(n):
             if c.near[t, 2] == 1:
-                w, size = c.near[t, 0], 0.0
+                w = c.near[t, 0]
+                size = 0.0
                 for x in range(3):
                     out[k, x] = c.points[w, x] - c.points[v, x]
                     size += out[k, x] ** 2
@@ -233,8 +234,8 @@ def _directions(c: Complex, v: int, leave: bool, out: Floats) -> int:
 def search_place(c: Complex, v: int, reach: float, leave: bool, middle: Floats, bound: Floats) -> bool:
     """Look for a place near a vertex at which the smallest angle around it is larger; tell whether it moved.
 
-    Steps of `reach` and its halves are tried. The vertex stays within `bound` (n, 3) of `middle` (n, 3) along each axis,
-    where these are not empty.
+    Steps of `reach` and its halves are tried. The vertex stays within `bound` (n, 3) of `middle` (n, 3) along each
+    axis, where these are not empty.
     """
     ways, best, place = np.empty((26, 3)), worst_sine_at(c, v), np.empty(3)
     old, moved, step = np.empty(3), False, reach
@@ -260,7 +261,7 @@ def relax_all(c: Complex, share: float, enough: float, rounds: int) -> int:
     """Relax all vertices in turn, `rounds` times; return how many moves were made. See :func:`relax_vertex`."""
     done = 0
     for _ in range(rounds):
-        for v in range(c.count[0]):
+        for v in range(c.used[0]):
             if c.head[v] >= 0 and relax_vertex(c, v, share, enough):
                 done += 1
     return done

@@ -17,7 +17,7 @@ def split_long(c: Complex, limit: float, curved: bool) -> int:
     """Split the longest edge of every face while it is longer than `limit`; return how many, −1 if there is no room."""
     done = 0
     f = 0
-    while f < c.count[1]:
+    while f < c.used[1]:
         while c.faces[f, 0] >= 0:
             best, corner = limit, -1
             for k in range(3):
@@ -37,7 +37,7 @@ def split_long(c: Complex, limit: float, curved: bool) -> int:
 def collapse_short(c: Complex, limit: float, longest: float, least: float, curved: bool) -> int:
     """Collapse edges shorter than `limit`; return how many. See :func:`collapse_edge` for the other limits."""
     done = 0
-    for f in range(c.count[1]):
+    for f in range(c.used[1]):
         for k in range(3):
             if c.faces[f, 0] < 0:
                 break
@@ -53,7 +53,7 @@ def collapse_short(c: Complex, limit: float, longest: float, least: float, curve
 def flip_all(c: Complex, gain: float, flatness: float) -> int:
     """Flip every edge that gives larger angles; return how many. See :func:`flip_edge` for the limits."""
     done = 0
-    for f in range(c.count[1]):
+    for f in range(c.used[1]):
         for k in range(3):
             if c.faces[f, 0] >= 0 and flip_edge(c, c.faces[f, k], c.faces[f, (k + 1) % 3], gain, flatness):
                 done += 1
@@ -75,7 +75,7 @@ def _order_by_length(c: Complex, f: int) -> tuple[int, int]:
 
 @numba.njit(cache=True)
 def _improve_face(c: Complex, f: int, leave: bool, middle: Floats, bound: Floats, hard: bool) -> int:
-    """Flip, collapse, move or (`hard`) split at a face with a small angle; return 1 if something was done, −1: no room."""
+    """Flip, collapse, move or (`hard`) split at a face with a small angle; return 1 if it was done, −1: no room."""
     short, long = _order_by_length(c, f)
     a, b = c.faces[f, long], c.faces[f, (long + 1) % 3]
     if flip_edge(c, a, b, 1e-3, 0.7 if not hard else 0.3):
@@ -102,11 +102,11 @@ def _improve_face(c: Complex, f: int, leave: bool, middle: Floats, bound: Floats
 def improve_angles(c: Complex, wanted: float, leave: bool, middle: Floats, bound: Floats, hard: bool) -> int:
     """Work on every face whose smallest angle's sine is below `wanted`; return how many such faces there were.
 
-    `leave`, `middle`, `bound`: where vertices may go, see :func:`search_place`; `hard`: edges may be split. −1 comes back
-    if there is no room for more faces.
+    `leave`, `middle`, `bound`: where vertices may go, see :func:`search_place`; `hard`: edges may be split. −1 comes
+    back if there is no room for more faces.
     """
     found = 0
-    for f in range(c.count[1]):
+    for f in range(c.used[1]):
         if c.faces[f, 0] < 0:
             continue
         if smallest_sine(c, c.faces[f, 0], c.faces[f, 1], c.faces[f, 2]) >= wanted:
@@ -121,7 +121,7 @@ def improve_angles(c: Complex, wanted: float, leave: bool, middle: Floats, bound
 def worst_sine(c: Complex) -> float:
     """Return the smallest sine of an angle in the whole mesh."""
     worst = 1.0
-    for v in range(c.count[0]):
+    for v in range(c.used[0]):
         if c.head[v] >= 0:
             worst = min(worst, worst_sine_at(c, v))
     return worst

@@ -1,8 +1,8 @@
 """Triangle meshes in which several sheets may meet at an edge, kept so that faces can be added and taken away.
 
 A face parts two regions. An edge is a *line edge* unless exactly two faces with the same two regions meet there. The
-dimension of a vertex is 2 within a sheet, 1 on a line (two line edges) and 0 at a corner. Faces stand in a hash table of
-boxes, so that those near a face are found.
+dimension of a vertex is 2 within a sheet, 1 on a line (two line edges) and 0 at a corner. Faces stand in a hash table
+of boxes, so that those near a face are found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ import numba
 from .._typing import Bools, Floats, Ints
 from .crossings import faces_cross
 
-__all__ = ["Complex", "add_to_table", "dimension", "fill_table", "link_faces", "mark_corners", "new_star_fits", "ring", "smallest_sine"]
+__all__ = [
+    "Complex",
+    "add_to_table",
+    "dimension",
+    "fill_table",
+    "link_faces",
+    "mark_corners",
+    "new_star_fits",
+    "ring",
+    "smallest_sine",
+]
 
 MAX_STAR = 400  # faces at a vertex; an operation that would need more is refused
 FOLD_IN_SHEET = math.cos(math.radians(25.0))  # two faces of one sheet at a smaller angle count as folded
@@ -43,7 +53,7 @@ class Complex(NamedTuple):
         The first corner, 3 f + c, at every vertex; −1 for none.
     following : (3 capacity,) int64
         The next corner at the same vertex.
-    count : (4,) int64
+    used : (4,) int64
         Numbers of vertices, faces and entries in use, and a spare.
     bucket, entry_next, entry_face : (n,) int64
         The hash table: first entry of each bucket, next entry, face of an entry.
@@ -63,7 +73,7 @@ class Complex(NamedTuple):
     source: Ints
     head: Ints
     following: Ints
-    count: Ints
+    used: Ints
     bucket: Ints
     entry_next: Ints
     entry_face: Ints
@@ -114,8 +124,8 @@ def remove_face(c: Complex, f: int) -> None:
 @numba.njit(cache=True)
 def add_face(c: Complex, i: int, j: int, k: int, like: int) -> int:
     """Add a face with the two regions of the face `like`; return its number. There must be room for it."""
-    f = c.count[1]
-    c.count[1] += 1
+    f = int(c.used[1])
+    c.used[1] += 1
     c.faces[f, 0], c.faces[f, 1], c.faces[f, 2] = i, j, k
     c.pairs[f, 0], c.pairs[f, 1], c.source[f] = c.pairs[like, 0], c.pairs[like, 1], c.source[like]
     for corner in range(3):
@@ -127,7 +137,7 @@ def add_face(c: Complex, i: int, j: int, k: int, like: int) -> int:
 def link_faces(c: Complex) -> None:
     """Make the lists of corners of all vertices anew."""
     c.head[:] = -1
-    for f in range(c.count[1]):
+    for f in range(c.used[1]):
         if c.faces[f, 0] >= 0:
             for corner in range(3):
                 attach(c, f, corner)
@@ -150,12 +160,12 @@ def gather_star(c: Complex, v: int, out: Ints) -> int:
 def same_pair(c: Complex, f: int, g: int) -> bool:
     """Tell whether two faces part the same two regions."""
     a, b, d, e = c.pairs[f, 0], c.pairs[f, 1], c.pairs[g, 0], c.pairs[g, 1]
-    return (a == d and b == e) or (a == e and b == d)
+    return bool((a == d and b == e) or (a == e and b == d))
 
 
 @numba.njit(cache=True)
 def ring(c: Complex, v: int, out: Ints) -> int:
-    """Fill `out` with neighbours of a vertex: vertex, number of faces at the edge, 1 for a line edge; return the number.
+    """Fill `out` with neighbours of a vertex: vertex, faces at the edge, 1 for a line edge; return their number.
 
     −1 comes back if there are too many.
     """
@@ -195,7 +205,7 @@ def dimension(near: Ints, n: int) -> int:
 @numba.njit(cache=True)
 def mark_corners(c: Complex, out: Bools) -> None:
     """Set `out` (capacity,) for the vertices of dimension 0."""
-    for v in range(c.count[0]):
+    for v in range(c.used[0]):
         if c.head[v] >= 0:
             out[v] = dimension(c.near, ring(c, v, c.near)) == 0
 
@@ -254,7 +264,7 @@ def add_to_table(c: Complex, f: int) -> bool:
     """Enter a face in the table at all boxes that it reaches; tell whether there was room."""
     i, j, k = c.faces[f, 0], c.faces[f, 1], c.faces[f, 2]
     (z0, z1), (y0, y1), (x0, x1) = _span(c, i, j, k, 0), _span(c, i, j, k, 1), _span(c, i, j, k, 2)
-    if c.count[2] + (z1 - z0 + 1) * (y1 - y0 + 1) * (x1 - x0 + 1) > len(c.entry_face):
+    if c.used[2] + (z1 - z0 + 1) * (y1 - y0 + 1) * (x1 - x0 + 1) > len(c.entry_face):
         return False
     for z in range(z0, z1 + 1):
         for y in range(y0, y1 + 1):
@@ -265,8 +275,8 @@ def add_to_table(c: Complex, f: int) -> bool:
                     entry = c.entry_next[entry]
                 if entry >= 0:
                     continue  # it is there already
-                entry = c.count[2]
-                c.count[2] += 1
+                entry = c.used[2]
+                c.used[2] += 1
                 c.entry_face[entry] = f
                 c.entry_next[entry] = c.bucket[bucket]
                 c.bucket[bucket] = entry
@@ -277,8 +287,8 @@ def add_to_table(c: Complex, f: int) -> bool:
 def fill_table(c: Complex) -> bool:
     """Make the table anew from all faces; tell whether there was room."""
     c.bucket[:] = -1
-    c.count[2] = 0
-    for f in range(c.count[1]):
+    c.used[2] = 0
+    for f in range(c.used[1]):
         if c.faces[f, 0] >= 0 and not add_to_table(c, f):
             return False
     return True
@@ -319,8 +329,8 @@ def _meets_others(c: Complex, f: int, i: int, j: int, k: int, a: int, b: int) ->
 def new_star_fits(c: Complex, star: Ints, corners: Ints, n: int, a: int, b: int) -> bool:
     """Tell whether new faces at vertex a cross neither each other nor any other face.
 
-    star (n,) holds the faces that change (their regions count), corners (n, 3) their vertices afterwards. Faces at a or b
-    (−1 for none) that are not among them are gone.
+    star (n,) holds the faces that change (their regions count), corners (n, 3) their vertices afterwards. Faces at a or
+    b (−1 for none) that are not among them are gone.
     """
     for s in range(n):
         i, j, k = corners[s, 0], corners[s, 1], corners[s, 2]

@@ -1,7 +1,7 @@
 """Find pairs of triangles of one mesh that cross, touch without a common vertex, or are folded onto each other.
 
-Möller's interval test (Journal of Graphics Tools 2(2), 1997) in the form of signs of tetrahedra: two triangles meet only
-if an edge of one meets the other. Candidates come from a grid of boxes.
+Möller's interval test (Journal of Graphics Tools 2(2), 1997) in the form of signs of tetrahedra: two triangles meet
+only if an edge of one meets the other. Candidates come from a grid of boxes.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _flat_overlap(p: Floats, a: int, b: int, c: int, d: int, e: int, f: int) -> 
 
 @numba.njit(cache=True)
 def wedge_cosine(p: Floats, a: int, b: int, c: int, d: int) -> float:
-    """Return the cosine of the angle at edge a, b between the triangles with third corners c and d; 1 is a full fold."""
+    """Return the cosine of the angle at edge a, b between triangles with third corners c and d; 1 is a full fold."""
     ex, ey, ez = p[b, 0] - p[a, 0], p[b, 1] - p[a, 1], p[b, 2] - p[a, 2]
     cx, cy, cz = p[c, 0] - p[a, 0], p[c, 1] - p[a, 1], p[c, 2] - p[a, 2]
     dx, dy, dz = p[d, 0] - p[a, 0], p[d, 1] - p[a, 1], p[d, 2] - p[a, 2]
@@ -163,7 +163,7 @@ def _fill_boxes(p: Floats, faces: Ints, low: Floats, size: float, shape: Ints, b
 
 @numba.njit(cache=True)
 def _fill_grid(boxes: Array, active: Bools, shape: Ints) -> tuple[Array, Array]:
-    """Return the faces in the boxes that an active face reaches: where each box's faces start, and the faces in turn."""
+    """Return where each box's faces start, and the faces, box after box; only for boxes with an active face."""
     start = np.zeros(shape[0] * shape[1] * shape[2] + 1, np.int32)
     wanted = np.zeros(len(start), np.bool_)
     for turn in range(3):

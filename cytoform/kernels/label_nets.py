@@ -1,11 +1,11 @@
 """Extract the faces between the labels of a 3D label image as polygons, by surface nets that never pinch a region.
 
 Each cube of 2 × 2 × 2 voxel centres is divided into the six tetrahedra of Freudenthal's triangulation. The polygon dual
-to an edge of that triangulation between two labels has a vertex in each tetrahedron around the edge. In the dual (voxels
-are truncated octahedra there) three cells meet along each edge and four at each vertex, so that any union of cells is
-bounded by a manifold (Lachaud and Montanvert, Medical Image Analysis 4(2), 2000, on digital surfaces; Kuhn 1960 on the
-triangulation). Where no label of a cube is ambiguous, its six vertices are contracted to one: the surface net of Gibson
-(MICCAI 1998), a quad for each voxel face.
+to an edge of that triangulation between two labels has a vertex in each tetrahedron around the edge. In the dual
+(voxels are truncated octahedra there) three cells meet along each edge and four at each vertex, so that any union of
+cells is bounded by a manifold (Lachaud and Montanvert, Medical Image Analysis 4(2), 2000, on digital surfaces; Kuhn
+1960 on the triangulation). Where no label of a cube is ambiguous, its six vertices are contracted to one: the surface
+net of Gibson (MICCAI 1998), a quad for each voxel face.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["count_polygons", "fill_polygons", "find_split_cubes"]
 def find_split_cubes(padded: Array, simple: Bools, out: Array) -> int:
     """Mark the cubes in which some label is ambiguous; return how many there are.
 
-    padded (z, y, x) int32: labels with a border of one voxel, 0 or less outside. simple (256,) tells for each subset of a
-    cube's voxels (bit 4 z + 2 y + x) whether it and its complement are connected through faces. out (z - 1, y - 1, x - 1)
-    uint8: 0 for a cube of one label, 1 for one vertex, 2 for a cube to be split in tetrahedra.
+    padded (z, y, x) int32: labels with a border of one voxel, 0 or less outside. simple (256,) tells for each subset of
+    a cube's voxels (bit 4 z + 2 y + x) whether it and its complement are connected through faces. out (z - 1, y - 1, x
+    - 1) uint8: 0 for a cube of one label, 1 for one vertex, 2 for a cube to be split in tetrahedra.
     """
     nz, ny, nx = out.shape
     labels = np.empty(8, np.int64)
@@ -56,8 +56,8 @@ def find_split_cubes(padded: Array, simple: Bools, out: Array) -> int:
 def _polygon(first: Array, split: Array, cycle: Ints, size: int, i: int, j: int, k: int, out: Ints) -> int:
     """Fill `out` with the vertices of the polygon dual to an edge that starts at voxel (i, j, k); return their number.
 
-    cycle (6, 4): cube relative to the voxel and tetrahedron, in turn around the edge. Equal vertices in succession count
-    once; 0 comes back where fewer than three are left.
+    cycle (6, 4): cube relative to the voxel and tetrahedron, in turn around the edge. Equal vertices in succession
+    count once; 0 comes back where fewer than three are left.
     """
     n = 0
     for c in range(size):
@@ -124,9 +124,9 @@ def fill_polygons(
 ) -> None:
     """Fill the polygons between two labels, and the labels on their two sides.
 
-    first (z, y, x) int64 is the number of a cube's first vertex, split as :func:`find_split_cubes` leaves it. ways (7, 3)
-    are the edges' directions, the three axes first; cycles (7, 6, 4) the tetrahedra around them and sizes (7,) how many
-    there are. polygons (n, 6) int64 is filled with vertices, what is over stays; pairs (n, 2) with labels: the normal
-    points from the first, the smaller one but never the outside (0 or less), to the second.
+    first (z, y, x) int64 is the number of a cube's first vertex, split as :func:`find_split_cubes` leaves it. ways (7,
+    3) are the edges' directions, the three axes first; cycles (7, 6, 4) the tetrahedra around them and sizes (7,) how
+    many there are. polygons (n, 6) int64 is filled with vertices, what is over stays; pairs (n, 2) with labels: the
+    normal points from the first, the smaller one but never the outside (0 or less), to the second.
     """
     _visit(padded, split, first, ways, cycles, sizes, polygons, pairs)

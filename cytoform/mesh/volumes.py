@@ -21,9 +21,10 @@ def region_volumes(points: Floats, faces: Ints, pairs: Ints, n_regions: int) -> 
     points (n_vertices, 3), faces (n_faces, 3), pairs (n_faces, 2) regions on the two sides, 0 or less outside.
     """
     cones = geometry.signed_volumes_times_six(points[faces] - points[faces].reshape(-1, 3).mean(axis=0)) / 6.0
-    pairs = np.maximum(pairs, 0)
-    found: Floats = np.bincount(pairs[:, 0], cones, n_regions + 1) - np.bincount(pairs[:, 1], cones, n_regions + 1)
-    return found[1:]
+    left, right = np.maximum(pairs, 0).T
+    found = np.bincount(left, cones, n_regions + 1) - np.bincount(right, cones, n_regions + 1)
+    volumes: Floats = found[1:].astype(np.float64)
+    return volumes
 
 
 def restore_volumes(
@@ -72,7 +73,9 @@ def _pressures(region: Ints, slopes: Floats, missing: Floats) -> Floats:
     """
     n = len(missing)
     count = (region >= 0).sum(axis=1)
-    rows, cols, values = (np.empty(int((count**2).sum()), dtype=t) for t in (np.int64, np.int64, np.float64))
+    size = int((count**2).sum())
+    rows, cols = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    values = np.empty(size)
     region_slopes.fill_products(region, slopes, rows, cols, values)
     system = coo_matrix((values, (rows, cols)), shape=(n, n)).tocsc()
     system = system + 1e-9 * max(float(system.diagonal().max()), 1e-300) * eye(n, format="csc")

@@ -1,4 +1,4 @@
-"""What a mesh of touching cells consists of: contacts, junction lines, corners, angles; its defects and their repair."""
+"""Contacts, junction lines, corners and angles of a mesh of touching cells; its defects and their repair."""
 
 from .contacts import Contact, JunctionLine, contacts, corners, dihedral_angles, junction_lines
 from .repair import RepairedCells, repair_cells

@@ -134,15 +134,15 @@ def junction_lines(mesh: MultiMaterialMesh) -> list[JunctionLine]:
     edges = cell_edges(mesh)
     degree = _line_degree(mesh, edges)
     at: dict[int, list[int]] = {}
-    for e in np.flatnonzero(edges.on_line):
+    for e in np.flatnonzero(edges.on_line).tolist():
         for v in edges.ends[e]:
             at.setdefault(int(v), []).append(int(e))
     left = dict.fromkeys(np.flatnonzero(edges.on_line).tolist())
     lines = []
     for start in [v for v in at if degree[v] != 2] + list(at):  # from corners first; then closed lines
-        for e in at[start]:
-            if e in left:
-                lines.append(_follow(mesh, edges, at, degree, left, start, e))
+        for first in at[start]:
+            if first in left:
+                lines.append(_follow(mesh, edges, at, degree, left, start, first))
     return sorted(lines, key=lambda line: (line.regions, int(line.vertices[0])))
 
 

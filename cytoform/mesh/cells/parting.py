@@ -20,9 +20,9 @@ _SHIFT = 0.02  # of the way to the middle of its neighbours, by which a doubled 
 def part_touching_sheets(mesh: MultiMaterialMesh) -> tuple[MultiMaterialMesh, int]:
     """Return the mesh with vertices doubled where sheets only touch, and the number of vertices that were.
 
-    At an edge along which a region touches itself the faces are paired around the wedges of one region, so that each pair
-    closes all its regions; where both ways do, the region with the larger number is parted. Copies of a vertex move a
-    little into their own sheet.
+    At an edge along which a region touches itself the faces are paired around the wedges of one region, so that each
+    pair closes all its regions; where both ways do, the region with the larger number is parted. Copies of a vertex
+    move a little into their own sheet.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def _links(mesh: MultiMaterialMesh, edges: CellEdges) -> Ints:
     cut[pinched] = True
     loose = _corner_links(mesh.faces, halves[~cut[edges.edge_of[halves[:, 0]]]])
     graph = coo_matrix((np.ones(len(loose), dtype=np.int8), loose.T), shape=(mesh.faces.size, mesh.faces.size))
-    fan = connected_components(graph, directed=False)[1]
+    fan = connected_components(graph, directed=False)[1].astype(np.int64)
     pairs: list[tuple[int, int]] = []
     for e in pinched:
         paired = _pair_by_fans(mesh, edges, e, fan) or _pair_around(mesh, edges, e)
@@ -77,7 +77,7 @@ def _links(mesh: MultiMaterialMesh, edges: CellEdges) -> Ints:
 
 
 def _corner_links(faces: Ints, halves: Ints) -> Ints:
-    """Return the pairs of corners, (2 n, 2), that lie at the same vertices of pairs of half-edges (n, 2) at one edge."""
+    """Return the pairs of corners, (2 n, 2), at the same vertices of pairs of half-edges (n, 2) at one edge."""
     a, b = halves.T
     start, corners = faces.reshape(-1), np.arange(faces.size)
     after = 3 * (corners // 3) + (corners + 1) % 3

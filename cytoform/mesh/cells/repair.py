@@ -45,9 +45,10 @@ class RepairedCells:
 def repair_cells(mesh: MultiMaterialMesh) -> RepairedCells:
     """Repair what can be repaired in a mesh of touching cells without guessing.
 
-    In turn: coinciding ends of edges are merged, faces without area and pairs of equal faces dropped, faces turned until
-    windings agree with the labels (:meth:`MultiMaterialMesh.repaired`); sheets that only touch along an edge or at a vertex
-    are parted; separate pieces that enclose nothing are dropped; vertices around crossing faces are smoothed along their sheets and lines while that makes fewer of them.
+    In turn: coinciding ends of edges are merged, faces without area and pairs of equal faces dropped, faces turned
+    until windings agree with the labels (:meth:`MultiMaterialMesh.repaired`); sheets that only touch along an edge or
+    at a vertex are parted; separate pieces that enclose nothing are dropped; vertices around crossing faces are
+    smoothed along their sheets and lines while that makes fewer of them.
 
     Parameters
     ----------

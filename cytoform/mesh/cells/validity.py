@@ -1,4 +1,4 @@
-"""Find the defects of a mesh of touching cells: open and pinched regions, faces that cross, windings against the labels."""
+"""Find the defects of a mesh of touching cells: open and pinched regions, faces that cross, bad windings."""
 
 from __future__ import annotations
 

@@ -166,11 +166,9 @@ def _assemble(points: Array, polygons: Polygons, types: Array | None, arrays: di
         )
     if len(polygons.sizes) == 0:
         raise MeshError("the mesh has no faces; expected at least one triangle.", remedy="Is it a point cloud?")
-    if polygons.corners.min() < 0 or polygons.corners.max() >= len(points):
-        raise MeshError(
-            f"faces name vertices {polygons.corners.min()} to {polygons.corners.max()}; expected 0 to {len(points) - 1}.",
-            remedy=EXPORT_AGAIN,
-        )
+    low, high = int(polygons.corners.min()), int(polygons.corners.max())
+    if low < 0 or high >= len(points):
+        raise MeshError(f"faces name vertices {low} to {high}; expected 0 to {len(points) - 1}.", remedy=EXPORT_AGAIN)
     faces, source = triangulate(points, polygons, remarks)
     pair = [arrays.get(name) for name in _LABELS]
     labels = arrays.get("labels")

@@ -155,7 +155,8 @@ def join_specks(regions: Array, smallest: int) -> tuple[Array, dict[int, int]]:
     given : dict of int to int
         Number of voxels that each region lost.
     """
-    regions, given = regions.copy(), {}
+    regions = regions.copy()
+    given: dict[int, int] = {}
     for region, box in enumerate(ndimage.find_objects(regions), 1):
         if box is None:
             continue
@@ -177,4 +178,4 @@ def join_specks(regions: Array, smallest: int) -> tuple[Array, dict[int, int]]:
 
 def mean_spacing(spacing: Floats) -> float:
     """Return the geometric mean of a voxel's three sides, µm."""
-    return math.prod(spacing.tolist()) ** (1 / 3)
+    return float(math.prod(spacing.tolist()) ** (1 / 3))

@@ -78,11 +78,12 @@ def mesh_from_labels(
     """Return one mesh of all labels of an image, in which every face parts two regions.
 
     Sheets meet along junction lines; every region is a closed surface without pinched edges or vertices, whatever the
-    labels look like: parts, holes and one-voxel thin cells are kept as they are. Voxels that touch diagonally are joined
-    or parted by one rule for all labels (the 14 neighbours of Freudenthal's triangulation: along +z +y, +z +x, +y +x and
-    +z +y +x they touch, along the other diagonals they do not). The surface is smoothed to sub-voxel positions within half
-    a voxel of the labels' boundary, and every region gets the volume of its voxels. Where a side of the image cuts a cell
-    off, the cell is closed there by flat faces that are marked as `cropped` and have density 0.
+    labels look like: parts, holes and one-voxel thin cells are kept as they are. Voxels that touch diagonally are
+    joined or parted by one rule for all labels (the 14 neighbours of Freudenthal's triangulation: along +z +y, +z +x,
+    +y +x and +z +y +x they touch, along the other diagonals they do not). The surface is smoothed to sub-voxel
+    positions within half a voxel of the labels' boundary, and every region gets the volume of its voxels. Where a side
+    of the image cuts a cell off, the cell is closed there by flat faces that are marked as `cropped` and have density
+    0.
 
     Parameters
     ----------

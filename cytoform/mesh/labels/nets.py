@@ -133,7 +133,7 @@ def _divide_polygons_at_sides(
 
 
 def _vertex_positions(split: Array, n: int) -> Floats:
-    """Return the middles of cubes and of the tetrahedra of split cubes, (n, 3) voxels, on the image's sides where cut."""
+    """Return the middles of cubes and of split cubes' tetrahedra, (n, 3) voxels, on the image's sides where cut."""
     size = np.array(split.shape)
     cubes = np.argwhere(split > 0)
     middles = cubes - 0.5
@@ -183,7 +183,7 @@ def _edge_cycles() -> tuple[Ints, Ints, Ints]:
 
 @functools.cache
 def _simple_subsets() -> Bools:
-    """Tell for each subset of a cube's eight voxels whether it and its complement are connected through faces, (256,)."""
+    """Tell for each subset of a cube's voxels whether it and its complement are connected through faces, (256,)."""
     simple = np.zeros(256, dtype=bool)
     for subset in range(256):
         inside = [c for c in range(8) if subset >> c & 1]

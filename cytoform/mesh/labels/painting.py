@@ -37,9 +37,9 @@ class GridLike(Protocol):
 def labels_from_mesh(mesh: MultiMaterialMesh, grid: GridLike) -> Array:
     """Return the label image of a mesh of touching cells: the region in which the centre of each voxel lies.
 
-    Each row of voxels along x is a ray; where it passes a face, the label becomes that of the region on the face's other
-    side. A centre exactly on a face counts as if it were slightly further along all axes, so that no voxel is lost between
-    two cells. What lies outside of the grid is cropped.
+    Each row of voxels along x is a ray; where it passes a face, the label becomes that of the region on the face's
+    other side. A centre exactly on a face counts as if it were slightly further along all axes, so that no voxel is
+    lost between two cells. What lies outside of the grid is cropped.
 
     Parameters
     ----------

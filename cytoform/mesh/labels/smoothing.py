@@ -58,8 +58,9 @@ def smooth_nets(nets: Nets, rounds: int, limit: float) -> Floats:
     """Return smoothed positions of a net's vertices, in voxels.
 
     Vertices within a sheet move towards the mean of their neighbours, those on junction lines and corners towards the
-    mean of their neighbours on such lines; each stays in a box about its middle (constrained elastic surface nets: Gibson,
-    MICCAI 1998; Frisken, JCGT 11(1), 2022) and on the sides of the image. Shrinking and growing steps alternate.
+    mean of their neighbours on such lines; each stays in a box about its middle (constrained elastic surface nets:
+    Gibson, MICCAI 1998; Frisken, JCGT 11(1), 2022) and on the sides of the image. Shrinking and growing steps
+    alternate.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..._typing import Floats, Ints
+from ..._typing import Array, Floats, Ints
 from ...kernels import complexes
 from ...kernels.complexes import MAX_STAR, Complex
 
@@ -42,12 +42,12 @@ def make_complex(
     source = np.arange(len(faces)) if source is None else source
     n_entries = 24 * n_faces + 4096
     made = Complex(
-        _padded(points, n_vertices, 0.0), np.zeros((n_vertices, 3)), _padded(held, n_vertices, 0), _padded(faces, n_faces, -1),
-        _padded(pairs, n_faces, 0), _padded(source, n_faces, -1), np.full(n_vertices, -1, dtype=np.int64), np.full(3 * n_faces, -1, dtype=np.int64),
-        np.array([len(points), len(faces), 0, 0]), np.full(1 << int(np.ceil(np.log2(2 * n_faces))), -1, dtype=np.int64),
-        np.empty(n_entries, dtype=np.int64), np.empty(n_entries, dtype=np.int64), np.array([box]),
-        np.empty(MAX_STAR, dtype=np.int64), np.empty(MAX_STAR, dtype=np.int64),
-        np.empty((MAX_STAR, 3), dtype=np.int64), np.empty((MAX_STAR, 3), dtype=np.int64),
+        _padded(points, n_vertices, 0.0), np.zeros((n_vertices, 3)), _padded(held, n_vertices, 0), _padded(faces,
+        n_faces, -1), _padded(pairs, n_faces, 0), _padded(source, n_faces, -1), np.full(n_vertices, -1, dtype=np.int64),
+        np.full(3 * n_faces, -1, dtype=np.int64), np.array([len(points), len(faces), 0, 0]), np.full(1 <<
+        int(np.ceil(np.log2(2 * n_faces))), -1, dtype=np.int64), np.empty(n_entries, dtype=np.int64),
+        np.empty(n_entries, dtype=np.int64), np.array([box]), np.empty(MAX_STAR, dtype=np.int64), np.empty(MAX_STAR,
+        dtype=np.int64), np.empty((MAX_STAR, 3), dtype=np.int64), np.empty((MAX_STAR, 3), dtype=np.int64),
     )  # fmt: skip
     complexes.link_faces(made)
     while not complexes.fill_table(made):
@@ -55,7 +55,7 @@ def make_complex(
     return made
 
 
-def _padded(values: Floats | Ints, n: int, fill: float) -> Floats | Ints:
+def _padded(values: Array, n: int, fill: float) -> Array:
     """Return an array with `n` rows, those that are new filled with a value."""
     made = np.full((n, *values.shape[1:]), fill, dtype=values.dtype)
     made[: len(values)] = values
@@ -64,14 +64,14 @@ def _padded(values: Floats | Ints, n: int, fill: float) -> Floats | Ints:
 
 def arrays_of(c: Complex) -> tuple[Floats, Ints, Ints, Ints, Ints]:
     """Return points, faces, pairs and held axes of what is left, and the first face of every face, (n_faces,)."""
-    kept = np.flatnonzero(c.faces[: c.count[1], 0] >= 0)
+    kept = np.flatnonzero(c.faces[: c.used[1], 0] >= 0)
     used, index = np.unique(c.faces[kept], return_inverse=True)
     return c.points[used], index.reshape(-1, 3), c.pairs[kept], c.held[used], c.source[kept]
 
 
 def grown(c: Complex) -> Complex:
     """Return the same mesh with room for half as many vertices and faces more, numbers of vertices unchanged."""
-    n, m = int(c.count[0]), int(c.count[1])
+    n, m = int(c.used[0]), int(c.used[1])
     alive = c.faces[:m, 0] >= 0
     return make_complex(
         c.points[:n], c.faces[:m][alive], c.pairs[:m][alive], c.held[:n], float(c.box[0]), 1.6, c.source[:m][alive]

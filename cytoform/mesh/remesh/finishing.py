@@ -57,8 +57,8 @@ def give_volumes(c: Complex, volumes: Floats, max_step: float, *, hold_corners: 
     hold_corners : bool, optional
         Whether corners, where lines meet, stay.
     """
-    n, alive = int(c.count[0]), c.faces[: c.count[1], 0] >= 0
-    faces, pairs = c.faces[: c.count[1]][alive], c.pairs[: c.count[1]][alive]
+    n, alive = int(c.used[0]), c.faces[: c.used[1], 0] >= 0
+    faces, pairs = c.faces[: c.used[1]][alive], c.pairs[: c.used[1]][alive]
     before = c.points[:n].copy()
     free = (c.held[:n, None] & np.array([1, 2, 4])) == 0
     if hold_corners:
@@ -71,6 +71,6 @@ def give_volumes(c: Complex, volumes: Floats, max_step: float, *, hold_corners: 
 
 def volume_error(c: Complex, volumes: Floats) -> float:
     """Return the largest relative error of a volume."""
-    alive = c.faces[: c.count[1], 0] >= 0
-    found = region_volumes(c.points, c.faces[: c.count[1]][alive], c.pairs[: c.count[1]][alive], len(volumes))
+    alive = c.faces[: c.used[1], 0] >= 0
+    found = region_volumes(c.points, c.faces[: c.used[1]][alive], c.pairs[: c.used[1]][alive], len(volumes))
     return float(np.abs(found / volumes - 1.0).max())

@@ -28,11 +28,11 @@ def remesh_cells(
 ) -> MultiMaterialMesh:
     """Return the same touching cells with nearly equilateral triangles whose edges are close to `target_edge`.
 
-    Long edges are split, short ones collapsed, edges within a sheet flipped, vertices moved along their sheet or junction
-    line (Botsch and Kobbelt, SGP 2004); corners, where lines meet, stay. An edge is collapsed only under the link
-    condition for complexes (Dey et al. 1999) in every region and on the lines, so that all regions, contacts, lines and
-    corners stay. No faces cross or fold that did not before. New vertices lie on the curved surface; at the end the
-    volumes of all regions are restored. Cropped faces stay in their plane.
+    Long edges are split, short ones collapsed, edges within a sheet flipped, vertices moved along their sheet or
+    junction line (Botsch and Kobbelt, SGP 2004); corners, where lines meet, stay. An edge is collapsed only under the
+    link condition for complexes (Dey et al. 1999) in every region and on the lines, so that all regions, contacts,
+    lines and corners stay. No faces cross or fold that did not before. New vertices lie on the curved surface; at the
+    end the volumes of all regions are restored. Cropped faces stay in their plane.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def sweep(c: Complex, edge: float, rounds: int, curved: bool = True) -> Complex:
             complex_sweeps.collapse_short(c, share * SHORT * edge, LONG * edge, _LEAST, curved)
         for _ in range(2):
             complex_sweeps.flip_all(c, 0.02, _FLATNESS)
-            before = c.points[: c.count[0]].copy()
+            before = c.points[: c.used[0]].copy()
             complex_moves.relax_all(c, 0.7, _ENOUGH, 1)
             _keep_uncrossed(c, before)
     return c
@@ -61,17 +61,17 @@ def sweep(c: Complex, edge: float, rounds: int, curved: bool = True) -> Complex:
 
 def _split(c: Complex, edge: float, curved: bool) -> Complex:
     """Return the mesh with edges longer than 4/3 of `edge` split, and new vertices on the curved sheets and lines."""
-    n, bends = int(c.count[0]), np.zeros((0, 3))
+    n, bends = int(c.used[0]), np.zeros((0, 3))
     for factor in (4.0, 2.0, 1.0):
         while complex_sweeps.split_long(c, factor * LONG * edge, curved) < 0:
             if len(c.faces) > MAX_FACES:
                 raise MeshError(f"remeshing would need more than {MAX_FACES} faces.", remedy="Raise target_edge.")
-            bends = c.bend[: c.count[0]].copy()
+            bends = c.bend[: c.used[0]].copy()
             c = grown(c)
             c.bend[: len(bends)] = bends
-    if c.count[0] > n:
-        before = c.points[: c.count[0]].copy()
-        c.points[: c.count[0]] += c.bend[: c.count[0]]
+    if c.used[0] > n:
+        before = c.points[: c.used[0]].copy()
+        c.points[: c.used[0]] += c.bend[: c.used[0]]
         c.bend[:] = 0.0
         _keep_uncrossed(c, before)
     return c
@@ -79,8 +79,8 @@ def _split(c: Complex, edge: float, curved: bool) -> Complex:
 
 def _keep_uncrossed(c: Complex, before: Floats) -> None:
     """Undo moves of vertices since `before` where faces cross that did not; make the table of faces anew."""
-    alive = c.faces[: c.count[1], 0] >= 0
-    n = int(c.count[0])
-    c.points[:n] = undo_crossing_moves(before, c.points[:n], c.faces[: c.count[1]][alive], fold=FOLD_IN_SHEET)[0]
+    alive = c.faces[: c.used[1], 0] >= 0
+    n = int(c.used[0])
+    c.points[:n] = undo_crossing_moves(before, c.points[:n], c.faces[: c.used[1]][alive], fold=FOLD_IN_SHEET)[0]
     while not complexes.fill_table(c):
         c.box[0] *= 1.5
