@@ -140,7 +140,7 @@ def split_edge(c: Complex, a: int, b: int, curved: bool) -> int:
     k, f0, on_line = edge_state(c, a, b)
     if k == 0 or c.used[0] + 1 > len(c.points) or c.used[1] + k > len(c.faces) or k > MAX_STAR // 2:
         return -1
-    m = c.used[0]
+    m = int(c.used[0])
     c.used[0] += 1
     c.head[m] = -1
     c.held[m] = c.held[a] & c.held[b]
@@ -337,7 +337,7 @@ def _merged_star_is_sound(
 @numba.njit(cache=True)
 def _lies_on_side(c: Complex, f: int, i: int, j: int, k: int) -> bool:
     """Tell whether all corners of a face that is no part of the image's sides would be held on the same axis."""
-    return c.pairs[f, 0] >= 0 and c.pairs[f, 1] >= 0 and (c.held[i] & c.held[j] & c.held[k]) != 0
+    return bool(c.pairs[f, 0] >= 0 and c.pairs[f, 1] >= 0 and (c.held[i] & c.held[j] & c.held[k]) != 0)
 
 
 @numba.njit(cache=True)

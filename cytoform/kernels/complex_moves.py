@@ -225,8 +225,8 @@ def _directions(c: Complex, v: int, leave: bool, out: Floats) -> int:
     nx, ny, nz = vertex_normal(c, v, c.head[v] // 3)
     ux, uy, uz, wx, wy, wz = _frame(nx, ny, nz)
     for k in range(12):
-        s, t = math.cos(k * math.pi / 6), math.sin(k * math.pi / 6)
-        out[k, 0], out[k, 1], out[k, 2] = s * ux + t * wx, s * uy + t * wy, s * uz + t * wz
+        p, q = math.cos(k * math.pi / 6), math.sin(k * math.pi / 6)
+        out[k, 0], out[k, 1], out[k, 2] = p * ux + q * wx, p * uy + q * wy, p * uz + q * wz
     return 12
 
 
