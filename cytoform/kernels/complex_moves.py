@@ -8,18 +8,8 @@ import numba
 import numpy as np
 
 from .._typing import Floats
-from .complexes import (
-    Complex,
-    dimension,
-    enter_star,
-    gather_star,
-    new_star_fits,
-    normal,
-    ring,
-    smallest_sine,
-    vertex_normal,
-    worst_sine_at,
-)
+from .complex_shapes import normal, smallest_sine, vertex_normal, worst_sine_at
+from .complexes import Complex, dimension, enter_star, gather_star, new_star_fits, ring
 
 __all__ = ["relax_vertex", "search_place"]
 
@@ -89,6 +79,24 @@ def _frame(nx: float, ny: float, nz: float) -> tuple[float, float, float, float,
 
 
 @numba.njit(cache=True)
+def _centre_of_faces(c: Complex, v: int) -> tuple[float, float, float]:
+    """Return the centre of the faces at a vertex, weighted by area, relative to the vertex: (z, y, x)."""
+    total, z, y, x = 1e-300, 0.0, 0.0, 0.0
+    at = c.head[v]
+    while at >= 0:
+        f = at // 3
+        i, j, k = c.faces[f, 0], c.faces[f, 1], c.faces[f, 2]
+        p = normal(c, i, j, k)
+        area = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
+        total += area
+        z += area * ((c.points[i, 0] + c.points[j, 0] + c.points[k, 0]) / 3.0 - c.points[v, 0])
+        y += area * ((c.points[i, 1] + c.points[j, 1] + c.points[k, 1]) / 3.0 - c.points[v, 1])
+        x += area * ((c.points[i, 2] + c.points[j, 2] + c.points[k, 2]) / 3.0 - c.points[v, 2])
+        at = c.following[at]
+    return z / total, y / total, x / total
+
+
+@numba.njit(cache=True)
 def _place_in_sheet(c: Complex, v: int, n: int, share: float, out: Floats) -> None:
     """Fill `out` with where a vertex of a sheet goes: towards its faces' centre, on a paraboloid through its ring.
 
@@ -118,21 +126,8 @@ def _place_in_sheet(c: Complex, v: int, n: int, share: float, out: Floats) -> No
         m[k, k] += 1e-3 * n
     if not _solve3(m, r):
         r[:] = 0.0
-    total, gz, gy, gx = 0.0, 0.0, 0.0, 0.0
-    at = c.head[v]
-    while at >= 0:
-        f = at // 3
-        i, j, k = c.faces[f, 0], c.faces[f, 1], c.faces[f, 2]
-        p = normal(c, i, j, k)
-        area = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
-        total += area
-        gz += area * (c.points[i, 0] + c.points[j, 0] + c.points[k, 0]) / 3.0
-        gy += area * (c.points[i, 1] + c.points[j, 1] + c.points[k, 1]) / 3.0
-        gx += area * (c.points[i, 2] + c.points[j, 2] + c.points[k, 2]) / 3.0
-        at = c.following[at]
-    total = max(total, 1e-300)
-    x, y, z = gz / total - c.points[v, 0], gy / total - c.points[v, 1], gx / total - c.points[v, 2]
-    s, t = share * (x * ux + y * uy + z * uz), share * (x * wx + y * wy + z * wz)
+    z, y, x = _centre_of_faces(c, v)
+    s, t = share * (z * ux + y * uy + x * uz), share * (z * wx + y * wy + x * wz)
     h = r[0] * s * s + r[1] * s * t + r[2] * t * t
     bound = 0.5 * math.sqrt(s * s + t * t)
     h = min(max(h, -bound), bound)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numba
 
 from .._typing import Floats
-from .complex_edits import collapse_edge, flip_edge, split_edge
+from .complex_edits import collapse_edge, split_edge
+from .complex_flips import flip_edge
 from .complex_moves import search_place
-from .complexes import Complex, length, smallest_sine, worst_sine_at
+from .complex_shapes import length, smallest_sine, worst_sine_at
+from .complexes import Complex
 
 __all__ = ["collapse_short", "flip_all", "improve_angles", "split_long"]
 

@@ -96,6 +96,7 @@ def _count_turned(mesh: MultiMaterialMesh, made: MultiMaterialMesh) -> int:
     """Return how many faces of a repaired mesh run the other way than in the first one, by their corners' positions."""
 
     def turns(which: MultiMaterialMesh) -> dict[bytes, bool]:
+        """Return for each face, by the positions of its corners, which way it runs around them."""
         points = which.vertices[which.faces].astype(np.float64) + 0.0
         order = np.lexsort(points.transpose(2, 0, 1), axis=1)
         placed = np.take_along_axis(points, order[:, :, None], axis=1)
