@@ -7,6 +7,7 @@ from .image.series import open_series
 from .mesh import Filaments, MultiMaterialMesh, PointSet, Scene, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
 from .mesh.scene_files import read_scene, write_scene
+from .mesh.labels import labels_from_mesh, mesh_from_labels
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
 from .rendering import render, render_vjp
 
@@ -31,7 +32,9 @@ __all__ = [
     "__version__",
     "fit",
     "fit_scene",
+    "labels_from_mesh",
     "load_result",
+    "mesh_from_labels",
     "mesh_ft",
     "mesh_ft_vjp",
     "open_series",

@@ -32,6 +32,8 @@ ROOMS: dict[str, str] = {
     "cytoform.mesh.curvature": "Curvature",
     "cytoform.mesh.laplacian": "Laplacians",
     "cytoform.mesh.remesh": "Triangles made even",
+    "cytoform.mesh.labels": "Touching cells from label images, and back",
+    "cytoform.mesh.cells": "Contacts, junction lines, defects and repair of touching cells",
     "cytoform.image": "Images and grids",
     "cytoform.image.io": "Image files",
     "cytoform.image.series": "Images of many volumes",

@@ -63,6 +63,9 @@ class MultiMaterialMesh(TriangleMesh):
     jump : (n_faces,) float or float, optional
         Intensity per µm³ in region labels[:, 0] minus that in region labels[:, 1] (:meth:`with_filling`); None, the
         default, for 0.
+    cropped : (n_faces,) bool, optional
+        True for faces that are no membrane: there a side of the image cuts a cell off. Their density is 0 by default.
+        None, the default, for none.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class MultiMaterialMesh(TriangleMesh):
     labels: Ints
     density: Array = None  # type: ignore[assignment]
     jump: Array | None = None
+    cropped: Bools | None = None
 
     if TYPE_CHECKING:  # what may be passed; the fields have the types that they are converted to
 
@@ -84,15 +88,25 @@ class MultiMaterialMesh(TriangleMesh):
             labels: npt.ArrayLike,
             density: npt.ArrayLike | None = None,
             jump: npt.ArrayLike | None = None,
+            cropped: npt.ArrayLike | None = None,
         ) -> None: ...
 
     def _check_extra_fields(self) -> None:
-        """Check the region labels (:func:`check_labels`)."""
+        """Check the region labels (:func:`check_labels`) and which faces are cropped."""
         object.__setattr__(self, "labels", check_labels(self.labels, len(self.faces)))
+        if self.cropped is None:
+            return
+        cropped = np.asarray(self.cropped)
+        if cropped.shape != (len(self.faces),) or cropped.dtype != bool:
+            raise MeshError(
+                f"cropped is {cropped.dtype} of shape {cropped.shape}; expected bool of shape ({len(self.faces)},)."
+            )
+        object.__setattr__(self, "cropped", np.ascontiguousarray(cropped) if cropped.any() else None)
 
     def _default_density(self) -> Array:
-        """Return density 2 for faces between two cells (two membranes) and 1 for faces to the outside, (n_faces,)."""
-        return np.where((self.labels > 0).all(axis=1), 2.0, 1.0)
+        """Return density 2 for faces between two cells (two membranes), 1 to the outside, 0 if cropped, (n_faces,)."""
+        density = np.where((self.labels > 0).all(axis=1), 2.0, 1.0)
+        return density if self.cropped is None else np.where(self.cropped, 0.0, density)
 
     def with_filling(self, filling: Mapping[int, float]) -> MultiMaterialMesh:
         """Return the same mesh with regions filled with dye.
@@ -118,9 +132,9 @@ class MultiMaterialMesh(TriangleMesh):
         bad = [region for region, value in filling.items() if not np.isfinite(value)]
         if bad:
             raise MeshError(f"the filling of region {bad[0]} is {filling[bad[0]]}; expected a finite number.")
-        values = np.zeros(int(self.labels.max()) + 1)
-        values[list(filling)] = list(filling.values())
-        return self.with_jump(values[self.labels[:, 0]] - values[self.labels[:, 1]])
+        numbers, index = np.unique(self.labels, return_inverse=True)
+        values = np.array([filling.get(int(number), 0.0) for number in numbers])[index.reshape(-1, 2)]
+        return self.with_jump(values[:, 0] - values[:, 1])
 
     def regions(self) -> Mapping[int, SurfaceMesh]:
         """Return the closed surface of every region.
@@ -247,7 +261,8 @@ class MultiMaterialMesh(TriangleMesh):
         if flips.any():
             log.info("reversed %d of %d faces", int(flips.sum()), len(faces))
         used, index = np.unique(topology.reverse_faces(faces, flips), return_inverse=True)
-        return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density, jump)
+        cropped = None if self.cropped is None else self.cropped[kept]
+        return MultiMaterialMesh(self.vertices[used], index.reshape(-1, 3), labels, density, jump, cropped)
 
 
 def _drop_degenerate_faces(mesh: MultiMaterialMesh) -> tuple[Ints, Ints]:

@@ -19,7 +19,6 @@ _UNPACK = "Unpack it first."
 # What files with other extensions are, and how the user can proceed.
 UNSUPPORTED: dict[str, tuple[str, str]] = {
     ".off": ("an OFF mesh", "Convert it to .ply, for example with MeshLab or trimesh (`trimesh.load(…).export(…)`)."),
-    ".vtk": ("a legacy VTK file", _PARAVIEW),
     **dict.fromkeys((".vtu", ".pvtu", ".vtm", ".vtmb", ".pvtp", ".pvd", ".vtkhdf"), ("a VTK file", _PARAVIEW)),
     **dict.fromkeys((".vti", ".vtr", ".vts"), ("a VTK grid", "Apply “Contour” in ParaView and save it as .vtp.")),
     **dict.fromkeys((".gltf", ".glb"), ("a glTF scene", _MESHLAB)),
@@ -69,7 +68,7 @@ _KINDS = (
     _misnamed_kind(b"ply\n", "a PLY file", ".ply"),
     _misnamed_kind(b"ply\r", "a PLY file", ".ply"),
     _misnamed_kind(b"solid ", "an STL file", ".stl"),
-    Kind(b"# vtk DataFile", UNSUPPORTED[".vtk"][0], ".vtk", UNSUPPORTED[".vtk"][1]),
+    _misnamed_kind(b"# vtk DataFile", "a legacy VTK file", ".vtk"),
     Kind(b"OFF", UNSUPPORTED[".off"][0], ".off", UNSUPPORTED[".off"][1]),
     Kind(b"glTF", UNSUPPORTED[".glb"][0], ".glb", UNSUPPORTED[".glb"][1]),
     Kind(b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "", "Fetch it with `git lfs pull`."),

@@ -16,12 +16,12 @@ convex become fans that fold over. Where they raise an error it names no line. N
 from __future__ import annotations
 
 from ...file_registry import FileRegistry
-from . import obj, ply, rec, stl, vtp
+from . import obj, ply, rec, stl, vtk, vtp
 from .parts import MeshFormat
 
 __all__ = ["REGISTRY", "file_suffixes", "register", "unregister"]
 
 REGISTRY: FileRegistry[MeshFormat] = FileRegistry(
-    MeshFormat, "cytoform.mesh_formats", (obj.FORMAT, ply.FORMAT, stl.FORMAT, vtp.FORMAT, rec.FORMAT)
+    MeshFormat, "cytoform.mesh_formats", (obj.FORMAT, ply.FORMAT, stl.FORMAT, vtp.FORMAT, rec.FORMAT, vtk.FORMAT)
 )
 register, unregister, file_suffixes = REGISTRY.register, REGISTRY.unregister, REGISTRY.file_suffixes

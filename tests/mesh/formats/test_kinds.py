@@ -12,7 +12,6 @@ from cytoform.mesh.io import read_mesh
     ("name", "what", "remedy"),
     [
         ("a.off", "an OFF mesh", "MeshLab or trimesh"),
-        ("a.vtk", "a legacy VTK file", "ParaView"),
         ("a.VTU", "a VTK file", "Extract Surface"),
         ("a.glb", "a glTF scene", "Blender"),
         ("a.3mf", "for 3D printers", "MeshLab"),
@@ -42,7 +41,11 @@ def test_by_the_extension(tmp_path, name, what, remedy):
         ("a.ply", b"solid x\nfacet normal 0 0 1\n", "is an STL file; expected a .ply file"),
         ("a.stl", b"\xef\xbb\xbf<?xml version='1.0'?>\n<VTKFile type='PolyData'>", "is a VTK file; .*ends with .vtp"),
         ("a.ply", b"<?xml version='1.0'?>\n<VTKFile type='UnstructuredGrid'>", "is a VTK file; .*Extract Surface"),
-        ("a.ply", b"# vtk DataFile Version 3.0\n", "is a legacy VTK file; expected a .ply file. Open it in ParaView"),
+        (
+            "a.ply",
+            b"# vtk DataFile Version 3.0\n",
+            "is a legacy VTK file; expected a .ply file. Rename it so that it ends with .vtk",
+        ),
         ("a.ply", b"OFF\n4 4 6\n", "is an OFF mesh"),
         ("a.obj", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS.*git lfs pull"),
         ("a.ply", b"\n<!DOCTYPE html>\n<html>", "is a web page; .*Raw"),
