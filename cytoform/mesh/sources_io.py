@@ -66,7 +66,9 @@ def write_points(path: PathLike, points: PointSet, data: Mapping[str, npt.ArrayL
         write_bytes(path, text.encode())
         return
     cells = np.arange(len(points.positions))[:, None]
-    write_bytes(path, vtp_bytes(points.positions[:, ::-1], cells, "Verts", {"brightness": points.brightness, **more}, {}))
+    write_bytes(
+        path, vtp_bytes(points.positions[:, ::-1], cells, "Verts", {"brightness": points.brightness, **more}, {})
+    )
 
 
 def read_points(path: PathLike) -> PointSet:

@@ -1,1 +1,1 @@
-"""What fits of points and of filaments share: the measured image, local derivatives, noise, background, least squares."""
+"""What fits of points and of filaments share: measured image, derivatives, noise, background, least squares."""

@@ -52,7 +52,8 @@ def smooth_background(measurement: Measurement, residual: Floats, kind: str = "a
         raise ConfigError(f"background is {kind!r}; expected 'auto', 'constant' or 'smooth'.")
     shape, weights = residual.shape, measurement.weights
     means, mass, centres = _block_means(residual, weights, measurement)
-    best, counts, table = np.inf, (0, 0, 0), np.zeros((1, 1, 1))
+    best, table = np.inf, np.zeros((1, 1, 1))
+    counts: tuple[int, ...] = (0, 0, 0)
     for tried in _ladder(measurement, kind):
         bases = [_basis(c, n, count) for c, n, count in zip(centres, shape, tried)]
         coefficients, misfit = _robust_fit(bases, means, mass)
@@ -81,7 +82,7 @@ def _ladder(measurement: Measurement, kind: str) -> list[tuple[int, ...]]:
 
 
 def _basis(index: Floats, length: int, pieces: int) -> Floats:
-    """Return cubic B-splines with `pieces` equal intervals over an axis of voxels, (n, pieces + 3); a 1 for 0 pieces."""
+    """Return cubic B-splines with `pieces` equal intervals on an axis, (n, pieces + 3); ones for 0 pieces."""
     if pieces == 0:
         return np.ones((len(index), 1))
     knots = np.linspace(-0.5, length - 0.5, pieces + 1)

@@ -24,7 +24,6 @@ from .windows import Windows
 __all__ = ["Fitted", "Sources", "Start", "adjust", "linearise"]
 
 _DAMPING = (1e-3, 10.0, 1e6)  # at first, the factor at a refused step, and where the search ends
-_SETTLED = 1e-4  # mean squared step of an unknown in units of its standard error at which the fit has converged
 _COLUMNS = 400  # of the inverse that are computed together
 _PSF_STEP = 1e-3  # of a parameter, for the difference quotient of the image
 _PSF_MOVE = 0.2  # most change of a parameter of the PSF in one step
@@ -44,7 +43,7 @@ class Sources(Protocol):
         """Return the points or filaments to render."""
 
     def quadrature(self) -> tuple[Floats, Floats, sparse.csr_matrix]:
-        """Return points that stand for the sources: positions (q, 3) µm, brightness (q,), and their Jacobian (4 q, n)."""
+        """Return points that stand for the sources: positions (q, 3) µm, brightness (q,), Jacobian (4 q, n)."""
 
     def prior(self) -> tuple[float, Floats, sparse.csr_matrix]:
         """Return the negative log of the prior probability, its gradient (n,) and its second derivatives (n, n)."""
@@ -62,11 +61,14 @@ class Start:
         Whether the PSF stays rotationally symmetric about z.
     iterations : int
         Most steps.
+    settled : float
+        Mean squared step of an unknown, in units of its standard error, at which the fit has converged.
     """
 
     psf: bool = False
     axial: bool = True
     iterations: int = 30
+    settled: float = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,7 +97,8 @@ class Linear:
 
     def step(self, damping: float) -> Floats:
         """Return the Levenberg-Marquardt step of unknowns and globals, (n + g,)."""
-        whole = sparse.bmat([[self.normal, self.border], [self.border.T, self.corner]], format="csc")
+        border, corner = sparse.csr_matrix(self.border), sparse.csr_matrix(self.corner)
+        whole = sparse.vstack([sparse.hstack([self.normal, border]), sparse.hstack([border.T, corner])]).tocsc()
         diagonal = whole.diagonal()
         least = 1e-12 * float(diagonal.max())
         whole = whole + sparse.diags(damping * np.maximum(diagonal, least) + least)
@@ -110,7 +113,7 @@ class Linear:
         return splu((self.normal + sparse.diags(np.full(len(diagonal), least))).tocsc())
 
     def covariance_of(self, rows: Floats) -> Floats:
-        """Return the covariance (m, m) of linear combinations of the unknowns, rows (m, n), globals being unknown too."""
+        """Return the covariance (m, m) of linear combinations of the unknowns, (m, n), globals being unknown too."""
         solve = self.factor.solve  # type: ignore[attr-defined]
         inverse = solve(np.ascontiguousarray(rows.T))
         spread = solve(np.ascontiguousarray(self.border))
@@ -163,7 +166,7 @@ class Fitted:
 
 
 def psf_directions(psf: PSF, axial: bool) -> Floats:
-    """Return orthonormal directions (p, k) in which the PSF's parameters may move, those that keep it axial if wanted."""
+    """Return orthonormal directions (p, k) in which the PSF's parameters may move."""
     count = psf.parameters.size
     if not axial or count == 0:
         return np.eye(count)
@@ -253,7 +256,7 @@ def adjust(sources: Sources, measurement: Measurement, what: Start | None = None
             damping *= _DAMPING[1]
         else:
             break
-        converged = gain < _SETTLED * len(step) and damping < 1.0
+        converged = gain < 0.5 * what.settled * len(step) and damping < 1.0
         best, damping = tried, max(damping / _DAMPING[1], 1e-9)
         if converged:
             break

@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from ..._typing import Array, Floats
+from ..._typing import Array, Complex, Floats
 from ...errors import VolumeError
 from ...image.volume import Grid, Volume
 from ...mesh.simplices import Simplices
@@ -124,12 +124,12 @@ class Measurement:
         return self.crop(self.renderer.blur(image, adjoint=adjoint))
 
     @functools.cached_property
-    def squared(self) -> Floats:
+    def squared(self) -> Complex:
         """The squared PSF as an OTF on all modes of the renderer's grid, in ``rfftn`` layout, 1/µm³ at frequency 0."""
         grid = self.renderer.band.grid
         box = self.renderer.band.expand(self.renderer._otf_on_host)
         peak = np.fft.irfftn(box, grid.shape, axes=(0, 1, 2)) / grid.voxel_volume
-        found: Floats = np.fft.rfftn(peak**2) * grid.voxel_volume
+        found: Complex = np.fft.rfftn(peak**2) * grid.voxel_volume
         return found
 
     def blur_squared(self, image: Floats) -> Floats:

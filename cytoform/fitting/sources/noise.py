@@ -18,8 +18,8 @@ _MAD = 1.4826  # standard deviations of a normal distribution in its median abso
 def _finest(image: Floats) -> Floats:
     """Return the finest detail of an image, scaled so that white noise keeps its variance; smooth light vanishes.
 
-    The voxels at the border are left out, (z - 2, y - 2, x - 2). It is the product of second differences along all axes of three voxels or more (Immerkær 1996,
-    doi 10.1006/cviu.1996.0060).
+    The voxels at the border are left out, (z - 2, y - 2, x - 2). It is the product of second differences along all
+    axes of three voxels or more (Immerkær 1996, doi 10.1006/cviu.1996.0060).
     """
     found = image
     for axis in range(3):

@@ -64,7 +64,7 @@ def write_page(
         frame.section(
             "Does the model match the image?",
             frame.picture(sources_figure(*parts), "Slices of data, model and residual across z, y and x"),
-            frame.caption("Slices through the brightest light; what lies within a PSF of a slice is drawn on the data."),
+            frame.caption("Slices through the brightest light, with what lies near them drawn on the data."),
         ),
         frame.section(
             "All that was found",

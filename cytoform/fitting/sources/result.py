@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,44 @@ from ...atomic import ensure_folder, write_text
 from ...image.io import write_volume
 from ...image.volume import Volume
 from ...optics import PSF
+from .config import SourcesConfig
 from .measurement import Measurement
+from .rounds import SourceFit
 
-__all__ = ["SourcesResult"]
+__all__ = ["SourcesResult", "common_fields"]
 
 _BRIGHT = 0.1  # of the brightest light of sources: voxels above it are those that the sources explain
 _POOR = 0.1  # misfit, in parts of the light, from which there is a warning
 _SURE = 4.0  # standard deviations by which a misfit has to exceed the noise
+
+
+def common_fields(found: SourceFit, volume: Volume, config: SourcesConfig, begin: float) -> dict[str, Any]:
+    """Return the fields of a :class:`SourcesResult` by name.
+
+    Parameters
+    ----------
+    found : SourceFit
+        The fit.
+    volume : Volume
+        The measured image.
+    config : SourcesConfig
+        Settings.
+    begin : float
+        ``time.perf_counter()`` when the fit began.
+
+    Returns
+    -------
+    dict of str to object
+        Arguments of the result.
+    """
+    background, light = (
+        Volume(data, volume.spacing, volume.origin, volume.name) for data in (found.measurement.background, found.light)
+    )
+    return {
+        "psf": found.measurement.psf, "background": background, "light": light, "noise": found.noise,
+        "settings": config.as_dict(), "image": volume, "measurement": found.measurement,
+        "seconds": time.perf_counter() - begin,
+    }  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,7 +113,7 @@ class SourcesResult:
 
     @functools.cached_property
     def r2(self) -> float:
-        """Share of the image's variance that the model explains, in the voxels of :attr:`bright`; NaN without sources."""
+        """Share of the variance that the model explains in the voxels of :attr:`bright`; NaN without sources."""
         inside = self.bright
         if inside.sum() < 2:
             return float("nan")

@@ -20,10 +20,10 @@ from .measurement import Measurement
 
 __all__ = ["Windows"]
 
-REACH = 3.5  # half width of a window, in standard deviations of the PSF
+REACH = 3.0  # half width of a window, in standard deviations of the PSF
 COUPLING = 6.0  # points farther apart than this, in the same unit, do not overlap
 _LEAST_WIDTH = 1.0  # voxels: a narrower Gaussian is not sampled but limited to the image's band
-_MANY = 60_000_000  # derivatives from which they are held in single precision
+_MANY = 4_000_000  # derivatives from which they are held in single precision
 
 
 class Windows:
@@ -78,7 +78,8 @@ class Windows:
 
     def project(self, image: Floats) -> Floats:
         """Return Jᵀ W image: the sums of an image times weights and each derivative, (n, 4)."""
-        return np.einsum("nkzyx,nzyx->nk", self.columns, self.gather(image) * self.weights, optimize=True)
+        found: Floats = np.einsum("nkzyx,nzyx->nk", self.columns, self.gather(image) * self.weights, optimize=True)
+        return found
 
     def normal_matrix(self) -> sparse.csr_matrix:
         """Return Jᵀ W J of all points, (4 n, 4 n) sparse, the four unknowns of a point side by side."""
@@ -128,8 +129,8 @@ def _gaussian(variances: Floats, offsets: Floats, half: Ints, grid: Grid) -> tup
         values.append(profile)
         slopes.append(profile * distance / variances[axis])
     made = []
-    for axis in (None, 0, 1, 2):
-        z, y, x = (slopes[a] if a == axis else values[a] for a in range(3))
+    for sloped in (-1, 0, 1, 2):
+        z, y, x = (slopes[a] if a == sloped else values[a] for a in range(3))
         made.append(z[:, :, None, None] * (y[:, None, :, None] * x[:, None, None, :]))
     return made[0], np.stack(made[1:], axis=1)
 

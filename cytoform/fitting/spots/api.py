@@ -15,10 +15,12 @@ from ...optics import PSF
 from ..sources.errors import misfit_factors
 from ..sources.gauss_newton import Start, linearise
 from ..sources.measurement import Measurement
+from ..sources.result import common_fields
+from ..sources.rounds import SourceFit
 from ..start.begin import guess_psf
 from .config import PointsConfig
 from .result import PointsResult
-from .search import PointFit, fit_positions
+from .search import fit_positions, points_of
 from .sources import PointSources
 
 __all__ = ["fit_points"]
@@ -99,20 +101,12 @@ def _as_sources(points: PointSet, measurement: Measurement) -> PointSources:
     return PointSources(positions, np.maximum(brightness, 1e-6 * brightness.max()), measurement)
 
 
-def _result(found: PointFit, volume: Volume, config: PointsConfig, infer: bool, begin: float) -> PointsResult:
+def _result(found: SourceFit, volume: Volume, config: PointsConfig, infer: bool, begin: float) -> PointsResult:
     """Return the result of a fit, with standard errors and flags."""
-    measurement, points = found.measurement, found.points
-
-    def volume_of(data: Floats) -> Volume:
-        return Volume(data, volume.spacing, volume.origin, volume.name)
-
-    common = {
-        "psf": measurement.psf, "background": volume_of(measurement.background), "light": volume_of(found.light),
-        "noise": found.noise, "settings": config.as_dict(), "image": volume, "measurement": measurement,
-        "seconds": time.perf_counter() - begin,
-    }  # fmt: skip
+    measurement, points = found.measurement, points_of(found)
+    common = common_fields(found, volume, config, begin)
     if points is None:
-        return PointsResult(**common)  # type: ignore[arg-type]
+        return PointsResult(**common)
     what = Start(infer and measurement.psf.parameters.size > 0, config.psf_shape == "axial")
     covariance = linearise(points, measurement, found.residual, what).blocks(4) * found.spread**2
     factors = misfit_factors(measurement, found.residual / found.spread, points.positions)
@@ -120,14 +114,14 @@ def _result(found: PointFit, volume: Volume, config: PointsConfig, infer: bool, 
     flags = _flags(found, points, np.sqrt(covariance[:, 3, 3]), factors)
     return PointsResult(
         **common, positions=points.positions, brightness=points.brightness, covariance=covariance, flags=flags
-    )  # type: ignore[arg-type]
+    )
 
 
-def _flags(found: PointFit, points: PointSources, errors: Floats, factors: Floats) -> tuple[str, ...]:
+def _flags(found: SourceFit, points: PointSources, errors: Floats, factors: Floats) -> tuple[str, ...]:
     """Return the words for what is doubtful about each point."""
     measurement = found.measurement
     scaled, grid = points.positions / measurement.sigma, measurement.grid
-    near = cKDTree(scaled).query(scaled, k=2)[0][:, 1] if len(points) > 1 else np.full(1, np.inf)
+    near = np.asarray(cKDTree(scaled).query(scaled, k=2)[0])[:, 1] if len(points) > 1 else np.full(1, np.inf)
     low = (points.positions - grid.to_um(np.full(3, -0.5))) / measurement.sigma
     high = (grid.to_um(np.asarray(grid.shape) - 0.5) - points.positions) / measurement.sigma
     doubts = {

@@ -55,12 +55,14 @@ class PointsResult(SourcesResult):
     @property
     def position_se(self) -> Floats:
         """Standard errors of the positions, (n, 3) µm."""
-        return np.sqrt(np.einsum("nkk->nk", self.covariance)[:, :3])
+        found: Floats = np.sqrt(np.einsum("nkk->nk", self.covariance)[:, :3])
+        return found
 
     @property
     def brightness_se(self) -> Floats:
         """Standard errors of the brightnesses, (n,)."""
-        return np.sqrt(self.covariance[:, 3, 3])
+        found: Floats = np.sqrt(self.covariance[:, 3, 3])
+        return found
 
     @property
     def points(self) -> PointSet | None:

@@ -10,70 +10,26 @@ from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 
 from ..._typing import Array, Bools, Floats
-from ..sources.background import smooth_background
-from ..sources.gauss_newton import Fitted, Start, adjust, linearise
+from ..sources.gauss_newton import Start, adjust, linearise
 from ..sources.matched import matched_filter, significance_limit
 from ..sources.measurement import Measurement
-from ..sources.noise import noise_model, rough_variance
+from ..sources.noise import rough_variance
+from ..sources.rounds import SourceFit, updated
 from .config import PointsConfig
 from .sources import PointSources
 from .splitting import split_candidates
 
-__all__ = ["PointFit", "fit_positions"]
+__all__ = ["fit_positions", "points_of"]
 
 _NEAR = 1.6  # standard deviations of the PSF: pairs closer than this are compared with a single point
 _APART = 0.5  # of σ: least distance of a new point from those found in the same round
 _SHARING = 3.0  # of σ: points that are closer share light
 _REMOVALS = 4  # most removals in a round
-_SPREAD = 1.1  # of the matched filter in the dark from which the noise counts as correlated
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class PointFit:
-    """Points that were fitted, and what their standard errors need.
-
-    Parameters
-    ----------
-    fitted : Fitted or None
-        Points, background and PSF; None where no point was found.
-    measurement : Measurement
-        Image, noise, background and PSF.
-    noise : (float, float)
-        Variance in the dark, and its growth per unit of light.
-    spread : float
-        Standard deviation of noise correlated with the PSF, over that of white noise; 1 for white noise.
-    limit : float
-        Significance from which a point is accepted.
-    rounds : int
-        Rounds of search and adjustment.
-    """
-
-    fitted: Fitted | None
-    measurement: Measurement
-    noise: tuple[float, float]
-    spread: float
-    limit: float
-    rounds: int
-
-    @property
-    def residual(self) -> Floats:
-        """Image minus model, (z, y, x)."""
-        return self.measurement.image - self.measurement.background - self.light
-
-    @property
-    def light(self) -> Floats:
-        """Image of all points, (z, y, x)."""
-        return np.zeros(self.measurement.grid.shape) if self.fitted is None else self.fitted.light
-
-    @property
-    def points(self) -> PointSources | None:
-        """The points; None where there are none."""
-        return None if self.fitted is None else self.fitted.sources  # type: ignore[return-value]
 
 
 def fit_positions(
     measurement: Measurement, given: PointSources | None, config: PointsConfig, *, infer_psf: bool, search: bool
-) -> PointFit:
+) -> SourceFit:
     """Fit points to an image, and search for those that are missing.
 
     Parameters
@@ -91,19 +47,18 @@ def fit_positions(
 
     Returns
     -------
-    PointFit
+    SourceFit
         Points, background, noise and PSF.
     """
     floor = rough_variance(measurement.image)
     measurement = measurement.replace(variance=np.full(measurement.grid.shape, floor))
-    now = PointFit(None, measurement, (floor, 0.0), 1.0, significance_limit(measurement, config.false_finds), 0)
-    now = _updated(now, config)
+    now = SourceFit(None, measurement, (floor, 0.0), 1.0, significance_limit(measurement, config.false_finds), 0)
+    now = updated(now, config)
     if given is not None:
         now = _adjusted(now, given, config, infer_psf)
     for round_number in range(config.rounds if search or given is None else 1):
-        points = now.points
-        before = 0 if points is None else len(points)
-        changed, points = (_searched(now, config, split=round_number > 0) if search else (False, points))
+        points = points_of(now)
+        changed, points = _searched(now, config, split=round_number > 0) if search else (False, points)
         if points is None:
             break
         now = _adjusted(now, points, config, infer_psf)
@@ -118,38 +73,32 @@ def fit_positions(
     return _polished(now, config, infer_psf)
 
 
-def _updated(now: PointFit, config: PointsConfig) -> PointFit:
-    """Return a fit with background and noise estimated anew from what its points do not explain."""
-    light, measurement = now.light, now.measurement
-    background = smooth_background(measurement, measurement.image - light, config.background)
-    variance, coefficients = noise_model(measurement.image - background - light, background + light)
-    measurement = measurement.replace(background=background, variance=variance)
-    _, significance = matched_filter(measurement, measurement.image - background - light, light, config.model_error)
-    below = significance[significance < 0]  # missing light is above 0
-    spread = 1.4826 * float(np.median(-below)) if below.size else 1.0
-    fitted = None if now.fitted is None else dataclasses.replace(now.fitted, measurement=measurement)
-    return dataclasses.replace(
-        now, measurement=measurement, noise=coefficients, spread=spread if spread > _SPREAD else 1.0, fitted=fitted,
-        limit=significance_limit(measurement, config.false_finds),
-    )  # fmt: skip
-
-
-def _adjusted(now: PointFit, points: PointSources, config: PointsConfig, infer_psf: bool) -> PointFit:
+def _adjusted(now: SourceFit, points: PointSources, config: PointsConfig, infer_psf: bool) -> SourceFit:
     """Return a fit with other points, adjusted, and background and noise estimated anew."""
     what = Start(infer_psf, config.psf_shape == "axial", config.iterations)
     fitted = adjust(_with_measurement(points, now.measurement), now.measurement, what)
-    return _updated(dataclasses.replace(now, fitted=fitted, measurement=fitted.measurement), config)
+    return updated(dataclasses.replace(now, fitted=fitted, measurement=fitted.measurement), config)
 
 
-def _polished(now: PointFit, config: PointsConfig, infer_psf: bool) -> PointFit:
+def _polished(now: SourceFit, config: PointsConfig, infer_psf: bool) -> SourceFit:
     """Return a fit whose points are adjusted to the last estimate of background and noise."""
-    if now.points is None:
+    points = points_of(now)
+    if points is None:
         return now
-    now = _adjusted(now, now.points, config, infer_psf)
-    assert now.points is not None
+    now = _adjusted(now, points, config, infer_psf)
+    points = points_of(now)
+    assert points is not None
     what = Start(infer_psf, config.psf_shape == "axial", config.iterations)
-    fitted = adjust(_with_measurement(now.points, now.measurement), now.measurement, what)
+    fitted = adjust(_with_measurement(points, now.measurement), now.measurement, what)
     return dataclasses.replace(now, fitted=fitted, measurement=fitted.measurement)
+
+
+def points_of(now: SourceFit) -> PointSources | None:
+    """Return the points of a fit; None where there are none."""
+    if now.fitted is None:
+        return None
+    assert isinstance(now.fitted.sources, PointSources)
+    return now.fitted.sources
 
 
 def _with_measurement(points: PointSources, measurement: Measurement) -> PointSources:
@@ -157,9 +106,9 @@ def _with_measurement(points: PointSources, measurement: Measurement) -> PointSo
     return dataclasses.replace(points, measurement=measurement)
 
 
-def _searched(now: PointFit, config: PointsConfig, *, split: bool) -> tuple[bool, PointSources | None]:
+def _searched(now: SourceFit, config: PointsConfig, *, split: bool) -> tuple[bool, PointSources | None]:
     """Return whether points were added, and the points with those that the residual shows and those split in two."""
-    measurement, points = now.measurement, now.points
+    measurement, points = now.measurement, points_of(now)
     brightness, significance = matched_filter(measurement, now.residual, now.light, config.model_error)
     found = _peaks(significance / now.spread, now.limit)
     positions, strength = measurement.grid.to_um(found), brightness[tuple(found.T)]
@@ -174,8 +123,8 @@ def _searched(now: PointFit, config: PointsConfig, *, split: bool) -> tuple[bool
             config.model_error,
         )  # fmt: skip
         if len(positions):  # a new point beside it may be the other half
-            near = cKDTree(positions / measurement.sigma).query(points.positions / measurement.sigma)[0] < 3.0
-            doubled &= ~near
+            distance, _ = cKDTree(positions / measurement.sigma).query(points.positions / measurement.sigma)
+            doubled &= np.asarray(distance) > _SHARING
         if doubled.any():
             changed = True
             ends = [points.positions[doubled] + sign * half[doubled] for sign in (1.0, -1.0)]
@@ -200,14 +149,14 @@ def _far_enough(scaled: Floats, significance: Floats) -> Bools:
     return kept
 
 
-def _without_faint(now: PointFit, config: PointsConfig, infer_psf: bool) -> tuple[PointFit, bool]:
+def _without_faint(now: SourceFit, config: PointsConfig, infer_psf: bool) -> tuple[SourceFit, bool]:
     """Return the fit without the points whose brightness is not significant, and whether there were any.
 
     Points that share one light are all uncertain; of those only the faintest goes at a time.
     """
     changed = False
     for _ in range(_REMOVALS):
-        points = now.points
+        points = points_of(now)
         assert points is not None
         problem = linearise(points, now.measurement, now.residual, Start())
         significance = points.brightness / (np.sqrt(problem.blocks(4)[:, 3, 3]) * now.spread)
@@ -226,9 +175,9 @@ def _without_faint(now: PointFit, config: PointsConfig, infer_psf: bool) -> tupl
     return now, changed
 
 
-def _without_needless_pairs(now: PointFit, config: PointsConfig) -> PointFit:
+def _without_needless_pairs(now: SourceFit, config: PointsConfig) -> SourceFit:
     """Return the fit with those close pairs made one point that a single one explains as well (likelihood ratio)."""
-    points = now.points
+    points = points_of(now)
     assert points is not None and now.fitted is not None
     scaled = points.positions / now.measurement.sigma
     taken, pairs = np.zeros(len(points), dtype=bool), []

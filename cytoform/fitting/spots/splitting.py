@@ -1,8 +1,8 @@
 """Test whether one point explains the light around it, or two are needed.
 
-Two points of total brightness b at ± d about x have, to second order in d, the image b (h + ½ dᵀ ∇∇h d). So the residual
-of a single point in their place holds the second derivatives of h with the coefficients ½ b d dᵀ. A score test compares
-them with noise, once position and brightness are accounted for. Ref: Rao 1948, doi 10.1017/S0305004100023987.
+Two points of total brightness b at ± d about x have, to second order in d, the image b (h + ½ dᵀ ∇∇h d). So the
+residual of a single point in their place holds the second derivatives of h with the coefficients ½ b d dᵀ. A score test
+compares them with noise, once position and brightness are accounted for. Ref: Rao 1948, doi 10.1017/S0305004100023987.
 """
 
 from __future__ import annotations
