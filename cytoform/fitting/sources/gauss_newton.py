@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -98,7 +98,8 @@ class Linear:
     def step(self, damping: float) -> Floats:
         """Return the Levenberg-Marquardt step of unknowns and globals, (n + g,)."""
         border, corner = sparse.csr_matrix(self.border), sparse.csr_matrix(self.corner)
-        whole = sparse.vstack([sparse.hstack([self.normal, border]), sparse.hstack([border.T, corner])]).tocsc()
+        rows: list[Any] = [sparse.hstack([self.normal, border]), sparse.hstack([border.T, corner])]
+        whole: Any = sparse.csc_matrix(sparse.vstack(rows))
         diagonal = whole.diagonal()
         least = 1e-12 * float(diagonal.max())
         whole = whole + sparse.diags(damping * np.maximum(diagonal, least) + least)
@@ -256,7 +257,8 @@ def adjust(sources: Sources, measurement: Measurement, what: Start | None = None
             damping *= _DAMPING[1]
         else:
             break
-        converged = gain < 0.5 * what.settled * len(step) and damping < 1.0
+        small = 0.5 * what.settled * len(step)
+        converged = (gain < small and damping < 1.0) or best.value - tried.value < small
         best, damping = tried, max(damping / _DAMPING[1], 1e-9)
         if converged:
             break
