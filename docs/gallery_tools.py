@@ -7,7 +7,17 @@ from typing import Any
 
 __all__ = ["copy_examples", "figures", "in_order"]
 
-ORDER = ("quickstart", "readme_figure", "red_cell", "neighbours", "known_volume", "generated_cells", "psf_figure")
+ORDER = (
+    "quickstart",
+    "readme_figure",
+    "red_cell",
+    "neighbours",
+    "known_volume",
+    "points",
+    "filaments",
+    "generated_cells",
+    "psf_figure",
+)
 
 
 def copy_examples(source: Path, target: Path) -> None:
