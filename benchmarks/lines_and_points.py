@@ -153,7 +153,8 @@ def judge_lines(name, seed):
     print(
         f"| {name} | {len(lines)} | {100 * (missing < 0.3).mean():.1f} % | {100 * (missing < 1.0).mean():.1f} % | "
         f"{100 * (false > 0.3).mean():.1f} % | {100 * (false > 1.0).mean():.1f} % | "
-        f"{100 * np.abs(errors).max():.1f} % | {100 * (np.abs(own) < 1.645).mean():.0f} | {seconds:.0f} s |", flush=True,
+        f"{100 * np.abs(errors).max():.1f} % | {100 * (np.abs(own) < 1.645).mean():.0f} | {seconds:.0f} s |",
+        flush=True,
     )  # fmt: skip
 
 

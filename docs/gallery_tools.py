@@ -8,16 +8,9 @@ from typing import Any
 __all__ = ["copy_examples", "figures", "in_order"]
 
 ORDER = (
-    "quickstart",
-    "readme_figure",
-    "red_cell",
-    "neighbours",
-    "known_volume",
-    "points",
-    "filaments",
-    "generated_cells",
+    "quickstart", "readme_figure", "red_cell", "neighbours", "known_volume", "points", "filaments", "generated_cells",
     "psf_figure",
-)
+)  # fmt: skip
 
 
 def copy_examples(source: Path, target: Path) -> None:

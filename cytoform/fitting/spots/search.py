@@ -159,7 +159,8 @@ def _without_faint(now: SourceFit, config: PointsConfig, infer_psf: bool) -> tup
         points = points_of(now)
         assert points is not None
         problem = linearise(points, now.measurement, now.residual, Start())
-        significance = points.brightness / (np.sqrt(problem.blocks(4)[:, 3, 3]) * now.spread)
+        variance = problem.blocks(4)[:, 3, 3]  # rounding may make that of two points in one place negative
+        significance = points.brightness / (np.sqrt(np.where(variance > 0, variance, np.inf)) * now.spread)
         faint = significance < now.limit
         tree = cKDTree(points.positions / now.measurement.sigma)
         for k in np.flatnonzero(faint)[np.argsort(significance[faint])]:
