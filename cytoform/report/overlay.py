@@ -42,7 +42,8 @@ def sources_figure(image: Volume, model: Array, points: Floats | None, lines: Se
     planes = np.unravel_index(int(np.argmax(model)), model.shape)
     low, high = grey_range([data, model])
     most = residual_range(data - model)
-    figure = Figure(figsize=(9.6, 9.0), layout="constrained")
+    figure = Figure(figsize=(9.6, 9.0))
+    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.05, top=0.97, wspace=0.22, hspace=0.28)
     panels = figure.subplots(3, 3)
     for axis in range(3):
         at = int(planes[axis])
@@ -76,7 +77,8 @@ def projections_figure(image: Volume, model: Array, points: Floats | None, lines
         Three panels.
     """
     data = np.asarray(image.data, dtype=np.float64)
-    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.6))
+    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.12, top=0.92, wspace=0.22)
     for axis, panel in enumerate(figure.subplots(1, 3)):
         values = data.max(axis=axis)
         _show(panel, values, image.grid, axis, grey_range([values]), "gray")
