@@ -58,6 +58,22 @@ class FilamentsResult(SourcesResult):
 
     Parameters
     ----------
+    psf : PSF
+        Point spread function, fitted or given.
+    background : Volume
+        Intensity without sources.
+    light : Volume
+        Image of the sources alone.
+    noise : (float, float)
+        Variance of the noise in the dark, and its growth per unit of light.
+    settings : mapping
+        Settings of the fit as plain values.
+    image : Volume
+        The measured image.
+    measurement : Measurement
+        Image, noise, background and PSF as the fit used them.
+    seconds : float
+        Time of the fit.
     filaments : Filaments or None
         The filaments; None where none was found.
     density_se : (m,) float64
