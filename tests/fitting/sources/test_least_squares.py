@@ -61,7 +61,11 @@ def test_normal_matrix_is_that_of_the_whole_image(scene):
     windows = Windows(scene, PLACES, LIGHT)
     dense = full_columns(windows, SHAPE).reshape(12, -1)
     expected = dense @ dense.T
-    assert np.abs(windows.normal_matrix().toarray() - expected).max() < 1e-10 * expected.max()
+    found = windows.normal_matrix().toarray()
+    assert np.abs(found - expected)[:8, :8].max() < 1e-10 * expected.max()  # the first two overlap
+    assert np.abs(found - expected)[8:, 8:].max() < 1e-10 * expected.max()
+    assert np.abs(found[:8, 8:]).max() == 0.0  # 6 σ away and more: left out
+    assert np.abs(expected[:8, 8:]).max() < np.exp(-(6.0**2) / 4.0) * expected.max()  # two Gaussians' overlap there
 
 
 def test_adjusted_points_are_those_of_scipy(scene):
