@@ -1,19 +1,41 @@
 from ._version import __version__
+<<<<<<< HEAD
 from .fitting import FitConfig, FitJob, FitResult, SceneResult, fit, fit_scene, load_result, scene_from_labels
+=======
+from .fitting import (
+    FilamentsConfig,
+    FilamentsResult,
+    FitConfig,
+    FitJob,
+    FitResult,
+    PointsConfig,
+    PointsResult,
+    fit,
+    fit_filaments,
+    fit_points,
+    load_result,
+)
+>>>>>>> spots
 from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
 from .image.series import open_series
 from .mesh import Filaments, MultiMaterialMesh, PointSet, Scene, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
+<<<<<<< HEAD
 from .mesh.scene_files import read_scene, write_scene
 from .mesh.labels import labels_from_mesh, mesh_from_labels
+=======
+from .mesh.sources_io import read_filaments, read_points, write_filaments, write_points
+>>>>>>> spots
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
 from .rendering import render, render_vjp
 
 __all__ = [
     "Camera",
     "Filaments",
+    "FilamentsConfig",
+    "FilamentsResult",
     "FitConfig",
     "FitJob",
     "FitResult",
@@ -23,6 +45,8 @@ __all__ = [
     "MeasuredPSF",
     "MultiMaterialMesh",
     "PointSet",
+    "PointsConfig",
+    "PointsResult",
     "PupilPSF",
     "Scene",
     "SceneResult",
@@ -31,14 +55,21 @@ __all__ = [
     "Volume",
     "__version__",
     "fit",
+<<<<<<< HEAD
     "fit_scene",
     "labels_from_mesh",
+=======
+    "fit_filaments",
+    "fit_points",
+>>>>>>> spots
     "load_result",
     "mesh_from_labels",
     "mesh_ft",
     "mesh_ft_vjp",
     "open_series",
+    "read_filaments",
     "read_mesh",
+<<<<<<< HEAD
     "read_scene",
     "read_volume",
     "render",
@@ -46,5 +77,14 @@ __all__ = [
     "scene_from_labels",
     "write_mesh",
     "write_scene",
+=======
+    "read_points",
+    "read_volume",
+    "render",
+    "render_vjp",
+    "write_filaments",
+    "write_mesh",
+    "write_points",
+>>>>>>> spots
     "write_volume",
 ]

@@ -7,7 +7,10 @@ from typing import Any
 
 __all__ = ["copy_examples", "figures", "in_order"]
 
-ORDER = ("quickstart", "readme_figure", "red_cell", "neighbours", "known_volume", "generated_cells", "psf_figure")
+ORDER = (
+    "quickstart", "readme_figure", "red_cell", "neighbours", "known_volume", "points", "filaments", "generated_cells",
+    "psf_figure",
+)  # fmt: skip
 
 
 def copy_examples(source: Path, target: Path) -> None:

@@ -26,6 +26,7 @@ ROOMS: dict[str, str] = {
     "cytoform.optim": "Optimisers",
     "cytoform.mesh": "Meshes",
     "cytoform.mesh.io": "Mesh files",
+    "cytoform.mesh.sources_io": "Files of points and filaments",
     "cytoform.mesh.shapes": "Simple shapes",
     "cytoform.mesh.geometry": "Areas, volumes, normals",
     "cytoform.mesh.topology": "Checks of a mesh",

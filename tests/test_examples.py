@@ -62,6 +62,18 @@ def test_known_volume(run):
     assert found["volume_error_with"] < 0.5 * found["volume_error_without"]
 
 
+def test_points(run, tmp_path):
+    found = run("points")["numbers"]
+    assert found["found"] == found["points"] and drawn(tmp_path)
+    assert found["median_distance_um"] < 2.0 * found["median_standard_error_um"] < 0.1
+
+
+def test_filaments(run, tmp_path):
+    found = run("filaments")["numbers"]
+    assert found["branches"] == 3 and drawn(tmp_path)
+    assert abs(found["length_um"] / found["true_length_um"] - 1.0) < 0.03 and found["density_error"] < 0.05
+
+
 def test_generated_cells(run, tmp_path):
     pytest.importorskip("torch")
     found = run("generated_cells")["numbers"]

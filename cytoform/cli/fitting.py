@@ -1,4 +1,4 @@
-"""``cytoform fit``: the surface of a cell in an image."""
+"""``cytoform fit``: the surface of a cell, points of light or filaments in an image."""
 
 from __future__ import annotations
 
@@ -46,13 +46,16 @@ def _command_parameters() -> list[Any]:
 
 @with_options(_command_parameters)
 def fit(
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="What is fitted: surface, points or filaments.")
+    ] = "surface",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 3 unless the verdict is good; all files are written.")
     ] = False,
     **arguments: Any,
 ) -> None:
-    """Fit a closed surface to the cell in a membrane-stained 3D image.
+    """Fit a closed surface to the cell in a 3D image, or points of light or filaments.
 
     The surface is moved until its rendered image matches the measured one. The result
     folder holds the surface in µm (mesh.ply), its inside (mask.tif), its computed image (rendered.tif), volume, area
@@ -60,13 +63,25 @@ def fit(
     verdict says whether the surface is good, has to be checked, or failed, and why; --strict makes it the exit status.
     Ctrl-C saves the state of the fit; the same command with --resume continues it.
 
+    With --kind points (single molecules, vesicles, beads) the folder holds points.csv and points.vtp, with
+    --kind filaments filaments.swc, filaments.vtp and branches.csv, besides rendered.tif, fit.json and report.html. Of
+    the options below those of the image, the PSF, --fixed-psf, --out and --overwrite are used then.
+
     Examples:
     cytoform fit cell.tif
     cytoform fit embryo.ome.tif --channel 1 --time 0 --roi labels.tif --roi-label 7
     cytoform fit stack.tif --spacing 0.3 0.1 0.1 --init ellipsoid --out run
     cytoform fit cell.tif --psf pupil --na 1.1 --wavelength 0.52 --immersion-index 1.33 --modality confocal
     cytoform fit cell.tif --psf bead.tif
+    cytoform fit molecules.tif --kind points --psf-sigma 0.3 0.12 0.12 --fixed-psf
     """
+    from .sources import KINDS, fit_sources
+
+    if kind != "surface":
+        if kind not in KINDS:
+            raise ConfigError(f"--kind is {kind!r}; expected surface, {' or '.join(KINDS)}.")
+        fit_sources(kind, arguments, fit_options(), strict=strict)
+        return
     from ..fitting.saving import check_output_folder
 
     folder = arguments["out"] or Path(f"{plain_stem(arguments['image'])}_cytoform")

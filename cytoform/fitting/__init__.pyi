@@ -2,6 +2,9 @@ from .api import fit
 from .bodies import Body, register_body
 from .callbacks import Callback, Film, Progress
 from .config import FitConfig
+from .filaments.api import fit_filaments
+from .filaments.config import FilamentsConfig
+from .filaments.result import FilamentsResult
 from .job import FitJob
 from .joint.api import fit_scene
 from .joint.labels import scene_from_labels
@@ -9,17 +12,24 @@ from .joint.result import SceneResult
 from .priors.smoothness import Prior
 from .references import ImageFile, Region
 from .result import FitResult, load_result
+from .spots.api import fit_points
+from .spots.config import PointsConfig
+from .spots.result import PointsResult
 from .uncertainty import Uncertainty
 from .verdict import Verdict
 
 __all__ = [
     "Body",
     "Callback",
+    "FilamentsConfig",
+    "FilamentsResult",
     "Film",
     "FitConfig",
     "FitJob",
     "FitResult",
     "ImageFile",
+    "PointsConfig",
+    "PointsResult",
     "Prior",
     "Progress",
     "Region",
@@ -27,7 +37,12 @@ __all__ = [
     "Uncertainty",
     "Verdict",
     "fit",
+<<<<<<< HEAD
     "fit_scene",
+=======
+    "fit_filaments",
+    "fit_points",
+>>>>>>> spots
     "load_result",
     "register_body",
     "scene_from_labels",

@@ -772,3 +772,49 @@ def test_names_of_files_that_are_not_utf8(work):
 
     write_text("page.html", "zell\udcb5.tif µ")
     assert (work / "page.html").read_bytes() == "zell\\udcb5.tif µ".encode()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Points and filaments
+
+
+@pytest.fixture(scope="module")
+def spots(tmp_path_factory):
+    """Images of three points and of a line, by kind."""
+    from cytoform.imaging import render_on
+
+    grid, psf = cytoform.Grid((12, 28, 28), (0.2, 0.1, 0.1)), cytoform.GaussianPSF.from_sigma((0.3, 0.2, 0.2))
+    places = [[1.0, 0.8, 0.8], [1.2, 2.0, 1.9], [0.9, 1.9, 0.7]]
+    light = render_on(cytoform.PointSet(places, np.full(3, 4.0)), psf, grid) + 20.0
+    line = cytoform.Filaments.from_polylines([[[1.1, 1.3, 0.5], [1.1, 1.5, 2.2]]], 4.0)
+    noise, folder = np.random.default_rng(1).normal(size=grid.shape), tmp_path_factory.mktemp("spots")
+    paths = {"points": folder / "points.tif", "filaments": folder / "filaments.tif"}
+    for path, image in zip(paths.values(), (light, render_on(line, psf, grid))):
+        cytoform.write_volume(path, cytoform.Volume((image + noise).astype(np.float32), grid.spacing))
+    return paths
+
+
+@pytest.mark.parametrize("kind, files", [("points", ["points.csv", "points.vtp"]), ("filaments", ["branches.csv"])])
+def test_fit_of_other_kinds(spots, tmp_path, kind, files):
+    words = ["fit", spots[kind], "--kind", kind, "--psf-sigma", 0.3, 0.2, 0.2, "--fixed-psf", "-o", tmp_path / "run"]
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert {*files, "rendered.tif", "fit.json", "report.html"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    if kind == "points":
+        assert len(cytoform.read_points(tmp_path / "run" / "points.csv").positions) == 3 and "points" in done.output
+    again = run(*words)
+    assert again.exit_code == 2 and "not empty" in again.output
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["--kind", "spots"], "surface, points or filaments"),
+        (["--kind", "points", "--iterations", "7"], "it is for surfaces"),
+        (["--kind", "points", "--strict"], "only surfaces have a verdict"),
+        (["--kind", "filaments", "--fixed-psf"], "without a PSF"),
+    ],
+)
+def test_fit_of_other_kinds_refuses(spots, tmp_path, words, expected):
+    done = run("fit", spots["points"], "-o", tmp_path / "run", *words)
+    assert done.exit_code == 2 and expected in done.output and "Traceback" not in done.output

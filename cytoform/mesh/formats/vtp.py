@@ -22,7 +22,7 @@ from .parts import (
 )
 from .vtk_data import VtkFile, encode_array
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "array_element"]
 
 _CELLS = ("Verts", "Lines", "Polys", "Strips")  # the order in which numbers at cells stand
 _LABELS = ("label1", "label2")  # the names of other programs; ours have both in one array
@@ -158,9 +158,9 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     real = np.dtype(np.float32 if dtype == np.float32 else np.float64)
     offsets = 3 * np.arange(1, len(parts.faces) + 1)
     numbers = {"density": parts.density, "jump": parts.jump}
-    cells = [_array_element(name, np.asarray(a, dtype=real)) for name, a in numbers.items() if a is not None]
+    cells = [array_element(name, np.asarray(a, dtype=real)) for name, a in numbers.items() if a is not None]
     if parts.labels is not None:
-        cells.append(_array_element("labels", np.asarray(parts.labels, dtype=np.int32)))
+        cells.append(array_element("labels", np.asarray(parts.labels, dtype=np.int32)))
     lines = [
         '<?xml version="1.0"?>',
         "<!-- cytoform, (x, y, z) in micrometres -->",
@@ -170,24 +170,24 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
         f'<Piece NumberOfPoints="{len(parts.points)}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0" '
         f'NumberOfPolys="{len(parts.faces)}">',
         "<PointData>",
-        *(_array_element(name, np.asarray(values, dtype=real)) for name, values in parts.vertex_data.items()),
+        *(array_element(name, np.asarray(values, dtype=real)) for name, values in parts.vertex_data.items()),
         "</PointData>",
         "<CellData>",
         *cells,
         "</CellData>",
         "<Points>",
-        _array_element("Points", np.asarray(parts.points, dtype=real)),
+        array_element("Points", np.asarray(parts.points, dtype=real)),
         "</Points>",
         "<Polys>",
-        _array_element("connectivity", np.asarray(parts.faces, dtype=np.int32).reshape(-1)),
-        _array_element("offsets", offsets.astype(np.int32)),
+        array_element("connectivity", np.asarray(parts.faces, dtype=np.int32).reshape(-1)),
+        array_element("offsets", offsets.astype(np.int32)),
         "</Polys>",
         "</Piece>\n</PolyData>\n</VTKFile>\n",
     ]
     return "\n".join(lines).encode()
 
 
-def _array_element(name: str, values: Array) -> str:
+def array_element(name: str, values: Array) -> str:
     """Return the XML element of an array, (n,) or (n, k), with its numbers in base64."""
     kind = f"{'Float' if values.dtype.kind == 'f' else 'Int'}{8 * values.dtype.itemsize}"
     components = f'NumberOfComponents="{values.shape[1]}" ' if values.ndim == 2 else ""

@@ -1,0 +1,1 @@
+"""Fitting points of light to an image: single molecules, vesicles, and beads smaller than the resolution."""
