@@ -1,7 +1,4 @@
 from ._version import __version__
-<<<<<<< HEAD
-from .fitting import FitConfig, FitJob, FitResult, SceneResult, fit, fit_scene, load_result, scene_from_labels
-=======
 from .fitting import (
     FilamentsConfig,
     FilamentsResult,
@@ -10,24 +7,23 @@ from .fitting import (
     FitResult,
     PointsConfig,
     PointsResult,
+    SceneResult,
     fit,
     fit_filaments,
     fit_points,
+    fit_scene,
     load_result,
+    scene_from_labels,
 )
->>>>>>> spots
 from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
 from .image.series import open_series
 from .mesh import Filaments, MultiMaterialMesh, PointSet, Scene, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
-<<<<<<< HEAD
-from .mesh.scene_files import read_scene, write_scene
 from .mesh.labels import labels_from_mesh, mesh_from_labels
-=======
+from .mesh.scene_files import read_scene, write_scene
 from .mesh.sources_io import read_filaments, read_points, write_filaments, write_points
->>>>>>> spots
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
 from .rendering import render, render_vjp
 
@@ -55,13 +51,10 @@ __all__ = [
     "Volume",
     "__version__",
     "fit",
-<<<<<<< HEAD
-    "fit_scene",
-    "labels_from_mesh",
-=======
     "fit_filaments",
     "fit_points",
->>>>>>> spots
+    "fit_scene",
+    "labels_from_mesh",
     "load_result",
     "mesh_from_labels",
     "mesh_ft",
@@ -69,22 +62,15 @@ __all__ = [
     "open_series",
     "read_filaments",
     "read_mesh",
-<<<<<<< HEAD
+    "read_points",
     "read_scene",
     "read_volume",
     "render",
     "render_vjp",
     "scene_from_labels",
-    "write_mesh",
-    "write_scene",
-=======
-    "read_points",
-    "read_volume",
-    "render",
-    "render_vjp",
     "write_filaments",
     "write_mesh",
     "write_points",
->>>>>>> spots
+    "write_scene",
     "write_volume",
 ]

@@ -37,12 +37,9 @@ __all__ = [
     "Uncertainty",
     "Verdict",
     "fit",
-<<<<<<< HEAD
-    "fit_scene",
-=======
     "fit_filaments",
     "fit_points",
->>>>>>> spots
+    "fit_scene",
     "load_result",
     "register_body",
     "scene_from_labels",
