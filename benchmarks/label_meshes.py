@@ -16,9 +16,8 @@ import tifffile
 
 import cytoform as cf
 from cytoform.mesh import topology
-from cytoform.mesh.cells import check_cells, contacts, junction_lines, repair_cells
+from cytoform.mesh.cells import check_cells, contacts, junction_lines, remesh_cells, repair_cells
 from cytoform.mesh.labels import mesh_labels
-from cytoform.mesh.remesh import remesh_cells
 
 IMAGES = {
     **{f"images/embryo_crop_t{t}_labels.tif": (0.25, 0.28, 0.28) for t in (1, 2, 3)},

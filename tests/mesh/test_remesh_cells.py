@@ -5,8 +5,7 @@ import pytest
 
 import cytoform as cf
 from cytoform.mesh import topology
-from cytoform.mesh.cells import check_cells, contacts, corners, junction_lines
-from cytoform.mesh.remesh import remesh_cells
+from cytoform.mesh.cells import check_cells, contacts, corners, junction_lines, remesh_cells
 
 
 @pytest.fixture(scope="module")

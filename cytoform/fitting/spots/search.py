@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy import stats
+from scipy import special
 from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 
@@ -194,7 +194,7 @@ def _without_needless_pairs(now: SourceFit, config: PointsConfig) -> SourceFit:
     gain = _local_misfit(now.measurement, other.residual, places) - _local_misfit(
         now.measurement, now.fitted.residual, places
     )
-    limit = stats.chi2.isf(min(config.false_finds / len(points), 0.5), 4) * now.spread**2
+    limit = special.chdtri(4, min(config.false_finds / len(points), 0.5)) * now.spread**2
     needless = [pair for pair, gained in zip(pairs, gain) if gained < limit]
     if not needless:
         return now

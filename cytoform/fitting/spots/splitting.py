@@ -8,7 +8,7 @@ compares them with noise, once position and brightness are accounted for. Ref: R
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from ..._typing import Bools, Floats
 from ..sources.measurement import Measurement
@@ -72,7 +72,7 @@ def split_candidates(
     gained = np.einsum("nk,nk->n", along, score)
     spread = np.einsum("nk,nkl,nl->n", along, information, along)
     significance = gained / np.sqrt(spread + (model_error * spread) ** 2)
-    limit = stats.chi2.isf(min(false_finds / max(count, 1), 0.5), 6) ** 0.5
+    limit = special.chdtri(6, min(false_finds / max(count, 1), 0.5)) ** 0.5
     half = np.minimum(np.sqrt(2.0 * np.maximum(largest, 0.0)), _LONGEST)
     return (largest > 0) & (significance > limit), half[:, None] * axis * sigma
 

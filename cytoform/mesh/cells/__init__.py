@@ -1,6 +1,7 @@
 """Contacts, junction lines, corners and angles of a mesh of touching cells; its defects and their repair."""
 
-from .contacts import Contact, JunctionLine, contacts, corners, dihedral_angles, junction_lines
+from ..remesh.labelled import remesh_cells
+from .interfaces import Contact, JunctionLine, contacts, corners, dihedral_angles, junction_lines
 from .repair import RepairedCells, repair_cells
 from .validity import CellsValidity, check_cells
 
@@ -14,5 +15,6 @@ __all__ = [
     "corners",
     "dihedral_angles",
     "junction_lines",
+    "remesh_cells",
     "repair_cells",
 ]

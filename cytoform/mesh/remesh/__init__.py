@@ -15,8 +15,7 @@ is one way.
 """
 
 from .driver import remesh
-from .labelled import remesh_cells
 from .quality import edges_are_uneven, faces_around, needs_remesh, poor_faces
 from .relaxing import untangle
 
-__all__ = ["edges_are_uneven", "faces_around", "needs_remesh", "poor_faces", "remesh", "remesh_cells", "untangle"]
+__all__ = ["edges_are_uneven", "faces_around", "needs_remesh", "poor_faces", "remesh", "untangle"]
