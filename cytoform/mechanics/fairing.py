@@ -1,0 +1,85 @@
+"""Smoothing of the sheets and junction lines of touching cells before forces are read from them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.linalg import cg, splu
+
+from .._typing import Bools, Floats, Ints
+from ..mesh import geometry
+from ..mesh.junctions import Junctions
+from ..mesh.laplacian import cotangent_laplacian
+
+__all__ = ["fair_sheets"]
+
+_LEAST_AREA = 0.2  # of the mean area at a vertex: smaller ones count as so large, else needle faces dominate
+_LEAST_LENGTH = 0.3  # the same for lengths along junction lines
+_HELD = 1e6  # weight of a vertex that is to stay
+_DIRECT = 50_000  # vertices; larger meshes are smoothed by conjugate gradients
+_TOLERANCE = 1e-6  # of conjugate gradients, relative
+
+
+def fair_sheets(vertices: Floats, faces: Ints, junctions: Junctions, length: float, held: Bools) -> Floats:
+    """Return smoothed positions: sheets of slowly changing mean curvature, junction lines of little bending.
+
+    Minimises Σ m |x - x₀|² + length⁶ ∫ |∇H|² + length⁵ ∫ |x″|², in which the second term is summed over the inside of
+    every sheet and the third over the junction lines. Waves shorter than 2π · length are removed; a sphere stays a
+    sphere and sheets keep meeting at an angle, since neither term compares one sheet with another.
+
+    Parameters
+    ----------
+    vertices : (n_vertices, 3) float64
+        Positions in µm.
+    faces : (n_faces, 3) int
+        Vertex indices.
+    junctions : Junctions
+        Where sheets meet.
+    length : float
+        Smoothing length in µm.
+    held : (n_vertices,) bool
+        Vertices that stay where they are.
+
+    Returns
+    -------
+    (n_vertices, 3) float64
+        New positions in µm.
+    """
+    areas = geometry.face_areas(vertices, faces)
+    mass = np.bincount(faces.reshape(-1), np.repeat(areas, 3) / 3.0, len(vertices))
+    mass = np.maximum(mass, _LEAST_AREA * mass.mean())
+    inside = diags((junctions.degree == 0).astype(np.float64))
+    laplacian = cotangent_laplacian(vertices, faces).tocsr()
+    between = inside @ (laplacian - diags(laplacian.diagonal())) @ inside
+    sheets = between - diags(np.asarray(between.sum(axis=1)).reshape(-1))
+    curvature = inside @ diags(1.0 / mass) @ laplacian
+    weight = mass * np.where(held, _HELD, 1.0)
+    system = diags(weight) + length**6 * (curvature.T @ sheets @ curvature)
+    system = system + length**5 * _line_bending(vertices, junctions)
+    return _solve(system, weight[:, None] * vertices, vertices)
+
+
+def _line_bending(vertices: Floats, junctions: Junctions) -> csr_matrix:
+    """Return the matrix of ∫ |x″|² along junction lines, (n_vertices, n_vertices), 1/µm³; corners bend freely."""
+    n, edges = len(vertices), junctions.edges
+    if len(edges) == 0:
+        return csr_matrix((n, n))
+    long = np.linalg.norm(vertices[edges[:, 1]] - vertices[edges[:, 0]], axis=1)
+    long = np.maximum(long, _LEAST_LENGTH * long.mean())
+    a, b = edges[:, 0], edges[:, 1]
+    entries = np.concatenate([1 / long, 1 / long, -1 / long, -1 / long])
+    slopes = csr_matrix((entries, (np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a]))), shape=(n, n))
+    share = np.bincount(edges.reshape(-1), np.repeat(long / 2.0, 2), n)
+    bending = np.divide(1.0, share, out=np.zeros(n), where=junctions.degree == 2)
+    return csr_matrix(slopes.T @ diags(bending) @ slopes)
+
+
+def _solve(system: csr_matrix, right: Floats, start: Floats) -> Floats:
+    """Return the solution of a symmetric positive definite system for three right sides, (n, 3)."""
+    if len(start) <= _DIRECT:
+        options = {"SymmetricMode": True}
+        factor = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+        return np.asarray(factor.solve(right), dtype=np.float64)
+    scale = diags(1.0 / system.diagonal())
+    columns = [cg(system, right[:, k], x0=start[:, k], rtol=_TOLERANCE, maxiter=2000, M=scale)[0] for k in range(3)]
+    return np.stack(columns, axis=1)
