@@ -4,6 +4,7 @@ from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
 from .image.series import open_series
+from .mechanics import Forces, forces
 from .mesh import Filaments, MultiMaterialMesh, PointSet, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
 from .optics import Camera, GaussianPSF, GibsonLanniPSF, MeasuredPSF, PupilPSF
@@ -15,6 +16,7 @@ __all__ = [
     "FitConfig",
     "FitJob",
     "FitResult",
+    "Forces",
     "GaussianPSF",
     "GibsonLanniPSF",
     "Grid",
@@ -27,6 +29,7 @@ __all__ = [
     "Volume",
     "__version__",
     "fit",
+    "forces",
     "load_result",
     "mesh_ft",
     "mesh_ft_vjp",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
-from scipy.sparse.linalg import cg, splu
+from scipy.sparse.linalg import LinearOperator, cg, splu
 
 from .._typing import Bools, Floats, Ints
 from ..mesh import geometry
@@ -16,8 +16,9 @@ __all__ = ["fair_sheets"]
 _LEAST_AREA = 0.2  # of the mean area at a vertex: smaller ones count as so large, else needle faces dominate
 _LEAST_LENGTH = 0.3  # the same for lengths along junction lines
 _HELD = 1e6  # weight of a vertex that is to stay
-_DIRECT = 50_000  # vertices; larger meshes are smoothed by conjugate gradients
-_TOLERANCE = 1e-6  # of conjugate gradients, relative
+_DIRECT = 30_000  # vertices; larger meshes are smoothed by conjugate gradients
+_TOLERANCE = 1e-3  # of conjugate gradients, relative to the first residual
+_STEPS = 1000  # of them, at most
 
 
 def fair_sheets(vertices: Floats, faces: Ints, junctions: Junctions, length: float, held: Bools) -> Floats:
@@ -51,12 +52,37 @@ def fair_sheets(vertices: Floats, faces: Ints, junctions: Junctions, length: flo
     inside = diags((junctions.degree == 0).astype(np.float64))
     laplacian = cotangent_laplacian(vertices, faces).tocsr()
     between = inside @ (laplacian - diags(laplacian.diagonal())) @ inside
-    sheets = between - diags(np.asarray(between.sum(axis=1)).reshape(-1))
-    curvature = inside @ diags(1.0 / mass) @ laplacian
+    sheets = csr_matrix(between - diags(np.asarray(between.sum(axis=1)).reshape(-1)))
+    curvature = csr_matrix(inside @ diags(1.0 / mass) @ laplacian)
     weight = mass * np.where(held, _HELD, 1.0)
-    system = diags(weight) + length**6 * (curvature.T @ sheets @ curvature)
-    system = system + length**5 * _line_bending(vertices, junctions)
-    return _solve(system, weight[:, None] * vertices, vertices)
+    bending = csr_matrix(length**5 * _line_bending(vertices, junctions) + diags(weight))
+    system = _Smoothing(curvature, csr_matrix(length**6 * sheets), bending)
+    return vertices + system.solve(-system.apply(vertices) + weight[:, None] * vertices)
+
+
+class _Smoothing:
+    """The matrix curvatureᵀ · sheets · curvature + rest, symmetric and positive definite, and how to solve with it."""
+
+    def __init__(self, curvature: csr_matrix, sheets: csr_matrix, rest: csr_matrix) -> None:
+        self.curvature, self.turned, self.sheets, self.rest = curvature, csr_matrix(curvature.T), sheets, rest
+
+    def apply(self, values: Floats) -> Floats:
+        """Return the matrix times values, (n,) or (n, k)."""
+        return np.asarray(self.turned @ (self.sheets @ (self.curvature @ values)) + self.rest @ values)
+
+    def solve(self, right: Floats) -> Floats:
+        """Return the solution for right sides (n, 3): by a sparse factor, on large meshes by conjugate gradients."""
+        n = len(right)
+        if n <= _DIRECT:
+            system = (self.turned @ self.sheets @ self.curvature + self.rest).tocsc()
+            options = {"SymmetricMode": True}
+            factor = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+            return np.asarray(factor.solve(right), dtype=np.float64)
+        operator = LinearOperator((n, n), matvec=self.apply, dtype=np.float64)
+        diagonal = np.asarray(self.curvature.multiply(self.sheets @ self.curvature).sum(axis=0)).reshape(-1)
+        scale = diags(1.0 / (diagonal + self.rest.diagonal()))
+        found = [cg(operator, right[:, k], rtol=_TOLERANCE, maxiter=_STEPS, M=scale)[0] for k in range(3)]
+        return np.stack(found, axis=1)
 
 
 def _line_bending(vertices: Floats, junctions: Junctions) -> csr_matrix:
@@ -72,14 +98,3 @@ def _line_bending(vertices: Floats, junctions: Junctions) -> csr_matrix:
     share = np.bincount(edges.reshape(-1), np.repeat(long / 2.0, 2), n)
     bending = np.divide(1.0, share, out=np.zeros(n), where=junctions.degree == 2)
     return csr_matrix(slopes.T @ diags(bending) @ slopes)
-
-
-def _solve(system: csr_matrix, right: Floats, start: Floats) -> Floats:
-    """Return the solution of a symmetric positive definite system for three right sides, (n, 3)."""
-    if len(start) <= _DIRECT:
-        options = {"SymmetricMode": True}
-        factor = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-        return np.asarray(factor.solve(right), dtype=np.float64)
-    scale = diags(1.0 / system.diagonal())
-    columns = [cg(system, right[:, k], x0=start[:, k], rtol=_TOLERANCE, maxiter=2000, M=scale)[0] for k in range(3)]
-    return np.stack(columns, axis=1)
