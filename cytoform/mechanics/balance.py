@@ -8,9 +8,12 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, hstack
 
 from .._typing import Bools, Floats, Ints
-from ..mesh import geometry, hessians
+from ..mesh import geometry
 
 __all__ = ["Unknowns", "force_matrix", "stiffness_matrix", "vertex_areas"]
+
+
+_FLATTEST = 0.1  # a face's area counts as at least so much of the square of its longest edge: needles are not stiff
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,7 +112,9 @@ def force_matrix(vertices: Floats, faces: Ints, unknowns: Unknowns) -> csr_matri
 
 
 def stiffness_matrix(vertices: Floats, faces: Ints, unknowns: Unknowns, values: Floats) -> csr_matrix:
-    """Return the second derivatives of the energy with respect to the vertices: the change of the forces with a move.
+    """Return how forces change when vertices move off their sheets: the second derivatives Σ γ ∫ |∇u_n|².
+
+    u_n is the move along the normal; terms with the curvature are left out, which are small on lengths below its radius.
 
     Parameters
     ----------
@@ -120,19 +125,20 @@ def stiffness_matrix(vertices: Floats, faces: Ints, unknowns: Unknowns, values: 
     unknowns : Unknowns
         Interfaces, regions and active faces.
     values : (n_unknowns,) float64
-        Tensions, then pressures.
+        Tensions, then pressures, which have no influence.
 
     Returns
     -------
     (3 n_vertices, 3 n_vertices) sparse
-        Symmetric; exact at vertices around which every region's faces close.
+        Symmetric; positive semi-definite for positive tensions.
     """
     tensions = values[: unknowns.n_pairs][unknowns.pair_of_face] * unknowns.active
-    pressures = np.append(values[unknowns.n_pairs :], 0.0)  # -1 is the outside
-    jump = pressures[unknowns.sides[:, 0]] - pressures[unknowns.sides[:, 1]]
-    middle = vertices.mean(axis=0)
-    blocks = tensions[:, None, None, None, None] * hessians.area_hessian(vertices, faces)
-    blocks -= jump[:, None, None, None, None] * hessians.volume_hessian(vertices - middle, faces)
+    corners, normals = geometry.corner_points(vertices, faces), geometry.face_normals(vertices, faces)
+    opposite = np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1)
+    areas = geometry.face_areas(vertices, faces)
+    areas = np.maximum(areas, _FLATTEST * (opposite**2).sum(axis=2).max(axis=1))
+    slopes = np.einsum("fia,fja->fij", opposite, opposite) * (tensions / (4.0 * np.maximum(areas, 1e-300)))[:, None, None]
+    blocks = np.einsum("fij,fa,fb->fiajb", slopes, normals, normals)
     index = _coordinates(faces)
     rows, columns = np.repeat(index, 9, axis=1), np.tile(index, (1, 9))
     size = 3 * len(vertices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
-from scipy.sparse.linalg import LinearOperator, cg, splu
+from scipy.sparse.linalg import LinearOperator, cg
 
 from .._typing import Bools, Floats, Ints
 from ..mesh import geometry
@@ -16,8 +16,7 @@ __all__ = ["fair_sheets"]
 _LEAST_AREA = 0.2  # of the mean area at a vertex: smaller ones count as so large, else needle faces dominate
 _LEAST_LENGTH = 0.3  # the same for lengths along junction lines
 _HELD = 1e6  # weight of a vertex that is to stay
-_DIRECT = 30_000  # vertices; larger meshes are smoothed by conjugate gradients
-_TOLERANCE = 1e-3  # of conjugate gradients, relative to the first residual
+_TOLERANCE = 1e-4  # of conjugate gradients, relative to the first residual
 _STEPS = 1000  # of them, at most
 
 
@@ -71,13 +70,8 @@ class _Smoothing:
         return np.asarray(self.turned @ (self.sheets @ (self.curvature @ values)) + self.rest @ values)
 
     def solve(self, right: Floats) -> Floats:
-        """Return the solution for right sides (n, 3): by a sparse factor, on large meshes by conjugate gradients."""
+        """Return the solution for right sides (n, 3), by conjugate gradients."""
         n = len(right)
-        if n <= _DIRECT:
-            system = (self.turned @ self.sheets @ self.curvature + self.rest).tocsc()
-            options = {"SymmetricMode": True}
-            factor = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-            return np.asarray(factor.solve(right), dtype=np.float64)
         operator = LinearOperator((n, n), matvec=self.apply, dtype=np.float64)
         diagonal = np.asarray(self.curvature.multiply(self.sheets @ self.curvature).sum(axis=0)).reshape(-1)
         scale = diags(1.0 / (diagonal + self.rest.diagonal()))

@@ -18,6 +18,7 @@ from .solving import Solution, covariance_of_clusters, covariance_of_noise, solv
 __all__ = ["Reading", "Shape", "read_faces", "read_fields"]
 
 _SMOOTHING = 1.0 / 6.0  # smoothing length as a share of the scale
+_LEAST_AREA = 0.2  # of the mean at a vertex: the noise of vertices with less is taken as that of such a one
 _ROUGH = 0.05  # edge lengths; a surface that smoothing moves by less is read as it is
 
 
@@ -108,11 +109,29 @@ def read_fields(shape: Shape, unknowns: Unknowns, condition: Floats, scale: floa
     weights = np.repeat(fields.radii / scale, 3)
     solution = solve(matrix, condition, weights, robust=robust)
     stiffness = stiffness_matrix(points, faces, unknowns, solution.values)
-    per_vertex = 1.0 / np.sqrt(np.maximum(vertex_areas(points, faces), 1e-300))
-    spread = csr_matrix(work @ stiffness @ diags(np.repeat(per_vertex * used, 3)))
+    spread = csr_matrix(work @ stiffness @ _noise(points, shape, unknowns))
     covariance = covariance_of_noise(solution, matrix, spread)
     residuals = _residuals_at_vertices(fields, solution)
     return Reading(solution.values, covariance, solution.condition, solution.undetermined, residuals)
+
+
+def _noise(points: Floats, shape: Shape, unknowns: Unknowns) -> csr_matrix:
+    """Return independent moves of the vertices, (3 n_vertices, k): along the normal, on junctions along all axes.
+
+    Each has the size 1 / √area, as white noise of the surface has.
+    """
+    faces, n = shape.faces, len(points)
+    areas = vertex_areas(points, faces)
+    size = 1.0 / np.sqrt(np.maximum(areas, _LEAST_AREA * areas.mean()))
+    sign = np.where(unknowns.sides[:, 0] < unknowns.sides[:, 1], 1.0, -1.0)
+    weighted = geometry.face_normals(points, faces) * (geometry.face_areas(points, faces) * sign)[:, None]
+    normals = geometry.sum_at_vertices(np.repeat(weighted[:, None], 3, axis=1), faces, n)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
+    inside, met = (np.flatnonzero((shape.junctions.degree > 0) == on) for on in (False, True))
+    rows = np.concatenate([(3 * inside[:, None] + np.arange(3)).reshape(-1), (3 * met[:, None] + np.arange(3)).reshape(-1)])
+    columns = np.concatenate([np.repeat(np.arange(len(inside)), 3), len(inside) + np.arange(3 * len(met))])
+    values = np.concatenate([(size[inside, None] * normals[inside]).reshape(-1), np.repeat(size[met], 3)])
+    return csr_matrix((values, (rows, columns)), shape=(3 * n, len(inside) + 3 * len(met)))
 
 
 def _smooth_if_rough(shape: Shape, length: float) -> Floats:
