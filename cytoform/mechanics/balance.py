@@ -114,7 +114,7 @@ def force_matrix(vertices: Floats, faces: Ints, unknowns: Unknowns) -> csr_matri
 def stiffness_matrix(vertices: Floats, faces: Ints, unknowns: Unknowns, values: Floats) -> csr_matrix:
     """Return how forces change when vertices move off their sheets: the second derivatives Σ γ ∫ |∇u_n|².
 
-    u_n is the move along the normal; terms with the curvature are left out, which are small on lengths below its radius.
+    u_n is the move along the normal; terms with the curvature, small on lengths below its radius, are left out.
 
     Parameters
     ----------
@@ -137,7 +137,9 @@ def stiffness_matrix(vertices: Floats, faces: Ints, unknowns: Unknowns, values: 
     opposite = np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1)
     areas = geometry.face_areas(vertices, faces)
     areas = np.maximum(areas, _FLATTEST * (opposite**2).sum(axis=2).max(axis=1))
-    slopes = np.einsum("fia,fja->fij", opposite, opposite) * (tensions / (4.0 * np.maximum(areas, 1e-300)))[:, None, None]
+    slopes = (
+        np.einsum("fia,fja->fij", opposite, opposite) * (tensions / (4.0 * np.maximum(areas, 1e-300)))[:, None, None]
+    )
     blocks = np.einsum("fij,fa,fb->fiajb", slopes, normals, normals)
     index = _coordinates(faces)
     rows, columns = np.repeat(index, 9, axis=1), np.tile(index, (1, 9))

@@ -145,12 +145,12 @@ def _check_scale(scale: Any) -> float:
     """Return the scale as a float; raise ConfigError unless it is a finite number, 0 or more."""
     if not (np.isscalar(scale) and isinstance(scale, int | float | np.number) and 0 <= scale < np.inf):
         raise ConfigError(f"scale is {scale!r}; expected a length in µm, or 0.")
-    return float(scale)  # type: ignore[arg-type]
+    return float(scale)
 
 
 def _check_passive(passive: Iterable[int], mesh: MultiMaterialMesh) -> set[int]:
     """Return the passive regions as a set; raise ConfigError for regions that the mesh does not have."""
-    found = {passive} if isinstance(passive, int) else set(passive)
+    found: set[int] = set(passive) if isinstance(passive, Iterable) else {passive}
     known = set(np.unique(mesh.labels).tolist())
     unknown = sorted(found - known)
     if unknown:
@@ -166,7 +166,7 @@ def _check_cropped(cropped: npt.ArrayLike | None, mesh: MultiMaterialMesh) -> Bo
     found = np.asarray(given)
     if found.shape != (mesh.n_faces,) or found.dtype != bool:
         raise ConfigError(
-            f"cropped has shape {found.shape} and type {found.dtype}; expected ({mesh.n_faces},) bool, one for each face."
+            f"cropped has shape {found.shape} and type {found.dtype}; expected ({mesh.n_faces},) bool, a value a face."
         )
     return found
 
@@ -233,7 +233,8 @@ def _assemble(
     errors = dict(zip(keys, np.sqrt(np.maximum(covariance.diagonal(), 0.0)).tolist()))
     pairs = [(int(i), int(j)) for i, j in links.pairs]
     pressures = {region: found.get(region, np.nan) for region in mesh.region_ids}
-    errors = {key: errors.get(key, np.nan) if key not in reasons else np.nan for key in [*pairs, *mesh.region_ids]}
+    every: list[tuple[int, int] | int] = [*pairs, *mesh.region_ids]
+    errors = {key: errors.get(key, np.nan) if key not in reasons else np.nan for key in every}
     if links.reference > 0 and links.reference not in reasons:
         pressures[links.reference] = errors[links.reference] = 0.0
     return Forces(

@@ -78,7 +78,7 @@ def find_links(shape: Shape, pairs: Ints, numbers: Ints, active: Bools) -> Links
 
 
 def _groups(links: Ints, size: int) -> Ints:
-    """Return the number of the group of each of `size` things of which pairs `links` (n, 2) belong together, (size,)."""
+    """Return the group of each of `size` things of which pairs `links` (n, 2) belong together, (size,)."""
     graph = coo_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 

@@ -162,7 +162,13 @@ def _tension_rows(found: Forces) -> str:
 def _pressure_rows(found: Forces) -> str:
     """Return the table of pressures, HTML."""
     rows = [
-        (row["region"], _number(row["pressure"]), _number(row["pressure_se"]), f"{row['volume_um3']:.4g}", row["reason"])
+        (
+            row["region"],
+            _number(row["pressure"]),
+            _number(row["pressure_se"]),
+            f"{row['volume_um3']:.4g}",
+            row["reason"],
+        )
         for row in found.pressure_table()
     ]
     zero = "outside" if found.reference == 0 else f"in region {found.reference}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, diags, identity, kron
+from scipy.sparse import coo_matrix, csr_matrix, identity, kron
 
 from .._typing import Bools, Floats, Ints
 from ..mesh import geometry
@@ -19,6 +19,7 @@ __all__ = ["Reading", "Shape", "read_faces", "read_fields"]
 
 _SMOOTHING = 1.0 / 6.0  # smoothing length as a share of the scale
 _LEAST_AREA = 0.2  # of the mean at a vertex: the noise of vertices with less is taken as that of such a one
+_FEWEST_LINES = 5  # below, the scatter between single edges stands for that between lines
 _ROUGH = 0.05  # edge lengths; a surface that smoothing moves by less is read as it is
 
 
@@ -128,7 +129,9 @@ def _noise(points: Floats, shape: Shape, unknowns: Unknowns) -> csr_matrix:
     normals = geometry.sum_at_vertices(np.repeat(weighted[:, None], 3, axis=1), faces, n)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
     inside, met = (np.flatnonzero((shape.junctions.degree > 0) == on) for on in (False, True))
-    rows = np.concatenate([(3 * inside[:, None] + np.arange(3)).reshape(-1), (3 * met[:, None] + np.arange(3)).reshape(-1)])
+    rows = np.concatenate(
+        [(3 * inside[:, None] + np.arange(3)).reshape(-1), (3 * met[:, None] + np.arange(3)).reshape(-1)]
+    )
     columns = np.concatenate([np.repeat(np.arange(len(inside)), 3), len(inside) + np.arange(3 * len(met))])
     values = np.concatenate([(size[inside, None] * normals[inside]).reshape(-1), np.repeat(size[met], 3)])
     return csr_matrix((values, (rows, columns)), shape=(3 * n, len(inside) + 3 * len(met)))
@@ -150,7 +153,7 @@ def _nothing(unknowns: Unknowns, n_vertices: int) -> Reading:
 
 
 def _residuals_at_vertices(fields: TestFields, solution: Solution) -> Floats:
-    """Return the force that stays unbalanced on the fields, over their radius, averaged at each vertex, (n_vertices,)."""
+    """Return the unbalanced force on the fields over their radius, averaged at each vertex, (n_vertices,)."""
     size = np.linalg.norm(solution.residuals.reshape(-1, 3), axis=1) / fields.radii
     total = np.asarray(fields.weights.sum(axis=0)).reshape(-1)
     found = np.full(len(total), np.nan)
@@ -188,6 +191,8 @@ def read_faces(shape: Shape, unknowns: Unknowns, condition: Floats, *, robust: b
     n = unknowns.n_pairs
     solution = solve(matrix, condition[:n], np.repeat(np.sqrt(long / long.mean()), 3), robust=robust)
     lines = np.unique(shape.junctions.lines[kept], return_inverse=True)[1]
+    if lines.max() + 1 < _FEWEST_LINES:
+        lines = np.arange(len(edges))
     values, covariance = np.zeros(unknowns.count), np.full((unknowns.count, unknowns.count), np.nan)
     values[:n] = solution.values
     covariance[:n, :n] = covariance_of_clusters(solution, matrix, lines)

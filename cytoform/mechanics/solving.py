@@ -103,7 +103,7 @@ def _huber_weights(residuals: Floats) -> Floats:
     """Return Huber's weight of every group of three residuals, (n,), 1 where they are small."""
     size = np.linalg.norm(residuals.reshape(-1, 3), axis=1)
     deviation = np.median(size) / _MEDIAN_OF_NORM
-    return np.minimum(1.0, _HUBER * _MEDIAN_OF_NORM * deviation / np.maximum(size, 1e-300))
+    return np.asarray(np.minimum(1.0, _HUBER * _MEDIAN_OF_NORM * deviation / np.maximum(size, 1e-300)))
 
 
 def _solve_once(matrix: csr_matrix, condition: Floats) -> tuple[Floats, Floats, float, Bools]:
@@ -130,8 +130,8 @@ def covariance_of_noise(solution: Solution, matrix: csr_matrix, spread: csr_matr
 
     The noise of the vertices is taken as independent on lengths below that of the fields: C = spread · spreadᵀ are the
     covariances of the equations up to the variance, which follows from the weighted residuals e by
-    E |e|² = σ² tr(C - H C) with the projection H of the least squares. Overlapping fields and neighbouring vertices of a
-    line share noise; C knows of it.
+    E |e|² = σ² tr(C - H C) with the projection H of the least squares. C takes account of the noise that overlapping
+    fields share.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def find_junctions(faces: Ints, n_vertices: int) -> Junctions:
 
 
 def _number_lines(edges: Ints, degree: Ints) -> Ints:
-    """Return the number of the line of every junction edge, (n_edges,): edges that share a vertex of degree 2 are one."""
+    """Return the line of every junction edge, (n_edges,): edges that share a vertex of degree 2 are on one line."""
     if len(edges) == 0:
         return np.zeros(0, dtype=np.int64)
     ends, owners = edges.reshape(-1), np.repeat(np.arange(len(edges)), 2)
