@@ -2,8 +2,8 @@
 
     CYTOFORM_TEST_DATA=DATA python benchmarks/forces.py bubbles | clean | masks | noise [--repeats 40]
 
-`bubbles`: double bubbles in closed form. `clean`: the mesh of the simulated foam of six cells; its table of tensions and
-pressures is that of the benchmark it comes from. `masks`: its label mask, every k-th voxel along each axis, through a
+`bubbles`: double bubbles in closed form. `clean`: the mesh of the simulated foam of six cells; its table of tensions
+and pressures is that of the benchmark it comes from. `masks`: its label mask, every k-th voxel along each axis, through a
 mesh from labels. `noise`: how often 90 % intervals hold the value of the clean mesh when noise is added that is smooth
 over two edges. Prints rows of tables: relative errors in %, median and worst.
 """
@@ -27,7 +27,7 @@ from cytoform.mesh.laplacian import cotangent_laplacian
 from cytoform.mesh.topology import edge_lengths
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from oracles.bubbles import double_bubble  # noqa: E402
+from oracles.bubbles import double_bubble
 
 STEPS = (1, 2, 3, 4)  # voxels between those that are kept
 FACTOR = 1.645  # of standard errors, for 90 %
@@ -85,10 +85,8 @@ def bubbles() -> None:
             bubble = double_bubble(tensions, turn=0.2, rings=rings)
             for scale in (None, 0.0):
                 found, seconds = timed(bubble.mesh, scale=scale)
-                name = "default" if scale is None else "0"
-                print(
-                    f"| {tensions} | {rings} | {name} | {score(found, bubble.tensions, bubble.pressures)} | {seconds:.2f} |"
-                )
+                name, row = "default" if scale is None else "0", score(found, bubble.tensions, bubble.pressures)
+                print(f"| {tensions} | {rings} | {name} | {row} | {seconds:.2f} |")
 
 
 def clean() -> None:

@@ -1,4 +1,4 @@
-from .forces import forces
+from .inference import forces
 from .result import Forces
 
 __all__ = ["Forces", "forces"]
