@@ -3,9 +3,9 @@
     CYTOFORM_TEST_DATA=DATA python benchmarks/forces.py bubbles | clean | masks | noise [--repeats 40]
 
 `bubbles`: double bubbles in closed form. `clean`: the mesh of the simulated foam of six cells; its table of tensions
-and pressures is that of the benchmark it comes from. `masks`: its label mask, every k-th voxel along each axis, through a
-mesh from labels. `noise`: how often 90 % intervals hold the value of the clean mesh when noise is added that is smooth
-over two edges. Prints rows of tables: relative errors in %, median and worst.
+and pressures is that of the benchmark it comes from. `masks`: its label mask, every k-th voxel along each axis, through
+a mesh from labels. `noise`: how often 90 % intervals hold the value of the clean mesh when noise is added that is
+smooth over two edges. Prints rows of tables: relative errors in %, median and worst.
 """
 
 from __future__ import annotations
