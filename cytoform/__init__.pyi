@@ -19,6 +19,7 @@ from .fourier import mesh_ft, mesh_ft_vjp
 from .image import Grid, Volume
 from .image.io import read_volume, write_volume
 from .image.series import open_series
+from .mechanics import Forces, forces
 from .mesh import Filaments, MultiMaterialMesh, PointSet, Scene, SurfaceMesh, TetrahedralMesh
 from .mesh.io import read_mesh, write_mesh
 from .mesh.labels import labels_from_mesh, mesh_from_labels
@@ -35,6 +36,7 @@ __all__ = [
     "FitConfig",
     "FitJob",
     "FitResult",
+    "Forces",
     "GaussianPSF",
     "GibsonLanniPSF",
     "Grid",
@@ -54,6 +56,7 @@ __all__ = [
     "fit_filaments",
     "fit_points",
     "fit_scene",
+    "forces",
     "labels_from_mesh",
     "load_result",
     "mesh_from_labels",

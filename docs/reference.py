@@ -15,6 +15,7 @@ __all__ = ["ROOMS", "Entry", "entries", "members"]
 ROOMS: dict[str, str] = {
     "cytoform": "What most scripts need",
     "cytoform.fitting": "Fit a surface and the optics to an image",
+    "cytoform.mechanics": "Tensions and pressures of touching cells",
     "cytoform.neural": "Living shapes: learn, generate, encode (needs PyTorch)",
     "cytoform.compare": "Describe and compare shapes",
     "cytoform.synth": "Simulated families of living cells",

@@ -70,6 +70,8 @@ def inputs():
 @pytest.fixture
 def place(inputs, tmp_path, monkeypatch):
     """A folder with the files that the blocks name."""
+    from oracles.bubbles import double_bubble
+
     import cytoform as cf
 
     (tmp_path / "demo").mkdir()
@@ -77,6 +79,7 @@ def place(inputs, tmp_path, monkeypatch):
     for name, what in (("demo/image", "one"), ("cell", "one"), ("embryo", "both"), ("labels", "labels")):
         cf.write_volume(tmp_path / f"{name}.tif", inputs[what], spacing=spacing)
     cf.write_mesh(tmp_path / "cell.ply", inputs["mesh"])
+    cf.write_mesh(tmp_path / "cells.rec", double_bubble((1, 0.8, 0.6), rings=6).mesh)
     make = inspect.unwrap(cf.FitConfig.__init__)
     defaults = list(make.__defaults__)
     defaults[[field.name for field in dataclasses.fields(cf.FitConfig)].index("iterations")] = 12

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
-from . import demo, fitting, info, rendering
+from . import demo, fitting, forces, info, rendering
 from .console import DEBUG, Group, command_settings
 from .neural import neural
 
@@ -57,6 +57,7 @@ for _name, _command in (
     ("demo", demo.demo),
     ("fit", fitting.fit),
     ("render", rendering.render),
+    ("forces", forces.forces),
     ("info", info.info),
 ):
     app.command(_name, **command_settings(_command))(_command)

@@ -143,7 +143,13 @@ def read_surface(path: PathLike) -> SurfaceMesh:
     return mesh
 
 
-def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLike] | None = None) -> None:
+def write_mesh(
+    path: PathLike,
+    mesh: Mesh,
+    vertex_data: Mapping[str, npt.ArrayLike] | None = None,
+    *,
+    face_data: Mapping[str, npt.ArrayLike] | None = None,
+) -> None:
     """Write a mesh in µm, (x, y, z), completely or not at all.
 
     PLY and VTP keep the vertices' precision, the density (where it is not 1 everywhere) and region labels; OBJ and STL
@@ -158,14 +164,16 @@ def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLi
         The mesh to write.
     vertex_data : mapping of str to (n_vertices,) float, optional
         Further numbers at the vertices, in PLY and VTP, under names without spaces. :func:`read_mesh` leaves them out.
+    face_data : mapping of str to (n_faces,) float, optional
+        The same at the faces, in VTP.
 
     Raises
     ------
     FileFormatError
         When the extension is unknown.
     MeshError
-        When the format cannot hold the mesh (region labels in OBJ and STL, none in REC), or `vertex_data` has another
-        shape or a name that is not allowed.
+        When the format cannot hold the mesh (region labels in OBJ and STL, none in REC), or `vertex_data` or
+        `face_data` has another shape or a name that is not allowed.
     OutputError
         When the file cannot be written there.
     """
@@ -174,9 +182,12 @@ def write_mesh(path: PathLike, mesh: Mesh, vertex_data: Mapping[str, npt.ArrayLi
     assert mesh_format.write is not None
     density, jump, labels = _face_data_to_write(path, mesh, mesh_format)
     parts = Parts(mesh.vertices[:, ::-1], mesh.faces, density, labels, jump=jump)
-    parts.vertex_data = _check_vertex_data(vertex_data or {}, mesh.n_vertices)
+    parts.vertex_data = _check_further_data("vertex", vertex_data or {}, mesh.n_vertices)
+    parts.face_data = _check_further_data("face", face_data or {}, mesh.n_faces)
     if parts.vertex_data and not mesh_format.vertex_data:
         _LOG.warning("%s: %s files hold no data at vertices; they are left out", path, path.suffix.lower())
+    if parts.face_data and path.suffix.lower() != ".vtp":
+        _LOG.warning("%s: %s files hold no further data at faces; they are left out", path, path.suffix.lower())
     with atomic_path(path) as temporary:
         temporary.write_bytes(mesh_format.write(parts, np.dtype(mesh.vertices.dtype)))
 
@@ -206,14 +217,15 @@ def _face_data_to_write(
     return kept, mesh.jump, labels
 
 
-def _check_vertex_data(vertex_data: Mapping[str, npt.ArrayLike], n_vertices: int) -> dict[str, Array]:
-    """Return the numbers at the vertices as float64 arrays by name; raise MeshError if a shape or a name is wrong."""
-    found = {name: np.asarray(values, dtype=np.float64) for name, values in vertex_data.items()}
+def _check_further_data(what: str, data: Mapping[str, npt.ArrayLike], count: int) -> dict[str, Array]:
+    """Return numbers at `count` vertices or faces as float64 arrays; raise MeshError if a shape or a name is wrong."""
+    found = {name: np.asarray(values, dtype=np.float64) for name, values in data.items()}
+    taken = ("x", "y", "z") if what == "vertex" else ("density", "jump", "labels")
     for name, values in found.items():
-        if values.shape != (n_vertices,) or not (name.isidentifier() and name.isascii()) or name in ("x", "y", "z"):
+        if values.shape != (count,) or not (name.isidentifier() and name.isascii()) or name in taken:
             raise MeshError(
-                f"vertex data {name!r} has shape {values.shape}; expected ({n_vertices},), and a name of ASCII "
-                "letters, digits and underscores other than x, y and z."
+                f"{what} data {name!r} has shape {values.shape}; expected ({count},), and a name of ASCII "
+                f"letters, digits and underscores other than {', '.join(taken[:2])} and {taken[2]}."
             )
     return found
 

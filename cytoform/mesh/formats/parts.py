@@ -56,6 +56,8 @@ class Parts:
     ----------
     vertex_data : dict of str to (n_points,) float
         Further numbers at the vertices, by name; only used when a file is written.
+    face_data : dict of str to (n_faces,) float
+        The same at the faces.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Parts:
         self.labels = labels
         self.remarks = [] if remarks is None else remarks
         self.vertex_data: dict[str, Array] = {}  # at the vertices, only when written
+        self.face_data: dict[str, Array] = {}
 
 
 @dataclasses.dataclass(frozen=True)

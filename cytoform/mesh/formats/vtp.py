@@ -157,7 +157,7 @@ def write(parts: Parts, dtype: np.dtype[Any]) -> bytes:
     """
     real = np.dtype(np.float32 if dtype == np.float32 else np.float64)
     offsets = 3 * np.arange(1, len(parts.faces) + 1)
-    numbers = {"density": parts.density, "jump": parts.jump}
+    numbers = {"density": parts.density, "jump": parts.jump, **parts.face_data}
     cells = [array_element(name, np.asarray(a, dtype=real)) for name, a in numbers.items() if a is not None]
     if parts.labels is not None:
         cells.append(array_element("labels", np.asarray(parts.labels, dtype=np.int32)))
