@@ -43,6 +43,7 @@ def nucleus() -> cf.FitResult:
     return cf.fit(filled_image(), config=cf.FitConfig(stain="filled"))
 
 
+@pytest.mark.slow
 def test_a_filled_body_is_fitted_with_its_brightness_and_errors(nucleus):
     truth, errors = mesh(), nucleus.uncertainty
     assert nucleus.quality == "good" and nucleus.stop_reason.startswith("converged")
@@ -55,6 +56,7 @@ def test_a_filled_body_is_fitted_with_its_brightness_and_errors(nucleus):
     assert not nucleus.mesh.density.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cytoplasm", [0.1, 0.5])
 def test_a_membrane_with_a_cytoplasm_has_two_brightnesses(cytoplasm):
     truth, image = mesh(2), shell_image(2, cytoplasm)
@@ -79,6 +81,7 @@ def test_a_membrane_with_a_cytoplasm_has_two_brightnesses(cytoplasm):
     assert abs(shell.volume_um3 - truth.volume) > 5.0 * abs(result.volume_um3 - truth.volume)
 
 
+@pytest.mark.slow
 def test_a_result_keeps_what_is_stained(nucleus, tmp_path):
     nucleus.save(tmp_path / "run")
     loaded = cf.load_result(tmp_path / "run")
@@ -87,12 +90,14 @@ def test_a_result_keeps_what_is_stained(nucleus, tmp_path):
     assert rows["Stained"] == "filled" and "±" in rows["Brightness inside"]
 
 
+@pytest.mark.slow
 def test_a_membrane_fitted_to_a_filled_body_says_how_to_do_better():
     result = cf.fit(filled_image(), config=cf.FitConfig(uncertainty=False))
     assert result.quality == "failed" and any("--stain filled" in reason for reason in result.reasons)
     assert result.filling is None
 
 
+@pytest.mark.slow
 def test_auto_tells_shells_from_filled_bodies(tmp_path):
     config = cf.FitConfig(stain="auto", uncertainty=False, iterations=60)
     found = cf.fit(filled_image(2), config=config, out=tmp_path)
@@ -104,6 +109,7 @@ def test_auto_tells_shells_from_filled_bodies(tmp_path):
     assert shell.config.stain == "membrane" and shell.mesh.jump is None
 
 
+@pytest.mark.slow
 def test_neighbours_of_a_filled_cell_may_touch_it():
     z, y, x = np.indices((24, 30, 48))
     cells = [((z - 12) ** 2 + (y - 15) ** 2 + (x - c) ** 2) <= 9.5**2 for c in (14, 33)]

@@ -84,6 +84,7 @@ def test_gradients_of_all_bodies_are_those_of_finite_differences():
     assert (values[0] - values[1]) / 2e-5 == pytest.approx(float(slope @ along), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_touching_balls_are_parted_with_their_brightness():
     truth = two_balls()
     start = cf.Scene({"dim": ball((3.7, 4.0, 3.2), 1.3), "bright": ball((3.4, 4.5, 7.0), 1.3)})
@@ -148,6 +149,7 @@ def test_labels_become_bodies_that_go_on_beyond_the_border():
         scene_from_labels(np.zeros(GRID.shape, dtype=int), GRID)
 
 
+@pytest.mark.slow
 def test_a_labelled_cell_is_fitted_with_its_touching_neighbour():
     truth = two_balls()
     volume = image_of(truth)
